@@ -1,1 +1,20 @@
-//! placeholder
+//! The pure core of optim.
+
+pub mod assertion;
+pub mod campaign;
+pub mod canonical;
+pub mod digest;
+pub mod experiment;
+pub mod id;
+pub mod metrics;
+pub mod mutation;
+pub mod node_io;
+pub mod outcome;
+pub mod pack;
+pub mod policy;
+pub mod proposal;
+pub mod quantity;
+pub mod run;
+pub mod validator;
+pub mod verdict;
+pub mod workflow;

@@ -1,1 +1,17 @@
-//! placeholder
+//! The state of optim behind one small trait.
+//!
+//! [`Store`] is the whole contract, in plain data: reads by id, listings by cursor, and one
+//! all-or-nothing [`Commit`]. [`memory`] is the reference, [`lmdb`] the backend of one machine;
+//! both pass the suite in [`testing`], which is published for backends of others.
+
+#[cfg(feature = "lmdb")]
+pub mod lmdb;
+pub mod memory;
+pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use store::{
+    Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged, Recorded, Revision,
+    RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+};

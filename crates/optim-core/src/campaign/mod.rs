@@ -1,0 +1,436 @@
+//! Campaigns: one optimization effort over one workflow under five frozen policies.
+//!
+//! A campaign is a value. [`decide`](transition::decide) answers a command, which may be refused;
+//! [`observe`](transition::observe) takes in a fact, which never is; [`work`](work::work) says what
+//! the outside should do now. All three are pure: the same state and input give the same answer.
+
+pub mod check;
+pub mod command;
+pub mod event;
+pub mod live;
+pub mod observation;
+pub mod transition;
+pub mod work;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::experiment::Experiment;
+use crate::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId, WorkflowId};
+use crate::metrics::Metrics;
+use crate::mutation::MutationKey;
+use crate::mutation::patch::Patch;
+use crate::outcome::Usage;
+use crate::pack::Split;
+use crate::policy::{FrozenFile, Policies};
+use crate::quantity::Timestamp;
+use crate::verdict::Verdict;
+use crate::workflow::Fingerprint;
+
+use self::live::Live;
+
+/// A campaign: everything that its decisions depend on. Big payloads (definitions, the objective
+/// text, the pack) are stored once by digest and referred to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Campaign {
+    /// Its id.
+    pub id: CampaignId,
+    /// Its name, for people.
+    pub name: String,
+    /// Feeds everything that is drawn at random in it.
+    pub seed: u64,
+    /// What it optimizes.
+    pub source: Source,
+    /// The rules, frozen at creation.
+    pub frozen: Frozen,
+    /// What candidates are compared with.
+    pub baseline: Baseline,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Why nothing new starts; work in flight still lands.
+    pub hold: Option<Hold>,
+    /// How the search for candidates goes.
+    pub search: Search,
+    /// What it has spent.
+    pub spent: Spent,
+    /// Its dealings with the live workflow.
+    pub live: Live,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// The workflow that a campaign optimizes, as it was at creation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The workflow's id.
+    pub workflow: WorkflowId,
+    /// The workflow's name.
+    pub name: String,
+    /// Where the live workflow is: an absolute path.
+    pub location: String,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
+    /// The definition's fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// The rules of a campaign, frozen at creation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frozen {
+    /// The four policies with rules in them.
+    pub policies: Policies,
+    /// `objective.md`, by content digest.
+    pub objective: Digest,
+    /// The eval pack, by content digest.
+    pub pack: Digest,
+    /// Search cases in the pack; at least one.
+    pub search_cases: u32,
+    /// Holdout cases in the pack.
+    pub holdout_cases: u32,
+    /// The files that all this was read from.
+    pub files: Vec<FrozenFile>,
+    /// Who executes nodes, as configured, for instance `lexical`.
+    pub executor: String,
+    /// Whether the executor simulates; shown wherever its numbers are.
+    pub simulated: bool,
+}
+
+/// What candidates are compared with. Version 0 is the source; each approval makes the next one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    /// Counts the approvals that led here.
+    pub version: u32,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
+    /// The definition's fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The difference from the source to here.
+    pub patch: Patch,
+    /// The replays of this version, oldest first; only the last few are kept.
+    pub replays: Vec<Replay>,
+    /// The metrics that candidates are compared with; absent until enough replays agree.
+    pub established: Option<Metrics>,
+}
+
+/// One replay of the baseline on the search cases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// The evaluation.
+    pub evaluation: EvaluationId,
+    /// What it showed.
+    pub metrics: Metrics,
+    /// How many experiments the campaign had when it was recorded.
+    pub experiments: u32,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What each case showed, for flakiness: its outcomes in one digest, keyed by case.
+    pub cases: BTreeMap<CaseId, CaseMark>,
+}
+
+/// A case's outcome in a replay, condensed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseMark {
+    /// Every check passed.
+    Passed,
+    /// Some check failed.
+    Failed,
+    /// There was no measurable outcome.
+    Void,
+}
+
+/// The case runs of one frozen definition for one purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Derived from campaign and purpose.
+    pub id: EvaluationId,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
+    /// The definition's fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The cases it runs on.
+    pub split: Split,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+}
+
+/// What an evaluation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "purpose")]
+pub enum Purpose {
+    /// Measures the baseline.
+    Replay {
+        /// Counts the replays of the campaign from 1.
+        number: u32,
+    },
+    /// Measures a candidate on the search cases.
+    Candidate {
+        /// The candidate.
+        experiment: ExperimentId,
+    },
+    /// Measures the baseline on the holdout cases, beside a winner.
+    ConfirmBaseline {
+        /// The winner.
+        experiment: ExperimentId,
+    },
+    /// Measures a winner on the holdout cases.
+    ConfirmCandidate {
+        /// The winner.
+        experiment: ExperimentId,
+    },
+}
+
+/// Where a campaign stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "phase")]
+pub enum Phase {
+    /// Created; nothing runs before `start`.
+    Draft,
+    /// Measures the baseline.
+    Replaying {
+        /// The replay in flight.
+        evaluation: Option<Evaluation>,
+    },
+    /// The baseline stands; the next candidate is wanted.
+    Searching,
+    /// Measures a candidate.
+    Evaluating {
+        /// The candidate.
+        experiment: Box<Experiment>,
+        /// Its evaluation.
+        evaluation: Evaluation,
+    },
+    /// Measures baseline and winner on the holdout cases.
+    Confirming {
+        /// The winner.
+        experiment: Box<Experiment>,
+        /// The evaluations in flight: both, one, or none when they wait for a hold to end.
+        evaluations: Vec<Evaluation>,
+        /// What has landed.
+        baseline: Option<Metrics>,
+        /// What has landed.
+        candidate: Option<Metrics>,
+    },
+    /// A person must decide.
+    AwaitingApproval {
+        /// The one pending experiment.
+        experiment: Box<Experiment>,
+    },
+    /// Over.
+    Closed {
+        /// How it ended.
+        ending: Ending,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How a campaign ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "ending")]
+pub enum Ending {
+    /// The number of experiments is used up.
+    ExperimentsUsedUp,
+    /// No proposer has a further mutation.
+    NoFurtherMutation {
+        /// Proposals that were refused, by reason code.
+        refused: BTreeMap<String, u32>,
+    },
+    /// The operator's own candidate is judged, and nothing else was asked for.
+    SuggestionsDone,
+    /// Too many evaluations in a row gave no measurable result.
+    TooManyFailures {
+        /// How many.
+        failures: u32,
+        /// The last one's reason.
+        last: String,
+    },
+    /// A person ended it.
+    Cancelled {
+        /// Who.
+        actor: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// Why nothing new starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "hold")]
+pub enum Hold {
+    /// A person paused it.
+    Operator {
+        /// Who.
+        actor: Actor,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The replays of the baseline do not agree.
+    BaselineUnstable {
+        /// What disagrees, with figures.
+        reason: String,
+    },
+    /// The budget does not cover what comes next.
+    Budget {
+        /// Which limit, with figures.
+        reason: String,
+    },
+}
+
+/// How the search for candidates goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// Where candidates come from.
+    pub mode: SearchMode,
+    /// Experiments so far; the next one has this number plus one.
+    pub experiments: u32,
+    /// Replays so far.
+    pub replays: u32,
+    /// Candidates that a person handed in and that wait for their turn.
+    pub suggestions: Vec<crate::mutation::Mutation>,
+    /// Mutations that may not come again, with what became of them.
+    pub tried: BTreeMap<MutationKey, Fate>,
+    /// Evaluations in a row without a measurable result.
+    pub consecutive_failures: u32,
+    /// Proposals that were refused on this baseline, by reason code.
+    pub refused: BTreeMap<String, u32>,
+}
+
+/// Where candidates come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchMode {
+    /// From the proposers, and from people before them.
+    #[default]
+    Proposers,
+    /// From people only; the campaign ends when their candidates are judged.
+    Suggestions,
+}
+
+/// What became of a mutation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// The judge discarded it.
+    Discarded,
+    /// A person rejected it.
+    Rejected,
+    /// A person approved it.
+    Approved,
+    /// It is being evaluated or awaits a decision.
+    Pending,
+    /// It gave no measurable result of its own fault.
+    Failed,
+}
+
+/// What a campaign has spent, replays and confirmations included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spent {
+    /// Case runs that ended.
+    pub runs: u64,
+    /// What they consumed.
+    pub usage: Usage,
+}
+
+impl Campaign {
+    /// The evaluations whose case runs are queued or running.
+    pub fn in_flight(&self) -> impl Iterator<Item = &Evaluation> {
+        match &self.phase {
+            Phase::Replaying {
+                evaluation: Some(evaluation),
+            }
+            | Phase::Evaluating { evaluation, .. } => std::slice::from_ref(evaluation),
+            Phase::Confirming { evaluations, .. } => evaluations.as_slice(),
+            Phase::Draft
+            | Phase::Replaying { evaluation: None }
+            | Phase::Searching
+            | Phase::AwaitingApproval { .. }
+            | Phase::Closed { .. } => &[],
+        }
+        .iter()
+    }
+
+    /// The experiment that is being measured or awaits a decision.
+    #[must_use]
+    pub fn current_experiment(&self) -> Option<&Experiment> {
+        match &self.phase {
+            Phase::Evaluating { experiment, .. }
+            | Phase::Confirming { experiment, .. }
+            | Phase::AwaitingApproval { experiment } => Some(experiment),
+            Phase::Draft | Phase::Replaying { .. } | Phase::Searching | Phase::Closed { .. } => {
+                None
+            }
+        }
+    }
+
+    /// Whether the campaign is over.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed { .. })
+    }
+
+    /// The status in the spelling of the wire.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match (&self.phase, &self.hold) {
+            (Phase::Closed { ending, .. }, _) => match ending {
+                Ending::TooManyFailures { .. } => Status::Failed,
+                Ending::Cancelled { .. } => Status::Cancelled,
+                Ending::ExperimentsUsedUp
+                | Ending::NoFurtherMutation { .. }
+                | Ending::SuggestionsDone => Status::Completed,
+            },
+            (_, Some(Hold::Operator { .. })) => Status::PausedManual,
+            (_, Some(Hold::BaselineUnstable { .. })) => Status::PausedEvaluatorUnstable,
+            (_, Some(Hold::Budget { .. })) => Status::PausedBudget,
+            (Phase::AwaitingApproval { .. }, None) => Status::AwaitingPromotionApproval,
+            (Phase::Draft, None) => Status::Draft,
+            (_, None) => Status::Running,
+        }
+    }
+}
+
+/// The status of a campaign on the wire; `cancelled` is ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Not started.
+    Draft,
+    /// At work.
+    Running,
+    /// A person must decide.
+    AwaitingPromotionApproval,
+    /// A person paused it.
+    PausedManual,
+    /// The budget does not cover what comes next.
+    PausedBudget,
+    /// The replays of the baseline do not agree.
+    PausedEvaluatorUnstable,
+    /// Over, as planned.
+    Completed,
+    /// Over, after too many failures.
+    Failed,
+    /// Over, because a person ended it.
+    Cancelled,
+}
+
+/// The verdicts that lead to a person.
+#[must_use]
+pub fn needs_a_person(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Promote | Verdict::NeedsOperatorReview => true,
+        Verdict::Discard => false,
+    }
+}

@@ -1,0 +1,192 @@
+//! What an executor receives and answers: the same for every executor, built in or foreign.
+//!
+//! The request never holds what a case expects, its id or split, or whether the definition is the
+//! baseline or a candidate.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::outcome::Usage;
+
+/// One attempt at one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeRequest {
+    /// The instruction text.
+    pub objective: String,
+    /// The case's inputs for a root node; empty for every other node.
+    pub inputs: Map<String, Value>,
+    /// Outputs of earlier nodes, by the alias of the `input_refs`.
+    pub upstream: Map<String, Value>,
+    /// The output contract as written, summary guidance included; null when there is none.
+    pub contract: Option<Value>,
+    /// Which attempt this is.
+    pub attempt: Attempt,
+    /// What the attempt may use.
+    pub limits: Limits,
+    /// An absolute path: the scratch copy that the attempt may read and write.
+    pub working_directory: String,
+    /// The agent as the workflow defines it; opaque to optim.
+    pub agent: Map<String, Value>,
+}
+
+/// Identifies an attempt, so that an executor can answer a repeated request once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// Opaque and unique for each attempt; equal when the same attempt is asked again.
+    pub id: String,
+    /// Counts from 1.
+    pub number: u32,
+    /// A seed for whatever the executor draws at random.
+    pub seed: u64,
+}
+
+/// What one attempt may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Wall time in milliseconds.
+    pub timeout_ms: u64,
+    /// Bytes of the answer.
+    pub max_output_bytes: u64,
+    /// Tokens that the run has left; absent means no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+}
+
+/// The answer to a [`NodeRequest`]: a result or an error, and what it took.
+///
+/// On the wire: `{"content": …}` or `{"error": {"class": …, "message": …}}`, with an optional
+/// `"usage"` beside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "WireResponse", into = "WireResponse")]
+pub struct NodeResponse {
+    /// The output, or why there is none.
+    pub result: Result<Value, NodeError>,
+    /// What the attempt consumed, also when it failed.
+    pub usage: Usage,
+}
+
+/// Why an attempt has no output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(deny_unknown_fields)]
+#[error("{}: {message}", class.name())]
+pub struct NodeError {
+    /// Who is to blame, and so what happens next.
+    pub class: ErrorClass,
+    /// For people.
+    pub message: String,
+}
+
+/// The classes of failure. Only `provider` is the outside's fault; every other class counts
+/// against the definition that was run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorClass {
+    /// The provider or the machine failed; the run is void and is tried again.
+    Provider,
+    /// The attempt took longer than its timeout.
+    Timeout,
+    /// The answer could not be read, or was too large.
+    InvalidOutput,
+    /// The agent says that it cannot go on.
+    Blocked,
+    /// The agent crashed or reported a failure.
+    Failed,
+}
+
+impl ErrorClass {
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Timeout => "timeout",
+            Self::InvalidOutput => "invalid_output",
+            Self::Blocked => "blocked",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireResponse {
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    content: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<NodeError>,
+    #[serde(default)]
+    usage: Usage,
+}
+
+/// Keeps `"content": null` apart from an absent content.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<WireResponse> for NodeResponse {
+    type Error = &'static str;
+    fn try_from(wire: WireResponse) -> Result<Self, Self::Error> {
+        let result = match (wire.content, wire.error) {
+            (Some(content), None) => Ok(content),
+            (None, Some(error)) => Err(error),
+            (Some(_), Some(_)) => return Err("an answer has `content` or `error`, not both"),
+            (None, None) => return Err("an answer needs `content` or `error`"),
+        };
+        Ok(Self {
+            result,
+            usage: wire.usage,
+        })
+    }
+}
+
+impl From<NodeResponse> for WireResponse {
+    fn from(response: NodeResponse) -> Self {
+        let (content, error) = match response.result {
+            Ok(content) => (Some(content), None),
+            Err(error) => (None, Some(error)),
+        };
+        Self {
+            content,
+            error,
+            usage: response.usage,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_has_content_or_an_error() {
+        let read = |text: &str| {
+            serde_json::from_str::<NodeResponse>(text).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            read(r#"{"content": null}"#).unwrap().result,
+            Ok(Value::Null)
+        );
+        let timeout = read(
+            r#"{"error": {"class": "timeout", "message": "late"}, "usage": {"prompt_tokens": 3}}"#,
+        );
+        assert_eq!(timeout.unwrap().usage.tokens().0, 3);
+        assert!(read("{}").unwrap_err().contains("needs"));
+        assert!(
+            read(r#"{"content": 1, "error": {"class": "failed", "message": ""}}"#)
+                .unwrap_err()
+                .contains("not both")
+        );
+        assert!(
+            read(r#"{"contents": 1}"#)
+                .unwrap_err()
+                .contains("unknown field")
+        );
+    }
+}

@@ -1,0 +1,229 @@
+//! Quantities with their units: time, tokens, money, exact fractions.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since the Unix epoch.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The time from `earlier` to here; zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Millis {
+        Millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The point `delay` after this one.
+    #[must_use]
+    pub fn after(self, delay: Millis) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(delay.0).unwrap_or(i64::MAX)),
+        )
+    }
+}
+
+macro_rules! amount {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u64);
+
+        impl $name {
+            /// The sum; the largest value when it does not fit, so that a limit still trips.
+            #[must_use]
+            pub fn plus(self, other: Self) -> Self {
+                Self(self.0.saturating_add(other.0))
+            }
+
+            /// The difference, or zero.
+            #[must_use]
+            pub fn minus(self, other: Self) -> Self {
+                Self(self.0.saturating_sub(other.0))
+            }
+        }
+
+        impl std::iter::Sum for $name {
+            fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+                amounts.fold(Self(0), Self::plus)
+            }
+        }
+    };
+}
+
+amount!(
+    /// A duration in milliseconds.
+    Millis
+);
+amount!(
+    /// A number of model tokens.
+    Tokens
+);
+amount!(
+    /// Money in millionths of a US dollar.
+    MicroUsd
+);
+
+impl Millis {
+    /// `minutes` as milliseconds.
+    #[must_use]
+    pub fn from_minutes(minutes: u32) -> Self {
+        Self(u64::from(minutes) * 60_000)
+    }
+}
+
+impl fmt::Display for MicroUsd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// An exact fraction of counts. Compared by cross-multiplication, never as a float.
+///
+/// A denominator of zero means "nothing was expected"; such a fraction equals 0.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Fraction {
+    /// How many.
+    pub num: u64,
+    /// Of how many.
+    pub den: u64,
+}
+
+impl Fraction {
+    /// `num` of `den`.
+    #[must_use]
+    pub const fn new(num: u64, den: u64) -> Self {
+        Self { num, den }
+    }
+
+    fn parts(self) -> (u128, u128) {
+        if self.den == 0 {
+            (0, 1)
+        } else {
+            (self.num.into(), self.den.into())
+        }
+    }
+
+    /// Whether `self` and `other` lie at most `limit` apart.
+    #[must_use]
+    pub fn is_within(self, other: Self, limit: PerMillion) -> bool {
+        // |a/b - c/d| <= l/1e6  <=>  |ad - cb| * 1e6 <= l * bd; counts are far below 2^48, so 128 bits hold it.
+        let ((a, b), (c, d)) = (self.parts(), other.parts());
+        let distance = (a.saturating_mul(d)).abs_diff(c.saturating_mul(b));
+        distance.saturating_mul(1_000_000)
+            <= u128::from(limit.0).saturating_mul(b.saturating_mul(d))
+    }
+
+    /// Percent with one decimal, rounded half up, for people.
+    #[must_use]
+    pub fn percent(self) -> String {
+        let (num, den) = self.parts();
+        let tenths = (num.saturating_mul(2000) / den).div_ceil(2);
+        format!("{}.{}%", tenths / 10, tenths % 10)
+    }
+
+    /// The nearest float, for the wire and for people; never for a decision.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        reason = "a display value; the counts are far below 2^53"
+    )]
+    pub fn to_f64(self) -> f64 {
+        let (num, den) = self.parts();
+        num as f64 / den as f64
+    }
+}
+
+impl PartialEq for Fraction {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Fraction {}
+impl PartialOrd for Fraction {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Fraction {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let ((a, b), (c, d)) = (self.parts(), other.parts());
+        a.saturating_mul(d).cmp(&c.saturating_mul(b))
+    }
+}
+
+impl fmt::Display for Fraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.num, self.den)
+    }
+}
+
+/// A decimal share written in a policy file, held exactly as millionths: `0.25` is 250 000.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct PerMillion(pub u32);
+
+impl PerMillion {
+    /// `self` of `amount`, rounded up.
+    #[must_use]
+    pub fn of_ceil(self, amount: u64) -> u64 {
+        let product = u128::from(self.0) * u128::from(amount);
+        u64::try_from(product.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    /// `self` of `amount`, rounded down.
+    #[must_use]
+    pub fn of_floor(self, amount: u64) -> u64 {
+        u64::try_from(u128::from(self.0) * u128::from(amount) / 1_000_000).unwrap_or(u64::MAX)
+    }
+}
+
+impl fmt::Display for PerMillion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = format!("{:06}", self.0 % 1_000_000);
+        let decimals = decimals.trim_end_matches('0');
+        write!(
+            f,
+            "{}.{}",
+            self.0 / 1_000_000,
+            if decimals.is_empty() { "0" } else { decimals }
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_compare_exactly() {
+        let f = Fraction::new;
+        assert_eq!(f(1, 2), f(50, 100));
+        assert!(f(1, 3) < f(34, 100));
+        assert_eq!(f(0, 0), f(0, 5));
+        // The seed refused a spread of exactly five points and accepted the same spread elsewhere (D22).
+        let five = PerMillion(50_000);
+        assert!(f(100, 100).is_within(f(95, 100), five));
+        assert!(f(90, 100).is_within(f(85, 100), five));
+        assert!(!f(100, 100).is_within(f(949, 1000), five));
+    }
+
+    #[test]
+    fn percent_rounds_half_up() {
+        assert_eq!(Fraction::new(2, 3).percent(), "66.7%");
+        assert_eq!(Fraction::new(1, 1).percent(), "100.0%");
+        assert_eq!(Fraction::new(1, 8).percent(), "12.5%");
+        assert_eq!(Fraction::new(0, 0).percent(), "0.0%");
+        assert_eq!(PerMillion(250_000).to_string(), "0.25");
+        assert_eq!(PerMillion(1_000_000).to_string(), "1.0");
+    }
+}

@@ -1,0 +1,119 @@
+//! Case runs: one execution of one frozen definition on one case.
+
+pub mod check;
+pub mod transition;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::digest::Digest;
+use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, RunId};
+use crate::node_io::NodeError;
+use crate::outcome::{CaseOutcome, Usage};
+use crate::quantity::Timestamp;
+use crate::workflow::Fingerprint;
+
+/// How often a case run may be tried again after faults of the outside before it is void.
+pub const FAULT_RETRIES_MAX: u32 = 2;
+
+/// One case run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Derived from the evaluation, the case and the replicate.
+    pub id: RunId,
+    /// The campaign that pays for it.
+    pub campaign: CampaignId,
+    /// The evaluation that it is part of.
+    pub evaluation: EvaluationId,
+    /// The case.
+    pub case: CaseId,
+    /// The place of the case in the pack.
+    pub case_index: u32,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
+    /// What the definition must turn out to be.
+    pub fingerprint: Fingerprint,
+    /// Feeds whatever the executor draws at random.
+    pub seed: u64,
+    /// How often it was claimed. A result with another epoch is refused.
+    pub epoch: Epoch,
+    /// Faults of the outside so far.
+    pub faults: u32,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it was created.
+    pub queued_at: Timestamp,
+}
+
+/// Counts the claims of a run: the fencing token of its results.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub u32);
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum RunState {
+    /// Waits for a slot.
+    Queued,
+    /// Claimed by a worker.
+    Running {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Over, with a result.
+    Finished(RunReport),
+    /// Stopped before it had a result.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl RunState {
+    /// Whether nothing will happen to the run any more.
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Self::Queued | Self::Running { .. } => false,
+            Self::Finished(_) | Self::Cancelled { .. } => true,
+        }
+    }
+}
+
+/// What a worker reports at the end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunReport {
+    /// The fingerprint of the definition that was executed.
+    pub executed: Fingerprint,
+    /// What it showed.
+    pub outcome: CaseOutcome,
+    /// Node by node, in the order in which they ended.
+    pub nodes: Vec<NodeReport>,
+    /// What it consumed, attempts that failed included.
+    pub usage: Usage,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Timestamp,
+}
+
+/// What happened at one node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeReport {
+    /// The node.
+    pub node: NodeId,
+    /// Attempts made; 0 when it was blocked.
+    pub attempts: u32,
+    /// The last attempt's output, or why there is none.
+    pub result: Result<Value, NodeError>,
+    /// What all attempts consumed.
+    pub usage: Usage,
+}

@@ -1,0 +1,1 @@
+//! The dependency graph: order, ready nodes, sinks.

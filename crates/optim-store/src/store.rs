@@ -1,0 +1,300 @@
+//! The contract of a store.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use optim_core::campaign::event::Event;
+use optim_core::campaign::{Campaign, Status};
+use optim_core::digest::Digest;
+use optim_core::experiment::Experiment;
+use optim_core::id::{CampaignId, CaseId, EvaluationId, ExperimentId, RunId};
+use optim_core::quantity::Timestamp;
+use optim_core::run::{Epoch, Run};
+use serde::{Deserialize, Serialize};
+
+/// Counts the writes of one record, from 1. `0` stands for "there is none yet".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+/// A record with its revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned<T> {
+    /// The revision that was read.
+    pub revision: Revision,
+    /// The record.
+    pub value: T,
+}
+
+/// Numbers the events of a store, from 1, without gaps, in the order of the commits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EventSeq(pub u64);
+
+/// An event as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number.
+    pub seq: EventSeq,
+    /// The event.
+    pub event: Event,
+}
+
+/// A change of one record, valid only while the record has the expected revision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write<T> {
+    /// The revision that the change was decided on; [`Revision`] 0 creates the record.
+    pub expected: Revision,
+    /// The new record.
+    pub value: T,
+}
+
+/// Bytes stored once under their digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    digest: Digest,
+    bytes: Vec<u8>,
+}
+
+impl Blob {
+    /// Digests `bytes`.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self { digest: Digest::of(&bytes), bytes }
+    }
+
+    /// The digest of the bytes.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Everything that changes together. All of it takes effect, or nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Commit {
+    /// The campaign that changed.
+    pub campaign: Option<Write<Campaign>>,
+    /// Experiments of that campaign, new or changed. They have no revision of their own: only a
+    /// commit that also moves their campaign may carry them.
+    pub experiments: Vec<Experiment>,
+    /// Case runs, new or changed.
+    pub runs: Vec<Write<Run>>,
+    /// Payloads that the records refer to. A payload that is stored already is left as it is.
+    pub blobs: Vec<Blob>,
+    /// What is told about the change.
+    pub events: Vec<Event>,
+}
+
+/// What a commit led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The number of the last event of the store, this commit's included.
+    pub last_event: EventSeq,
+}
+
+/// Where a listing goes on. Opaque: only the store that made it can read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub String);
+
+/// Which part of a listing is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// Where to go on; from the start when absent.
+    pub after: Option<Cursor>,
+    /// Records at most; 1..=500.
+    pub limit: u32,
+}
+
+impl Page {
+    /// The most records that a page may hold.
+    pub const LIMIT_MAX: u32 = 500;
+
+    /// The first page, as long as a page may be.
+    #[must_use]
+    pub fn first() -> Self {
+        Self { after: None, limit: Self::LIMIT_MAX }
+    }
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Paged<T> {
+    /// The records.
+    pub items: Vec<T>,
+    /// Where to go on; absent on the last page.
+    pub next: Option<Cursor>,
+}
+
+/// A campaign in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CampaignSummary {
+    /// Its id.
+    pub id: CampaignId,
+    /// Its name.
+    pub name: String,
+    /// Its status.
+    pub status: Status,
+    /// Its experiments so far.
+    pub experiments: u32,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// An experiment in a listing: all of it, since its snapshot is stored apart.
+pub type ExperimentSummary = Experiment;
+
+/// A run in a listing: without its report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunSummary {
+    /// Its id.
+    pub id: RunId,
+    /// The campaign that pays for it.
+    pub campaign: CampaignId,
+    /// The evaluation that it is part of.
+    pub evaluation: EvaluationId,
+    /// The case.
+    pub case: CaseId,
+    /// How often it was claimed.
+    pub epoch: Epoch,
+    /// When it was created.
+    pub queued_at: Timestamp,
+}
+
+/// Which runs are listed, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunFilter {
+    /// Those that wait for a slot.
+    Queued,
+    /// Those that are claimed.
+    Running,
+    /// Those of an evaluation, whatever their state.
+    Evaluation(EvaluationId),
+    /// Those of an evaluation that are queued or running.
+    Open(EvaluationId),
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A record moved since it was read. Read again and decide again.
+    #[error("{what} was changed by somebody else")]
+    Conflict {
+        /// Which record.
+        what: String,
+    },
+    /// The commit breaks a rule of the contract; a fault of the caller.
+    #[error("the commit is refused: {0}")]
+    Refused(&'static str),
+    /// A cursor that this store did not make.
+    #[error("the cursor is not one of this store's; begin again from the first page")]
+    BadCursor,
+    /// A record that cannot be trusted. Nothing of it is returned.
+    #[error("{what} cannot be read: {why}; restore the store from a backup")]
+    Corrupt {
+        /// Which record.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store was written by a newer version.
+    #[error("the store at {path} has format {found}, this version reads up to {supported}; use a newer optim", path = path.display())]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format that is understood.
+        supported: u32,
+    },
+    /// Another process owns the store.
+    #[error("the store at {path} is in use by process {holder}; stop that process, or ask it", path = path.display())]
+    Owned {
+        /// The store.
+        path: PathBuf,
+        /// The process that holds it, as it wrote it down.
+        holder: String,
+    },
+    /// The store may not grow any further.
+    #[error("the store at {path} is full at {limit_mib} MiB; raise its size limit or remove old campaigns", path = path.display())]
+    Full {
+        /// The store.
+        path: PathBuf,
+        /// Its size limit.
+        limit_mib: u64,
+    },
+    /// The disk or the file system failed.
+    #[error("the store at {path} failed: {source}", path = path.display())]
+    Io {
+        /// The store.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::Refused(_) => "commit_refused",
+            Self::BadCursor => "bad_cursor",
+            Self::Corrupt { .. } => "record_corrupt",
+            Self::Newer { .. } => "schema_newer",
+            Self::Owned { .. } => "store_owned",
+            Self::Full { .. } => "storage_full",
+            Self::Io { .. } => "store_io",
+        }
+    }
+}
+
+/// The state of optim.
+///
+/// When [`Store::commit`] returns `Ok`, everything in the commit survives a crash of the process and
+/// a loss of power. When it returns an error other than [`StoreError::Io`], nothing changed. After
+/// `Io`, whether the commit took effect is not known: read again.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Applies `commit`, or nothing of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when an expected revision is not the current one.
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError>;
+
+    /// Reads a campaign.
+    ///
+    /// # Errors
+    /// The store fails, or the record cannot be trusted; so for every read below.
+    async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError>;
+
+    /// Lists campaigns, newest first.
+    async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError>;
+
+    /// Reads an experiment.
+    async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError>;
+
+    /// Lists the experiments of a campaign by their number.
+    async fn experiments(&self, campaign: &CampaignId, page: Page) -> Result<Paged<ExperimentSummary>, StoreError>;
+
+    /// Reads a case run.
+    async fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError>;
+
+    /// Lists case runs, oldest first.
+    async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Paged<RunSummary>, StoreError>;
+
+    /// Lists the events with a number above `after`, oldest first, at most `limit`.
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Reads a payload.
+    async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError>;
+}
