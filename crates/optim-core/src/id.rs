@@ -149,6 +149,14 @@ text_id!(
     Actor, "actor", check_name
 );
 
+impl CampaignId {
+    /// The id of a campaign that the caller has not named: `opt-` and a UUID.
+    #[must_use]
+    pub fn generated(uuid: Uuid) -> Self {
+        Self(format!("opt-{}", uuid.simple()))
+    }
+}
+
 impl CaseId {
     /// The only case of a workflow without a pack.
     #[must_use]

@@ -1,1 +1,24 @@
-//! placeholder
+//! Drives optim campaigns.
+//!
+//! [`engine`] is the one write path; [`service`] runs the loops over it: [`dispatch`] gives case runs
+//! to workers, [`reconcile`] takes campaigns from one phase to the next. [`runner`] executes one case
+//! run through an [`executor`]; [`proposer`] finds candidates; [`live`] applies and rolls back;
+//! [`project`] reads and freezes a project's files.
+
+pub mod artifact;
+pub mod clock;
+pub mod dispatch;
+pub mod engine;
+pub mod evidence;
+pub mod executor;
+pub mod live;
+pub mod matcher;
+pub mod project;
+pub mod proposer;
+pub mod reconcile;
+pub mod runner;
+pub mod scheduler;
+pub mod service;
+pub mod tasks;
+pub mod wake;
+pub mod workspace;

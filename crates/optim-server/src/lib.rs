@@ -1,1 +1,9 @@
-//! placeholder
+//! Wires optim together and gives it a command line.
+//!
+//! [`config`] reads `optim.toml`, [`session`] opens a project's store and engine, [`cli`] has one
+//! file for each verb. Nothing is decided here.
+
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod session;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `optim`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    optim_server::cli::main()
+}

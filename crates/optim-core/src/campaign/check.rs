@@ -1,1 +1,90 @@
-//! check
+//! Invariants of a campaign, as findings. Used by the random walks, in debug builds at every step,
+//! and by commands that verify a store.
+
+use crate::experiment::ExperimentState;
+
+use super::transition::{REPLAYS_KEPT, SUGGESTIONS_MAX};
+use super::{Campaign, Fate, Phase};
+
+/// A rule that a campaign breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule's name.
+    pub rule: &'static str,
+    /// What was found.
+    pub detail: String,
+}
+
+/// Every rule that `campaign` breaks; empty for a campaign that only [`super::transition`] has touched.
+#[must_use]
+pub fn check(campaign: &Campaign) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut require = |holds: bool, rule: &'static str, detail: String| {
+        if !holds {
+            violations.push(Violation { rule, detail });
+        }
+    };
+    let Campaign { baseline, search, frozen, live, phase, .. } = campaign;
+    let budget = &frozen.policies.budget;
+
+    require(
+        search.experiments <= budget.max_experiments,
+        "experiments_within_budget",
+        format!("{} of {}", search.experiments, budget.max_experiments),
+    );
+    require(
+        usize::try_from(search.experiments).is_ok_and(|experiments| search.tried.len() <= experiments),
+        "tried_has_an_experiment_each",
+        format!("{} tried, {} experiments", search.tried.len(), search.experiments),
+    );
+    require(search.suggestions.len() <= SUGGESTIONS_MAX, "suggestions_bounded", search.suggestions.len().to_string());
+    require(baseline.replays.len() <= REPLAYS_KEPT, "replays_bounded", baseline.replays.len().to_string());
+    require(
+        baseline.version > 0 || (baseline.fingerprint == campaign.source.fingerprint && baseline.patch.is_empty()),
+        "version_0_is_the_source",
+        format!("{:?}", baseline.fingerprint),
+    );
+    let pending = search.tried.values().filter(|fate| **fate == Fate::Pending).count();
+    let current = campaign.current_experiment();
+    require(
+        pending == usize::from(current.is_some()),
+        "at_most_one_pending",
+        format!("{pending} pending mutations, {} current experiment", usize::from(current.is_some())),
+    );
+    if let Some(experiment) = current {
+        require(
+            experiment.baseline == baseline.fingerprint && experiment.baseline_version == baseline.version,
+            "pending_belongs_to_the_baseline",
+            experiment.id.to_string(),
+        );
+        require(
+            state_fits(phase, &experiment.state),
+            "experiment_state_fits_the_phase",
+            format!("{:?}", experiment.state),
+        );
+        require(baseline.established.is_some(), "measured_against_a_baseline", experiment.id.to_string());
+    }
+    require(
+        !matches!(phase, Phase::Draft | Phase::Closed { .. }) || campaign.in_flight().next().is_none(),
+        "nothing_runs_before_start_or_after_the_end",
+        format!("{phase:?}"),
+    );
+    require(
+        !(campaign.is_closed() && campaign.hold.is_some()),
+        "an_ended_campaign_is_not_held",
+        format!("{:?}", campaign.hold),
+    );
+    require(live.version() <= baseline.version, "live_is_not_ahead", format!("{} > {}", live.version(), baseline.version));
+    violations
+}
+
+fn state_fits(phase: &Phase, state: &ExperimentState) -> bool {
+    match (phase, state) {
+        (Phase::Evaluating { .. }, ExperimentState::Evaluating) => true,
+        (
+            Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
+            ExperimentState::Recommended(_) | ExperimentState::NeedsReview(_),
+        ) => true,
+        _ => false,
+    }
+}

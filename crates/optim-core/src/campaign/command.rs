@@ -1,1 +1,170 @@
-//! command
+//! What may be asked of a campaign, and why it may be refused.
+
+use crate::id::{Actor, ExperimentId};
+use crate::mutation::Mutation;
+use crate::mutation::patch::Patch;
+use crate::quantity::Timestamp;
+use crate::workflow::Fingerprint;
+
+use super::{Fate, Status};
+
+/// Asked by a person or a caller: may be refused.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Begins the work of a draft.
+    Start,
+    /// Stops new work; what runs still lands.
+    Pause {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Ends a hold.
+    Resume,
+    /// Ends the campaign.
+    Cancel {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Hands in a candidate of one's own.
+    Suggest {
+        /// The change, already validated against the baseline and the policies.
+        mutation: Mutation,
+    },
+    /// Accepts the pending experiment; the baseline moves.
+    Approve {
+        /// The experiment that the person has seen.
+        experiment: ExperimentId,
+        /// Why; required when the verdict was that an operator must review.
+        reason: Option<String>,
+    },
+    /// Turns the pending experiment down.
+    Reject {
+        /// The experiment that the person has seen.
+        experiment: ExperimentId,
+        /// Why.
+        reason: String,
+    },
+    /// Announces a write of the approved baseline to the live workflow.
+    Apply(LiveChange),
+    /// Announces a write of the inverse of the last apply.
+    Rollback(LiveChange),
+}
+
+/// A write to the live workflow, as prepared against what is live now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveChange {
+    /// What is live now.
+    pub from: Fingerprint,
+    /// What will be live.
+    pub to: Fingerprint,
+    /// The changes; they must be the ones that the campaign plans.
+    pub patch: Patch,
+    /// Why a live workflow that differs elsewhere is accepted; absent means that it is not.
+    pub accept_drift: Option<String>,
+}
+
+/// All that a decision may depend on besides the state. Passed in, never fetched.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// Who caused it.
+    pub actor: Actor,
+}
+
+/// A command that is not allowed now. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The campaign's status does not allow the command.
+    #[error("the campaign is {}, so it cannot {command}; {help}", status.name())]
+    WrongStatus {
+        /// What was asked, as a verb.
+        command: &'static str,
+        /// The status.
+        status: Status,
+        /// What can be done instead.
+        help: &'static str,
+    },
+    /// The experiment is not the one that awaits a decision.
+    #[error("experiment {asked} does not await a decision; {}", pending_text(pending.as_ref()))]
+    NotPending {
+        /// The experiment that was named.
+        asked: ExperimentId,
+        /// The one that does.
+        pending: Option<ExperimentId>,
+    },
+    /// The experiment was measured against another baseline.
+    #[error("experiment {experiment} was measured against another baseline; run it again")]
+    BaselineMoved {
+        /// The experiment.
+        experiment: ExperimentId,
+    },
+    /// A decision that needs words came without.
+    #[error("{what} needs a reason; give one with --reason")]
+    ReasonRequired {
+        /// The decision.
+        what: &'static str,
+    },
+    /// The same change had its turn.
+    #[error("this change was {} in this campaign before", fate.name())]
+    AlreadyTried {
+        /// What became of it.
+        fate: Fate,
+    },
+    /// Too many candidates wait.
+    #[error("{waiting} candidates wait already, which is the most; let the campaign work them off")]
+    TooManySuggestions {
+        /// How many.
+        waiting: usize,
+    },
+    /// The live workflow holds what is approved.
+    #[error("there is nothing to apply: the live workflow holds baseline version {version}, the newest that is approved")]
+    NothingToApply {
+        /// The version.
+        version: u32,
+    },
+    /// No apply is in effect.
+    #[error("there is nothing to roll back: no apply of this campaign is in effect")]
+    NothingToRollBack,
+    /// An earlier write has no recorded end.
+    #[error("an earlier write to the live workflow has no recorded end; run the command again to settle it")]
+    WriteInProgress,
+    /// The live workflow is not what the campaign knows.
+    #[error("the live workflow is {found}, this campaign knows {expected}: it was edited since; start a new campaign, or accept it with --accept-drift REASON")]
+    LiveDrift {
+        /// What the campaign knows.
+        expected: Fingerprint,
+        /// What was found.
+        found: Fingerprint,
+    },
+    /// The prepared changes are not the planned ones.
+    #[error("the changes were prepared for another state of the campaign; prepare them again")]
+    StalePatch,
+}
+
+fn pending_text(pending: Option<&ExperimentId>) -> String {
+    match pending {
+        Some(id) => format!("{id} does"),
+        None => "none does".to_owned(),
+    }
+}
+
+impl Rejection {
+    /// The stable code of this refusal.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WrongStatus { .. } => "campaign_wrong_status",
+            Self::NotPending { .. } => "not_pending",
+            Self::BaselineMoved { .. } => "baseline_moved",
+            Self::ReasonRequired { .. } => "reason_required",
+            Self::AlreadyTried { .. } => "already_tried",
+            Self::TooManySuggestions { .. } => "too_many_suggestions",
+            Self::NothingToApply { .. } => "nothing_to_apply",
+            Self::NothingToRollBack => "nothing_to_roll_back",
+            Self::WriteInProgress => "write_in_progress",
+            Self::LiveDrift { .. } => "live_drift",
+            Self::StalePatch => "stale_patch",
+        }
+    }
+}

@@ -7,6 +7,7 @@ use crate::quantity::Timestamp;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
+use super::live::LiveWriteKind;
 use super::{Ending, Hold, Purpose};
 
 /// An event with who and when. The store adds its sequence number.
@@ -72,6 +73,13 @@ pub enum EventKind {
         /// The change, in words.
         mutation: String,
     },
+    /// A candidate that a person handed in does not fit the baseline any more.
+    SuggestionRefused {
+        /// The change, in words.
+        mutation: String,
+        /// Why.
+        reason: String,
+    },
     /// A candidate was proposed.
     CandidateProposed {
         /// The experiment.
@@ -119,10 +127,14 @@ pub enum EventKind {
     },
     /// A write to the live workflow was announced.
     LiveWriteAnnounced {
+        /// Apply or rollback.
+        kind: LiveWriteKind,
         /// The live workflow before.
         from: Fingerprint,
         /// The live workflow after.
         to: Fingerprint,
+        /// Why a live workflow that differs elsewhere was accepted.
+        accepted_drift: Option<String>,
     },
     /// The write took effect.
     LiveWriteDone {

@@ -7,6 +7,9 @@ use crate::mutation::patch::Patch;
 use crate::quantity::Timestamp;
 use crate::workflow::Fingerprint;
 
+use super::Campaign;
+use super::command::Rejection;
+
 /// What the campaign knows of the live workflow, and what it has done to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,12 +17,10 @@ pub struct Live {
     /// What the live workflow must be for a write to be allowed: the source at first, later the last
     /// state that this campaign wrote.
     pub expected: Fingerprint,
-    /// The baseline's version that the live workflow holds; 0 is the source.
-    pub version: u32,
     /// A write that was announced and whose end is not recorded.
     pub intent: Option<LiveWrite>,
-    /// The writes that took effect, oldest first; the last ones are kept.
-    pub history: Vec<LiveWrite>,
+    /// The applies that are in effect, oldest first. A rollback takes the last one off.
+    pub applied: Vec<LiveWrite>,
 }
 
 /// One write to the live workflow.
@@ -50,4 +51,44 @@ pub enum LiveWriteKind {
     Apply,
     /// The inverse of the last apply.
     Rollback,
+}
+
+impl Live {
+    /// The live workflow is the source, as the campaign froze it.
+    #[must_use]
+    pub fn new(source: Fingerprint) -> Self {
+        Self { expected: source, intent: None, applied: Vec::new() }
+    }
+
+    /// The baseline's version that is live; 0 is the source.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.applied.last().map_or(0, |write| write.version)
+    }
+}
+
+/// The changes that an apply would write: from what is live to the approved baseline.
+///
+/// # Errors
+/// [`Rejection::NothingToApply`] when the live workflow holds the baseline already.
+pub fn plan_apply(campaign: &Campaign) -> Result<Patch, Rejection> {
+    let nothing = Rejection::NothingToApply { version: campaign.live.version() };
+    if campaign.live.version() == campaign.baseline.version {
+        return Err(nothing);
+    }
+    // Back to the source and forward to the baseline; what both have in common cancels out.
+    let mut patch = Patch::default();
+    for write in campaign.live.applied.iter().rev() {
+        patch = patch.compose(&write.patch.inverse()).map_err(|_| Rejection::StalePatch)?;
+    }
+    let patch = patch.compose(&campaign.baseline.patch).map_err(|_| Rejection::StalePatch)?;
+    if patch.is_empty() { Err(nothing) } else { Ok(patch) }
+}
+
+/// The changes that a rollback would write: the inverse of the last apply in effect.
+///
+/// # Errors
+/// [`Rejection::NothingToRollBack`] when there is none.
+pub fn plan_rollback(campaign: &Campaign) -> Result<Patch, Rejection> {
+    campaign.live.applied.last().map(|write| write.patch.inverse()).ok_or(Rejection::NothingToRollBack)
 }

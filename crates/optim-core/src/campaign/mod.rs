@@ -24,8 +24,8 @@ use crate::mutation::MutationKey;
 use crate::mutation::patch::Patch;
 use crate::outcome::Usage;
 use crate::pack::Split;
-use crate::policy::{FrozenFile, Policies};
-use crate::quantity::Timestamp;
+use crate::policy::{BudgetPolicy, FrozenFile, Policies};
+use crate::quantity::{Millis, Timestamp};
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
@@ -330,8 +330,6 @@ pub enum Fate {
     Approved,
     /// It is being evaluated or awaits a decision.
     Pending,
-    /// It gave no measurable result of its own fault.
-    Failed,
 }
 
 /// What a campaign has spent, replays and confirmations included.
@@ -344,7 +342,87 @@ pub struct Spent {
     pub usage: Usage,
 }
 
+impl Spent {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { runs: self.runs.saturating_add(other.runs), usage: self.usage.plus(other.usage) }
+    }
+
+    /// The limit of `budget` that is reached, with the figure; `None` while all have room.
+    #[must_use]
+    pub fn exceeded(&self, budget: &BudgetPolicy) -> Option<String> {
+        let minutes = Millis::from_minutes(budget.max_runtime_minutes);
+        if self.usage.latency >= minutes {
+            let spent = self.usage.latency.0 / 60_000;
+            return Some(format!("run time: {spent} of {} minutes (max_runtime_minutes)", budget.max_runtime_minutes));
+        }
+        if let Some(limit) = budget.max_total_tokens.filter(|limit| self.usage.tokens() >= *limit) {
+            return Some(format!("tokens: {} of {} (max_total_tokens)", self.usage.tokens().0, limit.0));
+        }
+        if let Some(limit) = budget.max_total_cost.filter(|limit| self.usage.cost >= *limit) {
+            return Some(format!("money: {} of {limit} (max_total_cost_usd)", self.usage.cost));
+        }
+        None
+    }
+}
+
+impl Purpose {
+    /// The id of the evaluation of `campaign` for this purpose. Asked twice, it is the same.
+    #[must_use]
+    pub fn evaluation_id(&self, campaign: &CampaignId) -> EvaluationId {
+        let (kind, subject): (&[u8], Vec<u8>) = match self {
+            Self::Replay { number } => (b"replay", number.to_be_bytes().to_vec()),
+            Self::Candidate { experiment } => (b"candidate", experiment.as_bytes().to_vec()),
+            Self::ConfirmBaseline { experiment } => (b"confirm-baseline", experiment.as_bytes().to_vec()),
+            Self::ConfirmCandidate { experiment } => (b"confirm-candidate", experiment.as_bytes().to_vec()),
+        };
+        EvaluationId::derive(&[campaign.as_str().as_bytes(), kind, &subject])
+    }
+}
+
+impl Fate {
+    /// The word for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Discarded => "discarded",
+            Self::Rejected => "rejected",
+            Self::Approved => "approved",
+            Self::Pending => "proposed and not decided",
+        }
+    }
+}
+
 impl Campaign {
+    /// A new draft: nothing runs before it is started.
+    #[must_use]
+    pub fn draft(id: CampaignId, name: String, seed: u64, source: Source, frozen: Frozen, now: Timestamp) -> Self {
+        let baseline = Baseline {
+            version: 0,
+            snapshot: source.snapshot,
+            fingerprint: source.fingerprint,
+            patch: Patch::default(),
+            replays: Vec::new(),
+            established: None,
+        };
+        let live = Live::new(source.fingerprint);
+        Self {
+            id,
+            name,
+            seed,
+            source,
+            frozen,
+            baseline,
+            phase: Phase::Draft,
+            hold: None,
+            search: Search::default(),
+            spent: Spent::default(),
+            live,
+            created_at: now,
+        }
+    }
+
     /// The evaluations whose case runs are queued or running.
     pub fn in_flight(&self) -> impl Iterator<Item = &Evaluation> {
         match &self.phase {
@@ -424,6 +502,38 @@ pub enum Status {
     Failed,
     /// Over, because a person ended it.
     Cancelled,
+}
+
+impl Status {
+    /// Whether the campaign is not over.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Completed | Self::Failed | Self::Cancelled => false,
+            Self::Draft
+            | Self::Running
+            | Self::AwaitingPromotionApproval
+            | Self::PausedManual
+            | Self::PausedBudget
+            | Self::PausedEvaluatorUnstable => true,
+        }
+    }
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Running => "running",
+            Self::AwaitingPromotionApproval => "awaiting_promotion_approval",
+            Self::PausedManual => "paused_manual",
+            Self::PausedBudget => "paused_budget",
+            Self::PausedEvaluatorUnstable => "paused_evaluator_unstable",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The verdicts that lead to a person.

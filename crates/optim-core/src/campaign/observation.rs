@@ -1,1 +1,87 @@
-//! observation
+//! What has happened outside: facts, never refused.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::experiment::Proposer;
+use crate::id::{CaseId, EvaluationId};
+use crate::metrics::Metrics;
+use crate::mutation::Mutation;
+use crate::workflow::Fingerprint;
+
+use super::{CaseMark, Spent};
+
+/// Something that has happened. A fact about something that the campaign no longer waits for
+/// changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Observation {
+    /// All case runs of an evaluation are over.
+    EvaluationFinished {
+        /// The evaluation.
+        evaluation: EvaluationId,
+        /// What they showed.
+        result: EvaluationResult,
+    },
+    /// A candidate for the current baseline was found.
+    Proposed {
+        /// The baseline that it was derived from.
+        baseline: Fingerprint,
+        /// Who proposed it.
+        proposer: Proposer,
+        /// The candidate.
+        candidate: Candidate,
+        /// Proposals that were refused on the way, by reason code.
+        refused: BTreeMap<String, u32>,
+    },
+    /// No proposer has a further candidate for the current baseline.
+    NothingToPropose {
+        /// The baseline that was asked about.
+        baseline: Fingerprint,
+        /// Proposals that were refused, by reason code.
+        refused: BTreeMap<String, u32>,
+    },
+    /// A candidate that a person handed in no longer fits the baseline.
+    SuggestionRefused {
+        /// The change.
+        mutation: Mutation,
+        /// Why.
+        reason: String,
+    },
+    /// An announced write to the live workflow is over, or was interrupted.
+    LiveWriteEnded {
+        /// What is live now.
+        found: Fingerprint,
+    },
+    /// Time has passed; something may be due.
+    Woke,
+}
+
+/// A candidate, its definition stored under `snapshot`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// The change.
+    pub mutation: Mutation,
+    /// The baseline with the change.
+    pub fingerprint: Fingerprint,
+    /// Its definition, by content digest.
+    pub snapshot: Digest,
+}
+
+/// What the case runs of an evaluation showed together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluationResult {
+    /// Counts over the expected outcomes.
+    pub metrics: Metrics,
+    /// Case by case.
+    pub cases: BTreeMap<CaseId, CaseMark>,
+    /// What it cost, faults included.
+    pub spent: Spent,
+}
+
+impl EvaluationResult {
+    /// Whether any case gave an outcome.
+    #[must_use]
+    pub fn is_measurable(&self) -> bool {
+        self.cases.values().any(|mark| *mark != CaseMark::Void)
+    }
+}

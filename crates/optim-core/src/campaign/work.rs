@@ -1,1 +1,56 @@
-//! work
+//! What the outside should do for a campaign now. Derived from the state alone, so a restart asks
+//! for the same.
+
+use crate::id::EvaluationId;
+use crate::metrics::baseline::next_replay_at;
+use crate::mutation::Mutation;
+use crate::quantity::Timestamp;
+
+use super::{Campaign, Phase, SearchMode};
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Work {
+    /// Execute the open case runs of these evaluations, and report when all of one are over.
+    AwaitRuns(Vec<EvaluationId>),
+    /// Make a candidate of this change that a person handed in.
+    Suggested(Mutation),
+    /// Find the next candidate.
+    Propose,
+    /// A person must decide, resume or start.
+    AwaitOperator,
+    /// The campaign is over.
+    Nothing,
+}
+
+/// The work of `campaign` now.
+#[must_use]
+pub fn work(campaign: &Campaign) -> Work {
+    let open: Vec<_> = campaign.in_flight().map(|evaluation| evaluation.id).collect();
+    if !open.is_empty() {
+        return Work::AwaitRuns(open);
+    }
+    match &campaign.phase {
+        Phase::Closed { .. } => Work::Nothing,
+        _ if campaign.hold.is_some() => Work::AwaitOperator,
+        Phase::Searching => match (campaign.search.suggestions.first(), campaign.search.mode) {
+            (Some(mutation), _) => Work::Suggested(mutation.clone()),
+            (None, SearchMode::Proposers) => Work::Propose,
+            (None, SearchMode::Suggestions) => Work::AwaitOperator,
+        },
+        Phase::Draft
+        | Phase::Replaying { .. }
+        | Phase::Evaluating { .. }
+        | Phase::Confirming { .. }
+        | Phase::AwaitingApproval { .. } => Work::AwaitOperator,
+    }
+}
+
+/// When the campaign wants to be looked at again though nothing has happened; absent when never.
+#[must_use]
+pub fn next_wakeup(campaign: &Campaign) -> Option<Timestamp> {
+    match (&campaign.phase, &campaign.hold) {
+        (Phase::Searching, None) => next_replay_at(&campaign.baseline.replays, &campaign.frozen.policies.eval),
+        _ => None,
+    }
+}

@@ -1,6 +1,5 @@
 //! Case runs: one execution of one frozen definition on one case.
 
-pub mod check;
 pub mod transition;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +39,8 @@ pub struct Run {
     pub epoch: Epoch,
     /// Faults of the outside so far.
     pub faults: u32,
+    /// What the claims that ended in a fault consumed.
+    pub spent_on_faults: Usage,
     /// Where it stands.
     pub state: RunState,
     /// When it was created.
@@ -75,7 +76,35 @@ pub enum RunState {
     },
 }
 
+impl Run {
+    /// The result, once there is one.
+    #[must_use]
+    pub fn report(&self) -> Option<&RunReport> {
+        match &self.state {
+            RunState::Finished(report) => Some(report),
+            RunState::Queued | RunState::Running { .. } | RunState::Cancelled { .. } => None,
+        }
+    }
+
+    /// What the run has cost, claims that ended in a fault included.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.report().map_or(self.spent_on_faults, |report| self.spent_on_faults.plus(report.usage))
+    }
+}
+
 impl RunState {
+    /// The word for the state.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running { .. } => "running",
+            Self::Finished(_) => "finished",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
     /// Whether nothing will happen to the run any more.
     #[must_use]
     pub fn is_terminal(&self) -> bool {

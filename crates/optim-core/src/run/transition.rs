@@ -1,1 +1,261 @@
-//! transition
+//! Every change of a case run: [`decide`] for commands, [`observe`] for facts.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Epoch, FAULT_RETRIES_MAX, Run, RunReport, RunState};
+use crate::digest::Hasher;
+use crate::id::{CampaignId, RunId};
+use crate::outcome::CaseOutcome;
+use crate::pack::Case;
+use crate::quantity::Timestamp;
+
+/// Asked of a run: may be refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunCommand {
+    /// Gives the run to a worker, under the next epoch.
+    Claim,
+    /// Ends the run without a result.
+    Cancel {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What happened to a run: never refused.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunObservation {
+    /// The worker is done.
+    Finished {
+        /// The epoch of its claim.
+        epoch: Epoch,
+        /// What it reports.
+        report: Box<RunReport>,
+    },
+    /// The worker is gone: its machine, its process, or its connection.
+    Lost {
+        /// The epoch of its claim.
+        epoch: Epoch,
+    },
+}
+
+/// A command that a run's state does not allow.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("run {run} is {state}, so it cannot be {command}")]
+pub struct RunRejection {
+    run: RunId,
+    state: &'static str,
+    command: &'static str,
+}
+
+/// What became of an observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ignored {
+    /// The run is over, or waits for another worker.
+    NotRunning,
+    /// The result belongs to an earlier claim.
+    StaleEpoch,
+}
+
+impl Run {
+    /// The run of `case` for an evaluation of `campaign`: queued, never claimed.
+    ///
+    /// Its seed depends on the campaign's seed, the evaluation and the case, so that cases do not
+    /// share their luck, and no two evaluations do.
+    #[must_use]
+    pub fn queued(
+        campaign: (&CampaignId, u64),
+        evaluation: &crate::campaign::Evaluation,
+        case: (&Case, u32),
+    ) -> Self {
+        let intent = [evaluation.id.as_bytes().as_slice(), case.0.id.as_str().as_bytes()];
+        let mut seed = Hasher::new("optim/run-seed/1");
+        seed.part(&campaign.1.to_be_bytes()).part(intent[0]).part(intent[1]);
+        let [a, b, c, d, e, f, g, h, ..] = *seed.finish().as_bytes();
+        Self {
+            id: RunId::derive(&intent),
+            campaign: campaign.0.clone(),
+            evaluation: evaluation.id,
+            case: case.0.id.clone(),
+            case_index: case.1,
+            snapshot: evaluation.snapshot,
+            fingerprint: evaluation.fingerprint,
+            seed: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            epoch: Epoch(0),
+            faults: 0,
+            spent_on_faults: crate::outcome::Usage::default(),
+            state: RunState::Queued,
+            queued_at: evaluation.queued_at,
+        }
+    }
+}
+
+/// Answers `command`.
+///
+/// # Errors
+/// [`RunRejection`] when the run's state does not allow it.
+pub fn decide(run: &Run, command: &RunCommand, now: Timestamp) -> Result<Run, RunRejection> {
+    let mut next = run.clone();
+    match (&run.state, command) {
+        (RunState::Queued, RunCommand::Claim) => {
+            next.epoch = Epoch(run.epoch.0.saturating_add(1));
+            next.state = RunState::Running { since: now };
+        }
+        (RunState::Queued | RunState::Running { .. }, RunCommand::Cancel { reason }) => {
+            next.state = RunState::Cancelled { at: now, reason: reason.clone() };
+        }
+        (_, RunCommand::Claim) => return Err(refuse(run, "claimed")),
+        (_, RunCommand::Cancel { .. }) => return Err(refuse(run, "cancelled")),
+    }
+    Ok(next)
+}
+
+fn refuse(run: &Run, command: &'static str) -> RunRejection {
+    RunRejection { run: run.id, state: run.state.name(), command }
+}
+
+/// Takes in a fact.
+///
+/// # Errors
+/// [`Ignored`] says why the fact changes nothing.
+pub fn observe(run: &Run, observation: RunObservation) -> Result<Run, Ignored> {
+    let epoch = match &observation {
+        RunObservation::Finished { epoch, .. } | RunObservation::Lost { epoch } => *epoch,
+    };
+    match run.state {
+        RunState::Running { .. } if epoch == run.epoch => {}
+        RunState::Running { .. } => return Err(Ignored::StaleEpoch),
+        RunState::Queued | RunState::Finished(_) | RunState::Cancelled { .. } => return Err(Ignored::NotRunning),
+    }
+    let mut next = run.clone();
+    match observation {
+        RunObservation::Finished { report, .. } => finish(&mut next, *report),
+        // A worker that is gone is no fault of the case: the run goes back whatever the count.
+        RunObservation::Lost { .. } => next.state = RunState::Queued,
+    }
+    Ok(next)
+}
+
+fn finish(run: &mut Run, mut report: RunReport) {
+    if report.executed != run.fingerprint {
+        let fault = format!("another definition was executed: {} instead of {}", report.executed, run.fingerprint);
+        report.outcome = CaseOutcome::Void { fault };
+    }
+    let void = matches!(report.outcome, CaseOutcome::Void { .. });
+    if void && run.faults < FAULT_RETRIES_MAX {
+        run.faults += 1;
+        run.spent_on_faults = run.spent_on_faults.plus(report.usage);
+        run.state = RunState::Queued;
+    } else {
+        run.state = RunState::Finished(report);
+    }
+}
+
+/// What is to be done for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunWork {
+    /// Give it to a worker when there is room.
+    Start,
+    /// Await the worker of this epoch.
+    Await(Epoch),
+    /// It is over.
+    Nothing,
+}
+
+/// The work of `run` now.
+#[must_use]
+pub fn work(run: &Run) -> RunWork {
+    match run.state {
+        RunState::Queued => RunWork::Start,
+        RunState::Running { .. } => RunWork::Await(run.epoch),
+        RunState::Finished(_) | RunState::Cancelled { .. } => RunWork::Nothing,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::campaign::{Evaluation, Purpose};
+    use crate::digest::Digest;
+    use crate::outcome::{Measured, Usage};
+    use crate::pack::{Pack, Split};
+    use crate::quantity::Tokens;
+    use crate::workflow::Fingerprint;
+
+    pub(crate) fn run() -> Run {
+        let campaign = CampaignId::new("c").unwrap();
+        let purpose = Purpose::Replay { number: 1 };
+        let evaluation = Evaluation {
+            id: purpose.evaluation_id(&campaign),
+            purpose,
+            snapshot: Digest::of(b"snapshot"),
+            fingerprint: Fingerprint(Digest::of(b"definition")),
+            split: Split::Search,
+            queued_at: Timestamp(1),
+        };
+        Run::queued((&campaign, 7), &evaluation, (&Pack::implicit().cases[0], 0))
+    }
+
+    fn report(run: &Run, outcome: CaseOutcome) -> Box<RunReport> {
+        Box::new(RunReport {
+            executed: run.fingerprint,
+            outcome,
+            nodes: Vec::new(),
+            usage: Usage { prompt_tokens: Tokens(5), ..Usage::default() },
+            started_at: Timestamp(2),
+            finished_at: Timestamp(3),
+        })
+    }
+
+    fn measured() -> CaseOutcome {
+        CaseOutcome::Measured(Measured { checks: Vec::new(), blocked: Vec::new(), over_limit: None })
+    }
+
+    fn claim(run: &Run) -> Run {
+        decide(run, &RunCommand::Claim, Timestamp(2)).unwrap()
+    }
+
+    #[test]
+    fn a_run_is_claimed_once_and_a_late_result_of_an_earlier_claim_is_ignored() {
+        let first = claim(&run());
+        assert_eq!(decide(&first, &RunCommand::Claim, Timestamp(2)).unwrap_err().to_string().split(" is ").nth(1), Some("running, so it cannot be claimed"));
+        let lost = observe(&first, RunObservation::Lost { epoch: first.epoch }).unwrap();
+        let second = claim(&lost);
+        assert_eq!(second.epoch, Epoch(2));
+        let late = RunObservation::Finished { epoch: first.epoch, report: report(&first, measured()) };
+        assert_eq!(observe(&second, late.clone()), Err(Ignored::StaleEpoch));
+        let done = observe(&second, RunObservation::Finished { epoch: second.epoch, report: report(&second, measured()) });
+        let done = done.unwrap();
+        assert!(done.state.is_terminal());
+        assert_eq!(observe(&done, late), Err(Ignored::NotRunning));
+    }
+
+    #[test]
+    fn faults_of_the_outside_are_retried_twice_and_their_cost_is_kept() {
+        let mut run = run();
+        for round in 1..=FAULT_RETRIES_MAX + 1 {
+            let claimed = claim(&run);
+            let void = CaseOutcome::Void { fault: "down".to_owned() };
+            run = observe(&claimed, RunObservation::Finished { epoch: claimed.epoch, report: report(&claimed, void) }).unwrap();
+            assert_eq!(run.state.is_terminal(), round > FAULT_RETRIES_MAX);
+        }
+        assert_eq!(run.spent_on_faults.tokens(), Tokens(10));
+    }
+
+    #[test]
+    fn a_result_of_another_definition_counts_as_a_fault() {
+        let claimed = claim(&run());
+        let mut foreign = report(&claimed, measured());
+        foreign.executed = Fingerprint(Digest::of(b"live"));
+        let back = observe(&claimed, RunObservation::Finished { epoch: claimed.epoch, report: foreign }).unwrap();
+        assert_eq!((back.state, back.faults), (RunState::Queued, 1));
+    }
+
+    #[test]
+    fn a_cancelled_run_stays_cancelled() {
+        let cancelled = decide(&run(), &RunCommand::Cancel { reason: "enough".to_owned() }, Timestamp(4)).unwrap();
+        assert_eq!(work(&cancelled), RunWork::Nothing);
+        assert!(decide(&cancelled, &RunCommand::Claim, Timestamp(5)).is_err());
+        assert!(decide(&cancelled, &RunCommand::Cancel { reason: String::new() }, Timestamp(5)).is_err());
+    }
+}

@@ -1,0 +1,168 @@
+//! Reads the files that a campaign freezes: inside the workspace, regular, not too large, once.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use optim_core::policy::{FileRole, FrozenFile};
+use optim_core::digest::Digest;
+
+/// A file as it was read, once: the bytes that are hashed are the bytes that are parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// The reference as it was given.
+    pub reference: String,
+    /// The canonical path.
+    pub path: PathBuf,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
+/// Why a file cannot be frozen.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// The reference says nothing.
+    #[error("a file reference is blank; name a file")]
+    Blank,
+    /// There is no such file.
+    #[error("{reference}: there is no such file (looked for {path}); create it or correct the reference", path = path.display())]
+    NotFound {
+        /// The reference.
+        reference: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The path leads out of the workspace, by itself or through a symbolic link.
+    #[error("{reference}: leads to {path}, outside the workspace {root}; keep the file inside", path = path.display(), root = root.display())]
+    OutsideRoot {
+        /// The reference.
+        reference: String,
+        /// Where it leads.
+        path: PathBuf,
+        /// The workspace.
+        root: PathBuf,
+    },
+    /// It is a directory, a pipe, a device.
+    #[error("{reference}: {path} is not a regular file", path = path.display())]
+    NotRegular {
+        /// The reference.
+        reference: String,
+        /// The path.
+        path: PathBuf,
+    },
+    /// It is larger than such a file may be.
+    #[error("{reference}: has {size} bytes, at most {limit} are allowed; make it smaller")]
+    TooLarge {
+        /// The reference.
+        reference: String,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The system refused.
+    #[error("{reference}: cannot be read: {source}")]
+    Unreadable {
+        /// The reference.
+        reference: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl ArtifactError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Blank => "blank_reference",
+            Self::NotFound { .. } => "file_not_found",
+            Self::OutsideRoot { .. } => "artifact_outside_root",
+            Self::NotRegular { .. } => "not_regular",
+            Self::TooLarge { .. } => "file_too_large",
+            Self::Unreadable { .. } => "file_unreadable",
+        }
+    }
+}
+
+impl Artifact {
+    /// Reads the file that `reference` names, relative to `root` unless it is absolute.
+    ///
+    /// # Errors
+    /// It is not a readable regular file of at most `limit` bytes inside `root`.
+    pub fn read(root: &Path, reference: &str, limit: u64) -> Result<Self, ArtifactError> {
+        let trimmed = reference.trim();
+        if trimmed.is_empty() {
+            return Err(ArtifactError::Blank);
+        }
+        let reference = trimmed.to_owned();
+        let unreadable = |source| ArtifactError::Unreadable { reference: trimmed.to_owned(), source };
+        let wanted = root.join(trimmed);
+        let path = match wanted.canonicalize() {
+            Ok(path) => path,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ArtifactError::NotFound { reference, path: wanted });
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        let root = root.canonicalize().map_err(unreadable)?;
+        if !path.starts_with(&root) {
+            return Err(ArtifactError::OutsideRoot { reference, path, root });
+        }
+        // Asked before opening: opening a pipe would wait for a writer.
+        if !path.metadata().map_err(unreadable)?.is_file() {
+            return Err(ArtifactError::NotRegular { reference, path });
+        }
+        let file = File::open(&path).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        if size > limit {
+            return Err(ArtifactError::TooLarge { reference, size, limit });
+        }
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that grew meanwhile from one that fits.
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if read > limit {
+            return Err(ArtifactError::TooLarge { reference, size: read, limit });
+        }
+        Ok(Self { reference, path, bytes })
+    }
+
+    /// The record of the file in a campaign.
+    #[must_use]
+    pub fn frozen(&self, role: FileRole) -> FrozenFile {
+        FrozenFile {
+            role,
+            artifact_ref: self.reference.clone(),
+            resolved_path: self.path.display().to_string(),
+            sha256: Digest::of(&self.bytes),
+            size_bytes: u64::try_from(self.bytes.len()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_inside_the_workspace_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        std::fs::create_dir_all(root.join("policy")).unwrap();
+        std::fs::write(root.join("policy/a.md"), "text").unwrap();
+        std::fs::write(dir.path().join("secret"), "no").unwrap();
+        std::os::unix::fs::symlink("../secret", root.join("link")).unwrap();
+        let read = |reference: &str| Artifact::read(&root, reference, 4);
+        let code = |reference: &str| read(reference).unwrap_err().code();
+        assert_eq!(read(" policy/../policy/a.md ").unwrap().bytes, b"text");
+        assert_eq!(code(" "), "blank_reference");
+        assert_eq!(code("policy/b.md"), "file_not_found");
+        assert_eq!(code("../secret"), "artifact_outside_root");
+        assert_eq!(code("link"), "artifact_outside_root");
+        assert_eq!(code("/etc/hostname"), "artifact_outside_root");
+        assert_eq!(code("policy"), "not_regular");
+        std::fs::write(root.join("policy/a.md"), "texts").unwrap();
+        assert_eq!(code("policy/a.md"), "file_too_large");
+    }
+}

@@ -1,0 +1,456 @@
+//! The one write path: load, decide, commit.
+//!
+//! Nobody else writes campaigns, experiments or runs. A decision is made on a state that was read
+//! with its revision; when somebody else moved the record meanwhile, it is read and decided again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use optim_core::campaign::command::{Command, Context, Rejection};
+use optim_core::campaign::observation::{EvaluationResult, Observation};
+use optim_core::campaign::transition::{self, Decision, Effect};
+use optim_core::campaign::{Campaign, CaseMark, Evaluation, Spent};
+use optim_core::digest::Digest;
+use optim_core::id::{Actor, CampaignId, EvaluationId, RunId};
+use optim_core::metrics::{Expected, Metrics};
+use optim_core::outcome::CaseOutcome;
+use optim_core::pack::Pack;
+use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
+use optim_core::run::{Epoch, Run, RunReport, RunState};
+use optim_core::workflow::Workflow;
+use optim_store::{Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::wake::Wakes;
+
+/// How often a decision is made again because somebody else moved the record.
+const CONFLICT_RETRIES_MAX: u32 = 32;
+
+/// The engine: the store, the clock, and caches of what never changes.
+pub struct Engine {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    workflows: Cache<Workflow>,
+    packs: Cache<Pack>,
+    wakes: Wakes,
+    changes: watch::Sender<u64>,
+}
+
+/// Payloads by digest; they never change, so they are parsed once.
+type Cache<T> = Mutex<BTreeMap<Digest, Arc<T>>>;
+
+/// How many parsed payloads of a kind are kept.
+const CACHED_MAX: usize = 64;
+
+/// A campaign to be created, with the payloads that it refers to.
+#[derive(Debug, Clone)]
+pub struct NewCampaign {
+    /// The draft.
+    pub campaign: Campaign,
+    /// Definition, pack and objective text.
+    pub blobs: Vec<Blob>,
+}
+
+/// Why the engine could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// There is no such campaign.
+    #[error("there is no campaign {0}; `optim list` shows those that exist")]
+    NotFound(CampaignId),
+    /// The id is taken.
+    #[error("a campaign {0} exists already; choose another id")]
+    Exists(CampaignId),
+    /// The campaign does not allow it now.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A payload that a record refers to is missing or cannot be read.
+    #[error("the {what} {digest} of the campaign is missing or unreadable in the store: {why}")]
+    Payload {
+        /// What it is.
+        what: &'static str,
+        /// Its digest.
+        digest: Digest,
+        /// What is wrong.
+        why: String,
+    },
+    /// Others moved the record again and again.
+    #[error("campaign {0} keeps being changed by others; try again")]
+    Contended(CampaignId),
+}
+
+impl EngineError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "campaign_not_found",
+            Self::Exists(_) => "campaign_exists",
+            Self::Rejected(rejection) => rejection.code(),
+            Self::Store(error) => error.code(),
+            Self::Payload { .. } => "payload_missing",
+            Self::Contended(_) => "contended",
+        }
+    }
+}
+
+impl Engine {
+    /// An engine over `store`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        let (workflows, packs) = (Mutex::default(), Mutex::default());
+        Self { store, clock, workflows, packs, wakes: Wakes::default(), changes: watch::Sender::new(0) }
+    }
+
+    /// The store, for reading.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The bells that ring after each commit.
+    #[must_use]
+    pub fn wakes(&self) -> &Wakes {
+        &self.wakes
+    }
+
+    fn context(&self, actor: Actor) -> Context {
+        Context { now: self.clock.now(), actor }
+    }
+
+    /// Changes after each commit, for those who follow.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// An id for a campaign whose caller has not named it: its time of creation comes first.
+    #[must_use]
+    pub fn new_campaign_id(&self) -> CampaignId {
+        CampaignId::generated(uuid::Uuid::now_v7())
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        let campaigns: BTreeSet<_> = (commit.campaign.iter().map(|write| &write.value.id))
+            .chain(commit.runs.iter().map(|write| &write.value.campaign))
+            .cloned()
+            .collect();
+        let queued = commit.runs.iter().any(|write| write.value.state == RunState::Queued);
+        let committed = self.store.commit(commit).await;
+        // Also after a failure: whether the commit took effect may be unknown, and a look costs little.
+        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
+        if queued {
+            self.wakes.runs_waiting();
+        }
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        committed.map(drop)
+    }
+
+    // --- campaigns --------------------------------------------------------------------------
+
+    /// Creates a campaign.
+    ///
+    /// # Errors
+    /// [`EngineError::Exists`] when its id is taken.
+    pub async fn create(&self, new: NewCampaign, actor: Actor) -> Result<Campaign, EngineError> {
+        let Decision { next, events, .. } = transition::create(new.campaign, &self.context(actor));
+        let write = Write { expected: Revision(0), value: next.clone() };
+        let commit = Commit { campaign: Some(write), blobs: new.blobs, events, ..Commit::default() };
+        match self.commit(commit).await {
+            Ok(()) => Ok(next),
+            Err(StoreError::Conflict { .. }) => Err(EngineError::Exists(next.id)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads a campaign.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when there is none.
+    pub async fn campaign(&self, id: &CampaignId) -> Result<Versioned<Campaign>, EngineError> {
+        self.store.campaign(id).await?.ok_or_else(|| EngineError::NotFound(id.clone()))
+    }
+
+    /// Submits a command.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`] when the campaign does not allow it now.
+    pub async fn submit(&self, id: &CampaignId, command: &Command, actor: Actor) -> Result<Campaign, EngineError> {
+        let cx = self.context(actor);
+        self.transition(id, Vec::new(), |campaign| transition::decide(campaign, command, &cx)).await
+    }
+
+    /// Records a fact, with the payloads that it brings along.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn record(
+        &self,
+        id: &CampaignId,
+        observation: &Observation,
+        blobs: Vec<Blob>,
+    ) -> Result<Campaign, EngineError> {
+        let cx = self.context(Actor::engine());
+        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx))).await
+    }
+
+    /// Load, decide, commit; again when somebody else was faster.
+    async fn transition(
+        &self,
+        id: &CampaignId,
+        blobs: Vec<Blob>,
+        step: impl Fn(&Campaign) -> Result<Decision, Rejection>,
+    ) -> Result<Campaign, EngineError> {
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let Versioned { revision, value } = self.campaign(id).await?;
+            let Decision { next, experiments, effects, events } = step(&value)?;
+            if events.is_empty() {
+                return Ok(value);
+            }
+            let runs = self.expand(&next, &effects).await?;
+            let campaign = Some(Write { expected: revision, value: next.clone() });
+            match self.commit(Commit { campaign, experiments, runs, blobs: blobs.clone(), events }).await {
+                Ok(()) => return Ok(next),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(EngineError::Contended(id.clone()))
+    }
+
+    /// The run records that the effects of a decision stand for.
+    async fn expand(&self, campaign: &Campaign, effects: &[Effect]) -> Result<Vec<Write<Run>>, EngineError> {
+        let mut writes = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::QueueRuns(evaluation) => {
+                    let pack = self.pack(campaign.frozen.pack).await?;
+                    let cases = (0u32..).zip(&pack.cases).filter(|(_, case)| case.split == evaluation.split);
+                    writes.extend(cases.map(|(index, case)| Write {
+                        expected: Revision(0),
+                        value: Run::queued((&campaign.id, campaign.seed), evaluation, (case, index)),
+                    }));
+                }
+                Effect::CancelRuns { evaluation, reason } => {
+                    writes.extend(self.cancellations(*evaluation, reason).await?);
+                }
+            }
+        }
+        Ok(writes)
+    }
+
+    async fn cancellations(&self, evaluation: EvaluationId, reason: &str) -> Result<Vec<Write<Run>>, EngineError> {
+        let mut writes = Vec::new();
+        for open in self.list_runs(&RunFilter::Open(evaluation)).await? {
+            let Some(Versioned { revision, value }) = self.store.run(open.id).await? else { continue };
+            let command = RunCommand::Cancel { reason: reason.to_owned() };
+            if let Ok(value) = run_transition::decide(&value, &command, self.clock.now()) {
+                writes.push(Write { expected: revision, value });
+            }
+        }
+        Ok(writes)
+    }
+
+    // --- runs -------------------------------------------------------------------------------
+
+    /// All runs of `filter`, page by page.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
+        let (mut all, mut page) = (Vec::new(), Page::first());
+        loop {
+            let listed = self.store.runs(filter, page).await?;
+            all.extend(listed.items);
+            match listed.next {
+                Some(after) => page = Page { after: Some(after), ..Page::first() },
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// Claims a queued run; `None` when it is not queued any more.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn claim(&self, id: RunId) -> Result<Option<Run>, EngineError> {
+        let Some(Versioned { revision, value }) = self.store.run(id).await? else { return Ok(None) };
+        let Ok(claimed) = run_transition::decide(&value, &RunCommand::Claim, self.clock.now()) else {
+            return Ok(None);
+        };
+        let write = Write { expected: revision, value: claimed.clone() };
+        match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
+            Ok(()) => Ok(Some(claimed)),
+            Err(StoreError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Records the result of a claimed run. A result that comes too late is ignored, and says so.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn finish(&self, id: RunId, epoch: Epoch, report: RunReport) -> Result<Result<Run, Ignored>, EngineError> {
+        self.observe_run(id, RunObservation::Finished { epoch, report: Box::new(report) }).await
+    }
+
+    /// Takes in what happened to a run.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn observe_run(
+        &self,
+        id: RunId,
+        observation: RunObservation,
+    ) -> Result<Result<Run, Ignored>, EngineError> {
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let Some(Versioned { revision, value }) = self.store.run(id).await? else {
+                return Ok(Err(Ignored::NotRunning));
+            };
+            let next = match run_transition::observe(&value, observation.clone()) {
+                Ok(next) => next,
+                Err(ignored) => return Ok(Err(ignored)),
+            };
+            let write = Write { expected: revision, value: next.clone() };
+            match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
+                Ok(()) => return Ok(Ok(next)),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Err(Ignored::StaleEpoch))
+    }
+
+    /// Gives back every claimed run. Called once at the start of the process that owns the store:
+    /// whoever claimed them is gone.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn recover(&self) -> Result<usize, EngineError> {
+        let claimed = self.list_runs(&RunFilter::Running).await?;
+        for run in &claimed {
+            let _ = self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?;
+        }
+        Ok(claimed.len())
+    }
+
+    // --- evaluations ------------------------------------------------------------------------
+
+    /// The runs of an evaluation, all of them terminal; `None` while some are open.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn finished_runs(&self, evaluation: EvaluationId) -> Result<Option<Vec<Run>>, EngineError> {
+        let open = self.store.runs(&RunFilter::Open(evaluation), Page { after: None, limit: 1 }).await?;
+        if !open.items.is_empty() {
+            return Ok(None);
+        }
+        self.runs_of(evaluation).await.map(Some)
+    }
+
+    /// The runs of an evaluation, whatever their state.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn runs_of(&self, evaluation: EvaluationId) -> Result<Vec<Run>, EngineError> {
+        let mut runs = Vec::new();
+        for run in self.list_runs(&RunFilter::Evaluation(evaluation)).await? {
+            runs.extend(self.store.run(run.id).await?.map(|versioned| versioned.value));
+        }
+        Ok(runs)
+    }
+
+    /// What the runs of a finished evaluation showed together.
+    ///
+    /// # Errors
+    /// A payload of the campaign is missing.
+    pub async fn result(
+        &self,
+        campaign: &Campaign,
+        evaluation: &Evaluation,
+        runs: &[Run],
+    ) -> Result<EvaluationResult, EngineError> {
+        let baseline = self.workflow(campaign.baseline.snapshot).await?;
+        let pack = self.pack(campaign.frozen.pack).await?;
+        let expected = Expected::new(&baseline, pack.split(evaluation.split));
+        let outcomes: BTreeMap<_, _> = runs.iter().filter_map(|run| Some((&run.case, run.report()?))).collect();
+        let metrics = Metrics::of(&expected, &outcomes);
+        let cases = pack.split(evaluation.split).map(|case| {
+            let mark = match outcomes.get(&case.id).map(|report| &report.outcome) {
+                Some(CaseOutcome::Measured(measured)) if measured.passes() => CaseMark::Passed,
+                Some(CaseOutcome::Measured(_)) => CaseMark::Failed,
+                Some(CaseOutcome::Void { .. }) | None => CaseMark::Void,
+            };
+            (case.id.clone(), mark)
+        });
+        let spent = runs.iter().fold(Spent::default(), |sum, run| sum.plus(Spent { runs: 1, usage: run.usage() }));
+        Ok(EvaluationResult { metrics, cases: cases.collect(), spent })
+    }
+
+    // --- payloads ---------------------------------------------------------------------------
+
+    /// The definition stored under `digest`.
+    ///
+    /// # Errors
+    /// [`EngineError::Payload`] when it is missing or unreadable.
+    pub async fn workflow(&self, digest: Digest) -> Result<Arc<Workflow>, EngineError> {
+        self.payload(&self.workflows, "workflow", digest, |bytes| {
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    /// The eval pack stored under `digest`.
+    ///
+    /// # Errors
+    /// [`EngineError::Payload`] when it is missing or unreadable.
+    pub async fn pack(&self, digest: Digest) -> Result<Arc<Pack>, EngineError> {
+        self.payload(&self.packs, "eval pack", digest, |bytes| Pack::from_stored(digest, bytes)).await
+    }
+
+    /// The text stored under `digest`.
+    ///
+    /// # Errors
+    /// [`EngineError::Payload`] when it is missing or not UTF-8.
+    pub async fn text(&self, digest: Digest) -> Result<String, EngineError> {
+        let bytes = self.bytes("text", digest).await?;
+        String::from_utf8(bytes).map_err(|error| EngineError::Payload { what: "text", digest, why: error.to_string() })
+    }
+
+    async fn bytes(&self, what: &'static str, digest: Digest) -> Result<Vec<u8>, EngineError> {
+        let found = self.store.blob(digest).await?;
+        found.ok_or_else(|| EngineError::Payload { what, digest, why: "it is not there".to_owned() })
+    }
+
+    async fn payload<T>(
+        &self,
+        cache: &Cache<T>,
+        what: &'static str,
+        digest: Digest,
+        parse: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<Arc<T>, EngineError> {
+        let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let bytes = self.bytes(what, digest).await?;
+        let parsed = parse(&bytes).map_err(|why| EngineError::Payload { what, digest, why })?;
+        let parsed = Arc::new(parsed);
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHED_MAX {
+            cache.clear();
+        }
+        cache.insert(digest, Arc::clone(&parsed));
+        Ok(parsed)
+    }
+}

@@ -1,0 +1,183 @@
+//! Reads a project's files, checks them together, and freezes them into a new campaign.
+
+use std::path::{Path, PathBuf};
+
+use optim_core::campaign::{Campaign, Frozen, SearchMode, Source};
+use optim_core::canonical;
+use optim_core::diagnostic::Diagnostic;
+use optim_core::id::CampaignId;
+use optim_core::pack::{Pack, Split};
+use optim_core::policy::{self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFiles};
+use optim_core::quantity::Timestamp;
+use optim_core::workflow::check::check;
+use optim_core::workflow::{Workflow, load};
+use optim_store::Blob;
+
+use crate::artifact::{Artifact, ArtifactError};
+use crate::engine::NewCampaign;
+use crate::executor::{Capabilities, unmet_needs};
+use crate::live::WORKFLOW_BYTES_MAX;
+use crate::matcher::Engines;
+
+/// The most bytes of a policy file.
+const POLICY_BYTES_MAX: u64 = 256 * 1024;
+/// The most bytes of an eval pack.
+const PACK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Where a project's files are. References are relative to the workspace: the workflow's
+/// `workspace_root` when that is absolute, else it is resolved from the workflow file's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectRefs {
+    /// The project's folder.
+    pub folder: PathBuf,
+    /// The workflow file, relative to the folder.
+    pub workflow: String,
+    /// `objective.md`
+    pub objective: String,
+    /// `eval.yaml`
+    pub eval: String,
+    /// `mutation_policy.yaml`
+    pub mutation_policy: String,
+    /// `scope.yaml`
+    pub scope: String,
+    /// `budget.yaml`
+    pub budget: String,
+}
+
+/// A project whose files are read and valid.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The workflow.
+    pub workflow: Workflow,
+    /// The workflow file's canonical path.
+    pub workflow_path: PathBuf,
+    /// The objective.
+    pub objective: Objective,
+    /// The policies.
+    pub policies: Policies,
+    /// The eval pack.
+    pub pack: Pack,
+    pack_bytes: Vec<u8>,
+    files: Vec<FrozenFile>,
+    /// Findings that do not stop a campaign.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// How a campaign on a project is set up.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The campaign's id.
+    pub id: CampaignId,
+    /// The campaign's name; made from the workflow's when absent.
+    pub name: Option<String>,
+    /// Feeds everything that is drawn at random.
+    pub seed: u64,
+    /// Who executes nodes.
+    pub executor: String,
+    /// Whether that simulates.
+    pub simulated: bool,
+    /// Where candidates come from.
+    pub mode: SearchMode,
+}
+
+/// Reads and checks the files of `refs` for an executor with `capabilities`.
+///
+/// # Errors
+/// Every finding that stops a campaign, of all files together.
+pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, Vec<Diagnostic>> {
+    let workflow_file = artifact(&refs.folder, &refs.workflow, WORKFLOW_BYTES_MAX).map_err(|finding| vec![finding])?;
+    let (workflow, document) = load::load(&workflow_file.reference, &workflow_file.bytes)?;
+    let root = workspace(&workflow_file.path, workflow.workspace_root());
+    let mut findings = Vec::new();
+    let mut policy = |reference: &str| artifact(&root, reference, POLICY_BYTES_MAX).map_err(|finding| findings.push(finding)).ok();
+    let files = [
+        (FileRole::Objective, policy(&refs.objective)),
+        (FileRole::Eval, policy(&refs.eval)),
+        (FileRole::MutationPolicy, policy(&refs.mutation_policy)),
+        (FileRole::Scope, policy(&refs.scope)),
+        (FileRole::Budget, policy(&refs.budget)),
+    ];
+    let [(_, Some(objective)), (_, Some(eval)), (_, Some(mutation)), (_, Some(scope)), (_, Some(budget))] = &files
+    else {
+        return Err(findings);
+    };
+    let read = policy::read(&PolicyFiles {
+        objective: (&objective.reference, &objective.bytes),
+        eval: (&eval.reference, &eval.bytes),
+        mutation_policy: (&mutation.reference, &mutation.bytes),
+        scope: (&scope.reference, &scope.bytes),
+        budget: (&budget.reference, &budget.bytes),
+    })?;
+    let (objective, policies, mut warnings) = read;
+    let pack_file = match &policies.eval.pack_ref {
+        PackRef::File(reference) => Some(artifact(&root, reference, PACK_BYTES_MAX).map_err(|finding| vec![finding])?),
+        PackRef::Implicit => None,
+    };
+    let pack = match &pack_file {
+        Some(file) => Pack::read(&file.reference, &file.bytes)?,
+        None => Pack::implicit(),
+    };
+    let mut found = load::locate(&document, check(&workflow, Some(&policies)));
+    found.extend(load::locate(&document, unmet_needs(&workflow, capabilities)));
+    found.extend(pack.check(&workflow, &Engines::default()));
+    let (errors, more): (Vec<_>, Vec<_>) = found.into_iter().partition(Diagnostic::is_error);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    warnings.extend(more);
+    let mut frozen: Vec<_> = files.iter().filter_map(|(role, file)| Some(file.as_ref()?.frozen(*role))).collect();
+    frozen.extend(pack_file.as_ref().map(|file| file.frozen(FileRole::Pack)));
+    frozen.push(workflow_file.frozen(FileRole::Workflow));
+    Ok(Project {
+        workflow,
+        workflow_path: workflow_file.path,
+        objective,
+        policies,
+        pack,
+        pack_bytes: pack_file.map(|file| file.bytes).unwrap_or_default(),
+        files: frozen,
+        warnings,
+    })
+}
+
+fn artifact(root: &Path, reference: &str, limit: u64) -> Result<Artifact, Diagnostic> {
+    Artifact::read(root, reference, limit)
+        .map_err(|error: ArtifactError| Diagnostic::file(error.code(), reference, error.to_string()))
+}
+
+fn workspace(workflow_path: &Path, workspace_root: Option<&str>) -> PathBuf {
+    let folder = workflow_path.parent().unwrap_or(Path::new("/"));
+    workspace_root.map_or_else(|| folder.to_owned(), |root| folder.join(root.trim()))
+}
+
+impl Project {
+    /// The draft of a campaign on this project, with its payloads.
+    #[must_use]
+    pub fn draft(&self, setup: Setup, now: Timestamp) -> NewCampaign {
+        let definition = Blob::new(canonical::bytes(&self.workflow.to_json()));
+        let objective = Blob::new(self.objective.as_str().as_bytes().to_vec());
+        let pack = Blob::new(self.pack_bytes.clone());
+        let count = |split| u32::try_from(self.pack.split(split).count()).unwrap_or(u32::MAX);
+        let source = Source {
+            workflow: self.workflow.id().clone(),
+            name: self.workflow.name().to_owned(),
+            location: self.workflow_path.display().to_string(),
+            snapshot: definition.digest(),
+            fingerprint: self.workflow.fingerprint(),
+        };
+        let frozen = Frozen {
+            policies: self.policies.clone(),
+            objective: objective.digest(),
+            pack: pack.digest(),
+            search_cases: count(Split::Search),
+            holdout_cases: count(Split::Holdout),
+            files: self.files.clone(),
+            executor: setup.executor,
+            simulated: setup.simulated,
+        };
+        let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
+        let mut campaign = Campaign::draft(setup.id, name, setup.seed, source, frozen, now);
+        campaign.search.mode = setup.mode;
+        NewCampaign { campaign, blobs: vec![definition, objective, pack] }
+    }
+}

@@ -1,0 +1,207 @@
+//! Takes campaigns as far as they go: looks at [`work`], does it, records what came of it.
+//!
+//! Level-triggered: what is to be done follows from the state in the store, so a crash, a lost
+//! wake-up or a doubled one changes nothing. An error or a panic of one campaign is its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use optim_core::campaign::observation::{Candidate, Observation};
+use optim_core::campaign::work::{Work, work};
+use optim_core::campaign::Campaign;
+use optim_core::canonical;
+use optim_core::experiment::Proposer as Description;
+use optim_core::id::CampaignId;
+use optim_core::mutation::{Mutation, validate};
+use optim_core::pack::Split;
+use optim_core::run::Run;
+use optim_store::Blob;
+use tokio::task::JoinSet;
+
+use crate::engine::{Engine, EngineError};
+use crate::evidence;
+use crate::proposer::{ProposalRequest, Proposer};
+use crate::tasks::Shutdown;
+
+/// How long a campaign that failed is left alone at first; doubled each time, up to a minute.
+const BACK_OFF: Duration = Duration::from_millis(200);
+const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+
+/// The reconcile loop.
+pub struct Reconciler {
+    engine: Arc<Engine>,
+    proposers: Vec<Arc<dyn Proposer>>,
+}
+
+impl Reconciler {
+    /// A loop that asks `proposers` in turn.
+    #[must_use]
+    pub fn new(engine: Arc<Engine>, proposers: Vec<Arc<dyn Proposer>>) -> Self {
+        Self { engine, proposers }
+    }
+
+    /// Looks at every campaign that changed, until shut down.
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
+        let mut failures: BTreeMap<CampaignId, u32> = BTreeMap::new();
+        loop {
+            let changed = tokio::select! {
+                changed = self.engine.wakes().changed_campaigns() => changed,
+                () = shutdown.requested() => return,
+            };
+            for id in changed {
+                match Arc::clone(&self).isolated(id.clone()).await {
+                    Ok(()) => drop(failures.remove(&id)),
+                    Err(error) => {
+                        let count = failures.entry(id.clone()).or_default();
+                        *count = count.saturating_add(1);
+                        tracing::warn!(campaign = %id, failures = *count, %error, "a campaign could not be taken further");
+                        self.retry_later(id, *count, &shutdown);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes one campaign as far as it goes; a panic becomes this campaign's error.
+    async fn isolated(self: Arc<Self>, id: CampaignId) -> Result<(), String> {
+        let mut task = JoinSet::new();
+        task.spawn(async move { self.settle(&id).await });
+        match task.join_next().await {
+            Some(Ok(settled)) => settled.map_err(|error| error.to_string()),
+            Some(Err(panic)) => Err(format!("panicked: {panic}")),
+            None => Ok(()),
+        }
+    }
+
+    fn retry_later(&self, id: CampaignId, failures: u32, shutdown: &Shutdown) {
+        let delay = BACK_OFF.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(BACK_OFF_MAX);
+        let engine = Arc::clone(&self.engine);
+        shutdown.detach("retry", async move {
+            tokio::time::sleep(delay).await;
+            engine.wakes().campaign_changed(&id);
+        });
+    }
+
+    /// Takes a campaign as far as it goes without waiting.
+    ///
+    /// # Errors
+    /// The store fails, or a payload of the campaign is missing.
+    pub async fn settle(&self, id: &CampaignId) -> Result<(), EngineError> {
+        while self.step(id).await? {}
+        Ok(())
+    }
+
+    /// One step; whether there may be another.
+    async fn step(&self, id: &CampaignId) -> Result<bool, EngineError> {
+        let campaign = self.engine.campaign(id).await?.value;
+        match work(&campaign) {
+            Work::AwaitRuns(_) => self.collect(&campaign).await,
+            Work::Suggested(mutation) => self.suggested(&campaign, mutation).await.map(|()| true),
+            Work::Propose => self.propose(&campaign).await.map(|()| true),
+            Work::AwaitOperator | Work::Nothing => Ok(false),
+        }
+    }
+
+    /// Records the evaluations whose runs are all over.
+    async fn collect(&self, campaign: &Campaign) -> Result<bool, EngineError> {
+        let mut moved = false;
+        for evaluation in campaign.in_flight() {
+            if let Some(runs) = self.engine.finished_runs(evaluation.id).await? {
+                let result = self.engine.result(campaign, evaluation, &runs).await?;
+                let finished = Observation::EvaluationFinished { evaluation: evaluation.id, result };
+                self.engine.record(&campaign.id, &finished, Vec::new()).await?;
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    async fn suggested(&self, campaign: &Campaign, mutation: Mutation) -> Result<(), EngineError> {
+        let operator = Description { name: "operator".to_owned(), version: 1 };
+        match self.candidate(campaign, &mutation).await? {
+            Ok((candidate, blob)) => self.evaluate(campaign, operator, candidate, blob, BTreeMap::new()).await,
+            Err(reason) => {
+                let refused = Observation::SuggestionRefused { mutation, reason };
+                self.engine.record(&campaign.id, &refused, Vec::new()).await.map(drop)
+            }
+        }
+    }
+
+    /// Asks the proposers in turn, beginning with another one for each experiment.
+    async fn propose(&self, campaign: &Campaign) -> Result<(), EngineError> {
+        let request = self.request(campaign).await?;
+        let mut refused: BTreeMap<String, u32> = BTreeMap::new();
+        let turn = usize::try_from(campaign.search.experiments).unwrap_or(0) % self.proposers.len().max(1);
+        let in_turn = self.proposers.iter().cycle().skip(turn).take(self.proposers.len());
+        for proposer in in_turn {
+            let proposals = proposer.propose(&request).await;
+            for (code, count) in proposals.refused {
+                let sum = refused.entry(code).or_default();
+                *sum = sum.saturating_add(count);
+            }
+            let Some(mutation) = proposals.next else { continue };
+            match self.candidate(campaign, &mutation).await? {
+                Ok((candidate, blob)) => {
+                    return self.evaluate(campaign, proposer.description(), candidate, blob, refused).await;
+                }
+                Err(reason) => tracing::warn!(proposer = proposer.description().name, reason, "a proposal is refused"),
+            }
+        }
+        let nothing = Observation::NothingToPropose { baseline: campaign.baseline.fingerprint, refused };
+        self.engine.record(&campaign.id, &nothing, Vec::new()).await.map(drop)
+    }
+
+    /// The candidate of a mutation, validated whatever its source, with its definition.
+    async fn candidate(
+        &self,
+        campaign: &Campaign,
+        mutation: &Mutation,
+    ) -> Result<Result<(Candidate, Blob), String>, EngineError> {
+        let baseline = self.engine.workflow(campaign.baseline.snapshot).await?;
+        let policies = &campaign.frozen.policies;
+        if let Err(error) = validate::check(&baseline, mutation, &policies.mutation, &policies.scope) {
+            return Ok(Err(error.to_string()));
+        }
+        let workflow = match validate::apply(&baseline, mutation) {
+            Ok(workflow) => workflow,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let blob = Blob::new(canonical::bytes(&workflow.to_json()));
+        let (mutation, fingerprint, snapshot) = (mutation.clone(), workflow.fingerprint(), blob.digest());
+        Ok(Ok((Candidate { mutation, fingerprint, snapshot }, blob)))
+    }
+
+    async fn evaluate(
+        &self,
+        campaign: &Campaign,
+        proposer: Description,
+        candidate: Candidate,
+        blob: Blob,
+        refused: BTreeMap<String, u32>,
+    ) -> Result<(), EngineError> {
+        let baseline = campaign.baseline.fingerprint;
+        let proposed = Observation::Proposed { baseline, proposer, candidate, refused };
+        self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop)
+    }
+
+    /// What the proposers may know: the baseline and its last replay on the search cases.
+    async fn request(&self, campaign: &Campaign) -> Result<ProposalRequest, EngineError> {
+        let baseline = self.engine.workflow(campaign.baseline.snapshot).await?;
+        let pack = self.engine.pack(campaign.frozen.pack).await?;
+        let runs: Vec<Run> = match campaign.baseline.replays.last() {
+            Some(replay) => self.engine.runs_of(replay.evaluation).await?,
+            None => Vec::new(),
+        };
+        let (failing, passing) = evidence::outcomes(&baseline, pack.split(Split::Search), &runs);
+        Ok(ProposalRequest {
+            baseline,
+            policies: campaign.frozen.policies.clone(),
+            objective: self.engine.text(campaign.frozen.objective).await?,
+            seed: campaign.seed,
+            tried: campaign.search.tried.clone(),
+            failing,
+            passing,
+        })
+    }
+}

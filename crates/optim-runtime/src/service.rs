@@ -1,0 +1,108 @@
+//! The loops that work campaigns off: the dispatcher gives case runs to workers, the reconciler
+//! takes campaigns from one phase to the next. Both are driven by what is in the store.
+
+use std::sync::Arc;
+
+use optim_core::campaign::Campaign;
+use optim_core::campaign::work::{Work, work};
+use optim_core::id::CampaignId;
+use optim_store::Page;
+
+use crate::dispatch::Dispatcher;
+use crate::engine::{Engine, EngineError};
+use crate::executor::NodeExecutor;
+use crate::matcher::Engines;
+use crate::proposer::Proposer;
+use crate::reconcile::Reconciler;
+use crate::runner::Runner;
+use crate::tasks::TaskSet;
+
+/// What a service needs to know.
+pub struct ServiceConfig {
+    /// Case runs at once; at least 1.
+    pub capacity: u32,
+    /// Who finds candidates, asked in turn.
+    pub proposers: Vec<Arc<dyn Proposer>>,
+}
+
+/// Running loops.
+pub struct Service {
+    engine: Arc<Engine>,
+    tasks: TaskSet,
+}
+
+impl Service {
+    /// Recovers what an earlier process left behind, and starts the loops.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn start(
+        engine: Arc<Engine>,
+        executor: Arc<dyn NodeExecutor>,
+        config: ServiceConfig,
+    ) -> Result<Self, EngineError> {
+        let recovered = engine.recover().await?;
+        if recovered > 0 {
+            tracing::info!(runs = recovered, "case runs of an earlier process are queued again");
+        }
+        wake_open_campaigns(&engine).await?;
+        let mut tasks = TaskSet::new();
+        let runner = Arc::new(Runner::new(executor, Arc::new(Engines::default()), Arc::clone(engine.clock())));
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.capacity));
+        tasks.supervise("dispatcher", move |shutdown| Arc::clone(&dispatcher).run(shutdown));
+        let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
+        tasks.supervise("reconciler", move |shutdown| Arc::clone(&reconciler).run(shutdown));
+        Ok(Self { engine, tasks })
+    }
+
+    /// Waits until the campaign cannot go on by itself: a person must decide, or it is over.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn settled(&self, id: &CampaignId) -> Result<Campaign, EngineError> {
+        self.settled_when(id, |_| false).await
+    }
+
+    /// Waits until the campaign cannot go on by itself, or `enough` says that it went far enough.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn settled_when(
+        &self,
+        id: &CampaignId,
+        enough: impl Fn(&Campaign) -> bool,
+    ) -> Result<Campaign, EngineError> {
+        let mut changes = self.engine.changes();
+        loop {
+            changes.borrow_and_update();
+            let campaign = self.engine.campaign(id).await?.value;
+            if matches!(work(&campaign), Work::AwaitOperator | Work::Nothing) || enough(&campaign) {
+                return Ok(campaign);
+            }
+            if changes.changed().await.is_err() {
+                return Ok(campaign);
+            }
+        }
+    }
+
+    /// Stops the loops. Runs in flight are stopped; the next start queues them again.
+    pub async fn stop(self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn wake_open_campaigns(engine: &Engine) -> Result<(), EngineError> {
+    let mut page = Page::first();
+    loop {
+        let listed = engine.store().campaigns(page).await?;
+        for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
+            engine.wakes().campaign_changed(&campaign.id);
+        }
+        match listed.next {
+            Some(after) => page = Page { after: Some(after), ..Page::first() },
+            None => break,
+        }
+    }
+    engine.wakes().runs_waiting();
+    Ok(())
+}

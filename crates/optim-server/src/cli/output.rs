@@ -1,0 +1,68 @@
+//! What is printed, and where.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{CliError, Exit};
+
+/// Prints one line of data on stdout. A reader that went away is no error.
+pub fn line(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}").is_err();
+}
+
+/// Prints one line for people on stderr.
+pub fn error_line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}").is_err();
+}
+
+/// Prints one JSON document on stdout.
+pub fn document(document: &impl Serialize) {
+    match serde_json::to_string_pretty(document) {
+        Ok(text) => line(&text),
+        Err(error) => error_line(&format!("error: the document cannot be written: {error}")),
+    }
+}
+
+/// Prints the commands that make sense next.
+pub fn next(commands: &[String]) {
+    let mut lead = "next:";
+    for command in commands {
+        line(&format!("{lead:6}{command}"));
+        lead = "";
+    }
+}
+
+/// Prints an error: text for people, an envelope with `--json`, both on stderr.
+pub fn error(error: &CliError, json: bool) {
+    if json {
+        let findings = match error {
+            CliError::Project(findings) => serde_json::to_value(findings).unwrap_or_default(),
+            _ => json!([]),
+        };
+        let envelope = json!({"error": {
+            "code": error.code(),
+            "exit": error.exit().code(),
+            "message": error.to_string(),
+            "findings": findings,
+        }});
+        error_line(&envelope.to_string());
+        return;
+    }
+    if let CliError::Project(findings) = error {
+        for finding in findings {
+            error_line(&finding.to_string());
+        }
+    }
+    error_line(&format!("error[{}]: {error}", error.code()));
+}
+
+impl Exit {
+    /// The number that the process exits with.
+    #[must_use]
+    #[expect(clippy::as_conversions, reason = "the discriminants are the codes, all below 256")]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}

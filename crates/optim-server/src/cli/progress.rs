@@ -1,0 +1,186 @@
+//! How a campaign goes, while it goes: one line for each event, and a bar on a terminal.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use optim_core::campaign::event::{EventKind, Event};
+use optim_core::campaign::{Campaign, Purpose};
+use optim_core::experiment::Experiment;
+use optim_core::id::ExperimentId;
+use optim_core::pack::Split;
+use optim_runtime::engine::Engine;
+use optim_store::{EventSeq, RunFilter, StoreError};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::output;
+use super::report::judged;
+use super::show::change;
+use super::status::metrics_words;
+use crate::session::Session;
+
+/// How often the bar is redrawn at most.
+const REDRAW: Duration = Duration::from_millis(100);
+/// Events that are read at once.
+const EVENTS: u32 = 200;
+
+/// A follower of a campaign's events.
+pub(super) struct Progress {
+    stop: oneshot::Sender<()>,
+    follower: JoinSet<()>,
+}
+
+impl Progress {
+    /// Follows `campaign` from now on. Lines go to stderr, so that stdout holds the result only.
+    pub(super) fn start(session: &Session, campaign: &Campaign, json: bool) -> Self {
+        let bar = ProgressBar::new(0);
+        let terminal = std::io::stderr().is_terminal() && !json;
+        bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        if let Ok(style) = ProgressStyle::with_template("  {msg} [{bar:24}] {pos}/{len} case runs") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        let follower = Follower { engine: Arc::clone(&session.engine), campaign: campaign.clone(), bar, after: EventSeq(0) };
+        let (stop, stopped) = oneshot::channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follower.follow(stopped));
+        Self { stop, follower: tasks }
+    }
+
+    /// Prints what is left, and stops.
+    pub(super) async fn stop(self) {
+        let Self { stop, mut follower } = self;
+        drop(stop);
+        while follower.join_next().await.is_some() {}
+    }
+}
+
+struct Follower {
+    engine: Arc<Engine>,
+    campaign: Campaign,
+    bar: ProgressBar,
+    after: EventSeq,
+}
+
+impl Follower {
+    async fn follow(mut self, mut stopped: oneshot::Receiver<()>) {
+        let mut redraw = tokio::time::interval(REDRAW);
+        self.after = self.skip_history().await;
+        loop {
+            tokio::select! {
+                _ = redraw.tick() => {}
+                _ = &mut stopped => break,
+            }
+            if self.print_events().await.is_err() {
+                break;
+            }
+            self.draw().await;
+        }
+        drop(self.print_events().await);
+        self.bar.finish_and_clear();
+    }
+
+    /// The last event before the campaign began to be followed.
+    async fn skip_history(&self) -> EventSeq {
+        let mut last = EventSeq(0);
+        loop {
+            match self.engine.store().events(last, EVENTS).await {
+                Ok(events) if !events.is_empty() => last = events.last().map_or(last, |event| event.seq),
+                _ => return last,
+            }
+        }
+    }
+
+    async fn print_events(&mut self) -> Result<(), StoreError> {
+        loop {
+            let events = self.engine.store().events(self.after, EVENTS).await?;
+            let Some(last) = events.last() else { return Ok(()) };
+            self.after = last.seq;
+            for recorded in events.iter().filter(|recorded| recorded.event.campaign == self.campaign.id) {
+                if let Some(line) = self.line(&recorded.event).await {
+                    self.bar.suspend(|| output::error_line(&line));
+                }
+            }
+        }
+    }
+
+    async fn draw(&self) {
+        let Ok(campaign) = self.engine.campaign(&self.campaign.id).await else { return };
+        let mut in_flight = campaign.value.in_flight();
+        let Some(evaluation) = in_flight.next() else { return };
+        let Ok(open) = self.engine.list_runs(&RunFilter::Open(evaluation.id)).await else { return };
+        let frozen = &campaign.value.frozen;
+        let total = match evaluation.split {
+            Split::Search => frozen.search_cases,
+            Split::Holdout => frozen.holdout_cases,
+        };
+        let done = u64::from(total).saturating_sub(u64::try_from(open.len()).unwrap_or(u64::MAX));
+        self.bar.set_length(total.into());
+        self.bar.set_position(done);
+        self.bar.set_message(purpose(&evaluation.purpose));
+    }
+
+    async fn experiment(&self, id: ExperimentId) -> Option<Experiment> {
+        self.engine.store().experiment(id).await.ok().flatten()
+    }
+
+    /// The line for an event; none for those that say nothing to a person who follows.
+    async fn line(&self, event: &Event) -> Option<String> {
+        let text = match &event.what {
+            EventKind::CampaignStarted => {
+                let frozen = &self.campaign.frozen;
+                format!(
+                    "campaign {}  {} search and {} holdout cases, executor {}{}",
+                    self.campaign.id,
+                    frozen.search_cases,
+                    frozen.holdout_cases,
+                    frozen.executor,
+                    if frozen.simulated { " (SIMULATED)" } else { "" },
+                )
+            }
+            EventKind::EvaluationFinished { purpose: kind @ Purpose::Replay { .. }, .. } => {
+                let campaign = self.engine.campaign(&self.campaign.id).await.ok()?.value;
+                let replay = campaign.baseline.replays.last().map(|replay| metrics_words(&replay.metrics));
+                format!("  {}: {}", purpose(kind), replay.unwrap_or_else(|| "done".to_owned()))
+            }
+            EventKind::BaselineEstablished { version } => format!("  baseline v{version} is established"),
+            EventKind::CandidateProposed { experiment } => {
+                let experiment = self.experiment(*experiment).await?;
+                let mutation = &experiment.mutation;
+                let words = change(&mutation.before, &mutation.after).join(" / ");
+                let words: String = words.chars().take(160).collect();
+                format!("  #{} {}.{}  {words}", experiment.number, mutation.node, mutation.field)
+            }
+            EventKind::CandidateJudged { experiment, .. } => {
+                let experiment = self.experiment(*experiment).await?;
+                let reason = judged(&experiment.state).map(|judged| judged.judgement.reason.clone());
+                format!("  #{} {}: {}", experiment.number, experiment.state.name(), reason.unwrap_or_default())
+            }
+            EventKind::CandidateConfirmed { experiment } => {
+                let experiment = self.experiment(*experiment).await?;
+                let confirmation = judged(&experiment.state)?.confirmation.clone()?;
+                format!(
+                    "  #{} on the holdout cases: {}; baseline {}",
+                    experiment.number,
+                    metrics_words(&confirmation.candidate),
+                    metrics_words(&confirmation.baseline),
+                )
+            }
+            EventKind::CandidateFailed { reason, .. } => format!("  a candidate gave no result: {reason}"),
+            EventKind::SuggestionRefused { mutation, reason } => format!("  {mutation} is refused: {reason}"),
+            EventKind::CampaignHeld { .. } => "  the campaign is held".to_owned(),
+            _ => return None,
+        };
+        Some(text)
+    }
+}
+
+fn purpose(purpose: &Purpose) -> String {
+    match purpose {
+        Purpose::Replay { number } => format!("baseline replay {number}"),
+        Purpose::Candidate { .. } => "candidate".to_owned(),
+        Purpose::ConfirmBaseline { .. } => "baseline on holdout".to_owned(),
+        Purpose::ConfirmCandidate { .. } => "candidate on holdout".to_owned(),
+    }
+}

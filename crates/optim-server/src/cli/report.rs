@@ -1,0 +1,261 @@
+//! A campaign as one document: what `--json` prints, and what the human views are made of.
+
+use optim_core::campaign::{Campaign, Ending, Hold, Phase};
+use optim_core::experiment::{Confirmation, Experiment, ExperimentState, Judged};
+use optim_core::metrics::Metrics;
+use optim_core::mutation::Mutation;
+use optim_core::quantity::Fraction;
+use optim_core::verdict::{RuleTrace, Verdict};
+use serde::Serialize;
+
+/// The document's shape; raised when a field changes its meaning.
+pub const SCHEMA: &str = "optim/v1/campaign";
+
+/// A campaign with its experiments.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    schema: &'static str,
+    campaign: CampaignView,
+    spend: SpendView,
+    /// Case runs that ended.
+    runs_executed: u64,
+    experiments: Vec<ExperimentView>,
+    /// The commands that make sense next.
+    next: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct CampaignView {
+    id: String,
+    name: String,
+    status: &'static str,
+    /// Why it stands where it stands.
+    reason: Option<String>,
+    seed: u64,
+    executor: String,
+    /// Whether the figures come from a simulation.
+    simulated: bool,
+    search_cases: u32,
+    holdout_cases: u32,
+    baseline_version: u32,
+    baseline_fingerprint: String,
+    baseline: Option<MetricsView>,
+    live_version: u32,
+    workflow: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct SpendView {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    cost_micro_usd: u64,
+    /// Run time as the executor reports it, summed over case runs.
+    run_time_ms: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct ExperimentView {
+    number: u32,
+    id: String,
+    state: &'static str,
+    proposer: String,
+    proposer_version: u32,
+    mutation: Mutation,
+    /// The candidate on the search cases.
+    metrics: Option<MetricsView>,
+    /// The baseline that it was compared with.
+    baseline: Option<MetricsView>,
+    holdout: Option<HoldoutView>,
+    verdict: Option<Verdict>,
+    reason: Option<String>,
+    trace: Vec<RuleTrace>,
+    fixed: Vec<String>,
+    broken: Vec<String>,
+    decided_by: Option<String>,
+    decision_reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct HoldoutView {
+    baseline: MetricsView,
+    candidate: MetricsView,
+}
+
+/// Metrics as exact counts.
+#[derive(Debug, Clone, Serialize)]
+pub struct MetricsView {
+    replicates: u32,
+    cases: Fraction,
+    checks: Fraction,
+    unmet_requirements: u64,
+    blocked: Fraction,
+    within_limits: bool,
+    void: u32,
+}
+
+impl From<&Metrics> for MetricsView {
+    fn from(metrics: &Metrics) -> Self {
+        let Metrics { replicates, cases, checks, unmet, blocked, within_limits, void, usage: _ } = *metrics;
+        Self { replicates, cases, checks, unmet_requirements: unmet, blocked, within_limits, void }
+    }
+}
+
+/// What a judged experiment was judged on, and by whom it was decided.
+pub(super) fn judged(state: &ExperimentState) -> Option<&Judged> {
+    match state {
+        ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged) | ExperimentState::Discarded(judged) => {
+            Some(judged)
+        }
+        ExperimentState::Approved { judged, .. } | ExperimentState::Rejected { judged, .. } => Some(judged),
+        ExperimentState::Evaluating | ExperimentState::Failed { .. } | ExperimentState::Superseded { .. } => None,
+    }
+}
+
+impl From<&Experiment> for ExperimentView {
+    fn from(experiment: &Experiment) -> Self {
+        let judged = judged(&experiment.state);
+        let decision = match &experiment.state {
+            ExperimentState::Approved { by, .. } | ExperimentState::Rejected { by, .. } => Some(by),
+            _ => None,
+        };
+        let reason = match &experiment.state {
+            ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => Some(reason.clone()),
+            _ => judged.map(|judged| judged.judgement.reason.clone()),
+        };
+        let names = |ids: &[optim_core::id::CaseId]| ids.iter().map(ToString::to_string).collect();
+        Self {
+            number: experiment.number,
+            id: experiment.id.to_string(),
+            state: experiment.state.name(),
+            proposer: experiment.proposer.name.clone(),
+            proposer_version: experiment.proposer.version,
+            mutation: experiment.mutation.clone(),
+            metrics: judged.map(|judged| (&judged.judgement.candidate).into()),
+            baseline: judged.map(|judged| (&judged.judgement.baseline).into()),
+            holdout: judged.and_then(|judged| judged.confirmation.as_ref()).map(|Confirmation { baseline, candidate }| {
+                HoldoutView { baseline: baseline.into(), candidate: candidate.into() }
+            }),
+            verdict: judged.map(|judged| judged.judgement.verdict),
+            reason,
+            trace: judged.map(|judged| judged.judgement.trace.clone()).unwrap_or_default(),
+            fixed: judged.map(|judged| names(&judged.flips.fixed)).unwrap_or_default(),
+            broken: judged.map(|judged| names(&judged.flips.broken)).unwrap_or_default(),
+            decided_by: decision.map(|by| by.actor.to_string()),
+            decision_reason: decision.and_then(|by| by.reason.clone()),
+        }
+    }
+}
+
+impl Report {
+    /// The document of `campaign`; `prefix` begins each command of `next`, for instance `optim -C DIR`.
+    #[must_use]
+    pub fn new(campaign: &Campaign, experiments: &[Experiment], prefix: &str) -> Self {
+        let spent = &campaign.spent;
+        Self {
+            schema: SCHEMA,
+            campaign: CampaignView {
+                id: campaign.id.to_string(),
+                name: campaign.name.clone(),
+                status: campaign.status().name(),
+                reason: reason(campaign),
+                seed: campaign.seed,
+                executor: campaign.frozen.executor.clone(),
+                simulated: campaign.frozen.simulated,
+                search_cases: campaign.frozen.search_cases,
+                holdout_cases: campaign.frozen.holdout_cases,
+                baseline_version: campaign.baseline.version,
+                baseline_fingerprint: campaign.baseline.fingerprint.to_string(),
+                baseline: campaign.baseline.established.as_ref().map(Into::into),
+                live_version: campaign.live.version(),
+                workflow: campaign.source.location.clone(),
+            },
+            spend: SpendView {
+                prompt_tokens: spent.usage.prompt_tokens.0,
+                completion_tokens: spent.usage.completion_tokens.0,
+                cost_micro_usd: spent.usage.cost.0,
+                run_time_ms: spent.usage.latency.0,
+            },
+            runs_executed: spent.runs,
+            experiments: experiments.iter().map(Into::into).collect(),
+            next: next(campaign, prefix),
+        }
+    }
+
+    /// The commands that make sense next.
+    #[must_use]
+    pub fn next(&self) -> &[String] {
+        &self.next
+    }
+}
+
+/// Why a campaign stands where it stands, as a sentence.
+#[must_use]
+pub fn reason(campaign: &Campaign) -> Option<String> {
+    match (&campaign.phase, &campaign.hold) {
+        (Phase::Closed { ending, .. }, _) => Some(ending_words(campaign, ending)),
+        (_, Some(Hold::Operator { actor, reason })) => {
+            Some(format!("paused by {actor}{}", reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()))
+        }
+        (_, Some(Hold::BaselineUnstable { reason })) => Some(format!("the baseline is unstable: {reason}")),
+        (_, Some(Hold::Budget { reason })) => Some(format!("the budget is used up: {reason}")),
+        (Phase::AwaitingApproval { experiment }, None) => {
+            Some(format!("experiment #{} waits for your decision", experiment.number))
+        }
+        (Phase::Draft, None) => Some("not started".to_owned()),
+        (Phase::Replaying { .. }, None) => Some("measures the baseline".to_owned()),
+        (Phase::Searching, None) => Some("looks for the next candidate".to_owned()),
+        (Phase::Evaluating { experiment, .. }, None) => Some(format!("measures experiment #{}", experiment.number)),
+        (Phase::Confirming { experiment, .. }, None) => {
+            Some(format!("confirms experiment #{} on the holdout cases", experiment.number))
+        }
+    }
+}
+
+fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
+    let result = match campaign.baseline.version {
+        0 => "no improvement".to_owned(),
+        1 => "1 improvement approved".to_owned(),
+        version => format!("{version} improvements approved"),
+    };
+    match ending {
+        Ending::ExperimentsUsedUp => {
+            format!("{result}: all {} experiments of the budget are used", campaign.search.experiments)
+        }
+        Ending::NoFurtherMutation { refused } => {
+            let refusals: u32 = refused.values().sum();
+            format!("{result}: no proposer has a further candidate ({refusals} proposals were refused)")
+        }
+        Ending::SuggestionsDone => format!("{result}: your candidate is judged"),
+        Ending::TooManyFailures { failures, last } => {
+            format!("gave up after {failures} evaluations in a row without a result; the last one: {last}")
+        }
+        Ending::Cancelled { actor, reason } => {
+            format!("cancelled by {actor}{}", reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default())
+        }
+    }
+}
+
+fn next(campaign: &Campaign, prefix: &str) -> Vec<String> {
+    let mut next = Vec::new();
+    let command = |words: String| format!("{prefix} {words}");
+    match (&campaign.phase, &campaign.hold) {
+        (Phase::AwaitingApproval { experiment }, _) => {
+            let number = experiment.number;
+            next.push(command(format!("show {number}")));
+            next.push(command(format!("approve {number}")));
+            next.push(command(format!("reject {number} --reason WHY")));
+        }
+        (Phase::Closed { .. }, _) => {}
+        (_, Some(_)) => next.push(command("resume".to_owned())),
+        (_, None) => next.push(command("run".to_owned())),
+    }
+    if campaign.live.version() < campaign.baseline.version {
+        next.push(command("apply".to_owned()));
+    } else if campaign.live.version() > 0 {
+        next.push(command("rollback".to_owned()));
+    }
+    if campaign.is_closed() {
+        next.push(command("run --new".to_owned()));
+    }
+    next
+}

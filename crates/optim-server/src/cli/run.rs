@@ -1,0 +1,93 @@
+//! `optim run`: resume the open campaign, or start one, and follow it.
+
+use std::path::Path;
+
+use optim_core::campaign::command::Command;
+use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
+
+use super::progress::Progress;
+use super::report::Report;
+use super::{Outcome, output};
+use crate::error::{CliError, Exit};
+use crate::session::{Session, actor};
+
+/// The flags of `optim run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Start a new campaign even if one is open.
+    #[arg(long)]
+    new: bool,
+    /// The seed of a new campaign; the settings' seed when absent.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
+    let session = Session::open(folder)?;
+    let campaign = match session.open_campaign().await? {
+        Some(open) if !args.new => open,
+        open => {
+            if let Some(open) = open {
+                let (id, status) = (&open.id, open.status().name());
+                output::error_line(&format!("note: campaign {id} stays {status}; `optim cancel {id}` would end it"));
+            }
+            let project = session.project()?;
+            for warning in &project.warnings {
+                output::error_line(&warning.to_string());
+            }
+            session.create(&project, args.seed, SearchMode::Proposers).await?
+        }
+    };
+    let campaign = follow(&session, campaign, json).await?;
+    finish(&session, &campaign, folder, json).await
+}
+
+/// Starts a draft, works the campaign off until a person is needed or it is over, and shows how it goes.
+pub(super) async fn follow(session: &Session, campaign: Campaign, json: bool) -> Result<Campaign, CliError> {
+    let id = campaign.id.clone();
+    if campaign.phase == Phase::Draft {
+        session.engine.submit(&id, &Command::Start, actor()).await?;
+    }
+    let service = session.serve().await?;
+    let progress = Progress::start(session, &campaign, json);
+    let settled = tokio::select! {
+        settled = service.settled(&id) => settled.map(Some),
+        _ = tokio::signal::ctrl_c() => Ok(None),
+    };
+    progress.stop().await;
+    service.stop().await;
+    match settled? {
+        Some(campaign) => Ok(campaign),
+        None => Err(CliError::Interrupted),
+    }
+}
+
+/// Prints the campaign and turns its status into the exit code.
+pub(super) async fn finish(session: &Session, campaign: &Campaign, folder: &Path, json: bool) -> Outcome {
+    let experiments = session.experiments(&campaign.id).await?;
+    let report = Report::new(campaign, &experiments, &prefix(folder));
+    if json {
+        output::document(&report);
+    } else {
+        super::status::print(campaign, &experiments);
+        output::next(report.next());
+    }
+    Ok(exit(campaign))
+}
+
+/// How the commands of `next` begin.
+pub(super) fn prefix(folder: &Path) -> String {
+    if folder == Path::new(".") { "optim".to_owned() } else { format!("optim -C {}", folder.display()) }
+}
+
+/// The exit code that tells a script where the campaign stands.
+pub(super) fn exit(campaign: &Campaign) -> Exit {
+    match campaign.status() {
+        Status::AwaitingPromotionApproval | Status::PausedManual | Status::Draft | Status::Running => Exit::Waiting,
+        Status::PausedBudget => Exit::Budget,
+        Status::PausedEvaluatorUnstable => Exit::Unstable,
+        Status::Completed => Exit::Success,
+        Status::Failed => Exit::Unreachable,
+        Status::Cancelled => Exit::Cancelled,
+    }
+}

@@ -1,0 +1,85 @@
+//! `optim status`: where a campaign stands.
+
+use std::path::Path;
+
+use optim_core::campaign::Campaign;
+use optim_core::experiment::{Experiment, ExperimentState};
+use optim_core::metrics::Metrics;
+
+use super::report::{Report, reason};
+use super::run::prefix;
+use super::{Outcome, output};
+use crate::error::Exit;
+use crate::session::Session;
+
+/// The flags of `optim status`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The campaign; the open or newest one when absent.
+    campaign: Option<String>,
+}
+
+pub(super) async fn status(folder: &Path, args: Args, json: bool) -> Outcome {
+    let session = Session::open(folder)?;
+    let campaign = session.campaign(args.campaign.as_deref()).await?;
+    let experiments = session.experiments(&campaign.id).await?;
+    let report = Report::new(&campaign, &experiments, &prefix(folder));
+    if json {
+        output::document(&report);
+    } else {
+        print(&campaign, &experiments);
+        output::next(report.next());
+    }
+    Ok(Exit::Success)
+}
+
+/// Prints a campaign for people.
+pub(super) fn print(campaign: &Campaign, experiments: &[Experiment]) {
+    let status = campaign.status().name();
+    let simulated = if campaign.frozen.simulated { "  SIMULATED FIGURES" } else { "" };
+    output::line(&format!("campaign {}  {status}{simulated}", campaign.id));
+    if let Some(reason) = reason(campaign) {
+        output::line(&format!("  {reason}"));
+    }
+    if let Some(metrics) = &campaign.baseline.established {
+        let version = campaign.baseline.version;
+        output::line(&format!("  baseline v{version}: {}", metrics_words(metrics)));
+    }
+    for experiment in experiments {
+        output::line(&experiment_line(experiment));
+    }
+    let usage = &campaign.spent.usage;
+    output::line(&format!(
+        "  spent: {} case runs, {} tokens, {}",
+        campaign.spent.runs,
+        usage.tokens().0,
+        usage.cost
+    ));
+}
+
+/// Metrics in words: `81 of 100 cases pass (81.0%), …`.
+pub(super) fn metrics_words(metrics: &Metrics) -> String {
+    let cases = metrics.cases;
+    let mut words = format!("{} of {} cases pass ({})", cases.num, cases.den, cases.percent());
+    if metrics.replicates > 1 {
+        words.push_str(&format!(" over {} replays", metrics.replicates));
+    }
+    if metrics.blocked.num > 0 {
+        words.push_str(&format!(", {} nodes blocked", metrics.blocked.num));
+    }
+    words
+}
+
+fn experiment_line(experiment: &Experiment) -> String {
+    let head = format!("  #{:<3} {}.{}", experiment.number, experiment.mutation.node, experiment.mutation.field);
+    let (mark, words) = match &experiment.state {
+        ExperimentState::Evaluating => ("…", "is measured".to_owned()),
+        ExperimentState::Recommended(judged) => ("?", format!("promote? {}", judged.judgement.reason)),
+        ExperimentState::NeedsReview(judged) => ("?", format!("review: {}", judged.judgement.reason)),
+        ExperimentState::Discarded(judged) => ("x", judged.judgement.reason.clone()),
+        ExperimentState::Approved { judged, .. } => ("+", format!("approved: {}", judged.judgement.reason)),
+        ExperimentState::Rejected { by, .. } => ("x", format!("rejected: {}", by.reason.as_deref().unwrap_or("no reason"))),
+        ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => ("!", reason.clone()),
+    };
+    format!("{head:<48} {mark} {words}  [{}]", experiment.proposer.name)
+}

@@ -1,0 +1,160 @@
+//! Errors of the command line: each with a code, an exit code, and the fix.
+
+use std::path::PathBuf;
+
+use optim_core::campaign::command::Rejection;
+use optim_core::diagnostic::Diagnostic;
+use optim_runtime::engine::EngineError;
+use optim_runtime::live::LiveError;
+use optim_store::StoreError;
+
+/// How `optim` exits. The table is in docs/reference/exit-codes.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It worked; also when a campaign ended without an improvement.
+    Success = 0,
+    /// Something unexpected.
+    Failure = 1,
+    /// The command line is wrong, or a question would have to be asked.
+    Usage = 2,
+    /// A file of the project is not valid.
+    Invalid = 3,
+    /// There is no such campaign, experiment or file.
+    NotFound = 5,
+    /// Drift, a decision that is no longer open, a lock that is held.
+    Conflict = 6,
+    /// A person must decide.
+    Waiting = 7,
+    /// The budget is used up before a decision.
+    Budget = 8,
+    /// The baseline is unstable.
+    Unstable = 9,
+    /// The provider, a worker or the store cannot be reached.
+    Unreachable = 10,
+    /// Cancelled by a person.
+    Cancelled = 11,
+    /// Interrupted; the state is saved.
+    Interrupted = 130,
+}
+
+/// Why a verb did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// There is no project here.
+    #[error("there is no project here: {path} cannot be read ({source}); run `optim demo --dir DIR` for an example, or choose a folder with -C", path = path.display())]
+    NoProject {
+        /// The file that was looked for.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// `optim.toml` is not valid.
+    #[error("{path}: {message}", path = path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// Files of the project are not valid.
+    #[error("the project's files are not valid: {} finding(s)", .0.len())]
+    Project(Vec<Diagnostic>),
+    /// The command line asks for something that cannot be.
+    #[error("{message}")]
+    Usage {
+        /// The stable code.
+        code: &'static str,
+        /// What is wrong, and the fix.
+        message: String,
+    },
+    /// There is no such thing.
+    #[error("{message}")]
+    NotFound {
+        /// The stable code.
+        code: &'static str,
+        /// What was looked for, and what there is.
+        message: String,
+    },
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The live workflow could not be read or written.
+    #[error(transparent)]
+    Live(#[from] LiveError),
+    /// The person stopped it.
+    #[error("interrupted; everything that ended is saved, the same command goes on from there")]
+    Interrupted,
+    /// A file could not be written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl CliError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoProject { .. } => "no_project",
+            Self::Config { .. } => "config_invalid",
+            Self::Project(_) => "project_invalid",
+            Self::Usage { code, .. } | Self::NotFound { code, .. } => code,
+            Self::Engine(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Live(error) => error.code(),
+            Self::Interrupted => "interrupted",
+            Self::Io { .. } => "file_io",
+        }
+    }
+
+    /// How `optim` exits with this error.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NoProject { .. } | Self::NotFound { .. } | Self::Engine(EngineError::NotFound(_)) => Exit::NotFound,
+            Self::Config { .. } | Self::Project(_) => Exit::Invalid,
+            Self::Usage { .. } | Self::Engine(EngineError::Rejected(Rejection::ReasonRequired { .. })) => Exit::Usage,
+            Self::Engine(EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_)) => Exit::Conflict,
+            Self::Engine(EngineError::Store(error)) | Self::Store(error) => store_exit(error),
+            Self::Live(error) => live_exit(error),
+            Self::Interrupted => Exit::Interrupted,
+            Self::Engine(_) | Self::Io { .. } => Exit::Failure,
+        }
+    }
+}
+
+fn store_exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Owned { .. } | StoreError::Conflict { .. } => Exit::Conflict,
+        _ => Exit::Unreachable,
+    }
+}
+
+fn live_exit(error: &LiveError) -> Exit {
+    match error {
+        LiveError::Drift { .. } | LiveError::Changed { .. } => Exit::Conflict,
+        LiveError::Invalid(_) => Exit::Invalid,
+        LiveError::Engine(error) => CliError::exit_of_engine(error),
+        _ => Exit::Failure,
+    }
+}
+
+impl CliError {
+    fn exit_of_engine(error: &EngineError) -> Exit {
+        match error {
+            EngineError::NotFound(_) => Exit::NotFound,
+            EngineError::Rejected(Rejection::ReasonRequired { .. }) => Exit::Usage,
+            EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_) => Exit::Conflict,
+            EngineError::Store(error) => store_exit(error),
+            _ => Exit::Failure,
+        }
+    }
+}
