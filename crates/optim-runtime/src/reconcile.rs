@@ -193,7 +193,7 @@ impl Reconciler {
             Some(replay) => self.engine.runs_of(replay.evaluation).await?,
             None => Vec::new(),
         };
-        let (failing, passing) = evidence::outcomes(&baseline, pack.split(Split::Search), &runs);
+        let (failing, passing) = evidence::outcomes(pack.split(Split::Search), &runs);
         Ok(ProposalRequest {
             baseline,
             policies: campaign.frozen.policies.clone(),
