@@ -1,1 +1,146 @@
-//! Shared pieces of the end-to-end tests.
+//! Shared pieces of the end-to-end tests: the binary as it is built now, and projects to run it on.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The repository's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+}
+
+/// The binary `optim`, built from the sources as they are.
+#[must_use]
+pub fn optim() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        // A package cannot ask cargo for another package's binary, so the test asks for the build. It
+        // costs nothing when `cargo test` has built it already.
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(root()).args(["build", "--quiet", "--package", "optim-server", "--bin", "optim"]);
+        assert!(build.status().expect("cargo runs").success(), "the binary does not build");
+        let tests = std::env::current_exe().expect("the test knows its path");
+        let profile = tests.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+        profile.join("optim")
+    })
+}
+
+/// A copy of the example project in a folder of its own.
+pub struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    /// A fresh copy of `examples/ticket-triage`.
+    #[must_use]
+    pub fn example() -> Self {
+        let folder = temporary();
+        copy(&root().join("examples/ticket-triage"), folder.path());
+        Self { folder }
+    }
+
+    /// An empty folder.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { folder: temporary() }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Reads a file of the project.
+    #[must_use]
+    pub fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.path().join(file)).expect("the file is there")
+    }
+
+    /// Writes a file of the project.
+    pub fn write(&self, file: &str, content: impl AsRef<[u8]>) {
+        let path = self.path().join(file);
+        std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("the folder is made");
+        std::fs::write(path, content).expect("the file is written");
+    }
+
+    /// Replaces `from`, which must be there, by `to` in a file of the project.
+    pub fn replace(&self, file: &str, from: &str, to: &str) {
+        let text = self.read(file);
+        assert!(text.contains(from), "{file} holds {from:?}");
+        self.write(file, text.replacen(from, to, 1));
+    }
+
+    /// `optim -C <folder> ARGS`, ready to be started.
+    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(optim());
+        command.arg("-C").arg(self.path()).args(args).env("USER", "tester").env_remove("OPTIM_LOG").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `optim -C <folder> ARGS` to its end.
+    pub fn optim<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        Ran::of(self.command(args).output().expect("optim starts"))
+    }
+}
+
+/// How a process ended, and what it said.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code; -1 when a signal ended it.
+    pub code: i32,
+    /// Its data.
+    pub stdout: String,
+    /// Everything else.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The end of a process.
+    #[must_use]
+    pub fn of(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("optim prints UTF-8");
+        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// The document on stdout; the exit code must be `code`.
+    #[must_use]
+    pub fn document(&self, code: i32) -> Value {
+        assert_eq!(self.code, code, "{self:#?}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+
+    /// The exit code must be `code`, and stderr must name the error `name`.
+    pub fn refused(&self, code: i32, name: &str) {
+        assert_eq!(self.code, code, "{self:#?}");
+        assert!(self.stderr.contains(name), "{name} is named: {self:#?}");
+        assert!(!self.stderr.contains("panicked"), "{self:#?}");
+    }
+}
+
+/// A temporary folder; in memory where there is such a file system, since the disk is not the subject.
+#[must_use]
+pub fn temporary() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.expect("a temporary folder is made")
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("the folder is made");
+    for entry in std::fs::read_dir(from).expect("the folder is read") {
+        let entry = entry.expect("the entry is read");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("the type is known").is_dir() {
+            if entry.file_name() != ".optim" {
+                copy(&entry.path(), &target);
+            }
+        } else {
+            std::fs::copy(entry.path(), target).expect("the file is copied");
+        }
+    }
+}

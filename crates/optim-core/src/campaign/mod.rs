@@ -12,6 +12,9 @@ pub mod observation;
 pub mod transition;
 pub mod work;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

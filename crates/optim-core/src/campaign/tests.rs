@@ -1,0 +1,501 @@
+//! The life of a campaign: tables for single steps, random walks for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::check::check;
+use super::command::{Command, Context, LiveChange, Rejection};
+use super::event::EventKind;
+use super::live::{plan_apply, plan_rollback};
+use super::observation::{Candidate, EvaluationResult, Observation};
+use super::transition::{Decision, Effect, decide, observe};
+use super::work::{Work, work};
+use super::*;
+use crate::experiment::{ExperimentState, Proposer};
+use crate::id::NodeId;
+use crate::mutation::{FieldValue, MutableField, Mutation};
+use crate::policy::{BudgetPolicy, EvalPolicy, Guardrail, MetricName, MutationPolicy, PackRef, Profile, Rule, ScopePolicy, Score};
+use crate::quantity::{Fraction, Millis, PerMillion, Tokens};
+
+const CASES: u64 = 10;
+
+fn policies(max_experiments: u32) -> Policies {
+    Policies {
+        eval: EvalPolicy {
+            profile: Profile::Strict,
+            pack_ref: PackRef::Implicit,
+            primary_metric: MetricName::ArtifactValidatorPassRate,
+            secondary_metric: MetricName::UnmetRequirementCount,
+            hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
+            campaign_start_baseline_runs: 2,
+            baseline_replay_every_candidates: 5,
+            baseline_replay_every_minutes: 30,
+            score: Score::AllOrNothing,
+            rule: Rule::default(),
+        },
+        mutation: MutationPolicy {
+            profile: Profile::Strict,
+            allowed: MutableField::ALL.into(),
+            max_text_delta_chars: 300,
+            max_text_delta_ratio: PerMillion(250_000),
+            text_delta_floor_chars: 40,
+            timeout_delta_percent: PerMillion(150_000),
+            timeout_delta: Millis(30_000),
+            timeout_min: Millis(30_000),
+            timeout_max: Millis(600_000),
+            retry_delta: 1,
+            retry_min: 0,
+            retry_max: 3,
+        },
+        scope: ScopePolicy::default(),
+        budget: BudgetPolicy {
+            profile: Profile::Strict,
+            max_experiments,
+            max_runtime_minutes: 600,
+            max_consecutive_failures: 3,
+            max_total_tokens: Some(Tokens(10_000)),
+            max_total_cost: None,
+        },
+    }
+}
+
+fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
+    let fingerprint = Fingerprint(Digest::of(b"source"));
+    let source = Source {
+        workflow: WorkflowId::new("w").unwrap(),
+        name: "w".to_owned(),
+        location: "/w.yaml".to_owned(),
+        snapshot: Digest::of(b"snapshot"),
+        fingerprint,
+    };
+    let frozen = Frozen {
+        policies: policies(max_experiments),
+        objective: Digest::of(b"objective"),
+        pack: Digest::of(b"pack"),
+        search_cases: u32::try_from(CASES).unwrap(),
+        holdout_cases,
+        files: Vec::new(),
+        executor: "scripted".to_owned(),
+        simulated: true,
+    };
+    Campaign::draft(CampaignId::new("c").unwrap(), "c".to_owned(), 1, source, frozen, Timestamp(0))
+}
+
+fn cx(now: i64) -> Context {
+    Context { now: Timestamp(now), actor: Actor::new("local:test").unwrap() }
+}
+
+/// A result with `passed` of the cases passing; `None` when nothing could be measured.
+fn result(passed: Option<u64>) -> EvaluationResult {
+    let mark = |index: u64| match passed {
+        Some(passed) if index < passed => CaseMark::Passed,
+        Some(_) => CaseMark::Failed,
+        None => CaseMark::Void,
+    };
+    let cases = (0..CASES).map(|index| (CaseId::new(format!("case-{index}")).unwrap(), mark(index))).collect();
+    let count = Fraction::new(passed.unwrap_or(0), CASES);
+    let void = if passed.is_none() { 10 } else { 0 };
+    let metrics = Metrics {
+        replicates: 1,
+        cases: count,
+        checks: count,
+        unmet: CASES - passed.unwrap_or(0),
+        blocked: Fraction::new(0, CASES),
+        within_limits: true,
+        void,
+        usage: Usage::default(),
+    };
+    let usage = Usage { prompt_tokens: Tokens(10), ..Usage::default() };
+    EvaluationResult { metrics, cases, spent: Spent { runs: CASES, usage } }
+}
+
+fn mutation(tag: u64) -> Mutation {
+    Mutation {
+        node: NodeId::new("n").unwrap(),
+        field: MutableField::TimeoutMs,
+        before: FieldValue::Integer(0),
+        after: FieldValue::Integer(i64::try_from(tag).unwrap() + 1),
+    }
+}
+
+fn candidate(tag: u64) -> Candidate {
+    let bytes = format!("candidate {tag}");
+    let digest = Digest::of(bytes.as_bytes());
+    Candidate { mutation: mutation(tag), fingerprint: Fingerprint(digest), snapshot: digest }
+}
+
+/// A campaign that is driven step by step, with everything that was asked of the outside.
+struct Driven {
+    campaign: Campaign,
+    now: i64,
+    queued: BTreeSet<EvaluationId>,
+    experiments: BTreeMap<ExperimentId, Experiment>,
+}
+
+impl Driven {
+    fn new(campaign: Campaign) -> Self {
+        Self { campaign, now: 0, queued: BTreeSet::new(), experiments: BTreeMap::new() }
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), Rejection> {
+        self.now += 1;
+        let decision = decide(&self.campaign, &command, &cx(self.now))?;
+        self.take(decision);
+        Ok(())
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        self.now += 1;
+        let decision = observe(&self.campaign, &observation, &cx(self.now));
+        self.take(decision);
+    }
+
+    /// Commits a decision, checking what must hold for every one of them.
+    fn take(&mut self, decision: Decision) {
+        let Decision { next, experiments, effects, events } = decision;
+        assert_eq!(next != self.campaign, !events.is_empty(), "changed exactly when there is an event: {events:?}");
+        assert_eq!(check(&next), Vec::new());
+        if self.campaign.is_closed() {
+            assert_eq!(next.phase, self.campaign.phase, "terminal is terminal");
+        }
+        for effect in effects {
+            match effect {
+                Effect::QueueRuns(evaluation) => {
+                    assert!(next.hold.is_none(), "nothing starts while held");
+                    assert!(self.queued.insert(evaluation.id), "no evaluation is queued twice");
+                }
+                Effect::CancelRuns { evaluation, .. } => assert!(self.queued.contains(&evaluation)),
+            }
+        }
+        assert!(next.in_flight().all(|evaluation| self.queued.contains(&evaluation.id)));
+        self.experiments.extend(experiments.into_iter().map(|experiment| (experiment.id, experiment)));
+        if let Some(current) = next.current_experiment() {
+            assert_eq!(self.experiments.get(&current.id), Some(current), "the record and the campaign's copy are equal");
+        }
+        self.campaign = next;
+    }
+
+    /// Ends the first evaluation in flight.
+    fn land(&mut self, passed: Option<u64>) {
+        let evaluation = self.campaign.in_flight().next().expect("something is in flight").id;
+        self.observe(Observation::EvaluationFinished { evaluation, result: result(passed) });
+    }
+
+    fn propose(&mut self, tag: u64) {
+        self.observe(Observation::Proposed {
+            baseline: self.campaign.baseline.fingerprint,
+            proposer: Proposer { name: "test".to_owned(), version: 1 },
+            candidate: candidate(tag),
+            refused: BTreeMap::new(),
+        });
+    }
+
+    /// Started, with a baseline that passes `passed` cases.
+    fn searching(campaign: Campaign, passed: u64) -> Self {
+        let mut driven = Self::new(campaign);
+        driven.command(Command::Start).unwrap();
+        driven.land(Some(passed));
+        driven.land(Some(passed));
+        assert_eq!(work(&driven.campaign), Work::Propose);
+        driven
+    }
+
+    fn pending(&self) -> ExperimentId {
+        self.campaign.current_experiment().expect("an experiment is pending").id
+    }
+}
+
+#[test]
+fn nothing_runs_before_start() {
+    let mut driven = Driven::new(campaign(5, 0));
+    assert_eq!(work(&driven.campaign), Work::AwaitOperator);
+    driven.observe(Observation::Woke);
+    driven.propose(1);
+    assert!(driven.queued.is_empty());
+    driven.command(Command::Start).unwrap();
+    assert_eq!(driven.queued.len(), 1);
+    assert_eq!(driven.command(Command::Start).unwrap_err().code(), "campaign_wrong_status");
+}
+
+#[test]
+fn a_better_candidate_is_confirmed_approved_and_becomes_the_measured_baseline() {
+    let mut driven = Driven::searching(campaign(5, 4), 6);
+    driven.propose(1);
+    driven.land(Some(9));
+    let confirming: Vec<_> = driven.campaign.in_flight().map(|evaluation| evaluation.split).collect();
+    assert_eq!(confirming, [Split::Holdout, Split::Holdout]);
+    driven.land(Some(5));
+    driven.land(Some(7));
+    let pending = driven.pending();
+    let ExperimentState::Recommended(judged) = &driven.experiments[&pending].state else { panic!("not recommended") };
+    let confirmation = judged.confirmation.clone().unwrap();
+    assert_eq!((confirmation.baseline.cases.num, confirmation.candidate.cases.num), (5, 7));
+    driven.command(Command::Approve { experiment: pending, reason: None }).unwrap();
+    assert_eq!(driven.campaign.baseline.version, 1);
+    assert_eq!(driven.campaign.baseline.fingerprint, candidate(1).fingerprint);
+    // Its own runs are no evidence about the new baseline: two fresh replays come first.
+    assert_eq!(driven.campaign.baseline.established, None);
+    driven.land(Some(9));
+    driven.land(Some(9));
+    assert_eq!(work(&driven.campaign), Work::Propose);
+}
+
+#[test]
+fn only_the_pending_experiment_can_be_decided() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    let early = driven.pending();
+    assert_eq!(driven.command(Command::Approve { experiment: early, reason: None }).unwrap_err().code(), "not_pending");
+    driven.land(Some(2));
+    assert!(matches!(driven.experiments[&early].state, ExperimentState::Discarded(_)));
+    assert_eq!(driven.command(Command::Approve { experiment: early, reason: None }).unwrap_err().code(), "not_pending");
+    driven.propose(2);
+    driven.land(Some(9));
+    let wrong = Command::Reject { experiment: early, reason: "no".to_owned() };
+    assert_eq!(driven.command(wrong).unwrap_err().code(), "not_pending");
+    let blank = Command::Reject { experiment: driven.pending(), reason: " ".to_owned() };
+    assert_eq!(driven.command(blank).unwrap_err().code(), "reason_required");
+}
+
+#[test]
+fn a_rejected_mutation_does_not_come_again_and_a_failed_one_may() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    driven.land(Some(9));
+    let rejected = driven.pending();
+    driven.command(Command::Reject { experiment: rejected, reason: "too long".to_owned() }).unwrap();
+    let ExperimentState::Rejected { by, .. } = &driven.experiments[&rejected].state else { panic!("not rejected") };
+    assert_eq!(by.reason.as_deref(), Some("too long"));
+    driven.propose(1);
+    assert_eq!(work(&driven.campaign), Work::Propose, "a rejected mutation is not evaluated again");
+    let again = Command::Suggest { mutation: mutation(1) };
+    assert_eq!(driven.command(again).unwrap_err().code(), "already_tried");
+    driven.propose(2);
+    driven.land(None);
+    driven.propose(2);
+    assert!(matches!(work(&driven.campaign), Work::AwaitRuns(_)), "an outage says nothing about the mutation");
+}
+
+#[test]
+fn a_paused_campaign_keeps_what_lands_and_starts_nothing() {
+    let mut driven = Driven::searching(campaign(5, 4), 6);
+    driven.propose(1);
+    let queued = driven.queued.len();
+    driven.command(Command::Pause { reason: Some("lunch".to_owned()) }).unwrap();
+    driven.land(Some(9));
+    assert_eq!(driven.queued.len(), queued);
+    assert_eq!(driven.campaign.status(), Status::PausedManual);
+    assert!(matches!(driven.experiments[&driven.pending()].state, ExperimentState::Recommended(_)));
+    driven.command(Command::Resume).unwrap();
+    assert_eq!(driven.queued.len(), queued + 2, "the confirmation is queued on resume");
+}
+
+#[test]
+fn a_campaign_ends_only_when_nothing_is_in_flight() {
+    let mut driven = Driven::searching(campaign(1, 0), 6);
+    driven.propose(1);
+    assert_eq!(driven.campaign.status(), Status::Running, "the last experiment is still in flight");
+    driven.land(Some(2));
+    assert!(matches!(driven.campaign.phase, Phase::Closed { ending: Ending::ExperimentsUsedUp, .. }));
+}
+
+#[test]
+fn replays_that_fail_again_and_again_end_the_campaign() {
+    let mut driven = Driven::new(campaign(5, 0));
+    driven.command(Command::Start).unwrap();
+    for _ in 0..3 {
+        driven.land(None);
+    }
+    assert!(matches!(driven.campaign.phase, Phase::Closed { ending: Ending::TooManyFailures { failures: 3, .. }, .. }));
+    assert_eq!(driven.queued.len(), 3);
+}
+
+#[test]
+fn replays_that_disagree_hold_the_campaign_and_resume_measures_afresh() {
+    let mut driven = Driven::new(campaign(5, 0));
+    driven.command(Command::Start).unwrap();
+    driven.land(Some(9));
+    driven.land(Some(4));
+    assert_eq!(driven.campaign.status(), Status::PausedEvaluatorUnstable);
+    driven.command(Command::Resume).unwrap();
+    driven.land(Some(9));
+    driven.land(Some(9));
+    assert_eq!(work(&driven.campaign), Work::Propose);
+}
+
+#[test]
+fn a_spent_budget_holds_the_campaign() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    let mut costly = result(Some(2));
+    costly.spent.usage.prompt_tokens = Tokens(10_000);
+    driven.propose(1);
+    let evaluation = driven.campaign.in_flight().next().unwrap().id;
+    driven.observe(Observation::EvaluationFinished { evaluation, result: costly });
+    let Some(Hold::Budget { reason }) = &driven.campaign.hold else { panic!("not held") };
+    assert!(reason.contains("10020 of 10000"), "{reason}");
+}
+
+#[test]
+fn a_cancelled_campaign_supersedes_what_was_open() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    let open = driven.pending();
+    driven.command(Command::Cancel { reason: None }).unwrap();
+    assert!(matches!(driven.experiments[&open].state, ExperimentState::Superseded { .. }));
+    assert_eq!(driven.command(Command::Resume).unwrap_err().code(), "campaign_wrong_status");
+}
+
+fn fingerprint(text: &str) -> Fingerprint {
+    Fingerprint(Digest::of(text.as_bytes()))
+}
+
+#[test]
+fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    assert_eq!(plan_apply(&driven.campaign).unwrap_err().code(), "nothing_to_apply");
+    driven.propose(1);
+    driven.land(Some(9));
+    driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
+    let patch = plan_apply(&driven.campaign).unwrap();
+    let change = |from: &str, to: &str, patch: &Patch| LiveChange {
+        from: fingerprint(from),
+        to: fingerprint(to),
+        patch: patch.clone(),
+        accept_drift: None,
+    };
+    let drifted = Command::Apply(change("edited", "candidate 1", &patch));
+    assert_eq!(driven.command(drifted).unwrap_err().code(), "live_drift");
+    let stale = Command::Apply(change("source", "candidate 1", &Patch::default()));
+    assert_eq!(driven.command(stale).unwrap_err().code(), "stale_patch");
+
+    let apply = Command::Apply(change("source", "candidate 1", &patch));
+    driven.command(apply.clone()).unwrap();
+    assert_eq!(driven.command(apply.clone()).unwrap_err().code(), "write_in_progress");
+    driven.observe(Observation::LiveWriteEnded { found: fingerprint("source") });
+    assert_eq!(driven.campaign.live.version(), 0, "the write did not take effect");
+    driven.command(apply.clone()).unwrap();
+    driven.observe(Observation::LiveWriteEnded { found: fingerprint("candidate 1") });
+    assert_eq!(driven.campaign.live.version(), 1);
+    assert_eq!(driven.command(apply).unwrap_err().code(), "nothing_to_apply");
+
+    let inverse = plan_rollback(&driven.campaign).unwrap();
+    driven.command(Command::Rollback(change("candidate 1", "source", &inverse))).unwrap();
+    driven.observe(Observation::LiveWriteEnded { found: fingerprint("source") });
+    assert_eq!(driven.campaign.live.version(), 0);
+    assert_eq!(plan_rollback(&driven.campaign).unwrap_err().code(), "nothing_to_roll_back");
+}
+
+/// One move of a random walk.
+#[derive(Debug, Clone)]
+enum Move {
+    Start,
+    Pause,
+    Resume,
+    Cancel,
+    Suggest(u64),
+    Propose(u64),
+    NothingToPropose,
+    Land(Option<u64>),
+    Approve,
+    Reject,
+    Repeat,
+    Woke,
+}
+
+fn moves() -> impl Strategy<Value = Vec<Move>> {
+    let one = prop_oneof![
+        2 => Just(Move::Start),
+        1 => Just(Move::Pause),
+        2 => Just(Move::Resume),
+        1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::Cancel } else { Move::Woke }),
+        1 => (0..6u64).prop_map(Move::Suggest),
+        4 => (0..6u64).prop_map(Move::Propose),
+        1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::NothingToPropose } else { Move::Woke }),
+        8 => prop::option::weighted(0.9, 5..=CASES).prop_map(Move::Land),
+        2 => Just(Move::Approve),
+        2 => Just(Move::Reject),
+        1 => Just(Move::Repeat),
+    ];
+    prop::collection::vec(one, 0..60)
+}
+
+fn walk(moves: &[Move], holdout: u32) -> Driven {
+    let mut driven = Driven::new(campaign(4, holdout));
+    let mut last = None;
+    for step in moves {
+        let pending = driven.campaign.current_experiment().map(|experiment| experiment.id);
+        let command = match step {
+            Move::Start => Some(Command::Start),
+            Move::Pause => Some(Command::Pause { reason: None }),
+            Move::Resume => Some(Command::Resume),
+            Move::Cancel => Some(Command::Cancel { reason: None }),
+            Move::Suggest(tag) => Some(Command::Suggest { mutation: mutation(*tag) }),
+            Move::Approve => pending.map(|experiment| Command::Approve { experiment, reason: Some("why".to_owned()) }),
+            Move::Reject => pending.map(|experiment| Command::Reject { experiment, reason: "why".to_owned() }),
+            Move::Propose(tag) => {
+                driven.propose(*tag);
+                None
+            }
+            Move::NothingToPropose => {
+                let baseline = driven.campaign.baseline.fingerprint;
+                driven.observe(Observation::NothingToPropose { baseline, refused: BTreeMap::new() });
+                None
+            }
+            Move::Land(passed) => {
+                let open = driven.campaign.in_flight().next().map(|evaluation| evaluation.id);
+                if let Some(evaluation) = open {
+                    let landed = Observation::EvaluationFinished { evaluation, result: result(*passed) };
+                    last = Some(landed.clone());
+                    driven.observe(landed);
+                }
+                None
+            }
+            Move::Repeat => {
+                // A fact that is told twice changes nothing the second time.
+                if let Some(landed) = last.clone() {
+                    let before = driven.campaign.clone();
+                    driven.observe(landed);
+                    assert_eq!(driven.campaign, before);
+                }
+                None
+            }
+            Move::Woke => {
+                driven.observe(Observation::Woke);
+                None
+            }
+        };
+        if let Some(command) = command {
+            let before = driven.campaign.clone();
+            if driven.command(command).is_err() {
+                assert_eq!(driven.campaign, before, "a refused command changes nothing");
+            }
+        }
+    }
+    driven
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_walk_keeps_the_invariants_and_equal_walks_are_equal(moves in moves(), holdout in 0..2u32) {
+        let (one, two) = (walk(&moves, holdout), walk(&moves, holdout));
+        prop_assert_eq!(one.campaign, two.campaign);
+        prop_assert_eq!(one.experiments, two.experiments);
+    }
+}
+
+#[test]
+fn events_name_the_rejection_reason() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    driven.land(Some(9));
+    let command = Command::Reject { experiment: driven.pending(), reason: "tone".to_owned() };
+    let decision = decide(&driven.campaign, &command, &cx(99)).unwrap();
+    let told = decision.events.iter().any(
+        |event| matches!(&event.what, EventKind::CandidateRejected { reason, .. } if reason == "tone"),
+    );
+    assert!(told);
+    assert_eq!(decision.events[0].actor.as_str(), "local:test");
+}
