@@ -1,9 +1,16 @@
-//! The pure core of optim.
+//! The pure core of optim: what is decided, without any I/O, clock, async, or randomness of its own.
+//!
+//! [`workflow`] is what is optimized, [`policy`] the rules, [`pack`] the cases. [`mutation`] changes
+//! one field of one node, [`proposal`] finds such changes. A case run is a [`run`]; its outputs are
+//! checked by [`validator`] and [`assertion`], counted by [`metrics`], and judged by [`judge`].
+//! [`campaign`] is the whole effort as a state machine.
 
 pub mod assertion;
 pub mod campaign;
 pub mod canonical;
+pub mod diagnostic;
 pub mod digest;
+pub mod document;
 pub mod experiment;
 pub mod id;
 pub mod metrics;
