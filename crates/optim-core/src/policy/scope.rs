@@ -1,5 +1,7 @@
 //! `scope.yaml`: what a campaign may never touch.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Profile;
@@ -47,5 +49,17 @@ impl FieldPattern {
     pub fn matches(&self, node: &NodeId, field: MutableField) -> bool {
         self.node.as_ref().is_none_or(|wanted| wanted == node)
             && self.field.is_none_or(|wanted| wanted == field)
+    }
+}
+
+impl fmt::Display for FieldPattern {
+    /// Writes the entry so that it reads back as the same pattern.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node.as_ref().map_or("*", |node| node.as_str());
+        match (&self.node, self.field) {
+            (None, Some(field)) => write!(f, "{field}"),
+            (_, Some(field)) => write!(f, "nodes.{node}.{field}"),
+            (_, None) => write!(f, "nodes.{node}.*"),
+        }
     }
 }
