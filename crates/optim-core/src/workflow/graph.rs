@@ -62,6 +62,20 @@ pub enum ReferenceList {
     InputRefs,
 }
 
+impl Reference {
+    /// The id that is written there.
+    #[must_use]
+    pub fn target(self, workflow: &Workflow) -> Option<&NodeId> {
+        let node = workflow.nodes().get(self.node)?;
+        match self.list {
+            ReferenceList::DependsOn => node.depends_on().get(self.place),
+            ReferenceList::InputRefs => {
+                node.input_refs().get(self.place).map(|input| &input.from_step_id)
+            }
+        }
+    }
+}
+
 impl fmt::Display for Reference {
     /// Writes the place as a JSON pointer into the document.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
