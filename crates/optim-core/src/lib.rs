@@ -3,7 +3,9 @@
 pub mod assertion;
 pub mod campaign;
 pub mod canonical;
+pub mod diagnostic;
 pub mod digest;
+pub mod document;
 pub mod experiment;
 pub mod id;
 pub mod metrics;
@@ -15,6 +17,7 @@ pub mod policy;
 pub mod proposal;
 pub mod quantity;
 pub mod run;
+pub mod suggest;
 pub mod validator;
 pub mod verdict;
 pub mod workflow;
