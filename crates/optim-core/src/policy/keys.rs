@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::kind::Kind;
 use super::{Profile, kind};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::document::{self, Limits, Node, Position, Step};
+use crate::document::{self, Limits, Node, Position, Step, quote};
 use crate::suggest::did_you_mean;
 
 /// The beginning of a file, where what is missing is reported.
@@ -99,7 +99,7 @@ pub(super) fn rows<T>(read: impl FnOnce(&mut Keys<'_, '_>) -> Option<T>) -> Vec<
         faults: Vec::new(),
         rows: Vec::new(),
     };
-    let _: Option<T> = source.file(None, read);
+    drop(source.file(None, read));
     source.rows
 }
 
@@ -113,7 +113,8 @@ impl Source<'_> {
             let found = root.kind.noun();
             let message = format!("expected keys with values, found {found}");
             let place = Place::file(self.name).at(root.span.start);
-            self.faults.push(Diagnostic::error("wrong_type", place, message));
+            self.faults
+                .push(Diagnostic::error("wrong_type", place, message));
             return None;
         }
         let mut keys = Keys {
@@ -134,9 +135,7 @@ impl Source<'_> {
 
     /// The value as it is written.
     pub(super) fn text(&self, value: &Value<'_>) -> &str {
-        let at = |position: Position| usize::try_from(position.byte).unwrap_or(usize::MAX);
-        let span = value.node.span;
-        self.text.get(at(span.start)..at(span.end)).unwrap_or_default()
+        self.text.get(value.node.span.range()).unwrap_or_default()
     }
 
     /// Reports that `value` is refused.
@@ -150,7 +149,8 @@ impl Source<'_> {
         let place = Place::file(self.name)
             .at(value.node.span.start)
             .path(value.pointer.clone());
-        self.faults.push(Diagnostic::error(code, place, message).help(help));
+        self.faults
+            .push(Diagnostic::error(code, place, message).help(help));
     }
 
     /// Reports that `value` is of another type than `wanted`.
@@ -159,7 +159,7 @@ impl Source<'_> {
             document::Kind::Null | document::Kind::Seq(_) | document::Kind::Map(_) => {
                 value.node.kind.noun().to_owned()
             }
-            _ => format!("{} {}", value.node.kind.noun(), kind::quote(self.text(value))),
+            _ => format!("{} {}", value.node.kind.noun(), quote(self.text(value))),
         };
         let line = value.node.span.start.line;
         let help = if value.node.swallowed_a_line() {
@@ -216,7 +216,12 @@ impl<'s> Keys<'s, '_> {
         about: &'static str,
         kind: K,
     ) -> Option<Option<K::Value>> {
-        self.declare(name, about, &kind, Some("no limit, with a warning".to_owned()));
+        self.declare(
+            name,
+            about,
+            &kind,
+            Some("no limit, with a warning".to_owned()),
+        );
         let Some(value) = self.value(name) else {
             let message = format!("`{name}` is absent, so there is no limit: {about}");
             let help = format!("set it, or write `{name}: null` to say that no limit is meant");
@@ -239,8 +244,12 @@ impl<'s> Keys<'s, '_> {
     ) -> Option<T> {
         self.known.insert(name);
         let value = self.value(name);
-        if let Some(value) = value.as_ref().filter(|value| value.node.entries().is_none()) {
-            self.source.wrong_type(value, "a section of keys", "indent its keys below it");
+        if let Some(value) = value
+            .as_ref()
+            .filter(|value| value.node.entries().is_none())
+        {
+            self.source
+                .wrong_type(value, "a section of keys", "indent its keys below it");
             return None;
         }
         let mut path = self.path.clone();
@@ -257,18 +266,36 @@ impl<'s> Keys<'s, '_> {
     }
 
     /// Refuses the key `name` for a reason that its kind cannot know.
-    pub(super) fn refuse(&mut self, name: &'static str, code: &'static str, message: String, help: &str) {
+    pub(super) fn refuse(
+        &mut self,
+        name: &'static str,
+        code: &'static str,
+        message: String,
+        help: &str,
+    ) {
         let fault = Diagnostic::error(code, self.place(name), message).help(help);
         self.source.faults.push(fault);
     }
 
     /// Adds a warning about the key `name`.
-    pub(super) fn warn(&mut self, name: &'static str, code: &'static str, message: &str, help: &str) {
+    pub(super) fn warn(
+        &mut self,
+        name: &'static str,
+        code: &'static str,
+        message: &str,
+        help: &str,
+    ) {
         let fault = Diagnostic::warning(code, self.place(name), message).help(help);
         self.source.faults.push(fault);
     }
 
-    fn declare(&mut self, name: &'static str, about: &'static str, kind: &impl Kind, default: Option<String>) {
+    fn declare(
+        &mut self,
+        name: &'static str,
+        about: &'static str,
+        kind: &impl Kind,
+        default: Option<String>,
+    ) {
         self.known.insert(name);
         let mut path = self.path.clone();
         path.push(name);
@@ -296,7 +323,9 @@ impl<'s> Keys<'s, '_> {
             self.place(name),
             format!("`{name}` is missing: {about}"),
         );
-        self.source.faults.push(fault.help(format!("add `{name}:` with {allowed}")));
+        self.source
+            .faults
+            .push(fault.help(format!("add `{name}:` with {allowed}")));
     }
 
     fn refuse_unknown(&mut self) {
@@ -311,7 +340,7 @@ impl<'s> Keys<'s, '_> {
             let place = Place::file(self.source.name)
                 .at(key.span.start)
                 .path(self.pointer(&key.name));
-            let message = format!("unknown key {}", kind::quote(&key.name));
+            let message = format!("unknown key {}", quote(&key.name));
             self.source
                 .faults
                 .push(Diagnostic::error("unknown_key", place, message).help(help));
@@ -323,7 +352,9 @@ impl<'s> Keys<'s, '_> {
         let value = self.node.and_then(|node| node.get(name));
         let section = self.node.filter(|_| !self.path.is_empty());
         let position = value.or(section).map_or(TOP, |node| node.span.start);
-        Place::file(self.source.name).at(position).path(self.pointer(name))
+        Place::file(self.source.name)
+            .at(position)
+            .path(self.pointer(name))
     }
 
     fn pointer(&self, name: &str) -> String {

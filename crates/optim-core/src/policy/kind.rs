@@ -4,12 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::Profile;
 use super::keys::{Source, Value};
-use crate::document;
+use crate::document::{self, quote};
 use crate::quantity::{MicroUsd, Millis, PerMillion, Tokens};
 use crate::suggest::did_you_mean;
-
-/// How many characters of a file a message repeats.
-const QUOTE_CHARS_MAX: usize = 60;
 
 /// Decimal places of a share or an amount of money.
 const PLACES: usize = 6;
@@ -58,12 +55,16 @@ pub(super) fn tokens(range: RangeInclusive<u64>) -> Number<Tokens> {
 
 /// A share, with its ranges in millionths.
 pub(super) fn share(strict: RangeInclusive<u64>, hard: RangeInclusive<u64>) -> Number<PerMillion> {
-    Number::new(strict, hard, PLACES, |number| u32::try_from(number).ok().map(PerMillion))
+    Number::new(strict, hard, PLACES, |number| {
+        u32::try_from(number).ok().map(PerMillion)
+    })
 }
 
 /// An amount of dollars, with its range in millionths.
 pub(super) fn usd(range: RangeInclusive<u64>) -> Number<MicroUsd> {
-    Number::new(range.clone(), range, PLACES, |number| Some(MicroUsd(number)))
+    Number::new(range.clone(), range, PLACES, |number| {
+        Some(MicroUsd(number))
+    })
 }
 
 impl<T> Number<T> {
@@ -73,17 +74,30 @@ impl<T> Number<T> {
         places: usize,
         wrap: fn(u64) -> Option<T>,
     ) -> Self {
-        Self { strict, hard, places, wrap, default: None, reason: None }
+        Self {
+            strict,
+            hard,
+            places,
+            wrap,
+            default: None,
+            reason: None,
+        }
     }
 
     /// The same, with the value of an absent key.
     pub(super) fn or(self, default: u64) -> Self {
-        Self { default: Some(default), ..self }
+        Self {
+            default: Some(default),
+            ..self
+        }
     }
 
     /// The same, with the reason for its range.
     pub(super) fn because(self, reason: &'static str) -> Self {
-        Self { reason: Some(reason), ..self }
+        Self {
+            reason: Some(reason),
+            ..self
+        }
     }
 
     fn range(&self, profile: Profile) -> &RangeInclusive<u64> {
@@ -105,7 +119,11 @@ impl<T> Number<T> {
     }
 
     fn wanted(&self) -> &'static str {
-        if self.places == 0 { "a whole number" } else { "a decimal number" }
+        if self.places == 0 {
+            "a whole number"
+        } else {
+            "a decimal number"
+        }
     }
 
     /// Reports a number outside the range; `number` is `None` when it is outside every range.
@@ -117,8 +135,12 @@ impl<T> Number<T> {
         let hard = self.allowed(Profile::Custom);
         let help = match (self.reason, profile) {
             (Some(reason), _) => reason.to_owned(),
-            (None, Profile::Strict) if self.strict == self.hard => "no profile allows more".to_owned(),
-            (None, Profile::Custom) => "this is the hard limit; no profile goes beyond it".to_owned(),
+            (None, Profile::Strict) if self.strict == self.hard => {
+                "no profile allows more".to_owned()
+            }
+            (None, Profile::Custom) => {
+                "this is the hard limit; no profile goes beyond it".to_owned()
+            }
             (None, Profile::Strict) if number.is_some_and(|number| self.hard.contains(&number)) => {
                 format!("`profile: custom` allows {hard}")
             }
@@ -206,14 +228,20 @@ fn decimal(text: &str, places: usize) -> Result<u64, NotDecimal> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let has_leading_zero = whole.len() > 1 && whole.starts_with('0');
-    if !is_digits(whole) || !is_digits(decimals) || has_leading_zero || whole.len() + decimals.len() == 0 {
+    if !is_digits(whole)
+        || !is_digits(decimals)
+        || has_leading_zero
+        || whole.len() + decimals.len() == 0
+    {
         return Err(NotDecimal::OtherNotation);
     }
     let decimals = decimals.trim_end_matches('0');
     if decimals.len() > places {
         return Err(NotDecimal::TooPrecise);
     }
-    format!("{whole}{decimals:0<places$}").parse().map_err(|_| NotDecimal::Outside)
+    format!("{whole}{decimals:0<places$}")
+        .parse()
+        .map_err(|_| NotDecimal::Outside)
 }
 
 /// A switch with one legal position.
@@ -225,13 +253,20 @@ pub(super) struct Switch {
 
 /// A switch that must be `only`, with the reason why.
 pub(super) fn switch(only: bool, reason: &'static str) -> Switch {
-    Switch { only, default: false, reason }
+    Switch {
+        only,
+        default: false,
+        reason,
+    }
 }
 
 impl Switch {
     /// The same, absent meaning its legal position.
     pub(super) fn or_absent(self) -> Self {
-        Self { default: true, ..self }
+        Self {
+            default: true,
+            ..self
+        }
     }
 }
 
@@ -270,13 +305,19 @@ pub(super) struct Choice<T> {
 
 /// One of `words`, each with what it means.
 pub(super) fn choice<T: Copy>(words: impl IntoIterator<Item = (&'static str, T)>) -> Choice<T> {
-    Choice { words: words.into_iter().collect(), has_default: false }
+    Choice {
+        words: words.into_iter().collect(),
+        has_default: false,
+    }
 }
 
 impl<T> Choice<T> {
     /// The same, an absent key meaning the first word.
     pub(super) fn or_first(self) -> Self {
-        Self { has_default: true, ..self }
+        Self {
+            has_default: true,
+            ..self
+        }
     }
 }
 
@@ -291,15 +332,28 @@ impl<T: Copy> Kind for Choice<T> {
         };
         let known = self.words.iter().find(|(known, _)| *known == word);
         if known.is_none() {
-            let message = format!("`{}` has the value {}, allowed is {allowed}", value.name, quote(word));
+            let message = format!(
+                "`{}` has the value {}, allowed is {allowed}",
+                value.name,
+                quote(word)
+            );
             let help = did_you_mean(word, self.words.iter().map(|(known, _)| *known));
-            source.refuse(value, "unknown_value", message, help.unwrap_or_else(|| format!("write {allowed}")));
+            source.refuse(
+                value,
+                "unknown_value",
+                message,
+                help.unwrap_or_else(|| format!("write {allowed}")),
+            );
         }
         known.map(|(_, meaning)| *meaning)
     }
 
     fn allowed(&self, _: Profile) -> String {
-        let words: Vec<_> = self.words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let words: Vec<_> = self
+            .words
+            .iter()
+            .map(|(word, _)| format!("`{word}`"))
+            .collect();
         words.join(" or ")
     }
 
@@ -317,13 +371,19 @@ pub(super) struct List<K> {
 
 /// A list of `item`s.
 pub(super) fn list<K: Kind>(item: K) -> List<K> {
-    List { item, may_be_absent: false }
+    List {
+        item,
+        may_be_absent: false,
+    }
 }
 
 impl<K> List<K> {
     /// The same, an absent key meaning the empty list.
     pub(super) fn or_empty(self) -> Self {
-        Self { may_be_absent: true, ..self }
+        Self {
+            may_be_absent: true,
+            ..self
+        }
     }
 }
 
@@ -385,11 +445,4 @@ impl Kind for Text {
     fn allowed(&self, _: Profile) -> String {
         self.noun.to_owned()
     }
-}
-
-/// A piece of a file in a message: escaped, and cut where it is long.
-pub(super) fn quote(text: &str) -> String {
-    let cut: String = text.chars().take(QUOTE_CHARS_MAX).collect();
-    let dots = if cut.len() < text.len() { "…" } else { "" };
-    format!("`{}{dots}`", cut.escape_debug())
 }

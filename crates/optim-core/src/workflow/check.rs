@@ -114,12 +114,20 @@ fn nodes(workflow: &Workflow, findings: &mut Vec<Finding>) {
 }
 
 fn graph_fault(workflow: &Workflow, fault: &GraphFault) -> Finding {
-    let id = |index: usize| workflow.nodes().get(index).map_or("?", |node| node.id().as_str());
+    let id = |index: usize| {
+        workflow
+            .nodes()
+            .get(index)
+            .map_or("?", |node| node.id().as_str())
+    };
     match fault {
         GraphFault::DuplicateNode { node, first } => error(
             "duplicate_node_id",
             format!("/flow/nodes/{node}/node_id"),
-            format!("node id `{}` is already taken by /flow/nodes/{first}", id(*node)),
+            format!(
+                "node id `{}` is already taken by /flow/nodes/{first}",
+                id(*node)
+            ),
             "give every node an id of its own",
         ),
         GraphFault::UnknownNode(at) => {
@@ -142,7 +150,11 @@ fn graph_fault(workflow: &Workflow, fault: &GraphFault) -> Finding {
             "remove this entry",
         ),
         GraphFault::Cycle { at, path } => {
-            let names: Vec<_> = path.iter().chain(path.first()).map(|node| id(*node)).collect();
+            let names: Vec<_> = path
+                .iter()
+                .chain(path.first())
+                .map(|node| id(*node))
+                .collect();
             error(
                 "cycle",
                 at.to_string(),
@@ -160,7 +172,11 @@ fn target(workflow: &Workflow, policies: &Policies, findings: &mut Vec<Finding>)
         numbers(index, node, policies, findings);
     }
     forbidden_nodes(workflow, policies, findings);
-    if workflow.nodes().iter().all(|node| node.validator().is_none()) {
+    if workflow
+        .nodes()
+        .iter()
+        .all(|node| node.validator().is_none())
+    {
         findings.push(error(
             "no_validator",
             "/flow/nodes".to_owned(),
@@ -193,7 +209,10 @@ fn stops(index: usize, node: &Node, findings: &mut Vec<Finding>) {
         findings.push(error(
             "gate_present",
             format!("/flow/nodes/{index}"),
-            format!("node `{}` waits for a person to decide; evaluations run unattended", node.id()),
+            format!(
+                "node `{}` waits for a person to decide; evaluations run unattended",
+                node.id()
+            ),
             "optimize a copy of the workflow without the gate",
         ));
     }
@@ -201,7 +220,10 @@ fn stops(index: usize, node: &Node, findings: &mut Vec<Finding>) {
         findings.push(error(
             "wait_present",
             format!("/flow/nodes/{index}/wait"),
-            format!("node `{}` waits for something outside; evaluations see nothing of it", node.id()),
+            format!(
+                "node `{}` waits for something outside; evaluations see nothing of it",
+                node.id()
+            ),
             "optimize a copy of the workflow without the wait",
         ));
     }
@@ -309,8 +331,9 @@ fn forbidden_nodes(workflow: &Workflow, policies: &Policies, findings: &mut Vec<
                 "unknown_forbidden_node",
                 "/flow/nodes".to_owned(),
                 format!("scope.yaml forbids `{pattern}`, but the workflow has no node `{node}`"),
-                did_you_mean(node.as_str(), ids.iter().map(|id| id.as_str()))
-                    .unwrap_or_else(|| "name a node of the workflow, or remove the entry".to_owned()),
+                did_you_mean(node.as_str(), ids.iter().map(|id| id.as_str())).unwrap_or_else(
+                    || "name a node of the workflow, or remove the entry".to_owned(),
+                ),
             ));
         }
     }

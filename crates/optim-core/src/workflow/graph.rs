@@ -69,9 +69,10 @@ impl Reference {
         let node = workflow.nodes().get(self.node)?;
         match self.list {
             ReferenceList::DependsOn => node.depends_on().get(self.place),
-            ReferenceList::InputRefs => {
-                node.input_refs().get(self.place).map(|input| &input.from_step_id)
-            }
+            ReferenceList::InputRefs => node
+                .input_refs()
+                .get(self.place)
+                .map(|input| &input.from_step_id),
         }
     }
 }
