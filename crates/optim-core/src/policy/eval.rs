@@ -210,10 +210,15 @@ fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     let rule = keys.read(
         "rule",
         "the rule that decides between promotion and discard",
-        kind::choice([("point", point as fn(&mut Keys<'_, '_>) -> Option<Rule>)]).or_first(),
-    )?;
-    rule(keys)
+        kind::choice([("point", point as ReadRule)]).or_first(),
+    );
+    // The section of a rule that is misspelt is read too, so that it does not count as unknown.
+    let read = rule.unwrap_or(point)(keys);
+    rule.and(read)
 }
+
+/// Reads the section of one rule.
+type ReadRule = fn(&mut Keys<'_, '_>) -> Option<Rule>;
 
 fn point(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     keys.section("point", |keys| keys.section("stability", stability))

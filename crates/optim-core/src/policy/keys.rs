@@ -77,13 +77,7 @@ pub(super) fn read<T>(
             return None;
         }
     };
-    let mut source = Source {
-        name,
-        text: std::str::from_utf8(bytes).unwrap_or_default(),
-        profile: Profile::Custom,
-        faults: Vec::new(),
-        rows: Vec::new(),
-    };
+    let mut source = Source::new(name, std::str::from_utf8(bytes).unwrap_or_default());
     let value = source.file(Some(&document.root), read);
     source.faults.sort_by_key(|fault| fault.place.position);
     faults.append(&mut source.faults);
@@ -92,22 +86,26 @@ pub(super) fn read<T>(
 
 /// The keys that `read` asks for.
 pub(super) fn rows<T>(read: impl FnOnce(&mut Keys<'_, '_>) -> Option<T>) -> Vec<Row> {
-    let mut source = Source {
-        name: "",
-        text: "",
-        profile: Profile::Custom,
-        faults: Vec::new(),
-        rows: Vec::new(),
-    };
+    let mut source = Source::new("", "");
     drop(source.file(None, read));
     source.rows
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    fn new(name: &'a str, text: &'a str) -> Self {
+        Self {
+            name,
+            text,
+            profile: Profile::Custom,
+            faults: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
     fn file<T>(
         &mut self,
         root: Option<&Node>,
-        read: impl FnOnce(&mut Keys<'_, '_>) -> Option<T>,
+        read: impl FnOnce(&mut Keys<'_, 'a>) -> Option<T>,
     ) -> Option<T> {
         if let Some(root) = root.filter(|root| root.entries().is_none()) {
             let found = root.kind.noun();
@@ -325,7 +323,7 @@ impl<'s> Keys<'s, '_> {
         );
         self.source
             .faults
-            .push(fault.help(format!("add `{name}:` with {allowed}")));
+            .push(fault.help(format!("add it; allowed is {allowed}")));
     }
 
     fn refuse_unknown(&mut self) {

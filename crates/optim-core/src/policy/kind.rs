@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::Profile;
 use super::keys::{Source, Value};
-use crate::document::{self, quote};
+use crate::document::{self, Style, quote};
 use crate::quantity::{MicroUsd, Millis, PerMillion, Tokens};
 use crate::suggest::did_you_mean;
 
@@ -136,7 +136,7 @@ impl<T> Number<T> {
         let help = match (self.reason, profile) {
             (Some(reason), _) => reason.to_owned(),
             (None, Profile::Strict) if self.strict == self.hard => {
-                "no profile allows more".to_owned()
+                "the same holds in every profile".to_owned()
             }
             (None, Profile::Custom) => {
                 "this is the hard limit; no profile goes beyond it".to_owned()
@@ -161,7 +161,14 @@ impl<T> Kind for Number<T> {
                 return None;
             }
             _ => {
-                let help = format!("write {}, without quotes", self.allowed(source.profile()));
+                let is_quoted =
+                    matches!(value.node.style, Style::SingleQuoted | Style::DoubleQuoted);
+                let allowed = self.allowed(source.profile());
+                let help = if is_quoted {
+                    "remove the quotes".to_owned()
+                } else {
+                    format!("allowed is {allowed}")
+                };
                 source.wrong_type(value, self.wanted(), &help);
                 return None;
             }
@@ -185,7 +192,11 @@ impl<T> Kind for Number<T> {
                 source.refuse(value, "too_precise", message, "round it");
                 None
             }
-            Err(NotDecimal::TooPrecise | NotDecimal::OtherNotation) => {
+            Err(NotDecimal::TooPrecise) => {
+                source.wrong_type(value, self.wanted(), "round it");
+                None
+            }
+            Err(NotDecimal::OtherNotation) => {
                 let help = "write it with decimal digits, without leading zeros and exponents";
                 source.wrong_type(value, self.wanted(), help);
                 None

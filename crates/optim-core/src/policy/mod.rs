@@ -10,6 +10,8 @@ mod kind;
 mod mutation;
 mod objective;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
