@@ -314,3 +314,150 @@ impl Pack {
         Diagnostics(faults)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn faults(bytes: &[u8]) -> String {
+        read("cases.jsonl", bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn cases_are_read_in_file_order_with_their_splits() {
+        let text = "\u{feff}{\"id\": \"b\", \"inputs\": {\"n\": 1}}\r\n\r\n  \n\
+                    {\"id\": \"a\", \"inputs\": {}, \"split\": \"holdout\"}";
+        let pack = read("cases.jsonl", text.as_bytes()).unwrap();
+        let ids = |split| pack.split(split).map(|case| case.id.as_str()).collect::<Vec<_>>();
+        assert_eq!(pack.digest, Digest::of(text.as_bytes()));
+        assert_eq!(pack.cases[0].inputs["n"], 1);
+        assert_eq!(ids(Split::Search), ["b"]);
+        assert_eq!(ids(Split::Holdout), ["a"]);
+    }
+
+    #[test]
+    fn every_bad_line_is_reported_with_its_place() {
+        let text = r#"{"id": "a", "inputs": {}}
+
+{"id": "größe", "inputs": [1]}
+{"id": "a", "inputs": {}}
+{"id": "c", "input": {}}
+{"id": "d", "inputs": {"x": NaN}}
+{"id": " ", "inputs": {}}
+{"id": "e", "inputs": {}, "split": "test"}
+{"inputs": {}}
+[]
+{"id": "f", "inputs": {}} {}
+{"id": "g", "inputs": {"x": 1e400}}
+"#;
+        expect![[r#"
+            cases.jsonl:3:26: error[wrong_case]: invalid type: sequence, expected a map
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:4:1: error[duplicate_case_id]: case `a` is on line 1 and line 4
+            help: give every case an id of its own
+            cases.jsonl:5:19: error[wrong_case]: unknown field `input`, expected one of `id`, `inputs`, `expect`, `split`
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:6:29: error[json_syntax]: expected value
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:7:10: error[wrong_case]: case id \" \" is refused: it must not be blank
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:8:41: error[wrong_case]: unknown variant `test`, expected `search` or `holdout`
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:9:14: error[wrong_case]: missing field `id`
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:10:2: error[wrong_case]: invalid length 0, expected struct Case with 4 elements
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:11:27: error[json_syntax]: trailing characters
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
+            cases.jsonl:12:33: error[json_syntax]: number out of range
+            help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`"#]].assert_eq(&faults(text.as_bytes()));
+    }
+
+    #[test]
+    fn packs_that_cannot_guide_a_search_are_refused() {
+        assert!(faults(b"").contains("error[empty_pack]"));
+        assert!(faults(b"\n \n").contains("error[empty_pack]"));
+        let holdout = br#"{"id": "a", "inputs": {}, "split": "holdout"}"#;
+        assert!(faults(holdout).contains("error[no_search_case]"));
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte_and_the_case() {
+        let line = |length: usize| {
+            let frame = r#"{"id": "a", "inputs": {"x": ""}}"#.len();
+            format!(r#"{{"id": "a", "inputs": {{"x": "{}"}}}}"#, "x".repeat(length - frame))
+        };
+        assert!(read("p", line(LINE_BYTES_MAX).as_bytes()).is_ok());
+        assert!(faults(line(LINE_BYTES_MAX + 1).as_bytes()).contains("error[line_too_long]"));
+        assert!(faults(&vec![b'\n'; PACK_BYTES_MAX]).contains("error[empty_pack]"));
+        assert!(faults(&vec![b'\n'; PACK_BYTES_MAX + 1]).contains("error[too_large]"));
+        let cases = |count: usize| {
+            (0..count)
+                .map(|n| format!("{{\"id\": \"{n}\", \"inputs\": {{}}}}\n"))
+                .collect::<String>()
+        };
+        assert!(read("p", cases(CASES_MAX).as_bytes()).is_ok());
+        assert!(faults(cases(CASES_MAX + 1).as_bytes()).contains("error[too_many_cases]"));
+    }
+
+    #[test]
+    fn a_pack_of_another_kind_of_file_is_refused_after_a_hundred_lines() {
+        let found = read("p", "x\n".repeat(1000).as_bytes()).unwrap_err();
+        assert_eq!(found.0.len(), FAULTS_MAX);
+        assert!(faults(b"{\"id\": \"\xff\"}").starts_with("cases.jsonl:1:9: error[not_utf8]"));
+        let deep = format!("{{\"id\": \"a\", \"inputs\": {}1{}}}", "[".repeat(9999), "]".repeat(9999));
+        assert!(faults(deep.as_bytes()).contains("json_syntax"));
+        let long = format!("{{\"id\": \"a\", \"{}\": 1}}", "k\\n".repeat(9999));
+        assert!(faults(long.as_bytes()).len() < 600);
+    }
+
+    #[test]
+    fn expectations_must_name_a_node_that_is_there() {
+        let pack = |expect: &str| {
+            let line = format!("{{\"id\": \"c1\", \"inputs\": {{}}, \"expect\": [{expect}]}}");
+            read("cases.jsonl", line.as_bytes()).unwrap()
+        };
+        let workflow = |nodes: &[(&str, &str)]| {
+            let nodes: Vec<_> = nodes
+                .iter()
+                .map(|(id, needs)| {
+                    let needs: Vec<_> = needs.split_whitespace().collect();
+                    serde_json::json!({"node_id": id, "agent_id": "x", "objective": "o", "depends_on": needs})
+                })
+                .collect();
+            let json = serde_json::json!({"automation_id": "w", "flow": {"nodes": nodes}});
+            Workflow::from_json(json).unwrap()
+        };
+        let check = |pack: Pack, nodes: &[(&str, &str)]| pack.check("cases.jsonl", &workflow(nodes)).to_string();
+        let chain = [("draft", ""), ("report", "draft")];
+        let fork = [("draft", ""), ("report", "draft"), ("mail", "draft")];
+        let ring = [("draft", "report"), ("report", "draft")];
+        let any = r#"{"node": "draft"}, {}"#;
+        assert_eq!(check(pack(any), &chain), "");
+        assert_eq!(check(pack(any), &ring), "");
+        assert_eq!(check(pack(r#"{"node": "report"}"#), &fork), "");
+        expect![[r#"
+            cases.jsonl /0/expect/1/node: error[node_needed]: case `c1` does not say whose output it expects something of
+            help: add `"node"`; the workflow ends in report, mail"#]].assert_eq(&check(pack(any), &fork));
+        expect![[r#"
+            cases.jsonl /0/expect/0/node: error[unknown_node]: case `c1` expects something of `drat`, which is not a node
+            help: did you mean `draft`?
+            cases.jsonl /0/expect/1/node: error[unknown_node]: case `c1` expects something of `publish`, which is not a node
+            help: name a node of the workflow"#]].assert_eq(&check(pack(r#"{"node": "drat"}, {"node": "publish"}"#), &chain));
+        assert_eq!(Pack::implicit().check("", &workflow(&fork)), Diagnostics::default());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_lines_never_panic(
+            text in "([{}\\[\\]\":,a-z0-9 é\n\r]|\"id\"|\"inputs\"|\u{feff}){0,40}"
+        ) {
+            if let Err(found) = read("p", text.as_bytes()) {
+                prop_assert!(found.has_errors());
+            }
+        }
+    }
+}

@@ -193,3 +193,81 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<ScopePolicy> {
         forbidden_fields: forbidden_fields?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pattern(node: Option<&str>, field: Option<MutableField>) -> FieldPattern {
+        let node = node.map(|id| NodeId::new(id).unwrap());
+        FieldPattern { node, field }
+    }
+
+    #[test]
+    fn entries_name_a_field_a_node_or_both() {
+        use MutableField::{OutputContractSummaryGuidance as Guidance, TimeoutMs as Timeout};
+        for (text, node, field) in [
+            ("timeout_ms", None, Some(Timeout)),
+            ("output_contract.summary_guidance", None, Some(Guidance)),
+            ("nodes.a", Some("a"), None),
+            ("nodes.a.*", Some("a"), None),
+            ("nodes.a.timeout_ms", Some("a"), Some(Timeout)),
+            ("nodes.*.timeout_ms", None, Some(Timeout)),
+            ("nodes.*", None, None),
+            ("nodes.*.*", None, None),
+            ("nodes.v1.2.draft", Some("v1.2.draft"), None),
+            (
+                "nodes.v1.2.output_contract.summary_guidance",
+                Some("v1.2"),
+                Some(Guidance),
+            ),
+            ("nodes.a.timeout_ms.*", Some("a.timeout_ms"), None),
+            ("nodes.nodes.timeout_ms", Some("nodes"), Some(Timeout)),
+            ("nodes.timeout_ms", Some("timeout_ms"), None),
+            ("nodes.größe 2", Some("größe 2"), None),
+        ] {
+            assert_eq!(text.parse(), Ok(pattern(node, field)), "{text}");
+        }
+        for text in ["", "*", "nodes", "nodes.", "nodes.\n", "timeout", "a.timeout_ms"] {
+            assert!(text.parse::<FieldPattern>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_forbids_what_it_names_and_nothing_else() {
+        let scope = ScopePolicy {
+            profile: Profile::Strict,
+            forbidden_fields: ["objective", "nodes.a", "nodes.b.timeout_ms"]
+                .map(|text| text.parse().unwrap())
+                .to_vec(),
+        };
+        let forbids = |node: &str, field| {
+            let entry = scope.forbids(&NodeId::new(node).unwrap(), field);
+            entry.map(ToString::to_string)
+        };
+        assert_eq!(forbids("c", MutableField::Objective).unwrap(), "objective");
+        assert_eq!(forbids("a", MutableField::TimeoutMs).unwrap(), "nodes.a.*");
+        assert_eq!(
+            forbids("b", MutableField::TimeoutMs).unwrap(),
+            "nodes.b.timeout_ms"
+        );
+        assert_eq!(forbids("b", MutableField::RetryPolicyRetries), None);
+        assert_eq!(forbids("c", MutableField::TimeoutMs), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_pattern_reads_back_as_it_was_written(
+            id in "[a-z.*_ ]{0,8}(\\.timeout_ms|\\.\\*|\\.objective)?x?",
+            is_any_node: bool,
+            field in prop::option::of(0..MutableField::ALL.len()),
+        ) {
+            prop_assume!(id.trim() != "" && id != "*");
+            let field = field.map(|index| MutableField::ALL[index]);
+            let pattern = pattern(Some(id.as_str()).filter(|_| !is_any_node), field);
+            prop_assert_eq!(pattern.to_string().parse(), Ok(pattern));
+        }
+    }
+}

@@ -94,7 +94,7 @@ flow:
             w.yaml:6:7: error[missing_field]: objective is required: the instruction text
             w.yaml:8:19: error[wrong_type]: expected a whole number of at least 0, found "soon"
             w.yaml:9:17: error[wrong_type]: expected text of 1 to 128 characters without control characters, found ""
-            w.yaml:9:76: error[wrong_type]: expected code_patch, research_brief, review_decision, structured_json, generic_artifact or standup_update, found "jsonn""#]]
+            w.yaml:9:77: error[wrong_type]: expected code_patch, research_brief, review_decision, structured_json, generic_artifact or standup_update, found "jsonn""#]]
         .assert_eq(&load("w.yaml", text.as_bytes()).unwrap_err().to_string());
     }
 
@@ -135,7 +135,7 @@ agents:
         let (workflow, document) = load("w.yaml", text.as_bytes()).unwrap();
         let located = locate("w.yaml", &document, check(&workflow, None));
         expect![[r#"
-            w.yaml:4:64: error[cycle]: nodes wait for each other: a -> b -> a
+            w.yaml:4:65: error[cycle]: nodes wait for each other: a -> b -> a
             help: remove one of these dependencies
             w.yaml:6:17: error[unknown_agent]: node `b` is given to agent `helpr`, which is not defined
             help: did you mean `helper`?
