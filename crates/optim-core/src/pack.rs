@@ -25,6 +25,9 @@ const FAULTS_MAX: usize = 100;
 /// A message may repeat what is in the file; no more than this many characters of it are shown.
 const MESSAGE_CHARS_MAX: usize = 200;
 
+/// What a line looks like.
+const SHAPE: &str = r#"a case is {"id": …, "inputs": {…}} with optional `expect` and `split`"#;
+
 /// The cases of a campaign.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pack {
@@ -227,6 +230,10 @@ impl Reader {
             );
             return refuse("line_too_long", 0, message, "refer to big inputs by path");
         }
+        if !line.text.trim_start().starts_with('{') {
+            // Serde would read the fields of a case from a list, too.
+            return refuse("wrong_case", 0, "this line is no JSON object".to_owned(), SHAPE);
+        }
         let case: Case = match serde_json::from_str(line.text) {
             Ok(case) => case,
             Err(error) => {
@@ -237,10 +244,9 @@ impl Reader {
                 };
                 let text = error.to_string();
                 let (message, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
-                let message = message.escape_debug().take(MESSAGE_CHARS_MAX).collect();
-                let help =
-                    "a case is {\"id\": …, \"inputs\": {…}} with optional `expect` and `split`";
-                return refuse(code, error.column().saturating_sub(1), message, help);
+                let plain = |c: char| if c.is_control() { ' ' } else { c };
+                let message = message.chars().map(plain).take(MESSAGE_CHARS_MAX).collect();
+                return refuse(code, error.column().saturating_sub(1), message, SHAPE);
             }
         };
         if let Some(first) = self.lines.get(&case.id) {
@@ -408,7 +414,7 @@ mod tests {
         let found = read("p", "x\n".repeat(1000).as_bytes()).unwrap_err();
         assert_eq!(found.0.len(), FAULTS_MAX);
         assert!(faults(b"{\"id\": \"\xff\"}").starts_with("cases.jsonl:1:9: error[not_utf8]"));
-        let deep = format!("{{\"id\": \"a\", \"inputs\": {}1{}}}", "[".repeat(9999), "]".repeat(9999));
+        let deep = format!(r#"{{"id": "a", "inputs": {{"x": {}"#, "[".repeat(9999));
         assert!(faults(deep.as_bytes()).contains("json_syntax"));
         let long = format!("{{\"id\": \"a\", \"{}\": 1}}", "k\\n".repeat(9999));
         assert!(faults(long.as_bytes()).len() < 600);

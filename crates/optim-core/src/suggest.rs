@@ -4,7 +4,7 @@
 #[must_use]
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     // One slip in three letters; more is another word.
-    let most = (word.chars().count() / 3).max(1);
+    let most = word.chars().count() / 3;
     let plain = |word: &str| word.to_lowercase().replace(['-', ' ', '.'], "_");
     known
         .into_iter()
@@ -33,5 +33,6 @@ mod tests {
         assert_eq!(ask("rerty").unwrap(), "did you mean `retry`?");
         assert_eq!(ask("profile"), None);
         assert_eq!(ask(""), None);
+        assert_eq!(did_you_mean("a", ["b"]), None);
     }
 }

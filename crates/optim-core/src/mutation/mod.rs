@@ -2,6 +2,8 @@
 
 pub mod fields;
 pub mod patch;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod validate;
 
 use std::fmt;
@@ -114,8 +116,24 @@ impl fmt::Display for MutableField {
 impl fmt::Display for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Text(text) => write!(f, "{}", Quoted(text)),
             Self::Integer(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// A text in quotation marks, for messages: one line, and not longer than people read.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+/// The longest text that a message quotes whole, in characters.
+const QUOTED_CHARS_MAX: usize = 120;
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = self.0.char_indices().nth(QUOTED_CHARS_MAX);
+        match cut.and_then(|(end, _)| self.0.get(..end)) {
+            Some(head) => write!(f, "{head:?}…"),
+            None => write!(f, "{:?}", self.0),
         }
     }
 }

@@ -1,1 +1,3 @@
-//! Proposals.
+//! Proposers: pure, lazy, deterministic streams of candidates.
+
+pub mod wording;

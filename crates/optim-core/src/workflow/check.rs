@@ -196,7 +196,7 @@ fn target(workflow: &Workflow, policies: &Policies, findings: &mut Vec<Finding>)
         findings.push(error(
             "nothing_to_change",
             "/flow/nodes".to_owned(),
-            format!("no node has a field that may change: {} allowed", allowed.join(", ")),
+            format!("no node has a field that may change; allowed: {}", allowed.join(", ")),
             "allow another field in mutation_policy.yaml, forbid fewer in scope.yaml, or set one of \
              these in a node",
         ));
