@@ -198,6 +198,28 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
+/// A value with the warnings about what it was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked<T> {
+    /// What was read.
+    pub value: T,
+    /// What a person should look at.
+    pub warnings: Diagnostics,
+}
+
+impl<T> Checked<T> {
+    /// `value` with what was found on the way to it.
+    ///
+    /// # Errors
+    /// All of `found`, when there is no value or one of it is an error.
+    pub fn new(value: Option<T>, found: Diagnostics) -> Result<Self, Diagnostics> {
+        match value {
+            Some(value) if !found.has_errors() => Ok(Self { value, warnings: found }),
+            _ => Err(found),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

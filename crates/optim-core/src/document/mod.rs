@@ -18,6 +18,7 @@ pub use self::{
     parse::{Aliases, Limits, parse},
     value::NotFinite,
 };
+pub(crate) use self::parse::{quote, utf8};
 pub use crate::diagnostic::Position;
 
 use std::{fmt::Write as _, ops::Range};

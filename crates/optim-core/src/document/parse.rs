@@ -84,17 +84,23 @@ pub fn parse(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document,
         );
         return Err(Diagnostic::error("too_large", place(), message).into());
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let position = end_of(bytes.get(..error.valid_up_to()).unwrap_or_default());
-        Diagnostic::error("not_utf8", place().at(position), "this byte is not UTF-8")
-            .help("save the file in the encoding UTF-8")
-    })?;
+    let text = utf8(file_name, bytes)?;
     let limits = Limits {
         max_bytes,
         max_depth: limits.max_depth.min(MAX_DEPTH),
         ..*limits
     };
     Recorder::new(file_name, limits).read(text)
+}
+
+/// The text in `bytes`.
+pub(crate) fn utf8<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostic> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let position = end_of(bytes.get(..error.valid_up_to()).unwrap_or_default());
+        let place = Place::file(file_name).at(position);
+        Diagnostic::error("not_utf8", place, "this byte is not UTF-8")
+            .help("save the file in the encoding UTF-8")
+    })
 }
 
 /// Positions count bytes in 32 bits.
@@ -731,7 +737,7 @@ fn float(text: &str) -> Option<Kind> {
 }
 
 /// A piece of the user's text in a message: in backticks, escaped, cut where it is long.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let cut: String = text.chars().take(MAX_QUOTE).collect();
     let dots = if cut.len() < text.len() { "..." } else { "" };
     format!("`{}{dots}`", cut.escape_debug())

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Profile;
+use super::keys::Keys;
+use super::{Profile, kind};
 use crate::quantity::PerMillion;
 
 /// The validated `eval.yaml`.
@@ -92,4 +93,150 @@ impl Default for Rule {
             max_flaky: PerMillion(100_000),
         }
     }
+}
+
+impl Guardrail {
+    /// The name in the file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::BlockedNodeRate => "blocked_node_rate",
+            Self::BudgetCeilings => "budget_ceilings",
+        }
+    }
+}
+
+pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
+    let profile = keys.profile();
+    let pack_ref = pack_ref(keys);
+    let primary_metric = keys.read(
+        "primary_metric",
+        "the metric that decides first",
+        kind::choice([(
+            "artifact_validator_pass_rate",
+            MetricName::ArtifactValidatorPassRate,
+        )]),
+    );
+    let secondary_metric = keys.read(
+        "secondary_metric",
+        "the metric that decides on a tie",
+        kind::choice([("unmet_requirement_count", MetricName::UnmetRequirementCount)]),
+    );
+    let hard_guardrails = hard_guardrails(keys);
+    let campaign_start_baseline_runs = keys.read(
+        "campaign_start_baseline_runs",
+        "baseline replays before the first candidate",
+        kind::whole(2..=2, 1..=20),
+    );
+    let baseline_replay_every_candidates = keys.read(
+        "baseline_replay_every_candidates",
+        "candidates after which another replay is due",
+        kind::whole(5..=5, 1..=1000),
+    );
+    let baseline_replay_every_minutes = keys.read(
+        "baseline_replay_every_minutes",
+        "minutes after which another replay is due",
+        kind::whole(30..=30, 1..=10_080),
+    );
+    let score = keys.read(
+        "score",
+        "how the checks of a case become its score: 1 if all pass, or the share that passes",
+        kind::choice([
+            ("all_or_nothing", Score::AllOrNothing),
+            ("fraction", Score::Fraction),
+        ])
+        .or_first(),
+    );
+    let rule = keys.section("decision", rule);
+    Some(EvalPolicy {
+        profile: profile?,
+        pack_ref: pack_ref?,
+        primary_metric: primary_metric?,
+        secondary_metric: secondary_metric?,
+        hard_guardrails: hard_guardrails?,
+        campaign_start_baseline_runs: campaign_start_baseline_runs?,
+        baseline_replay_every_candidates: baseline_replay_every_candidates?,
+        baseline_replay_every_minutes: baseline_replay_every_minutes?,
+        score: score?,
+        rule: rule?,
+    })
+}
+
+fn pack_ref(keys: &mut Keys<'_, '_>) -> Option<PackRef> {
+    let path = keys.read(
+        "pack_ref",
+        "the eval pack",
+        kind::Text {
+            noun: "the path of a JSONL file, or `none`",
+        },
+    )?;
+    if path != "none" {
+        return Some(PackRef::File(path));
+    }
+    keys.warn(
+        "pack_ref",
+        "no_pack",
+        "without a pack, candidates are compared on a single case with empty inputs",
+        "collect cases in a JSONL file and name it here",
+    );
+    Some(PackRef::Implicit)
+}
+
+fn hard_guardrails(keys: &mut Keys<'_, '_>) -> Option<Vec<Guardrail>> {
+    let all = [Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings];
+    let given = keys.read(
+        "hard_guardrails",
+        "what must not get worse; both, in any order",
+        kind::list(kind::choice(
+            all.map(|guardrail| (guardrail.name(), guardrail)),
+        )),
+    )?;
+    let absent: Vec<_> = all
+        .iter()
+        .filter(|guardrail| !given.contains(guardrail))
+        .collect();
+    for guardrail in &absent {
+        let name = guardrail.name();
+        keys.refuse(
+            "hard_guardrails",
+            "missing_value",
+            format!("`hard_guardrails` lacks `{name}`"),
+            &format!("add `{name}`; no campaign runs without both guardrails"),
+        );
+    }
+    absent.is_empty().then_some(given)
+}
+
+fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
+    let rule = keys.read(
+        "rule",
+        "the rule that decides between promotion and discard",
+        kind::choice([("point", point as ReadRule)]).or_first(),
+    );
+    // The section of a rule that is misspelt is read too, so that it does not count as unknown.
+    let read = rule.unwrap_or(point)(keys);
+    rule.and(read)
+}
+
+/// Reads the section of one rule.
+type ReadRule = fn(&mut Keys<'_, '_>) -> Option<Rule>;
+
+fn point(keys: &mut Keys<'_, '_>) -> Option<Rule> {
+    keys.section("point", |keys| keys.section("stability", stability))
+}
+
+fn stability(keys: &mut Keys<'_, '_>) -> Option<Rule> {
+    let max_range = keys.read(
+        "max_range",
+        "the largest accepted spread of the pass rate between replays",
+        kind::share(0..=50_000, 0..=1_000_000).or(50_000),
+    );
+    let max_flaky = keys.read(
+        "max_flaky",
+        "the largest accepted share of cases whose result differs between replays",
+        kind::share(0..=100_000, 0..=1_000_000).or(100_000),
+    );
+    Some(Rule::Point {
+        max_range: max_range?,
+        max_flaky: max_flaky?,
+    })
 }

@@ -5,19 +5,25 @@
 
 mod budget;
 mod eval;
+mod keys;
+mod kind;
 mod mutation;
 mod objective;
 mod scope;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::diagnostic::{Checked, Diagnostics};
 use crate::digest::Digest;
 
 pub use budget::BudgetPolicy;
 pub use eval::{EvalPolicy, Guardrail, MetricName, PackRef, Rule, Score};
+pub use keys::Row;
 pub use mutation::MutationPolicy;
-pub use objective::Objective;
-pub use scope::{FieldPattern, ScopePolicy};
+pub use objective::{OBJECTIVE_BYTES_MAX, Objective};
+pub use scope::{FieldPattern, PatternError, ScopePolicy};
 
 /// How wide the accepted range of a key is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,73 @@ pub struct Policies {
     pub scope: ScopePolicy,
     /// `budget.yaml`
     pub budget: BudgetPolicy,
+}
+
+/// The bytes of the five files of a campaign.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyFiles<'a> {
+    /// `objective.md`
+    pub objective: PolicyFile<'a>,
+    /// `eval.yaml`
+    pub eval: PolicyFile<'a>,
+    /// `mutation_policy.yaml`
+    pub mutation: PolicyFile<'a>,
+    /// `scope.yaml`
+    pub scope: PolicyFile<'a>,
+    /// `budget.yaml`
+    pub budget: PolicyFile<'a>,
+}
+
+/// One of these files.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyFile<'a> {
+    /// What messages call it: its path as the caller gave it.
+    pub name: &'a str,
+    /// Its content.
+    pub bytes: &'a [u8],
+}
+
+/// Reads and checks the five files.
+///
+/// # Errors
+/// Everything wrong in all of the files, each with file, line, column and a way out, and the
+/// warnings among it.
+pub fn read(files: &PolicyFiles<'_>) -> Result<Checked<(Objective, Policies)>, Diagnostics> {
+    let mut faults = Vec::new();
+    let objective = objective::read(&files.objective)
+        .map_err(|fault| faults.push(fault))
+        .ok();
+    let PolicyFiles {
+        eval,
+        mutation,
+        scope,
+        budget,
+        ..
+    } = files;
+    let eval = keys::read(eval.name, eval.bytes, &mut faults, eval::read);
+    let mutation = keys::read(mutation.name, mutation.bytes, &mut faults, mutation::read);
+    let scope = keys::read(scope.name, scope.bytes, &mut faults, scope::read);
+    let budget = keys::read(budget.name, budget.bytes, &mut faults, budget::read);
+    let policies = || {
+        Some(Policies {
+            eval: eval?,
+            mutation: mutation?,
+            scope: scope?,
+            budget: budget?,
+        })
+    };
+    Checked::new(objective.zip(policies()), Diagnostics(faults))
+}
+
+/// The keys of the four YAML files, in the order in which they are read, for the documentation.
+#[must_use]
+pub fn reference() -> [(&'static str, Vec<Row>); 4] {
+    [
+        ("eval.yaml", keys::rows(eval::read)),
+        ("mutation_policy.yaml", keys::rows(mutation::read)),
+        ("scope.yaml", keys::rows(scope::read)),
+        ("budget.yaml", keys::rows(budget::read)),
+    ]
 }
 
 /// A file as it was when the campaign froze it.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Profile;
-use crate::mutation::MutableField;
+use super::keys::Keys;
+use super::{Profile, kind};
+use crate::mutation::{Family, MutableField};
 use crate::quantity::{Millis, PerMillion};
 
 /// The validated `mutation_policy.yaml`. A candidate changes exactly one field of one node.
@@ -37,4 +38,166 @@ pub struct MutationPolicy {
     pub retry_min: u32,
     /// The largest retry setting (strict: <= 3; hard: <= 10).
     pub retry_max: u32,
+}
+
+const ONE_CHANGE: &str = "a candidate is one change of one field of one node, in every profile";
+
+pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<MutationPolicy> {
+    let profile = keys.profile();
+    let one_change = one_change(keys);
+    let allowed = allowed(keys);
+    let text = text_bounds(keys);
+    let timeout = timeout_bounds(keys);
+    let retry = retry_bounds(keys);
+    let (max_text_delta_chars, max_text_delta_ratio, text_delta_floor_chars) = text?;
+    let (timeout_delta_percent, timeout_delta, (timeout_min, timeout_max)) = timeout?;
+    let (retry_delta, (retry_min, retry_max)) = retry?;
+    one_change?;
+    Some(MutationPolicy {
+        profile: profile?,
+        allowed: allowed?,
+        max_text_delta_chars,
+        max_text_delta_ratio,
+        text_delta_floor_chars,
+        timeout_delta_percent,
+        timeout_delta,
+        timeout_min,
+        timeout_max,
+        retry_delta,
+        retry_min,
+        retry_max,
+    })
+}
+
+/// The three keys that say that a candidate is one change. They have one legal value each.
+fn one_change(keys: &mut Keys<'_, '_>) -> Option<()> {
+    let nodes = keys.read(
+        "max_nodes_changed_per_candidate",
+        "nodes that a candidate may change",
+        kind::whole(1..=1, 1..=1).because(ONE_CHANGE),
+    );
+    let families = keys.read(
+        "max_field_families_changed_per_candidate",
+        "fields that a candidate may change",
+        kind::whole(1..=1, 1..=1).because(ONE_CHANGE),
+    );
+    let bundle = keys.read(
+        "allow_text_and_knob_bundle",
+        "whether a candidate may change a text and a number together",
+        kind::switch(false, ONE_CHANGE).or_absent(),
+    );
+    nodes.and(families).and(bundle)
+}
+
+fn allowed(keys: &mut Keys<'_, '_>) -> Option<BTreeSet<MutableField>> {
+    let fields = |family| {
+        let fields = MutableField::ALL
+            .into_iter()
+            .filter(move |field| field.spec().family() == family);
+        kind::list(kind::choice(fields.map(|field| (field.name(), field)))).or_empty()
+    };
+    let text = keys.read(
+        "allowed_text_fields",
+        "text fields that may change",
+        fields(Family::Text),
+    );
+    let knob = keys.read(
+        "allowed_knob_fields",
+        "numbers that may change",
+        fields(Family::Knob),
+    );
+    let allowed: BTreeSet<_> = text?.into_iter().chain(knob?).collect();
+    if allowed.is_empty() {
+        let message =
+            "`allowed_text_fields` and `allowed_knob_fields` are both empty, so nothing may change";
+        keys.refuse(
+            "allowed_text_fields",
+            "nothing_allowed",
+            message.to_owned(),
+            "name at least one field",
+        );
+        return None;
+    }
+    Some(allowed)
+}
+
+fn text_bounds(keys: &mut Keys<'_, '_>) -> Option<(u32, PerMillion, u32)> {
+    let chars = keys.read(
+        "max_text_delta_chars",
+        "characters removed plus characters added",
+        kind::whole(1..=300, 1..=20_000),
+    );
+    let ratio = keys.read(
+        "max_text_delta_ratio",
+        "the same as a share of the old length",
+        kind::share(1..=250_000, 1..=10_000_000),
+    );
+    let floor = keys.read(
+        "text_delta_floor_chars",
+        "characters that may change whatever the ratio says, for short texts",
+        kind::whole(0..=60, 0..=2000).or(40),
+    );
+    Some((chars?, ratio?, floor?))
+}
+
+fn timeout_bounds(keys: &mut Keys<'_, '_>) -> Option<(PerMillion, Millis, (Millis, Millis))> {
+    let percent = keys.read(
+        "timeout_delta_percent",
+        "the largest step of a timeout, as a share of it (0.15 is 15 %)",
+        kind::share(1..=150_000, 1..=1_000_000),
+    );
+    let delta = keys.read(
+        "timeout_delta_ms",
+        "the largest step of a timeout, in milliseconds",
+        kind::millis(1..=30_000, 1..=3_600_000),
+    );
+    let range = || kind::millis(30_000..=600_000, 1000..=86_400_000);
+    let min = keys.read(
+        "timeout_min_ms",
+        "the shortest timeout, in milliseconds",
+        range(),
+    );
+    let max = keys.read(
+        "timeout_max_ms",
+        "the longest timeout, in milliseconds",
+        range(),
+    );
+    let (min, max) = (min?, max?);
+    if min >= max {
+        let message = format!(
+            "`timeout_min_ms` is {}, which is not below `timeout_max_ms`, {}",
+            min.0, max.0
+        );
+        keys.refuse(
+            "timeout_min_ms",
+            "empty_range",
+            message,
+            "lower it, or raise `timeout_max_ms`",
+        );
+        return None;
+    }
+    Some((percent?, delta?, (min, max)))
+}
+
+fn retry_bounds(keys: &mut Keys<'_, '_>) -> Option<(u32, (u32, u32))> {
+    let delta = keys.read(
+        "retry_delta",
+        "the largest step of a retry setting",
+        kind::whole(1..=1, 1..=5),
+    );
+    let range = || kind::whole(0..=3, 0..=10);
+    let min = keys.read("retry_min", "the smallest retry setting", range());
+    let max = keys.read("retry_max", "the largest retry setting", range());
+    let (min, max) = (min?, max?);
+    if min > max {
+        let message = format!("`retry_min` is {min}, which is above `retry_max`, {max}");
+        keys.refuse(
+            "retry_min",
+            "empty_range",
+            message,
+            "lower it, or raise `retry_max`",
+        );
+        return None;
+    }
+    Some((delta?, (min, max)))
 }

@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::PolicyFile;
+use crate::diagnostic::{Diagnostic, Place};
+use crate::document;
+
+/// The largest objective file, in bytes.
+pub const OBJECTIVE_BYTES_MAX: usize = 256 << 10;
+
 /// The trimmed, non-blank text of `objective.md`. Proposers treat it as untrusted data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -13,4 +20,21 @@ impl Objective {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+pub(super) fn read(file: &PolicyFile<'_>) -> Result<Objective, Diagnostic> {
+    let place = Place::file(file.name);
+    let size = file.bytes.len();
+    if size > OBJECTIVE_BYTES_MAX {
+        let message = format!("the file has {size} bytes, at most {OBJECTIVE_BYTES_MAX} are read");
+        return Err(Diagnostic::error("too_large", place, message).help("say it shorter"));
+    }
+    let text = document::utf8(file.name, file.bytes)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    if text.is_empty() {
+        let message = "the objective is blank";
+        let help = "say in a few sentences what a better result is";
+        return Err(Diagnostic::error("blank", place, message).help(help));
+    }
+    Ok(Objective(text.to_owned()))
 }

@@ -6,6 +6,7 @@
 pub mod check;
 mod fingerprint;
 pub mod graph;
+pub mod load;
 mod node;
 mod read;
 
