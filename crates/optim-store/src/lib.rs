@@ -4,14 +4,17 @@
 //! all-or-nothing [`Commit`]. [`memory`] is the reference, [`lmdb`] the backend of one machine;
 //! both pass the suite in [`testing`], which is published for backends of others.
 
+mod check;
+mod cursor;
 #[cfg(feature = "lmdb")]
 pub mod lmdb;
 pub mod memory;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod url;
 
 pub use store::{
-    Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged, Recorded, Revision,
-    RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+    Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged,
+    Recorded, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
 };

@@ -1,1 +1,238 @@
-//! The reference implementation.
+//! The reference implementation: everything in maps behind one lock, nothing durable.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use optim_core::campaign::Campaign;
+use optim_core::digest::Digest;
+use optim_core::experiment::Experiment;
+use optim_core::id::{CampaignId, ExperimentId, RunId};
+use optim_core::run::Run;
+
+use crate::check::{Present, check};
+use crate::cursor::Listing;
+use crate::store::{
+    CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
+    Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+};
+
+/// A store in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    content: Mutex<Content>,
+}
+
+/// Campaigns and runs are numbered in the order of their creation, as in every backend.
+#[derive(Debug, Default)]
+struct Content {
+    campaigns: BTreeMap<u64, Versioned<Campaign>>,
+    campaign_ids: BTreeMap<CampaignId, u64>,
+    experiments: BTreeMap<ExperimentId, Experiment>,
+    experiments_by_number: BTreeMap<(CampaignId, u32), ExperimentId>,
+    runs: BTreeMap<u64, Versioned<Run>>,
+    run_ids: BTreeMap<RunId, u64>,
+    events: BTreeMap<u64, Recorded>,
+    blobs: BTreeMap<Digest, Vec<u8>>,
+}
+
+impl Memory {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Content {
+    fn apply(&mut self, commit: Commit) {
+        if let Some(write) = commit.campaign {
+            let seq = *self
+                .campaign_ids
+                .entry(write.value.id.clone())
+                .or_insert(next(&self.campaigns));
+            self.campaigns.insert(seq, written(write));
+        }
+        for experiment in commit.experiments {
+            let place = (experiment.campaign.clone(), experiment.number);
+            self.experiments_by_number.insert(place, experiment.id);
+            self.experiments.insert(experiment.id, experiment);
+        }
+        for write in commit.runs {
+            let seq = *self
+                .run_ids
+                .entry(write.value.id)
+                .or_insert(next(&self.runs));
+            self.runs.insert(seq, written(write));
+        }
+        for event in commit.events {
+            let seq = next(&self.events);
+            self.events.insert(
+                seq,
+                Recorded {
+                    seq: EventSeq(seq),
+                    event,
+                },
+            );
+        }
+        for blob in commit.blobs {
+            self.blobs
+                .entry(blob.digest())
+                .or_insert_with(|| blob.into_bytes());
+        }
+    }
+}
+
+fn next<T>(table: &BTreeMap<u64, T>) -> u64 {
+    table
+        .last_key_value()
+        .map_or(1, |(last, _)| last.saturating_add(1))
+}
+
+fn written<T>(write: Write<T>) -> Versioned<T> {
+    Versioned {
+        revision: write.expected.next(),
+        value: write.value,
+    }
+}
+
+impl Present for Content {
+    type Error = StoreError;
+
+    fn campaign_revision(&self, id: &CampaignId) -> Result<Option<Revision>, StoreError> {
+        let campaign = self
+            .campaign_ids
+            .get(id)
+            .and_then(|seq| self.campaigns.get(seq));
+        Ok(campaign.map(|campaign| campaign.revision))
+    }
+
+    fn experiment_place(&self, id: ExperimentId) -> Result<Option<(CampaignId, u32)>, StoreError> {
+        Ok(self
+            .experiments
+            .get(&id)
+            .map(|experiment| (experiment.campaign.clone(), experiment.number)))
+    }
+
+    fn experiment_at(
+        &self,
+        campaign: &CampaignId,
+        number: u32,
+    ) -> Result<Option<ExperimentId>, StoreError> {
+        Ok(self
+            .experiments_by_number
+            .get(&(campaign.clone(), number))
+            .copied())
+    }
+
+    fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
+        Ok(self
+            .run_ids
+            .get(&id)
+            .and_then(|seq| self.runs.get(seq))
+            .cloned())
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let mut content = self.content();
+        check(&commit, &*content)?;
+        content.apply(commit);
+        let last_event = content
+            .events
+            .last_key_value()
+            .map_or(EventSeq(0), |(seq, _)| EventSeq(*seq));
+        Ok(Committed { last_event })
+    }
+
+    async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
+        let content = self.content();
+        Ok(content
+            .campaign_ids
+            .get(id)
+            .and_then(|seq| content.campaigns.get(seq))
+            .cloned())
+    }
+
+    async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError> {
+        let listing = Listing::Campaigns;
+        let before = listing.start(&page)?.map_or(Unbounded, Excluded);
+        let content = self.content();
+        let entries = content.campaigns.range((Unbounded, before)).rev();
+        listing.page(
+            &page,
+            entries.map(|(seq, campaign)| Ok((*seq, campaign))),
+            |campaign| Ok(CampaignSummary::of(&campaign.value)),
+        )
+    }
+
+    async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
+        Ok(self.content().experiments.get(&id).cloned())
+    }
+
+    async fn experiments(
+        &self,
+        campaign: &CampaignId,
+        page: Page,
+    ) -> Result<Paged<ExperimentSummary>, StoreError> {
+        let listing = Listing::Experiments(campaign);
+        let after = listing.start(&page)?;
+        let content = self.content();
+        let entries = content
+            .experiments
+            .values()
+            .filter(|experiment| {
+                experiment.campaign == *campaign && Some(u64::from(experiment.number)) > after
+            })
+            .map(|experiment| (u64::from(experiment.number), experiment))
+            .collect::<BTreeMap<_, _>>();
+        listing.page(&page, entries.into_iter().map(Ok), |experiment| {
+            Ok(experiment.clone())
+        })
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
+        Present::run(&*self.content(), id)
+    }
+
+    async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Paged<RunSummary>, StoreError> {
+        let listing = Listing::Runs(filter);
+        let after = listing.start(&page)?.map_or(Unbounded, Excluded);
+        let content = self.content();
+        let entries = content
+            .runs
+            .range((after, Unbounded))
+            .filter(|(_, run)| filter.admits(&run.value));
+        listing.page(&page, entries.map(|(seq, run)| Ok((*seq, run))), |run| {
+            Ok(RunSummary::of(&run.value))
+        })
+    }
+
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        let content = self.content();
+        let events = content.events.range((Excluded(after.0), Unbounded));
+        Ok(events
+            .take(Page::size(limit))
+            .map(|(_, event)| event.clone())
+            .collect())
+    }
+
+    async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.content().blobs.get(&digest).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::conformance::Fixture;
+
+    crate::conformance_tests!(|| Fixture::volatile(Memory::new()));
+}

@@ -9,16 +9,26 @@ use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, CaseId, EvaluationId, ExperimentId, RunId};
 use optim_core::quantity::Timestamp;
-use optim_core::run::{Epoch, Run};
+use optim_core::run::{Epoch, Run, RunState};
 use serde::{Deserialize, Serialize};
 
 /// Counts the writes of one record, from 1. `0` stands for "there is none yet".
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Revision(pub u64);
 
+impl Revision {
+    /// The revision after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 /// A record with its revision.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Versioned<T> {
     /// The revision that was read.
     pub revision: Revision,
@@ -27,7 +37,9 @@ pub struct Versioned<T> {
 }
 
 /// Numbers the events of a store, from 1, without gaps, in the order of the commits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct EventSeq(pub u64);
 
@@ -60,7 +72,10 @@ impl Blob {
     /// Digests `bytes`.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self { digest: Digest::of(&bytes), bytes }
+        Self {
+            digest: Digest::of(&bytes),
+            bytes,
+        }
     }
 
     /// The digest of the bytes.
@@ -74,9 +89,21 @@ impl Blob {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// Gives the bytes away.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
 }
 
 /// Everything that changes together. All of it takes effect, or nothing.
+///
+/// Every store refuses, with [`StoreError::Refused`]: a record that is in the commit twice; an
+/// experiment without a write of its campaign; an experiment that changes its campaign or number, or
+/// takes the number of another one; a run that changes its campaign, evaluation, case or snapshot; a
+/// run or an event of a campaign that is neither stored nor in the commit; payloads of more than
+/// [`Commit::BLOB_BYTES_MAX`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
     /// The campaign that changed.
@@ -90,6 +117,11 @@ pub struct Commit {
     pub blobs: Vec<Blob>,
     /// What is told about the change.
     pub events: Vec<Event>,
+}
+
+impl Commit {
+    /// The most bytes that the payloads of one commit may have together.
+    pub const BLOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 }
 
 /// What a commit led to.
@@ -109,7 +141,7 @@ pub struct Cursor(pub String);
 pub struct Page {
     /// Where to go on; from the start when absent.
     pub after: Option<Cursor>,
-    /// Records at most; 1..=500.
+    /// Records at most; 1..=500. A number outside is read as the nearest one inside.
     pub limit: u32,
 }
 
@@ -120,7 +152,16 @@ impl Page {
     /// The first page, as long as a page may be.
     #[must_use]
     pub fn first() -> Self {
-        Self { after: None, limit: Self::LIMIT_MAX }
+        Self {
+            after: None,
+            limit: Self::LIMIT_MAX,
+        }
+    }
+
+    /// How many records a page that was asked for with `limit` holds at most.
+    #[must_use]
+    pub fn size(limit: u32) -> usize {
+        usize::try_from(limit.clamp(1, Self::LIMIT_MAX)).unwrap_or(1)
     }
 }
 
@@ -148,6 +189,20 @@ pub struct CampaignSummary {
     pub created_at: Timestamp,
 }
 
+impl CampaignSummary {
+    /// Sums up `campaign`.
+    #[must_use]
+    pub fn of(campaign: &Campaign) -> Self {
+        Self {
+            id: campaign.id.clone(),
+            name: campaign.name.clone(),
+            status: campaign.status(),
+            experiments: campaign.search.experiments,
+            created_at: campaign.created_at,
+        }
+    }
+}
+
 /// An experiment in a listing: all of it, since its snapshot is stored apart.
 pub type ExperimentSummary = Experiment;
 
@@ -168,6 +223,21 @@ pub struct RunSummary {
     pub queued_at: Timestamp,
 }
 
+impl RunSummary {
+    /// Sums up `run`.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        Self {
+            id: run.id,
+            campaign: run.campaign.clone(),
+            evaluation: run.evaluation,
+            case: run.case.clone(),
+            epoch: run.epoch,
+            queued_at: run.queued_at,
+        }
+    }
+}
+
 /// Which runs are listed, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunFilter {
@@ -179,6 +249,19 @@ pub enum RunFilter {
     Evaluation(EvaluationId),
     /// Those of an evaluation that are queued or running.
     Open(EvaluationId),
+}
+
+impl RunFilter {
+    /// Whether `run` belongs to the listing.
+    #[must_use]
+    pub fn admits(&self, run: &Run) -> bool {
+        match self {
+            Self::Queued => matches!(run.state, RunState::Queued),
+            Self::Running => matches!(run.state, RunState::Running { .. }),
+            Self::Evaluation(evaluation) => run.evaluation == *evaluation,
+            Self::Open(evaluation) => run.evaluation == *evaluation && !run.state.is_terminal(),
+        }
+    }
 }
 
 /// Why a store could not do what it was asked.
@@ -231,7 +314,33 @@ pub enum StoreError {
         /// Its size limit.
         limit_mib: u64,
     },
-    /// The disk or the file system failed.
+    /// The disk is full. Nothing changed; reads go on, and writes do when there is space again.
+    #[error("the disk of the store at {path} is full; free some space and try again", path = path.display())]
+    NoSpace {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The store is on a file system whose locks and syncs cannot be relied on.
+    #[error(
+        "the store at {path} is on {kind}, where locks and syncs cannot be relied on; move it to a local disk",
+        path = path.display()
+    )]
+    UnsafeFileSystem {
+        /// The store.
+        path: PathBuf,
+        /// The kind of file system.
+        kind: &'static str,
+    },
+    /// The text names no store that can be opened.
+    #[error("{url:?} names no store: {why}")]
+    BadUrl {
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The disk or the file system failed. A store that failed at a commit answers nothing more:
+    /// what the disk holds is known only after it was opened again.
     #[error("the store at {path} failed: {source}", path = path.display())]
     Io {
         /// The store.
@@ -252,7 +361,9 @@ impl StoreError {
             Self::Corrupt { .. } => "record_corrupt",
             Self::Newer { .. } => "schema_newer",
             Self::Owned { .. } => "store_owned",
-            Self::Full { .. } => "storage_full",
+            Self::Full { .. } | Self::NoSpace { .. } => "storage_full",
+            Self::UnsafeFileSystem { .. } => "store_unsafe_file_system",
+            Self::BadUrl { .. } => "bad_store_url",
             Self::Io { .. } => "store_io",
         }
     }
@@ -260,9 +371,13 @@ impl StoreError {
 
 /// The state of optim.
 ///
-/// When [`Store::commit`] returns `Ok`, everything in the commit survives a crash of the process and
-/// a loss of power. When it returns an error other than [`StoreError::Io`], nothing changed. After
-/// `Io`, whether the commit took effect is not known: read again.
+/// When [`Store::commit`] of a durable store returns `Ok`, everything in the commit survives a crash
+/// of the process and a loss of power, and every later read sees it. When it returns an error other
+/// than [`StoreError::Io`], nothing changed. After `Io`, and when the future is dropped before it is
+/// done, whether the commit took effect is not known, but all of it did or nothing: read again.
+///
+/// Each read sees one state between two commits. Pages of a listing are separate reads; a record
+/// that is added between them is in a later page or in none, and no record is in two.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Applies `commit`, or nothing of it.
@@ -284,7 +399,11 @@ pub trait Store: Send + Sync + 'static {
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError>;
 
     /// Lists the experiments of a campaign by their number.
-    async fn experiments(&self, campaign: &CampaignId, page: Page) -> Result<Paged<ExperimentSummary>, StoreError>;
+    async fn experiments(
+        &self,
+        campaign: &CampaignId,
+        page: Page,
+    ) -> Result<Paged<ExperimentSummary>, StoreError>;
 
     /// Reads a case run.
     async fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError>;
@@ -292,7 +411,8 @@ pub trait Store: Send + Sync + 'static {
     /// Lists case runs, oldest first.
     async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Paged<RunSummary>, StoreError>;
 
-    /// Lists the events with a number above `after`, oldest first, at most `limit`.
+    /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
+    /// as in [`Page`].
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError>;
 
     /// Reads a payload.

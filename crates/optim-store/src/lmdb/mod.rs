@@ -1,1 +1,263 @@
-//! LMDB.
+//! LMDB: the store of one machine, in a directory that one process owns.
+//!
+//! Reads run on tokio's blocking pool, each in a short transaction of its own. Writes go through one
+//! thread that commits in groups. Every value carries a checksum.
+
+mod envelope;
+mod environment;
+mod file;
+mod filesystem;
+mod owner;
+mod tables;
+mod view;
+mod writer;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use heed::MdbError;
+use optim_core::campaign::Campaign;
+use optim_core::digest::Digest;
+use optim_core::experiment::Experiment;
+use optim_core::id::{CampaignId, ExperimentId, RunId};
+use optim_core::run::Run;
+
+use crate::store::{
+    CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
+    RunFilter, RunSummary, Store, StoreError, Versioned,
+};
+
+use self::environment::{Environment, is_no_space};
+use self::owner::Owner;
+use self::view::View;
+use self::writer::Writer;
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The size of the map at first, in bytes. The data file is as long as the map, and sparse.
+    pub map_initial: u64,
+    /// The size in bytes up to which the map may grow; then the store is full.
+    pub map_max: u64,
+    /// Whether a remote or foreign file system is accepted, on which a crash may lose data.
+    pub allow_unsafe_file_system: bool,
+}
+
+impl Default for Options {
+    /// 64 MiB that grow to 64 GiB, on a local file system.
+    fn default() -> Self {
+        Self {
+            map_initial: 64 << 20,
+            map_max: 64 << 30,
+            allow_unsafe_file_system: false,
+        }
+    }
+}
+
+/// A store in LMDB. Dropping it waits for the commits that are queued and the reads that run.
+#[derive(Debug)]
+pub struct Lmdb {
+    // The fields are dropped in this order.
+    writer: Writer,
+    environment: Closing,
+    _owner: Owner,
+}
+
+/// Closes the environment when it is dropped, also if a read still holds it.
+#[derive(Debug)]
+struct Closing(Arc<Environment>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Lmdb {
+    /// Opens the store in the directory `path`, or makes a new one there. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Owned`] when another process, or this one, has opened it;
+    /// [`StoreError::UnsafeFileSystem`]; [`StoreError::Newer`]; [`StoreError::Corrupt`] when it
+    /// cannot be trusted as a whole.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self, StoreError> {
+        let path = path.as_ref();
+        let failed = |source| io_failed(path, source);
+        create_directory(path).map_err(failed)?;
+        if !options.allow_unsafe_file_system
+            && let Some(kind) = filesystem::unsafe_kind(path).map_err(failed)?
+        {
+            return Err(StoreError::UnsafeFileSystem {
+                path: path.to_owned(),
+                kind,
+            });
+        }
+        let owner = Owner::take(path)?;
+        let environment = Closing(Arc::new(Environment::open(path, options)?));
+        sync_directory(path).map_err(failed)?;
+        let writer = Writer::start(Arc::clone(&environment.0))?;
+        Ok(Self {
+            writer,
+            environment,
+            _owner: owner,
+        })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(View<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let environment = Arc::clone(&self.environment.0);
+        let task = tokio::task::spawn_blocking(move || environment.read(read));
+        task.await.unwrap_or_else(|error| {
+            Err(io_failed(
+                self.environment.0.path(),
+                std::io::Error::other(error),
+            ))
+        })
+    }
+}
+
+#[async_trait]
+impl Store for Lmdb {
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        self.writer
+            .commit(commit)
+            .await
+            .unwrap_or_else(|writer::Gone| {
+                Err(io_failed(
+                    self.environment.0.path(),
+                    std::io::Error::other("its writer has died"),
+                ))
+            })
+    }
+
+    async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
+        let id = id.clone();
+        self.read(move |view| view.campaign(&id)).await
+    }
+
+    async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError> {
+        self.read(move |view| view.campaigns(&page)).await
+    }
+
+    async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
+        self.read(move |view| view.experiment(id)).await
+    }
+
+    async fn experiments(
+        &self,
+        campaign: &CampaignId,
+        page: Page,
+    ) -> Result<Paged<ExperimentSummary>, StoreError> {
+        let campaign = campaign.clone();
+        self.read(move |view| view.experiments(&campaign, &page))
+            .await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
+        self.read(move |view| view.run(id)).await
+    }
+
+    async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Paged<RunSummary>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |view| view.runs(&filter, &page)).await
+    }
+
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        self.read(move |view| view.events(after, limit)).await
+    }
+
+    async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(move |view| view.blob(digest)).await
+    }
+}
+
+/// What goes wrong inside, before it is known at which store. LMDB's own errors stay apart, since
+/// a full map is an order to enlarge it.
+#[derive(Debug)]
+enum Error {
+    Lmdb(heed::Error),
+    Store(StoreError),
+}
+
+impl From<heed::Error> for Error {
+    fn from(error: heed::Error) -> Self {
+        Self::Lmdb(error)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::Lmdb(heed::Error::Io(error))
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Error {
+    fn into_store(self, path: &Path) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Lmdb(heed::Error::Io(error)) if is_no_space(&error) => StoreError::NoSpace {
+                path: path.to_owned(),
+            },
+            Self::Lmdb(heed::Error::Io(source)) => io_failed(path, source),
+            Self::Lmdb(heed::Error::EnvAlreadyOpened) => StoreError::Owned {
+                path: path.to_owned(),
+                holder: std::process::id().to_string(),
+            },
+            Self::Lmdb(heed::Error::Mdb(
+                error @ (MdbError::PageNotFound
+                | MdbError::Corrupted
+                | MdbError::Invalid
+                | MdbError::VersionMismatch
+                | MdbError::Incompatible),
+            )) => corrupt(
+                &format!("the store at {}", path.display()),
+                &error.to_string(),
+            ),
+            Self::Lmdb(error) => io_failed(path, std::io::Error::other(error.to_string())),
+        }
+    }
+}
+
+fn io_failed(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn corrupt(what: &str, why: &str) -> StoreError {
+    StoreError::Corrupt {
+        what: what.to_owned(),
+        why: why.to_owned(),
+    }
+}
+
+/// Creates `path` for this user alone.
+fn create_directory(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
+
+/// Makes the names of the directory and its files durable.
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    let path: PathBuf = path.canonicalize()?;
+    File::open(&path)?.sync_all()?;
+    path.parent()
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests;

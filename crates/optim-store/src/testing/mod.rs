@@ -1,1 +1,20 @@
-//! The suite.
+//! What tests of backends and of users of a store need.
+//!
+//! [`conformance`] is the suite that every backend passes; [`sample`] makes records; [`render`]
+//! writes down a whole store; [`faulty`] makes one fail.
+
+#![cfg_attr(
+    not(test),
+    expect(
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "a failed expectation is how a test fails"
+    )
+)]
+
+pub mod conformance;
+pub mod faulty;
+mod render;
+pub mod sample;
+
+pub use render::render;

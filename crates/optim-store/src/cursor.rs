@@ -1,0 +1,79 @@
+//! Listings, their cursors and their pages: the same for every backend.
+
+use optim_core::digest::Hasher;
+use optim_core::id::CampaignId;
+
+use crate::store::{Cursor, Page, Paged, RunFilter, StoreError};
+
+/// What is listed. The key of a record in a listing is a number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Listing<'a> {
+    /// Campaigns, by falling sequence.
+    Campaigns,
+    /// Experiments of a campaign, by number.
+    Experiments(&'a CampaignId),
+    /// Runs, by sequence.
+    Runs(&'a RunFilter),
+}
+
+impl Listing<'_> {
+    /// The cursor behind the record `key`: sixteen digits of the key, eight that tie it to the listing.
+    fn cursor(self, key: u64) -> Cursor {
+        Cursor(format!("{key:016x}{:08x}", self.seal(key)))
+    }
+
+    /// The key of the record that `page` begins behind; `None` for the first page.
+    pub(crate) fn start(self, page: &Page) -> Result<Option<u64>, StoreError> {
+        let Some(cursor) = &page.after else {
+            return Ok(None);
+        };
+        cursor
+            .0
+            .get(..16)
+            .and_then(|key| u64::from_str_radix(key, 16).ok())
+            .filter(|key| self.cursor(*key) == *cursor)
+            .map(Some)
+            .ok_or(StoreError::BadCursor)
+    }
+
+    /// Loads one page of `entries`, which begin behind the start of the page.
+    pub(crate) fn page<R, T, E>(
+        self,
+        page: &Page,
+        entries: impl IntoIterator<Item = Result<(u64, R), E>>,
+        mut load: impl FnMut(R) -> Result<T, E>,
+    ) -> Result<Paged<T>, E> {
+        let mut items = Vec::new();
+        let mut last = None;
+        for entry in entries {
+            if items.len() == Page::size(page.limit) {
+                return Ok(Paged {
+                    items,
+                    next: last.map(|key| self.cursor(key)),
+                });
+            }
+            let (key, record) = entry?;
+            items.push(load(record)?);
+            last = Some(key);
+        }
+        Ok(Paged { items, next: None })
+    }
+
+    /// Guards against mistakes, such as the cursor of another listing; it is no secret.
+    fn seal(self, key: u64) -> u32 {
+        let mut hasher = Hasher::new("optim/cursor/1");
+        match self {
+            Self::Campaigns => hasher.part(b"campaigns"),
+            Self::Experiments(campaign) => hasher
+                .part(b"experiments")
+                .part(campaign.as_str().as_bytes()),
+            Self::Runs(RunFilter::Queued) => hasher.part(b"queued"),
+            Self::Runs(RunFilter::Running) => hasher.part(b"running"),
+            Self::Runs(RunFilter::Evaluation(id)) => hasher.part(b"evaluation").part(id.as_bytes()),
+            Self::Runs(RunFilter::Open(id)) => hasher.part(b"open").part(id.as_bytes()),
+        };
+        hasher.part(&key.to_be_bytes());
+        let [a, b, c, d, ..] = *hasher.finish().as_bytes();
+        u32::from_be_bytes([a, b, c, d])
+    }
+}

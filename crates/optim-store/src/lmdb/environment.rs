@@ -1,0 +1,309 @@
+//! The LMDB environment: the one place that opens it, and its map that grows.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+use heed::{CommitOrAbort, Env, EnvOpenOptions, MdbError, RwTxn, WithoutTls};
+use serde::{Deserialize, Serialize};
+
+use crate::store::StoreError;
+
+use super::envelope::{self, Codec};
+use super::file::{DataFile, Unmappable};
+use super::tables::Tables;
+use super::view::View;
+use super::{Error, Options, corrupt, io_failed};
+
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+/// Threads that may read at once; tokio's pool alone has 512.
+const READERS_MAX: u32 = 1024;
+/// Map sizes are multiples of this, which covers the page size of every machine.
+const MAP_UNIT: u64 = 64 * 1024;
+
+/// What is known of the store as a whole.
+#[derive(Debug, Serialize, Deserialize)]
+struct Meta {
+    format: u32,
+    page_size: u32,
+    byte_order: String,
+    created_by: String,
+}
+
+/// The open environment.
+#[derive(Debug)]
+pub(super) struct Environment {
+    path: PathBuf,
+    map_max: u64,
+    /// Transactions hold it for reading. Held for writing while the map is exchanged, so that no
+    /// transaction lives then; empty once the store is closed.
+    opened: RwLock<Option<Opened>>,
+    /// Why nothing is answered any more.
+    failed: OnceLock<String>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    env: Env<WithoutTls>,
+    tables: Tables<'static>,
+    map_size: u64,
+}
+
+impl Environment {
+    /// Opens the store in the directory `path`, which this process owns.
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Self, StoreError> {
+        let data = path.join("data.mdb");
+        let broken = |why: &str| corrupt(&format!("the store at {}", path.display()), why);
+        let file = DataFile::inspect(&data).map_err(|error| match error {
+            Unmappable::Io(source) => io_failed(path, source),
+            Unmappable::Broken(why) => broken(&why),
+        })?;
+        if let Some(file) = file
+            && usize::try_from(file.page_size) != Ok(rustix::param::page_size())
+        {
+            return Err(broken("it was made on a machine with another page size"));
+        }
+        let used = file.map_or(0, |file| file.length);
+        let map_size = round_up(options.map_initial.min(options.map_max).max(used));
+        let environment = Self {
+            path: path.to_owned(),
+            map_max: round_up(options.map_max),
+            opened: RwLock::new(Some(Opened::open(path, map_size)?)),
+            failed: OnceLock::new(),
+        };
+        Ok(environment)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `read` in a transaction of its own.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(View<'_>) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        let opened = self.opened();
+        let opened = self.usable(&opened)?;
+        let answer = opened.env.read_txn().map_err(Error::from).and_then(|txn| {
+            read(View {
+                tables: &opened.tables,
+                txn: &txn,
+            })
+        });
+        answer.map_err(|error| error.into_store(&self.path))
+    }
+
+    /// Runs `change` in a transaction and commits it; when the map is too small for it, enlarges the
+    /// map and runs it again.
+    pub(super) fn write<T>(
+        &self,
+        mut change: impl FnMut(&Tables<'static>, &mut RwTxn<'_>) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match self.try_write(&mut change) {
+                Err(Error::Lmdb(heed::Error::Mdb(MdbError::MapFull))) => self.grow()?,
+                answer => return answer.map_err(|error| error.into_store(&self.path)),
+            }
+        }
+    }
+
+    fn try_write<T>(
+        &self,
+        change: &mut impl FnMut(&Tables<'static>, &mut RwTxn<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let opened = self.opened();
+        let opened = self.usable(&opened)?;
+        let mut txn = opened.env.write_txn()?;
+        let answer = change(&opened.tables, &mut txn)?;
+        match txn.commit() {
+            Ok(()) => Ok(answer),
+            Err(error) => Err(self.commit_failed(opened, error)),
+        }
+    }
+
+    /// Without space nothing was written, unless LMDB itself gave up; then, and after any other
+    /// failure, the state of the disk is unknown and a second sync proves nothing.
+    fn commit_failed(&self, opened: &Opened, error: heed::Error) -> Error {
+        let harmless = match &error {
+            heed::Error::Mdb(MdbError::MapFull) => true,
+            heed::Error::Io(error) => is_no_space(error),
+            _ => false,
+        };
+        if harmless && opened.env.write_txn().is_ok() {
+            return error.into();
+        }
+        let why = format!("a commit failed ({error}); open the store again");
+        io_failed(
+            &self.path,
+            std::io::Error::other(self.failed.get_or_init(|| why).clone()),
+        )
+        .into()
+    }
+
+    /// Doubles the map. The environment is opened anew, since the map may only change while no
+    /// transaction lives.
+    fn grow(&self) -> Result<(), StoreError> {
+        let mut slot = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        let map_size = self.usable(&slot)?.map_size;
+        if map_size >= self.map_max {
+            return Err(StoreError::Full {
+                path: self.path.clone(),
+                limit_mib: self.map_max >> 20,
+            });
+        }
+        drop(slot.take());
+        *slot = Some(Opened::open(
+            &self.path,
+            map_size.saturating_mul(2).min(self.map_max),
+        )?);
+        Ok(())
+    }
+
+    /// Waits for the transactions that live, and closes the environment.
+    pub(super) fn close(&self) {
+        drop(
+            self.opened
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+    }
+
+    fn opened(&self) -> RwLockReadGuard<'_, Option<Opened>> {
+        self.opened.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn usable<'o>(&self, opened: &'o Option<Opened>) -> Result<&'o Opened, StoreError> {
+        let why = match (self.failed.get(), opened) {
+            (None, Some(opened)) => return Ok(opened),
+            (Some(why), _) => why,
+            (None, None) => "it is closed",
+        };
+        Err(io_failed(&self.path, std::io::Error::other(why)))
+    }
+}
+
+impl Opened {
+    fn open(path: &Path, map_size: u64) -> Result<Self, StoreError> {
+        Self::try_open(path, map_size).map_err(|error| error.into_store(path))
+    }
+
+    fn try_open(path: &Path, map_size: u64) -> Result<Self, Error> {
+        let env = map(path, map_size)?;
+        env.clear_stale_readers()?;
+        let stored = read_meta(&env, path)?;
+        let file = env.try_clone_inner_file()?;
+        if file.metadata()?.len() < map_size {
+            // See `file`: a file as long as its map makes a truncated one recognizable.
+            file.set_len(map_size)?;
+            file.sync_all()?;
+        }
+        let tables = create_tables(&env, !stored)?;
+        Ok(Self {
+            env,
+            tables,
+            map_size,
+        })
+    }
+}
+
+/// Opens the environment with LMDB's default, safe, way to sync.
+#[expect(unsafe_code, reason = "LMDB maps a file into memory")]
+fn map(path: &Path, map_size: u64) -> Result<Env<WithoutTls>, Error> {
+    let size =
+        usize::try_from(map_size).map_err(|_| io_failed(path, ErrorKind::OutOfMemory.into()))?;
+    let mut options = EnvOpenOptions::new().read_txn_without_tls();
+    options
+        .map_size(size)
+        .max_readers(READERS_MAX)
+        .max_dbs(Tables::COUNT);
+    // SAFETY: the map is sound as long as nobody else changes the file. This process holds the
+    // owner lock of the directory, heed refuses to open the same one twice in a process, and
+    // the file was found to be as long as its pages say. No flag weakens LMDB's locks.
+    Ok(unsafe { options.open(path) }?)
+}
+
+/// Whether the store has its meta record; refuses one that this version must not touch.
+fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<bool, Error> {
+    let what = format!("the store at {}", path.display());
+    let opened =
+        env.open_databases_and_commit(env.read_txn()?, |opener, txn| -> Result<_, heed::Error> {
+            let table =
+                opener.open_database::<heed::types::Str, heed::types::Bytes>(txn, Some("meta"))?;
+            let value = match table {
+                Some(table) => table.get(txn, "store")?.map(<[u8]>::to_vec),
+                None => None,
+            };
+            Ok(CommitOrAbort::<(), _>::Abort(value))
+        })?;
+    let Some(value) = opened.abort().flatten() else {
+        return match env.unnamed_database_stat().entries {
+            0 => Ok(false),
+            _ => Err(corrupt(
+                &what,
+                "it was not made by optim, or its first record is gone",
+            )
+            .into()),
+        };
+    };
+    let meta: Meta =
+        envelope::decode("meta", b"store", &value).map_err(|why| corrupt(&what, &why))?;
+    if meta.format > FORMAT {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found: meta.format,
+            supported: FORMAT,
+        }
+        .into());
+    }
+    if meta.byte_order != BYTE_ORDER || meta.page_size != env.unnamed_database_stat().page_size {
+        return Err(corrupt(&what, "it was made on another kind of machine").into());
+    }
+    Ok(true)
+}
+
+const BYTE_ORDER: &str = if cfg!(target_endian = "little") {
+    "little"
+} else {
+    "big"
+};
+
+fn create_tables(env: &Env<WithoutTls>, new: bool) -> Result<Tables<'static>, Error> {
+    let meta = Meta {
+        format: FORMAT,
+        page_size: env.unnamed_database_stat().page_size,
+        byte_order: BYTE_ORDER.to_owned(),
+        created_by: concat!("optim ", env!("CARGO_PKG_VERSION")).to_owned(),
+    };
+    let sealed = envelope::seal("meta", b"store", Codec::Json, &envelope::encode(&meta)?)?;
+    let created = env.create_databases_and_commit(
+        env.write_txn()?,
+        |opener, txn| -> Result<_, heed::Error> {
+            let tables = Tables::create(opener, txn)?;
+            if new {
+                tables.meta.put(txn, "store", &sealed)?;
+            }
+            Ok(CommitOrAbort::<_, ()>::Commit(tables))
+        },
+    )?;
+    created.commit().ok_or_else(|| {
+        io_failed(
+            env.path(),
+            std::io::Error::other("the tables cannot be opened"),
+        )
+        .into()
+    })
+}
+
+pub(super) fn is_no_space(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
+}
+
+fn round_up(size: u64) -> u64 {
+    size.max(1).next_multiple_of(MAP_UNIT)
+}

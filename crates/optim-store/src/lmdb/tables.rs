@@ -1,0 +1,67 @@
+//! The tables, and what each of them maps.
+
+use heed::byteorder::BigEndian;
+use heed::types::{Bytes, Str, U64, Unit};
+use heed::{CommitToken, Database, DatabaseOpener, OnCommit, RwTxn, WithoutTls};
+
+/// A number that grows with every record of its kind. Big-endian, so that records lie in the order
+/// of their creation and new ones are appended.
+pub(super) type Seq = U64<BigEndian>;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident: $key:ty => $value:ty,)+) => {
+        /// All tables of a store. A table is called like its field.
+        #[derive(Debug, Clone, Copy)]
+        pub(super) struct Tables<'t> {
+            $($(#[$doc])* pub $name: Database<'t, $key, $value>,)+
+        }
+
+        impl<'t> Tables<'t> {
+            /// How many tables there are.
+            pub(super) const COUNT: u32 = [$(stringify!($name)),+].len() as u32;
+
+            /// Opens the tables; those that do not exist are created.
+            pub(super) fn create(opener: &DatabaseOpener<'t, WithoutTls>, txn: &mut RwTxn<'t>) -> heed::Result<Self> {
+                Ok(Self { $($name: opener.create_database(txn, Some(stringify!($name)))?,)+ })
+            }
+        }
+
+        impl OnCommit for Tables<'_> {
+            type Committed = Tables<'static>;
+            fn on_commit(self, token: &CommitToken) -> Tables<'static> {
+                Tables { $($name: self.$name.on_commit(token),)+ }
+            }
+        }
+    };
+}
+
+tables! {
+    /// `store` to what is known of the store as a whole.
+    meta: Str => Bytes,
+    /// Sequence to campaign.
+    campaigns: Seq => Bytes,
+    /// Campaign id to sequence.
+    campaign_ids: Str => Seq,
+    /// Sequence to experiment.
+    experiments: Seq => Bytes,
+    /// Experiment id to sequence.
+    experiment_ids: Bytes => Seq,
+    /// Campaign sequence and number to sequence.
+    experiments_by_number: Bytes => Seq,
+    /// Sequence to run.
+    runs: Seq => Bytes,
+    /// Run id to sequence.
+    run_ids: Bytes => Seq,
+    /// Sequences of the runs that wait for a slot.
+    runs_queued: Seq => Unit,
+    /// Sequences of the runs that are claimed.
+    runs_running: Seq => Unit,
+    /// Evaluation id and sequence of every run.
+    runs_by_evaluation: Bytes => Unit,
+    /// Evaluation id and sequence of every run that is queued or claimed.
+    runs_open: Bytes => Unit,
+    /// Number to event.
+    events: Seq => Bytes,
+    /// Digest to payload.
+    blobs: Bytes => Bytes,
+}

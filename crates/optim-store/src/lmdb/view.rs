@@ -1,0 +1,319 @@
+//! Reads within one transaction.
+
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use heed::types::Bytes;
+use heed::{Database, RoTxn};
+use optim_core::campaign::Campaign;
+use optim_core::campaign::event::Event;
+use optim_core::digest::Digest;
+use optim_core::experiment::Experiment;
+use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId};
+use optim_core::run::Run;
+use serde::de::DeserializeOwned;
+
+use crate::check::Present;
+use crate::cursor::Listing;
+use crate::store::{
+    CampaignSummary, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunSummary, StoreError,
+    Versioned,
+};
+
+use super::envelope::{self, Codec};
+use super::tables::{Seq, Tables};
+use super::{Error, corrupt};
+
+/// The tables as one transaction sees them.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub tables: &'a Tables<'static>,
+    pub txn: &'a RoTxn<'a>,
+}
+
+impl View<'_> {
+    pub(super) fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, Error> {
+        let Some(seq) = self.tables.campaign_ids.get(self.txn, id.as_str())? else {
+            return Ok(None);
+        };
+        let what = || format!("campaign {id}");
+        let campaign: Versioned<Campaign> =
+            load(self.txn, self.tables.campaigns, "campaigns", seq, what)?;
+        expect_id(&campaign.value.id, id, what)?;
+        Ok(Some(campaign))
+    }
+
+    pub(super) fn campaigns(&self, page: &Page) -> Result<Paged<CampaignSummary>, Error> {
+        let listing = Listing::Campaigns;
+        let before = listing.start(page)?.map_or(Unbounded, Excluded);
+        let records = self
+            .tables
+            .campaigns
+            .rev_range(self.txn, &(Unbounded, before))?;
+        let entries = records.map(|entry| {
+            entry
+                .map(|(seq, value)| (seq, (seq, value)))
+                .map_err(Error::from)
+        });
+        listing.page(page, entries, |(seq, value)| {
+            let campaign: Versioned<Campaign> =
+                decode("campaigns", &seq.to_be_bytes(), value, || {
+                    format!("the campaign with number {seq}")
+                })?;
+            Ok(CampaignSummary::of(&campaign.value))
+        })
+    }
+
+    pub(super) fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, Error> {
+        let Some(seq) = self.tables.experiment_ids.get(self.txn, id.as_bytes())? else {
+            return Ok(None);
+        };
+        let what = || format!("experiment {id}");
+        let experiment: Experiment =
+            load(self.txn, self.tables.experiments, "experiments", seq, what)?;
+        expect_id(&experiment.id, &id, what)?;
+        Ok(Some(experiment))
+    }
+
+    pub(super) fn experiments(
+        &self,
+        campaign: &CampaignId,
+        page: &Page,
+    ) -> Result<Paged<Experiment>, Error> {
+        let listing = Listing::Experiments(campaign);
+        let after = listing.start(page)?;
+        let Some(campaign_seq) = self.tables.campaign_ids.get(self.txn, campaign.as_str())? else {
+            return Ok(Paged {
+                items: Vec::new(),
+                next: None,
+            });
+        };
+        let after =
+            after.map(|number| number_key(campaign_seq, u32::try_from(number).unwrap_or(u32::MAX)));
+        let start = number_key(campaign_seq, 0);
+        let end = number_key(campaign_seq, u32::MAX);
+        let range = (
+            after
+                .as_ref()
+                .map_or(Included(&start[..]), |after| Excluded(&after[..])),
+            Included(&end[..]),
+        );
+        let entries = self
+            .tables
+            .experiments_by_number
+            .range(self.txn, &range)?
+            .map(|entry| {
+                let (key, seq) = entry?;
+                let number = key.last_chunk().map(|number| u32::from_be_bytes(*number));
+                let number = number
+                    .ok_or_else(|| corrupt("the index of experiments", "a key is too short"))?;
+                Ok((u64::from(number), (number, seq)))
+            });
+        listing.page(page, entries, |(number, seq)| {
+            let what = || format!("experiment #{number} of campaign {campaign}");
+            let experiment: Experiment =
+                load(self.txn, self.tables.experiments, "experiments", seq, what)?;
+            expect_id(
+                &(&experiment.campaign, experiment.number),
+                &(campaign, number),
+                what,
+            )?;
+            Ok(experiment)
+        })
+    }
+
+    pub(super) fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, Error> {
+        let Some(seq) = self.tables.run_ids.get(self.txn, id.as_bytes())? else {
+            return Ok(None);
+        };
+        let what = || format!("run {id}");
+        let run: Versioned<Run> = load(self.txn, self.tables.runs, "runs", seq, what)?;
+        expect_id(&run.value.id, &id, what)?;
+        Ok(Some(run))
+    }
+
+    pub(super) fn runs(&self, filter: &RunFilter, page: &Page) -> Result<Paged<RunSummary>, Error> {
+        let listing = Listing::Runs(filter);
+        let after = listing.start(page)?.unwrap_or(0);
+        let seqs: Box<dyn Iterator<Item = Result<u64, Error>>> = match filter {
+            RunFilter::Queued => Box::new(
+                self.tables
+                    .runs_queued
+                    .range(self.txn, &(Excluded(after), Unbounded))?
+                    .map(seq_of),
+            ),
+            RunFilter::Running => Box::new(
+                self.tables
+                    .runs_running
+                    .range(self.txn, &(Excluded(after), Unbounded))?
+                    .map(seq_of),
+            ),
+            RunFilter::Evaluation(id) => {
+                Box::new(self.runs_of(self.tables.runs_by_evaluation, *id, after)?)
+            }
+            RunFilter::Open(id) => Box::new(self.runs_of(self.tables.runs_open, *id, after)?),
+        };
+        listing.page(page, seqs.map(|seq| seq.map(|seq| (seq, seq))), |seq| {
+            let what = || format!("the run with number {seq}");
+            let run: Versioned<Run> = load(self.txn, self.tables.runs, "runs", seq, what)?;
+            if filter.admits(&run.value) {
+                Ok(RunSummary::of(&run.value))
+            } else {
+                Err(corrupt(&what(), "an index lists it where it does not belong").into())
+            }
+        })
+    }
+
+    /// The sequences above `after` in an index by evaluation.
+    fn runs_of(
+        &self,
+        index: Database<'static, Bytes, heed::types::Unit>,
+        evaluation: EvaluationId,
+        after: u64,
+    ) -> Result<impl Iterator<Item = Result<u64, Error>>, Error> {
+        let after = evaluation_key(evaluation, after);
+        let end = evaluation_key(evaluation, u64::MAX);
+        let entries = index.range(self.txn, &(Excluded(&after[..]), Included(&end[..])))?;
+        Ok(entries.map(|entry| {
+            let (key, ()) = entry?;
+            let seq = key.last_chunk().map(|seq| u64::from_be_bytes(*seq));
+            seq.ok_or_else(|| corrupt("the index of runs", "a key is too short").into())
+        }))
+    }
+
+    pub(super) fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, Error> {
+        let mut events = Vec::new();
+        let mut expected = after.0;
+        for entry in self
+            .tables
+            .events
+            .range(self.txn, &(Excluded(after.0), Unbounded))?
+            .take(Page::size(limit))
+        {
+            let (seq, value) = entry?;
+            let what = || format!("event {seq}");
+            expected = expected.saturating_add(1);
+            if seq != expected {
+                return Err(corrupt(&format!("event {expected}"), "it is missing").into());
+            }
+            let event: Event = decode("events", &seq.to_be_bytes(), value, what)?;
+            events.push(Recorded {
+                seq: EventSeq(seq),
+                event,
+            });
+        }
+        Ok(events)
+    }
+
+    pub(super) fn last_event(&self) -> Result<EventSeq, Error> {
+        Ok(EventSeq(last(self.txn, self.tables.events)?))
+    }
+
+    pub(super) fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, Error> {
+        let key = digest.as_bytes();
+        let Some(value) = self.tables.blobs.get(self.txn, key)? else {
+            return Ok(None);
+        };
+        let payload = envelope::unseal("blobs", key, Codec::Raw, value)
+            .map_err(|why| corrupt(&format!("payload {digest}"), why))?;
+        Ok(Some(payload.to_vec()))
+    }
+}
+
+impl Present for View<'_> {
+    type Error = Error;
+
+    fn campaign_revision(&self, id: &CampaignId) -> Result<Option<Revision>, Error> {
+        Ok(self.campaign(id)?.map(|campaign| campaign.revision))
+    }
+
+    fn experiment_place(&self, id: ExperimentId) -> Result<Option<(CampaignId, u32)>, Error> {
+        Ok(self
+            .experiment(id)?
+            .map(|experiment| (experiment.campaign, experiment.number)))
+    }
+
+    fn experiment_at(
+        &self,
+        campaign: &CampaignId,
+        number: u32,
+    ) -> Result<Option<ExperimentId>, Error> {
+        let Some(campaign_seq) = self.tables.campaign_ids.get(self.txn, campaign.as_str())? else {
+            return Ok(None);
+        };
+        let key = number_key(campaign_seq, number);
+        let Some(seq) = self.tables.experiments_by_number.get(self.txn, &key)? else {
+            return Ok(None);
+        };
+        let what = || format!("experiment #{number} of campaign {campaign}");
+        let experiment: Experiment =
+            load(self.txn, self.tables.experiments, "experiments", seq, what)?;
+        Ok(Some(experiment.id))
+    }
+
+    fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, Error> {
+        View::run(self, id)
+    }
+}
+
+/// The highest sequence in `table`; 0 when it is empty.
+pub(super) fn last(txn: &RoTxn<'_>, table: Database<'static, Seq, Bytes>) -> Result<u64, Error> {
+    Ok(table.last(txn)?.map_or(0, |(seq, _)| seq))
+}
+
+/// The key of an experiment in `experiments_by_number`.
+pub(super) fn number_key(campaign: u64, number: u32) -> [u8; 12] {
+    let mut key = [0; 12];
+    let (head, tail) = key.split_at_mut(8);
+    head.copy_from_slice(&campaign.to_be_bytes());
+    tail.copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The key of a run in `runs_by_evaluation` and `runs_open`.
+pub(super) fn evaluation_key(evaluation: EvaluationId, seq: u64) -> [u8; 24] {
+    let mut key = [0; 24];
+    let (head, tail) = key.split_at_mut(16);
+    head.copy_from_slice(evaluation.as_bytes());
+    tail.copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+fn seq_of(entry: heed::Result<(u64, ())>) -> Result<u64, Error> {
+    Ok(entry?.0)
+}
+
+/// Loads the record `seq`, to which an index points.
+fn load<T: DeserializeOwned>(
+    txn: &RoTxn<'_>,
+    table: Database<'static, Seq, Bytes>,
+    name: &str,
+    seq: u64,
+    what: impl Fn() -> String,
+) -> Result<T, Error> {
+    let value = table
+        .get(txn, &seq)?
+        .ok_or_else(|| corrupt(&what(), "an index points to it, but it is not there"))?;
+    decode(name, &seq.to_be_bytes(), value, what)
+}
+
+fn decode<T: DeserializeOwned>(
+    table: &str,
+    key: &[u8],
+    value: &[u8],
+    what: impl Fn() -> String,
+) -> Result<T, Error> {
+    envelope::decode(table, key, value).map_err(|why| corrupt(&what(), &why).into())
+}
+
+/// Guards against an index that points to the wrong record.
+fn expect_id<T: PartialEq>(
+    found: &T,
+    wanted: &T,
+    what: impl Fn() -> String,
+) -> Result<(), StoreError> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(corrupt(&what(), "an index points to another record"))
+    }
+}

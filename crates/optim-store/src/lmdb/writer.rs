@@ -1,0 +1,306 @@
+//! The one thread that writes.
+//!
+//! A commit costs two syncs, whatever is in it. So the thread takes all commits that wait, within
+//! bounds, and applies them in one transaction: each is checked against what the ones before it in
+//! the group left, and one that is refused leaves no trace. Nobody is answered before the
+//! transaction is on disk.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use heed::{PutFlags, RwTxn};
+use optim_core::run::{Run, RunState};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::check::check;
+use crate::store::{Commit, Committed, StoreError, Versioned, Write};
+
+use super::envelope::{Codec, encode, seal};
+use super::environment::Environment;
+use super::tables::Tables;
+use super::view::{View, evaluation_key, last, number_key};
+use super::{Error, io_failed};
+
+/// Commits that may wait for the thread; whoever comes later waits to be let in.
+const QUEUE: usize = 256;
+/// Commits in one transaction at most.
+const GROUP_COMMITS_MAX: usize = 256;
+/// Bytes after which no further commit joins a transaction.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// The thread, until it is dropped: that waits for the commits that are queued.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Job {
+    commit: Encoded,
+    reply: oneshot::Sender<Result<Committed, StoreError>>,
+}
+
+/// A commit whose records are encoded, which is done before it is queued.
+#[derive(Debug)]
+struct Encoded {
+    commit: Commit,
+    campaign: Option<Vec<u8>>,
+    experiments: Vec<Vec<u8>>,
+    runs: Vec<Vec<u8>>,
+    events: Vec<Vec<u8>>,
+}
+
+impl Writer {
+    pub(super) fn start(environment: Arc<Environment>) -> Result<Self, StoreError> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let path = environment.path().to_owned();
+        let thread = std::thread::Builder::new()
+            .name("optim-store-writer".to_owned())
+            .spawn(move || serve(&environment, jobs))
+            .map_err(|source| io_failed(&path, source))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Queues `commit` and waits until it is on disk. A caller that stops waiting changes nothing of
+    /// what becomes of a queued commit.
+    pub(super) async fn commit(
+        &self,
+        commit: Commit,
+    ) -> Result<Result<Committed, StoreError>, Gone> {
+        let commit = match Encoded::new(commit) {
+            Ok(commit) => commit,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or(Gone)?;
+        queue.send(Job { commit, reply }).await.map_err(|_| Gone)?;
+        answer.await.map_err(|_| Gone)
+    }
+}
+
+/// The thread has died.
+#[derive(Debug)]
+pub(super) struct Gone;
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported when it happened; there is nobody to tell here.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Encoded {
+    fn new(commit: Commit) -> Result<Self, StoreError> {
+        Ok(Self {
+            campaign: commit.campaign.as_ref().map(encode_write).transpose()?,
+            experiments: commit
+                .experiments
+                .iter()
+                .map(encode)
+                .collect::<Result<_, _>>()?,
+            runs: commit
+                .runs
+                .iter()
+                .map(encode_write)
+                .collect::<Result<_, _>>()?,
+            events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
+            commit,
+        })
+    }
+
+    fn bytes(&self) -> usize {
+        let records = self
+            .campaign
+            .iter()
+            .chain(&self.experiments)
+            .chain(&self.runs)
+            .chain(&self.events);
+        let blobs = self.commit.blobs.iter().map(|blob| blob.bytes().len());
+        records.map(Vec::len).chain(blobs).sum()
+    }
+}
+
+fn encode_write<T: serde::Serialize>(write: &Write<T>) -> Result<Vec<u8>, StoreError> {
+    encode(&Versioned {
+        revision: write.expected.next(),
+        value: &write.value,
+    })
+}
+
+fn serve(environment: &Environment, mut jobs: mpsc::Receiver<Job>) {
+    while let Some(first) = jobs.blocking_recv() {
+        let mut bytes = first.commit.bytes();
+        let mut group = vec![first];
+        while group.len() < GROUP_COMMITS_MAX && bytes < GROUP_BYTES_MAX {
+            let Ok(job) = jobs.try_recv() else { break };
+            bytes = bytes.saturating_add(job.commit.bytes());
+            group.push(job);
+        }
+        commit(environment, group);
+    }
+}
+
+/// Commits `group` in one transaction. When that fails, each commit is tried alone, so that one
+/// that does not fit takes no other down; after a failed sync the environment refuses them all.
+fn commit(environment: &Environment, group: Vec<Job>) {
+    let answers = environment.write(|tables, txn| {
+        group
+            .iter()
+            .map(|job| admit(tables, txn, &job.commit))
+            .collect()
+    });
+    match answers {
+        Ok(answers) => {
+            let answers: Vec<_> = answers;
+            group
+                .into_iter()
+                .zip(answers)
+                .for_each(|(job, answer)| answer_to(job, answer));
+        }
+        Err(error) => match <[Job; 1]>::try_from(group) {
+            Ok([job]) => answer_to(job, Err(error)),
+            Err(group) => group
+                .into_iter()
+                .for_each(|job| commit(environment, vec![job])),
+        },
+    }
+}
+
+fn answer_to(job: Job, answer: Result<Committed, StoreError>) {
+    // Who does not wait any more is not told.
+    drop(job.reply.send(answer));
+}
+
+/// Checks and applies one commit of a group. The inner error is that commit's own and leaves no trace.
+fn admit(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    commit: &Encoded,
+) -> Result<Result<Committed, StoreError>, Error> {
+    match check(&commit.commit, &View { tables, txn }) {
+        Ok(()) => apply(tables, txn, commit).map(Ok),
+        Err(Error::Store(refused)) => Ok(Err(refused)),
+        Err(error) => Err(error),
+    }
+}
+
+fn apply(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    encoded: &Encoded,
+) -> Result<Committed, Error> {
+    let commit = &encoded.commit;
+    if let (Some(write), Some(payload)) = (&commit.campaign, &encoded.campaign) {
+        let id = write.value.id.as_str();
+        let known = tables.campaign_ids.get(txn, id)?;
+        let seq = place(known, last(txn, tables.campaigns)?);
+        put(tables.campaigns, "campaigns", txn, seq, payload)?;
+        if let Place::New(seq) = seq {
+            tables.campaign_ids.put(txn, id, &seq)?;
+        }
+        for (experiment, payload) in commit.experiments.iter().zip(&encoded.experiments) {
+            let known = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
+            let place = place(known, last(txn, tables.experiments)?);
+            put(tables.experiments, "experiments", txn, place, payload)?;
+            if let Place::New(new) = place {
+                tables
+                    .experiment_ids
+                    .put(txn, experiment.id.as_bytes(), &new)?;
+                let key = number_key(seq.seq(), experiment.number);
+                tables.experiments_by_number.put(txn, &key, &new)?;
+            }
+        }
+    }
+    for (write, payload) in commit.runs.iter().zip(&encoded.runs) {
+        let known = tables.run_ids.get(txn, write.value.id.as_bytes())?;
+        let place = place(known, last(txn, tables.runs)?);
+        put(tables.runs, "runs", txn, place, payload)?;
+        index_run(tables, txn, &write.value, place)?;
+    }
+    for payload in &encoded.events {
+        let seq = last(txn, tables.events)?.saturating_add(1);
+        put(tables.events, "events", txn, Place::New(seq), payload)?;
+    }
+    for blob in &commit.blobs {
+        let digest = blob.digest();
+        let key = digest.as_bytes();
+        if tables.blobs.get(txn, key)?.is_none() {
+            tables
+                .blobs
+                .put(txn, key, &seal("blobs", key, Codec::Raw, blob.bytes())?)?;
+        }
+    }
+    Ok(Committed {
+        last_event: View { tables, txn }.last_event()?,
+    })
+}
+
+/// Where a record lies.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    New(u64),
+    Known(u64),
+}
+
+impl Place {
+    fn seq(self) -> u64 {
+        match self {
+            Self::New(seq) | Self::Known(seq) => seq,
+        }
+    }
+}
+
+fn place(known: Option<u64>, last: u64) -> Place {
+    known.map_or(Place::New(last.saturating_add(1)), Place::Known)
+}
+
+fn put(
+    table: heed::Database<'static, super::tables::Seq, heed::types::Bytes>,
+    name: &str,
+    txn: &mut RwTxn<'_>,
+    place: Place,
+    payload: &[u8],
+) -> Result<(), Error> {
+    let seq = place.seq();
+    let value = seal(name, &seq.to_be_bytes(), Codec::Json, payload)?;
+    let flags = match place {
+        // Appended records fill their pages.
+        Place::New(_) => PutFlags::APPEND,
+        Place::Known(_) => PutFlags::empty(),
+    };
+    Ok(table.put_with_flags(txn, flags, &seq, &value)?)
+}
+
+fn index_run(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    run: &Run,
+    place: Place,
+) -> Result<(), Error> {
+    let seq = place.seq();
+    let key = evaluation_key(run.evaluation, seq);
+    match place {
+        Place::New(_) => {
+            tables.run_ids.put(txn, run.id.as_bytes(), &seq)?;
+            tables.runs_by_evaluation.put(txn, &key, &())?;
+        }
+        Place::Known(_) => {
+            tables.runs_queued.delete(txn, &seq)?;
+            tables.runs_running.delete(txn, &seq)?;
+            tables.runs_open.delete(txn, &key)?;
+        }
+    }
+    match run.state {
+        RunState::Queued => tables.runs_queued.put(txn, &seq, &())?,
+        RunState::Running { .. } => tables.runs_running.put(txn, &seq, &())?,
+        RunState::Finished(_) | RunState::Cancelled { .. } => return Ok(()),
+    }
+    Ok(tables.runs_open.put(txn, &key, &())?)
+}

@@ -1,0 +1,1002 @@
+//! The suite that every backend passes.
+//!
+//! ```
+//! # use optim_store::{memory::Memory, testing::conformance::Fixture};
+//! # fn main() {}
+//! optim_store::conformance_tests!(|| Fixture::volatile(Memory::new()));
+//! ```
+
+use std::pin::pin;
+use std::sync::{Arc, Barrier};
+use std::task::Poll;
+
+use optim_core::campaign::event::EventKind;
+use optim_core::campaign::{Campaign, Hold, Phase, Status};
+use optim_core::digest::Digest;
+use optim_core::id::{Actor, CampaignId, CaseId, RunId};
+use optim_core::run::Run;
+
+use crate::store::{
+    Blob, Commit, Cursor, EventSeq, Page, Paged, Revision, RunFilter, Store, StoreError, Versioned,
+    Write,
+};
+
+use super::sample;
+
+/// A backend under test: an empty store, and a way to open it again if it is durable.
+pub struct Fixture {
+    store: Option<Arc<dyn Store>>,
+    reopen: Option<Box<dyn Fn() -> Arc<dyn Store>>>,
+}
+
+impl Fixture {
+    /// A backend that forgets.
+    #[must_use]
+    pub fn volatile(store: impl Store) -> Self {
+        Self {
+            store: Some(Arc::new(store)),
+            reopen: None,
+        }
+    }
+
+    /// A backend that remembers: `open` opens the same store each time, after it was closed.
+    #[must_use]
+    pub fn durable<S: Store>(open: impl Fn() -> S + 'static) -> Self {
+        let open = move || Arc::new(open()) as Arc<dyn Store>;
+        Self {
+            store: Some(open()),
+            reopen: Some(Box::new(open)),
+        }
+    }
+
+    /// The store.
+    ///
+    /// # Panics
+    /// Never, unless [`Fixture::reopen`] panicked.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        self.store.as_ref().unwrap()
+    }
+
+    /// Closes the store and opens it again; leaves a backend that forgets as it is.
+    pub fn reopen(&mut self) {
+        if let Some(reopen) = &self.reopen {
+            drop(self.store.take());
+            self.store = Some(reopen());
+        }
+    }
+}
+
+/// Runs one test of the suite to its end, on a runtime of its own.
+///
+/// # Panics
+/// When the test fails.
+pub fn block_on(test: impl Future<Output = ()>) {
+    runtime().block_on(test);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+}
+
+/// Writes one `#[test]` for each test of the suite; `$make` is a closure or function that makes a
+/// [`Fixture`] with an empty store.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:expr) => {
+        $crate::conformance_tests!(@each $make;
+            a_new_store_is_empty
+            a_revision_is_created_once_and_then_grows_by_one
+            of_racing_writers_exactly_one_wins
+            a_commit_with_a_conflict_leaves_no_trace
+            a_commit_that_nobody_waits_for_is_whole_or_absent
+            records_come_back_as_they_were
+            an_empty_commit_changes_nothing
+            campaigns_are_listed_newest_first
+            experiments_are_listed_by_number
+            runs_are_listed_oldest_first
+            run_listings_follow_the_state
+            events_are_numbered_without_gaps
+            payloads_are_stored_once_and_may_be_large
+            commits_that_break_a_rule_are_refused
+            foreign_cursors_are_refused
+            page_limits_are_clamped
+        );
+    };
+    (@each $make:expr; $($name:ident)+) => {
+        $(#[test]
+        fn $name() {
+            use $crate::testing::conformance;
+            conformance::block_on(conformance::$name(($make)()));
+        })+
+    };
+}
+
+/// Nothing is found in a new store, and every listing is one empty page.
+pub async fn a_new_store_is_empty(fixture: Fixture) {
+    let store = fixture.store();
+    let (id, evaluation) = (
+        CampaignId::new("none").unwrap(),
+        sample::evaluation("none", "none"),
+    );
+    assert_eq!(store.campaign(&id).await.unwrap(), None);
+    assert_eq!(
+        store
+            .experiment(sample::experiment("none", 1).id)
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(store.run(RunId::derive(&[])).await.unwrap(), None);
+    assert_eq!(store.blob(Digest::of(b"none")).await.unwrap(), None);
+    assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
+    assert_eq!(
+        store.campaigns(Page::first()).await.unwrap(),
+        Paged {
+            items: vec![],
+            next: None
+        }
+    );
+    assert_eq!(
+        store.experiments(&id, Page::first()).await.unwrap(),
+        Paged {
+            items: vec![],
+            next: None
+        }
+    );
+    for filter in [
+        RunFilter::Queued,
+        RunFilter::Running,
+        RunFilter::Evaluation(evaluation),
+        RunFilter::Open(evaluation),
+    ] {
+        assert_eq!(
+            store.runs(&filter, Page::first()).await.unwrap(),
+            Paged {
+                items: vec![],
+                next: None
+            }
+        );
+    }
+}
+
+/// A record is written only over the revision that the writer names, and each write adds one.
+pub async fn a_revision_is_created_once_and_then_grows_by_one(fixture: Fixture) {
+    let store = fixture.store();
+    let mut campaign = sample::campaign("c");
+    let run = sample::run("c", sample::evaluation("c", "replay"), 0);
+    expect_conflict(
+        store.commit(campaign_commit(1, &campaign)).await,
+        "campaign c",
+    );
+    for expected in 0..3 {
+        campaign.name = format!("revision {}", expected + 1);
+        let commit = Commit {
+            runs: vec![write(expected, &run)],
+            ..campaign_commit(expected, &campaign)
+        };
+        store.commit(commit).await.unwrap();
+        let (found, found_run) = (
+            stored(store, &campaign).await,
+            stored_run(store, &run).await,
+        );
+        assert_eq!(
+            found,
+            Versioned {
+                revision: Revision(expected + 1),
+                value: campaign.clone()
+            }
+        );
+        assert_eq!(
+            found_run,
+            Versioned {
+                revision: Revision(expected + 1),
+                value: run.clone()
+            }
+        );
+        for wrong in [0, expected, expected + 2, u64::MAX] {
+            expect_conflict(
+                store.commit(campaign_commit(wrong, &campaign)).await,
+                "campaign c",
+            );
+            expect_conflict(
+                store.commit(runs_commit(wrong, [&run])).await,
+                &format!("run {}", run.id),
+            );
+        }
+    }
+    assert_eq!(stored(store, &campaign).await.revision, Revision(3));
+}
+
+/// Of writers that decided on the same revision, one wins and the others are told.
+pub async fn of_racing_writers_exactly_one_wins(fixture: Fixture) {
+    const WRITERS: usize = 8;
+    let store = fixture.store();
+    store
+        .commit(campaign_commit(0, &sample::campaign("c")))
+        .await
+        .unwrap();
+    for revision in 1..=10 {
+        let start = Barrier::new(WRITERS);
+        let race = |writer: usize| {
+            let campaign = Campaign {
+                name: format!("of writer {writer}"),
+                ..sample::campaign("c")
+            };
+            let events = vec![sample::event("c", EventKind::CampaignStarted)];
+            let commit = Commit {
+                events,
+                ..campaign_commit(revision, &campaign)
+            };
+            start.wait();
+            runtime()
+                .block_on(store.commit(commit))
+                .ok()
+                .map(|_| campaign.name)
+        };
+        let winners = std::thread::scope(|scope| {
+            let race = &race;
+            let writers: Vec<_> = (0..WRITERS)
+                .map(|writer| scope.spawn(move || race(writer)))
+                .collect();
+            writers
+                .into_iter()
+                .filter_map(|writer| writer.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        let found = stored(store, &sample::campaign("c")).await;
+        assert_eq!(
+            (winners, revision + 1),
+            (vec![found.value.name], found.revision.0)
+        );
+    }
+    assert_eq!(store.events(EventSeq(0), 500).await.unwrap().len(), 10);
+}
+
+/// A conflict of the last record leaves nothing of the ones before it, and of the payloads and events.
+pub async fn a_commit_with_a_conflict_leaves_no_trace(fixture: Fixture) {
+    let store = fixture.store();
+    let evaluation = sample::evaluation("c", "replay");
+    let [first, second] = [0, 1].map(|case| sample::run("c", evaluation, case));
+    store
+        .commit(Commit {
+            runs: vec![write(0, &first)],
+            ..campaign_commit(0, &sample::campaign("c"))
+        })
+        .await
+        .unwrap();
+    let blob = Blob::new(b"of a refused commit".to_vec());
+    let commit = Commit {
+        experiments: vec![sample::experiment("c", 1)],
+        runs: vec![write(0, &second), write(0, &sample::claimed(&first))],
+        blobs: vec![blob.clone()],
+        events: vec![sample::event("c", EventKind::CampaignStarted)],
+        ..campaign_commit(
+            1,
+            &Campaign {
+                name: "changed".to_owned(),
+                ..sample::campaign("c")
+            },
+        )
+    };
+    expect_conflict(store.commit(commit).await, &format!("run {}", first.id));
+    assert_eq!(
+        stored(store, &sample::campaign("c")).await.value,
+        sample::campaign("c")
+    );
+    assert_eq!(
+        store
+            .experiment(sample::experiment("c", 1).id)
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(store.run(second.id).await.unwrap(), None);
+    assert_eq!(stored_run(store, &first).await.value, first);
+    assert_eq!(list_runs(store, &RunFilter::Queued).await, [first.id]);
+    assert_eq!(
+        list_runs(store, &RunFilter::Open(evaluation)).await,
+        [first.id]
+    );
+    assert_eq!(store.blob(blob.digest()).await.unwrap(), None);
+    assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
+}
+
+/// A commit whose future is dropped takes effect as a whole or not at all.
+pub async fn a_commit_that_nobody_waits_for_is_whole_or_absent(fixture: Fixture) {
+    let store = fixture.store();
+    for number in 0..20 {
+        let id = format!("c{number}");
+        let events = vec![sample::event(&id, EventKind::CampaignCreated)];
+        let commit = Commit {
+            events,
+            ..campaign_commit(0, &sample::campaign(&id))
+        };
+        let mut abandoned = pin!(store.commit(commit));
+        std::future::poll_fn(|context| {
+            let _ready_or_not: Poll<_> = abandoned.as_mut().poll(context);
+            Poll::Ready(())
+        })
+        .await;
+    }
+    store
+        .commit(campaign_commit(0, &sample::campaign("last")))
+        .await
+        .unwrap();
+    let mut announced = Vec::new();
+    for recorded in store.events(EventSeq(0), 500).await.unwrap() {
+        announced.push(recorded.event.campaign);
+    }
+    for number in 0..20 {
+        let id = CampaignId::new(format!("c{number}")).unwrap();
+        assert_eq!(
+            store.campaign(&id).await.unwrap().is_some(),
+            announced.contains(&id),
+            "{id}"
+        );
+    }
+}
+
+/// Every record is read back as it was written, also after the store was opened again.
+pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
+    let evaluation = sample::evaluation("c", "replay");
+    let queued = sample::run("c", evaluation, 0);
+    let running = sample::claimed(&sample::run("c", evaluation, 1));
+    let finished = sample::finished(&sample::claimed(&sample::run("c", evaluation, 2)));
+    let cancelled = sample::cancelled(&sample::run("c", evaluation, 3));
+    let runs = [queued, running, finished, cancelled];
+    let campaign = Campaign {
+        phase: Phase::AwaitingApproval {
+            experiment: Box::new(sample::experiment("c", 1)),
+        },
+        hold: Some(Hold::Operator {
+            actor: Actor::new("local:ünal").unwrap(),
+            reason: None,
+        }),
+        ..sample::campaign("c")
+    };
+    let events = vec![
+        sample::event(
+            "c",
+            EventKind::CampaignHeld {
+                reason: Hold::Budget {
+                    reason: "票".to_owned(),
+                },
+            },
+        ),
+        sample::event(
+            "c",
+            EventKind::CandidateSuggested {
+                mutation: "\0\u{7f}\"\\".to_owned(),
+            },
+        ),
+    ];
+    let commit = Commit {
+        experiments: vec![sample::experiment("c", 1)],
+        runs: runs.iter().map(|run| write(0, run)).collect(),
+        events: events.clone(),
+        ..campaign_commit(0, &campaign)
+    };
+    let committed = fixture.store().commit(commit).await.unwrap();
+    assert_eq!(committed.last_event, EventSeq(2));
+    for _ in 0..2 {
+        let store = fixture.store();
+        assert_eq!(
+            stored(store, &campaign).await,
+            Versioned {
+                revision: Revision(1),
+                value: campaign.clone()
+            }
+        );
+        assert_eq!(
+            store
+                .experiment(sample::experiment("c", 1).id)
+                .await
+                .unwrap(),
+            Some(sample::experiment("c", 1))
+        );
+        for run in &runs {
+            assert_eq!(
+                stored_run(store, run).await,
+                Versioned {
+                    revision: Revision(1),
+                    value: run.clone()
+                }
+            );
+        }
+        let found = store.events(EventSeq(0), 500).await.unwrap();
+        assert_eq!(
+            found
+                .into_iter()
+                .map(|recorded| recorded.event)
+                .collect::<Vec<_>>(),
+            events
+        );
+        fixture.reopen();
+    }
+}
+
+/// An empty commit is allowed and changes nothing.
+pub async fn an_empty_commit_changes_nothing(fixture: Fixture) {
+    let store = fixture.store();
+    assert_eq!(
+        store.commit(Commit::default()).await.unwrap().last_event,
+        EventSeq(0)
+    );
+    let events = vec![sample::event("c", EventKind::CampaignCreated)];
+    store
+        .commit(Commit {
+            events,
+            ..campaign_commit(0, &sample::campaign("c"))
+        })
+        .await
+        .unwrap();
+    assert_eq!(
+        store.commit(Commit::default()).await.unwrap().last_event,
+        EventSeq(1)
+    );
+}
+
+/// Campaigns are listed newest first; one that is added between two pages comes in no later page,
+/// and one that changes stays where it is.
+pub async fn campaigns_are_listed_newest_first(fixture: Fixture) {
+    let store = fixture.store();
+    let add = async |number: u32| {
+        let campaign = sample::campaign(&format!("c{number}"));
+        store.commit(campaign_commit(0, &campaign)).await.unwrap();
+    };
+    for number in 0..7 {
+        add(number).await;
+    }
+    let pages = pages(3, async |page, turn| {
+        let found = store.campaigns(page).await.unwrap();
+        add(100 + turn).await;
+        let touched = sample::campaign(&format!("c{turn}"));
+        store.commit(campaign_commit(1, &touched)).await.unwrap();
+        found
+    });
+    let ids: Vec<_> = pages
+        .await
+        .into_iter()
+        .map(|campaign| campaign.id.to_string())
+        .collect();
+    assert_eq!(ids, ["c6", "c5", "c4", "c3", "c2", "c1", "c0"]);
+
+    let held = Campaign {
+        hold: Some(Hold::Budget {
+            reason: "over".to_owned(),
+        }),
+        name: "Änderung".to_owned(),
+        ..sample::campaign("c6")
+    };
+    store.commit(campaign_commit(1, &held)).await.unwrap();
+    let first = store.campaigns(Page::first()).await.unwrap().items;
+    let found = first
+        .iter()
+        .find(|campaign| campaign.id == held.id)
+        .unwrap();
+    assert_eq!(
+        (found.status, &found.name),
+        (Status::PausedBudget, &held.name)
+    );
+}
+
+/// Experiments are listed by number, whatever the order in which they came, and of one campaign only.
+pub async fn experiments_are_listed_by_number(fixture: Fixture) {
+    let store = fixture.store();
+    let mut revision = 0;
+    let mut add = async |numbers: &[u32]| {
+        for id in ["c", "d"] {
+            let experiments = numbers
+                .iter()
+                .map(|number| sample::experiment(id, *number))
+                .collect();
+            let commit = Commit {
+                experiments,
+                ..campaign_commit(revision, &sample::campaign(id))
+            };
+            store.commit(commit).await.unwrap();
+        }
+        revision += 1;
+    };
+    add(&[5, 1]).await;
+    add(&[300, 2, 4, 256]).await;
+    let id = CampaignId::new("c").unwrap();
+    let pages = pages(2, async |page, turn| {
+        let found = store.experiments(&id, page).await.unwrap();
+        add(&[1000 + turn]).await;
+        found
+    });
+    let found = pages.await;
+    assert!(found.iter().all(|experiment| experiment.campaign == id));
+    let numbers: Vec<_> = found.iter().map(|experiment| experiment.number).collect();
+    assert_eq!(numbers[..6], [1, 2, 4, 5, 256, 300]);
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+}
+
+/// Every listing of runs is oldest first; a run that is added or changes its state between two
+/// pages makes no other one come twice or not at all.
+pub async fn runs_are_listed_oldest_first(fixture: Fixture) {
+    let store = fixture.store();
+    store
+        .commit(campaign_commit(0, &sample::campaign("c")))
+        .await
+        .unwrap();
+    let evaluation = sample::evaluation("c", "replay");
+    let other = sample::evaluation("c", "candidate");
+    let run = |case| sample::run("c", evaluation, case);
+    for case in 0..8 {
+        store
+            .commit(runs_commit(0, [&run(case), &sample::run("c", other, case)]))
+            .await
+            .unwrap();
+    }
+    for filter in [
+        RunFilter::Evaluation(evaluation),
+        RunFilter::Open(evaluation),
+        RunFilter::Queued,
+    ] {
+        let pages = pages(3, async |page, turn| {
+            let found = store.runs(&filter, page).await.unwrap();
+            let added = sample::run(
+                "c",
+                other,
+                100 * (1 + u32::from(filter == RunFilter::Queued)) + turn,
+            );
+            if store.run(added.id).await.unwrap().is_none() {
+                store.commit(runs_commit(0, [&added])).await.unwrap();
+            }
+            found
+        });
+        let found: Vec<_> = pages
+            .await
+            .into_iter()
+            .map(|run| run.id)
+            .filter(|id| (0..8).any(|c| run(c).id == *id))
+            .collect();
+        assert_eq!(
+            found,
+            (0..8).map(|case| run(case).id).collect::<Vec<_>>(),
+            "{filter:?}"
+        );
+    }
+    // The first one leaves the listing, one of the rest comes later: nothing else moves.
+    let page = Page {
+        after: None,
+        limit: 3,
+    };
+    let first = store
+        .runs(&RunFilter::Open(evaluation), page)
+        .await
+        .unwrap();
+    store
+        .commit(runs_commit(
+            1,
+            [&sample::cancelled(&run(0)), &sample::cancelled(&run(4))],
+        ))
+        .await
+        .unwrap();
+    let rest = store
+        .runs(
+            &RunFilter::Open(evaluation),
+            Page {
+                after: first.next,
+                limit: 500,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        rest.items.iter().map(|run| run.id).collect::<Vec<_>>(),
+        [3, 5, 6, 7].map(|case| run(case).id)
+    );
+}
+
+/// A run is in exactly the listings that its state says, at each step of its life.
+pub async fn run_listings_follow_the_state(mut fixture: Fixture) {
+    fixture
+        .store()
+        .commit(campaign_commit(0, &sample::campaign("c")))
+        .await
+        .unwrap();
+    let evaluation = sample::evaluation("c", "replay");
+    let queued = sample::run("c", evaluation, 0);
+    let running = sample::claimed(&queued);
+    let requeued = Run {
+        state: queued.state.clone(),
+        ..running.clone()
+    };
+    let again = sample::claimed(&requeued);
+    let finished = sample::finished(&again);
+    let life = [
+        &queued,
+        &running,
+        &requeued,
+        &again,
+        &finished,
+        &queued,
+        &sample::cancelled(&queued),
+    ];
+    for (expected, run) in (0..).zip(life) {
+        fixture
+            .store()
+            .commit(runs_commit(expected, [run]))
+            .await
+            .unwrap();
+        fixture.reopen();
+        let store = fixture.store();
+        for filter in [
+            RunFilter::Queued,
+            RunFilter::Running,
+            RunFilter::Open(evaluation),
+            RunFilter::Evaluation(evaluation),
+            RunFilter::Open(sample::evaluation("c", "other")),
+            RunFilter::Evaluation(sample::evaluation("c", "other")),
+        ] {
+            let wanted = if filter.admits(run) {
+                vec![run.id]
+            } else {
+                vec![]
+            };
+            assert_eq!(
+                list_runs(store, &filter).await,
+                wanted,
+                "{filter:?} after {expected} changes"
+            );
+        }
+        let listed = store
+            .runs(&RunFilter::Evaluation(evaluation), Page::first())
+            .await
+            .unwrap()
+            .items;
+        assert_eq!(listed[0].epoch, run.epoch);
+    }
+}
+
+/// Events have the numbers 1, 2, 3, …, in the order of the commits, and are read from any number on.
+pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
+    let event = |number: u32| {
+        sample::event(
+            "c",
+            EventKind::CandidateSuggested {
+                mutation: number.to_string(),
+            },
+        )
+    };
+    let store = fixture.store();
+    store
+        .commit(campaign_commit(0, &sample::campaign("c")))
+        .await
+        .unwrap();
+    let mut last = 0;
+    for size in [0, 1, 2, 0, 5, 600] {
+        let events = (last + 1..=last + size).map(event).collect();
+        last += size;
+        let committed = store
+            .commit(Commit {
+                events,
+                ..Commit::default()
+            })
+            .await
+            .unwrap();
+        assert_eq!(committed.last_event, EventSeq(last.into()));
+        // A refused commit uses up no number.
+        let refused = Commit {
+            events: vec![event(0)],
+            ..campaign_commit(9, &sample::campaign("c"))
+        };
+        expect_conflict(store.commit(refused).await, "campaign c");
+    }
+    fixture.reopen();
+    let store = fixture.store();
+    for (after, limit, wanted) in [
+        (0, 3, 1..=3),
+        (3, 2, 4..=5),
+        (606, 10, 607..=608),
+        (0, 0, 1..=1),
+        (7, 501, 8..=507),
+    ] {
+        let found = store.events(EventSeq(after), limit).await.unwrap();
+        assert_eq!(
+            found.iter().map(|event| event.seq.0).collect::<Vec<_>>(),
+            wanted.collect::<Vec<u64>>()
+        );
+        for recorded in found {
+            assert_eq!(
+                recorded.event,
+                event(u32::try_from(recorded.seq.0).unwrap())
+            );
+        }
+    }
+    assert_eq!(store.events(EventSeq(608), 10).await.unwrap(), []);
+    assert_eq!(store.events(EventSeq(u64::MAX), 10).await.unwrap(), []);
+}
+
+/// A payload is stored once, however often it comes; empty and large ones too.
+pub async fn payloads_are_stored_once_and_may_be_large(mut fixture: Fixture) {
+    let large: Vec<u8> = (0..8 * 1024 * 1024_u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0])
+        .collect();
+    let blobs = [
+        Blob::new(large),
+        Blob::new(Vec::new()),
+        Blob::new(b"small".to_vec()),
+    ];
+    for _ in 0..2 {
+        let commit = Commit {
+            blobs: blobs.to_vec(),
+            ..Commit::default()
+        };
+        fixture.store().commit(commit).await.unwrap();
+        fixture.reopen();
+        for blob in &blobs {
+            let found = fixture.store().blob(blob.digest()).await.unwrap();
+            assert!(
+                found.as_deref() == Some(blob.bytes()),
+                "{:?}",
+                blob.digest()
+            );
+        }
+    }
+    let half = vec![0; Commit::BLOB_BYTES_MAX / 2];
+    let too_much = Commit {
+        blobs: vec![Blob::new(half.clone()), Blob::new(half), Blob::new(vec![1])],
+        ..Commit::default()
+    };
+    expect_refused(fixture.store().commit(too_much).await);
+}
+
+/// The rules of [`Commit`] hold; a commit that breaks one changes nothing.
+pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
+    let store = fixture.store();
+    let evaluation = sample::evaluation("c", "replay");
+    let run = sample::run("c", evaluation, 0);
+    let one = sample::experiment("c", 1);
+    let base = |expected| campaign_commit(expected, &sample::campaign("c"));
+    store
+        .commit(campaign_commit(0, &sample::campaign("d")))
+        .await
+        .unwrap();
+    let commit = Commit {
+        experiments: vec![one.clone()],
+        runs: vec![write(0, &run)],
+        ..base(0)
+    };
+    store.commit(commit).await.unwrap();
+
+    let mut renumbered = one.clone();
+    renumbered.number = 2;
+    let mut usurper = sample::experiment("c", 2);
+    usurper.number = 1;
+    let mut moved = one.clone();
+    moved.campaign = CampaignId::new("d").unwrap();
+    let with = |experiments| Commit {
+        experiments,
+        ..base(1)
+    };
+    let change = |change: fn(&mut Run)| {
+        let mut run = run.clone();
+        change(&mut run);
+        runs_commit(1, [&run])
+    };
+    let new_run = sample::run("c", evaluation, 1);
+    let unknown = sample::event("unknown", EventKind::CampaignStarted);
+    let broken = [
+        Commit {
+            experiments: vec![one.clone()],
+            ..Commit::default()
+        },
+        Commit {
+            experiments: vec![one.clone()],
+            ..campaign_commit(1, &sample::campaign("d"))
+        },
+        Commit {
+            experiments: vec![moved],
+            ..campaign_commit(1, &sample::campaign("d"))
+        },
+        with(vec![renumbered]),
+        with(vec![usurper]),
+        with(vec![one.clone(), one.clone()]),
+        runs_commit(0, [&new_run, &new_run]),
+        runs_commit(0, [&sample::run("unknown", evaluation, 2)]),
+        Commit {
+            events: vec![unknown.clone()],
+            ..Commit::default()
+        },
+        Commit {
+            events: vec![unknown],
+            ..base(1)
+        },
+        change(|run| run.campaign = CampaignId::new("d").unwrap()),
+        change(|run| run.evaluation = sample::evaluation("c", "other")),
+        change(|run| run.case = CaseId::new("other").unwrap()),
+        change(|run| run.snapshot = Digest::of(b"other")),
+    ];
+    for (number, commit) in broken.into_iter().enumerate() {
+        match store.commit(commit).await {
+            Err(StoreError::Refused(_)) => {}
+            answer => panic!("commit {number} was answered {answer:?}"),
+        }
+    }
+    assert_eq!(
+        stored(store, &sample::campaign("c")).await.revision,
+        Revision(1)
+    );
+    assert_eq!(
+        stored_run(store, &run).await,
+        Versioned {
+            revision: Revision(1),
+            value: run
+        }
+    );
+    assert_eq!(store.experiment(one.id).await.unwrap(), Some(one));
+    assert_eq!(store.run(new_run.id).await.unwrap(), None);
+    assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
+}
+
+/// A cursor is good for the listing that it came from, and for nothing else.
+pub async fn foreign_cursors_are_refused(fixture: Fixture) {
+    let store = fixture.store();
+    let evaluation = sample::evaluation("c", "replay");
+    let [c, d] = ["c", "d"].map(|id| CampaignId::new(id).unwrap());
+    for id in [&c, &d] {
+        let commit = Commit {
+            experiments: vec![
+                sample::experiment(id.as_str(), 1),
+                sample::experiment(id.as_str(), 2),
+            ],
+            runs: [0, 1]
+                .map(|case| {
+                    write(
+                        0,
+                        &sample::run(id.as_str(), sample::evaluation(id.as_str(), "replay"), case),
+                    )
+                })
+                .to_vec(),
+            ..campaign_commit(0, &sample::campaign(id.as_str()))
+        };
+        store.commit(commit).await.unwrap();
+    }
+    let page = |after| Page { after, limit: 1 };
+    let of_campaigns = store.campaigns(page(None)).await.unwrap().next;
+    let of_experiments = store.experiments(&c, page(None)).await.unwrap().next;
+    let of_runs = store
+        .runs(&RunFilter::Evaluation(evaluation), page(None))
+        .await
+        .unwrap()
+        .next;
+    let mut bad = vec![
+        String::new(),
+        "x".to_owned(),
+        "ä".repeat(12),
+        "0".repeat(24),
+        "f".repeat(24),
+        "0".repeat(1000),
+    ];
+    for cursor in [&of_campaigns, &of_experiments, &of_runs] {
+        let Cursor(text) = cursor.clone().unwrap();
+        bad.extend([
+            format!("{text}0"),
+            format!("+{text}"),
+            text.to_uppercase() + " ",
+            text.replace('0', "1"),
+        ]);
+    }
+    let bad: Vec<_> = bad.into_iter().map(|text| Some(Cursor(text))).collect();
+    for cursor in bad.iter().chain([&of_experiments, &of_runs]) {
+        expect_bad_cursor(store.campaigns(page(cursor.clone())).await);
+    }
+    for cursor in bad.iter().chain([&of_campaigns, &of_runs]) {
+        expect_bad_cursor(store.experiments(&c, page(cursor.clone())).await);
+    }
+    expect_bad_cursor(store.experiments(&d, page(of_experiments)).await);
+    for cursor in bad.iter().chain([&of_campaigns, &of_runs]) {
+        expect_bad_cursor(store.runs(&RunFilter::Queued, page(cursor.clone())).await);
+        expect_bad_cursor(
+            store
+                .runs(&RunFilter::Open(evaluation), page(cursor.clone()))
+                .await,
+        );
+    }
+}
+
+/// A limit outside 1..=500 is read as the nearest one inside.
+pub async fn page_limits_are_clamped(fixture: Fixture) {
+    let store = fixture.store();
+    let evaluation = sample::evaluation("c", "replay");
+    let runs = (0..502)
+        .map(|case| write(0, &sample::run("c", evaluation, case)))
+        .collect();
+    store
+        .commit(Commit {
+            runs,
+            ..campaign_commit(0, &sample::campaign("c"))
+        })
+        .await
+        .unwrap();
+    for (limit, wanted) in [(0, 1), (1, 1), (500, 500), (501, 500), (u32::MAX, 500)] {
+        let found = store
+            .runs(&RunFilter::Queued, Page { after: None, limit })
+            .await
+            .unwrap();
+        assert_eq!(
+            (found.items.len(), found.next.is_some()),
+            (wanted, true),
+            "{limit}"
+        );
+    }
+    let all = pages(251, async |page, _| {
+        store.runs(&RunFilter::Queued, page).await.unwrap()
+    })
+    .await;
+    assert_eq!(all.len(), 502);
+}
+
+/// Reads all pages of a listing, counting them from 0, and expects none to be longer than `limit`
+/// or empty before the end.
+async fn pages<T>(limit: u32, mut read: impl AsyncFnMut(Page, u32) -> Paged<T>) -> Vec<T> {
+    let mut all = Vec::new();
+    let mut after = None;
+    for turn in 0..100 {
+        let Paged { items, next } = read(Page { after, limit }, turn).await;
+        assert!(items.len() <= Page::size(limit));
+        assert!(next.is_none() || items.len() == Page::size(limit));
+        all.extend(items);
+        if next.is_none() {
+            return all;
+        }
+        after = next;
+    }
+    panic!("a listing does not end");
+}
+
+fn write<T: Clone>(expected: u64, value: &T) -> Write<T> {
+    Write {
+        expected: Revision(expected),
+        value: value.clone(),
+    }
+}
+
+fn campaign_commit(expected: u64, campaign: &Campaign) -> Commit {
+    Commit {
+        campaign: Some(write(expected, campaign)),
+        ..Commit::default()
+    }
+}
+
+fn runs_commit<const N: usize>(expected: u64, runs: [&Run; N]) -> Commit {
+    Commit {
+        runs: runs.map(|run| write(expected, run)).to_vec(),
+        ..Commit::default()
+    }
+}
+
+async fn stored(store: &Arc<dyn Store>, campaign: &Campaign) -> Versioned<Campaign> {
+    store.campaign(&campaign.id).await.unwrap().unwrap()
+}
+
+async fn stored_run(store: &Arc<dyn Store>, run: &Run) -> Versioned<Run> {
+    store.run(run.id).await.unwrap().unwrap()
+}
+
+async fn list_runs(store: &Arc<dyn Store>, filter: &RunFilter) -> Vec<RunId> {
+    let page = store.runs(filter, Page::first()).await.unwrap();
+    page.items.into_iter().map(|run| run.id).collect()
+}
+
+fn expect_conflict<T: std::fmt::Debug>(answer: Result<T, StoreError>, record: &str) {
+    match answer {
+        Err(StoreError::Conflict { what }) => assert_eq!(what, record),
+        answer => panic!("no conflict, but {answer:?}"),
+    }
+}
+
+fn expect_refused<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
+    assert!(matches!(answer, Err(StoreError::Refused(_))), "{answer:?}");
+}
+
+fn expect_bad_cursor<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
+    assert!(matches!(answer, Err(StoreError::BadCursor)), "{answer:?}");
+}

@@ -1,0 +1,3 @@
+//! A whole store as text.
+/// todo
+pub fn render() {}

@@ -1,0 +1,280 @@
+//! Records to fill stores with.
+//!
+//! They are valid one by one and small; a test changes the fields that it is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use optim_core::campaign::event::{Event, EventKind};
+use optim_core::campaign::live::Live;
+use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source, Spent};
+use optim_core::digest::Digest;
+use optim_core::experiment::{Experiment, ExperimentState, Proposer};
+use optim_core::id::{
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, RunId, WorkflowId,
+};
+use optim_core::mutation::patch::Patch;
+use optim_core::mutation::{FieldValue, MutableField, Mutation};
+use optim_core::outcome::{CaseOutcome, Check, CheckKind, Measured, Outcome, Usage};
+use optim_core::policy::{
+    BudgetPolicy, EvalPolicy, MetricName, MutationPolicy, PackRef, Policies, Profile, Rule,
+    ScopePolicy, Score,
+};
+use optim_core::quantity::{Millis, PerMillion, Timestamp};
+use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
+use optim_core::workflow::Fingerprint;
+
+/// When everything in a sample happened.
+pub const NOW: Timestamp = Timestamp(1_750_000_000_000);
+
+/// A campaign that was just created.
+///
+/// # Panics
+/// When `id` is no campaign id.
+#[must_use]
+pub fn campaign(id: &str) -> Campaign {
+    let fingerprint = fingerprint("source");
+    let snapshot = Digest::of(b"snapshot of the source");
+    Campaign {
+        id: CampaignId::new(id).unwrap(),
+        name: format!("Optimize {id}"),
+        seed: u64::MAX,
+        source: Source {
+            workflow: WorkflowId::new("support-triage").unwrap(),
+            name: "Support triage".to_owned(),
+            location: "/project/workflow.yaml".to_owned(),
+            snapshot,
+            fingerprint,
+        },
+        frozen: frozen(),
+        baseline: Baseline {
+            version: 0,
+            snapshot,
+            fingerprint,
+            patch: Patch::default(),
+            replays: Vec::new(),
+            established: None,
+        },
+        phase: Phase::Draft,
+        hold: None,
+        search: Search {
+            mode: SearchMode::Proposers,
+            experiments: 0,
+            replays: 0,
+            suggestions: Vec::new(),
+            tried: BTreeMap::new(),
+            consecutive_failures: 0,
+            refused: BTreeMap::new(),
+        },
+        spent: Spent {
+            runs: 0,
+            usage: Usage::default(),
+        },
+        live: Live {
+            expected: fingerprint,
+            version: 0,
+            intent: None,
+            history: Vec::new(),
+        },
+        created_at: NOW,
+    }
+}
+
+fn frozen() -> Frozen {
+    Frozen {
+        policies: policies(),
+        objective: Digest::of(b"objective"),
+        pack: Digest::of(b"pack"),
+        search_cases: 3,
+        holdout_cases: 0,
+        files: Vec::new(),
+        executor: "lexical".to_owned(),
+        simulated: false,
+    }
+}
+
+fn policies() -> Policies {
+    Policies {
+        eval: EvalPolicy {
+            profile: Profile::Strict,
+            pack_ref: PackRef::Implicit,
+            primary_metric: MetricName::ArtifactValidatorPassRate,
+            secondary_metric: MetricName::UnmetRequirementCount,
+            hard_guardrails: Vec::new(),
+            campaign_start_baseline_runs: 2,
+            baseline_replay_every_candidates: 5,
+            baseline_replay_every_minutes: 30,
+            score: Score::default(),
+            rule: Rule::default(),
+        },
+        mutation: MutationPolicy {
+            profile: Profile::Strict,
+            allowed: BTreeSet::from(MutableField::ALL),
+            max_text_delta_chars: 300,
+            max_text_delta_ratio: PerMillion(250_000),
+            text_delta_floor_chars: 0,
+            timeout_delta_percent: PerMillion(150_000),
+            timeout_delta: Millis(30_000),
+            timeout_min: Millis(30_000),
+            timeout_max: Millis(600_000),
+            retry_delta: 1,
+            retry_min: 0,
+            retry_max: 3,
+        },
+        scope: ScopePolicy::default(),
+        budget: BudgetPolicy {
+            profile: Profile::Strict,
+            max_experiments: 12,
+            max_runtime_minutes: 120,
+            max_consecutive_failures: 3,
+            max_total_tokens: None,
+            max_total_cost: None,
+        },
+    }
+}
+
+/// The experiment `number` of a campaign, being evaluated.
+///
+/// # Panics
+/// When `campaign` is no campaign id.
+#[must_use]
+pub fn experiment(campaign: &str, number: u32) -> Experiment {
+    Experiment {
+        id: ExperimentId::derive(&[campaign.as_bytes(), &number.to_be_bytes()]),
+        campaign: CampaignId::new(campaign).unwrap(),
+        number,
+        proposer: Proposer {
+            name: "rules".to_owned(),
+            version: 1,
+        },
+        mutation: Mutation {
+            node: NodeId::new("größe 2 — 票").unwrap(),
+            field: MutableField::Objective,
+            before: FieldValue::Text("Classify the ticket.".to_owned()),
+            after: FieldValue::Text(format!("Classify the ticket, attempt {number}. 🎫")),
+        },
+        baseline_version: 0,
+        baseline: fingerprint("source"),
+        candidate: fingerprint("candidate"),
+        snapshot: Digest::of(b"snapshot of the candidate"),
+        state: ExperimentState::Evaluating,
+        created_at: NOW,
+    }
+}
+
+/// An evaluation's id.
+#[must_use]
+pub fn evaluation(campaign: &str, purpose: &str) -> EvaluationId {
+    EvaluationId::derive(&[campaign.as_bytes(), purpose.as_bytes()])
+}
+
+/// A queued run of an evaluation on the case with this index.
+///
+/// # Panics
+/// When `campaign` is no campaign id.
+#[must_use]
+pub fn run(campaign: &str, evaluation: EvaluationId, case_index: u32) -> Run {
+    Run {
+        id: RunId::derive(&[evaluation.as_bytes(), &case_index.to_be_bytes()]),
+        campaign: CampaignId::new(campaign).unwrap(),
+        evaluation,
+        case: CaseId::new(format!("ticket {case_index} — 票")).unwrap(),
+        case_index,
+        snapshot: Digest::of(b"snapshot of the source"),
+        fingerprint: fingerprint("source"),
+        seed: u64::from(case_index),
+        epoch: Epoch(0),
+        faults: 0,
+        state: RunState::Queued,
+        queued_at: NOW,
+    }
+}
+
+/// `run`, claimed once more.
+#[must_use]
+pub fn claimed(run: &Run) -> Run {
+    Run {
+        epoch: Epoch(run.epoch.0.saturating_add(1)),
+        state: RunState::Running { since: NOW },
+        ..run.clone()
+    }
+}
+
+/// `run`, finished with one check that passed and an output that is not easy to store.
+///
+/// # Panics
+/// Never.
+#[must_use]
+pub fn finished(run: &Run) -> Run {
+    let node = NodeId::new("answer").unwrap();
+    let usage = Usage {
+        latency: Millis(1_200),
+        ..Usage::default()
+    };
+    let report = RunReport {
+        executed: run.fingerprint,
+        outcome: CaseOutcome::Measured(Measured {
+            checks: vec![Check {
+                node: node.clone(),
+                kind: CheckKind::Assertion(0),
+                outcome: Outcome::Passed,
+                unmet: Vec::new(),
+                warnings: vec!["a \"quoted\" warning\nwith a line".to_owned()],
+            }],
+            blocked: Vec::new(),
+            over_limit: None,
+        }),
+        nodes: vec![NodeReport {
+            node,
+            attempts: 1,
+            result: Ok(intricate_output()),
+            usage,
+        }],
+        usage,
+        started_at: NOW,
+        finished_at: NOW.after(Millis(1_200)),
+    };
+    Run {
+        state: RunState::Finished(report),
+        ..run.clone()
+    }
+}
+
+/// JSON with floats that a careless parser rounds, text of several scripts, and depth beyond what a
+/// parser accepts by default.
+fn intricate_output() -> serde_json::Value {
+    let mut nested = serde_json::json!({ "floats": [0.1 + 0.2, 5e-324, 1.797e308, 0.3 / 7.0], "text": "größe 票 🎫 \u{0}" });
+    for _ in 0..200 {
+        nested = serde_json::json!([nested]);
+    }
+    nested
+}
+
+/// `run`, cancelled.
+#[must_use]
+pub fn cancelled(run: &Run) -> Run {
+    Run {
+        state: RunState::Cancelled {
+            at: NOW,
+            reason: "the baseline moved".to_owned(),
+        },
+        ..run.clone()
+    }
+}
+
+/// An event of a campaign.
+///
+/// # Panics
+/// When `campaign` is no campaign id.
+#[must_use]
+pub fn event(campaign: &str, what: EventKind) -> Event {
+    Event {
+        campaign: CampaignId::new(campaign).unwrap(),
+        actor: Actor::engine(),
+        at: NOW,
+        what,
+    }
+}
+
+fn fingerprint(of: &str) -> Fingerprint {
+    Fingerprint(Digest::of(of.as_bytes()))
+}
