@@ -22,6 +22,7 @@ pub mod policy;
 pub mod proposal;
 pub mod quantity;
 pub mod run;
+mod suggest;
 pub mod validator;
 pub mod verdict;
 pub mod workflow;
