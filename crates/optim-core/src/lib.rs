@@ -13,6 +13,7 @@ pub mod digest;
 pub mod document;
 pub mod experiment;
 pub mod id;
+pub mod judge;
 pub mod metrics;
 pub mod mutation;
 pub mod node_io;

@@ -138,7 +138,7 @@ pub struct Replay {
 }
 
 /// A case's outcome in a replay, condensed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseMark {
     /// Every check passed.

@@ -1,9 +1,18 @@
 //! Metrics of an evaluation: integer counts over the *expected* outcomes.
 
+pub mod baseline;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::Usage;
+use crate::id::CaseId;
+use crate::outcome::{CaseOutcome, Outcome, Usage};
+use crate::pack::Case;
+use crate::policy::Score;
 use crate::quantity::Fraction;
+use crate::run::RunReport;
+use crate::workflow::Workflow;
 
 /// What one or several evaluations of one definition showed, as exact counts.
 ///
@@ -22,10 +31,106 @@ pub struct Metrics {
     pub unmet: u64,
     /// Blocked nodes, of all nodes in all cases.
     pub blocked: Fraction,
-    /// Whether no case run broke a ceiling of the budget.
+    /// Whether no case run broke a limit of the workflow.
     pub within_limits: bool,
     /// Case runs that the outside failed until their retries were used up.
     pub void: u32,
     /// What the case runs consumed together.
     pub usage: Usage,
+}
+
+/// What an evaluation is expected to produce: the denominators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Checks of each case: the baseline's validators and the case's expectations.
+    checks: BTreeMap<CaseId, u64>,
+    nodes: u64,
+}
+
+impl Expected {
+    /// The expectations of `baseline` on `cases`.
+    #[must_use]
+    pub fn new<'a>(baseline: &Workflow, cases: impl Iterator<Item = &'a Case>) -> Self {
+        let validators = baseline.nodes().iter().filter(|node| node.validator().is_some()).count();
+        let checks = cases.map(|case| (case.id.clone(), count(validators + case.expect.len()))).collect();
+        Self { checks, nodes: count(baseline.nodes().len()) }
+    }
+}
+
+impl Metrics {
+    /// Counts the reports of one evaluation. A case without a report, and a check without an outcome,
+    /// count as failed; a void case counts as failed too and is counted apart.
+    #[must_use]
+    pub fn of(expected: &Expected, reports: &BTreeMap<&CaseId, &RunReport>) -> Self {
+        let mut metrics = Self { replicates: 1, within_limits: true, ..Self::default() };
+        for (case, checks) in &expected.checks {
+            metrics.cases.den += 1;
+            metrics.checks.den += checks;
+            metrics.blocked.den += expected.nodes;
+            match reports.get(case) {
+                Some(report) => metrics.add_case(report, *checks),
+                None => metrics.unmet += checks,
+            }
+        }
+        metrics
+    }
+
+    fn add_case(&mut self, report: &RunReport, expected: u64) {
+        self.usage = self.usage.plus(report.usage);
+        let measured = match &report.outcome {
+            CaseOutcome::Measured(measured) => measured,
+            CaseOutcome::Void { .. } => {
+                self.void += 1;
+                self.unmet += expected;
+                return;
+            }
+        };
+        let passed = count(measured.checks.iter().filter(|check| check.outcome.passes()).count()).min(expected);
+        self.checks.num += passed;
+        self.cases.num += u64::from(passed == expected && measured.passes());
+        self.unmet += measured.checks.iter().map(|check| unmet(check.outcome, check.unmet.len())).sum::<u64>();
+        self.unmet += expected.saturating_sub(count(measured.checks.len()));
+        self.blocked.num += count(measured.blocked.len());
+        self.within_limits &= measured.over_limit.is_none();
+    }
+
+    /// Both together, as replicates of one definition on the same cases.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sum = |a: Fraction, b: Fraction| Fraction::new(a.num + b.num, a.den + b.den);
+        Self {
+            replicates: self.replicates + other.replicates,
+            cases: sum(self.cases, other.cases),
+            checks: sum(self.checks, other.checks),
+            unmet: self.unmet + other.unmet,
+            blocked: sum(self.blocked, other.blocked),
+            within_limits: self.within_limits && other.within_limits,
+            void: self.void + other.void,
+            usage: self.usage.plus(other.usage),
+        }
+    }
+
+    /// The share that decides first.
+    #[must_use]
+    pub fn primary(&self, score: Score) -> Fraction {
+        match score {
+            Score::AllOrNothing => self.cases,
+            Score::Fraction => self.checks,
+        }
+    }
+
+    /// Unmet requirements of one replicate, exactly.
+    #[must_use]
+    pub fn unmet_mean(&self) -> Fraction {
+        Fraction::new(self.unmet, self.replicates.into())
+    }
+}
+
+/// A check that did not pass has at least one unmet requirement.
+fn unmet(outcome: Outcome, listed: usize) -> u64 {
+    if outcome.passes() { 0 } else { count(listed).max(1) }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
