@@ -14,7 +14,7 @@ use optim_core::digest::Digest;
 use optim_core::id::{Actor, CampaignId, EvaluationId, RunId};
 use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
-use optim_core::pack::Pack;
+use optim_core::pack::{self, Pack};
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::run::{Epoch, Run, RunReport, RunState};
 use optim_core::workflow::Workflow;
@@ -415,7 +415,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Payload`] when it is missing or unreadable.
     pub async fn pack(&self, digest: Digest) -> Result<Arc<Pack>, EngineError> {
-        self.payload(&self.packs, "eval pack", digest, |bytes| Pack::from_stored(digest, bytes)).await
+        self.payload(&self.packs, "eval pack", digest, |bytes| match bytes {
+            [] => Ok(Pack::implicit()),
+            _ => pack::read("the frozen eval pack", bytes).map_err(|findings| findings.to_string()),
+        })
+        .await
     }
 
     /// The text stored under `digest`.

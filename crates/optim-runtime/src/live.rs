@@ -10,7 +10,7 @@ use optim_core::campaign::Campaign;
 use optim_core::campaign::command::{Command, LiveChange, Rejection};
 use optim_core::campaign::live::{LiveWriteKind, plan_apply, plan_rollback};
 use optim_core::campaign::observation::Observation;
-use optim_core::diagnostic::Diagnostic;
+use optim_core::diagnostic::Diagnostics;
 use optim_core::document::edit::{self, Scalar};
 use optim_core::document::Step;
 use optim_core::id::{Actor, CampaignId};
@@ -43,8 +43,8 @@ pub enum LiveError {
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// The file is not a valid workflow.
-    #[error("the workflow file is not valid: {} finding(s)", .0.len())]
-    Invalid(Vec<Diagnostic>),
+    #[error("the workflow file is not valid: {} finding(s)", .0.0.len())]
+    Invalid(Diagnostics),
     /// Fields that the patch changes are not what it expects.
     #[error("the live workflow has drifted: {0}")]
     Drift(Drift),

