@@ -368,13 +368,13 @@ mod tests {
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
             cases.jsonl:6:29: error[json_syntax]: expected value
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
-            cases.jsonl:7:10: error[wrong_case]: case id \" \" is refused: it must not be blank
+            cases.jsonl:7:10: error[wrong_case]: case id " " is refused: it must not be blank
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
             cases.jsonl:8:41: error[wrong_case]: unknown variant `test`, expected `search` or `holdout`
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
             cases.jsonl:9:14: error[wrong_case]: missing field `id`
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
-            cases.jsonl:10:2: error[wrong_case]: invalid length 0, expected struct Case with 4 elements
+            cases.jsonl:10:1: error[wrong_case]: this line is no JSON object
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
             cases.jsonl:11:27: error[json_syntax]: trailing characters
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`

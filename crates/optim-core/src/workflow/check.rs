@@ -421,7 +421,7 @@ mod tests {
              "input_refs": [{"from_step_id": "read", "alias": "a"}, {"from_step_id": "web", "alias": "b"}]},
         ]));
         expect![[r#"
-            error[unknown_agent] /flow/nodes/0/agent_id: node `read` is given to agent `y`, which is not defined (did you mean `x`?)
+            error[unknown_agent] /flow/nodes/0/agent_id: node `read` is given to agent `y`, which is not defined (define the agent under `agents`)
             warning[blank_objective] /flow/nodes/1/objective: node `read` has a blank objective, so its agent is told nothing (say what the node is to do)
             error[duplicate_node_id] /flow/nodes/1/node_id: node id `read` is already taken by /flow/nodes/0 (give every node an id of its own)
             error[unknown_dependency] /flow/nodes/2/depends_on/0: node `report` needs `reed`, which is not a node (did you mean `read`?)
@@ -436,7 +436,7 @@ mod tests {
         expect![[r#"
             error[no_nodes] /flow/nodes: the workflow has no nodes, so there is nothing to run (add at least one node)
             error[no_validator] /flow/nodes: a campaign needs at least one validator-backed output contract; without one, no candidate can be told from another (name a `validator` in the `output_contract` of a node)
-            error[nothing_to_change] /flow/nodes: no node has a field that may change: objective allowed (allow another field in mutation_policy.yaml, forbid fewer in scope.yaml, or set one of these in a node)"#]].assert_eq(&lines(&check(&workflow(json!([])), Some(&policies))));
+            error[nothing_to_change] /flow/nodes: no node has a field that may change; allowed: objective (allow another field in mutation_policy.yaml, forbid fewer in scope.yaml, or set one of these in a node)"#]].assert_eq(&lines(&check(&workflow(json!([])), Some(&policies))));
     }
 
     #[test]
