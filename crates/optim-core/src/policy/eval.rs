@@ -210,7 +210,7 @@ fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     let rule = keys.read(
         "rule",
         "the rule that decides between promotion and discard",
-        kind::choice([("point", point as ReadRule)]).or_first(),
+        kind::choice(RULES).or_first(),
     );
     // The section of a rule that is misspelt is read too, so that it does not count as unknown.
     let read = rule.unwrap_or(point)(keys);
@@ -219,6 +219,9 @@ fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
 
 /// Reads the section of one rule.
 type ReadRule = fn(&mut Keys<'_, '_>) -> Option<Rule>;
+
+/// The rules, each with the section that it is set up in; the first one is the default.
+const RULES: [(&str, ReadRule); 1] = [("point", point)];
 
 fn point(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     keys.section("point", |keys| keys.section("stability", stability))

@@ -230,7 +230,15 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(pattern(node, field)), "{text}");
         }
-        for text in ["", "*", "nodes", "nodes.", "nodes.\n", "timeout", "a.timeout_ms"] {
+        for text in [
+            "",
+            "*",
+            "nodes",
+            "nodes.",
+            "nodes.\n",
+            "timeout",
+            "a.timeout_ms",
+        ] {
             assert!(text.parse::<FieldPattern>().is_err(), "{text:?}");
         }
     }

@@ -197,30 +197,28 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
 
 /// The table of keys, as the manual must show it.
 fn manual_table() -> String {
-    let mut table = String::new();
-    for (file, rows) in reference() {
-        table += &format!(
-            "\n### Keys of {file}\n\n| Key | What it says | strict | `profile: custom` | absent |\n\
-             |---|---|---|---|---|\n"
-        );
-        for Row {
+    let row = |row: Row| {
+        let Row {
             key,
             about,
             strict,
             hard,
             default,
-        } in rows
-        {
-            let hard = if hard == strict {
-                "the same".to_owned()
-            } else {
-                hard
-            };
-            let default = default.unwrap_or_else(|| "required".to_owned());
-            table += &format!("| `{key}` | {about} | {strict} | {hard} | {default} |\n");
-        }
-    }
-    table
+        } = row;
+        let hard = if hard == strict {
+            "the same".to_owned()
+        } else {
+            hard
+        };
+        let default = default.unwrap_or_else(|| "required".to_owned());
+        format!("| `{key}` | {about} | {strict} | {hard} | {default} |\n")
+    };
+    let section = |(file, rows): (&str, Vec<Row>)| {
+        let head = "| Key | What it says | strict | `profile: custom` | absent |";
+        let rows: String = rows.into_iter().map(row).collect();
+        format!("\n### Keys of {file}\n\n{head}\n|---|---|---|---|---|\n{rows}")
+    };
+    reference().into_iter().map(section).collect()
 }
 
 #[test]
@@ -701,7 +699,7 @@ fn all_errors_of_all_files_are_reported_at_once_with_their_places() {
         p/budget.yaml:1:1: warning[no_limit]: `max_total_cost_usd` is absent, so there is no limit: US dollars that the campaign may spend
         help: set it, or write `max_total_cost_usd: null` to say that no limit is meant
         p/budget.yaml:1:18: error[wrong_type]: `max_experiments` must be a whole number, found a string `20\n  max`
-        help: line 2 is indented deeper than line 1 and became part of this value; give both the same indentation
+        help: what is below line 1 is indented deeper and became part of this value; give both the same indentation
         p/budget.yaml:3:1: error[unknown_key]: unknown key `max_total_token`
         help: did you mean `max_total_tokens`?
         p/budget.yaml:4:22: error[out_of_range]: `max_runtime_minutes` is `9999`, allowed is 1 to 1440
