@@ -64,6 +64,7 @@ pub(super) struct Value<'n> {
 }
 
 /// Reads `bytes` with `read`; what is wrong or noteworthy goes to `faults`, in the order of the text.
+/// What is returned holds only if no error is among them.
 pub(super) fn read<T>(
     name: &str,
     bytes: &[u8],

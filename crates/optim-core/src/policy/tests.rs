@@ -663,6 +663,38 @@ fn the_custom_profile_widens_to_the_hard_range_and_no_further() {
 }
 
 #[test]
+fn keys_are_checked_against_each_other() {
+    let example = example("mutation_policy.yaml");
+    let codes = |change: &[(&str, &str)]| {
+        let text = change
+            .iter()
+            .fold(example.to_owned(), |text, (key, value)| {
+                assert!(text.contains(key));
+                text.replace(key, value)
+            });
+        match read_with("mutation_policy.yaml", text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.into_iter().map(|fault| fault.code).collect(),
+        }
+    };
+    let min = |value| ("retry_min: 0", value);
+    let max = |value| ("retry_max: 3", value);
+    assert_eq!(
+        codes(&[min("retry_min: 2"), max("retry_max: 1")]),
+        ["empty_range"]
+    );
+    assert_eq!(codes(&[min("retry_min: 2"), max("retry_max: 2")]), [""; 0]);
+    let texts = "allowed_text_fields:\n  - objective\n  - output_contract_summary_guidance\n";
+    let knobs = "allowed_knob_fields:\n  - timeout_ms\n  - retry_policy_max_attempts\n  - retry_policy_retries\n";
+    assert_eq!(codes(&[(texts, "")]), [""; 0]);
+    assert_eq!(codes(&[(texts, ""), (knobs, "")]), ["nothing_allowed"]);
+    assert_eq!(
+        codes(&[(texts, "allowed_text_fields: []\n"), (knobs, "")]),
+        ["nothing_allowed"]
+    );
+}
+
+#[test]
 fn all_errors_of_all_files_are_reported_at_once_with_their_places() {
     let files = PolicyFiles {
         objective: PolicyFile { name: "p/objective.md", bytes: b" \n" },
