@@ -214,7 +214,10 @@ impl<T> Checked<T> {
     /// All of `found`, when there is no value or one of it is an error.
     pub fn new(value: Option<T>, found: Diagnostics) -> Result<Self, Diagnostics> {
         match value {
-            Some(value) if !found.has_errors() => Ok(Self { value, warnings: found }),
+            Some(value) if !found.has_errors() => Ok(Self {
+                value,
+                warnings: found,
+            }),
             _ => Err(found),
         }
     }

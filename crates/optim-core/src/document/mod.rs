@@ -14,11 +14,11 @@
 mod parse;
 mod value;
 
+pub(crate) use self::parse::{quote, utf8};
 pub use self::{
     parse::{Aliases, Limits, parse},
     value::NotFinite,
 };
-pub(crate) use self::parse::{quote, utf8};
 pub use crate::diagnostic::Position;
 
 use std::{fmt::Write as _, ops::Range};

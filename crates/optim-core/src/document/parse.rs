@@ -94,12 +94,13 @@ pub fn parse(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document,
 }
 
 /// The text in `bytes`.
-pub(crate) fn utf8<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostic> {
+pub(crate) fn utf8<'a>(file_name: &str, bytes: &'a [u8]) -> Result<&'a str, Diagnostics> {
     std::str::from_utf8(bytes).map_err(|error| {
         let position = end_of(bytes.get(..error.valid_up_to()).unwrap_or_default());
         let place = Place::file(file_name).at(position);
         Diagnostic::error("not_utf8", place, "this byte is not UTF-8")
             .help("save the file in the encoding UTF-8")
+            .into()
     })
 }
 

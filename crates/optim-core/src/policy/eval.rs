@@ -190,11 +190,7 @@ fn hard_guardrails(keys: &mut Keys<'_, '_>) -> Option<Vec<Guardrail>> {
             all.map(|guardrail| (guardrail.name(), guardrail)),
         )),
     )?;
-    let absent: Vec<_> = all
-        .iter()
-        .filter(|guardrail| !given.contains(guardrail))
-        .collect();
-    for guardrail in &absent {
+    for guardrail in all.iter().filter(|guardrail| !given.contains(guardrail)) {
         let name = guardrail.name();
         keys.refuse(
             "hard_guardrails",
@@ -203,22 +199,24 @@ fn hard_guardrails(keys: &mut Keys<'_, '_>) -> Option<Vec<Guardrail>> {
             &format!("add `{name}`; no campaign runs without both guardrails"),
         );
     }
-    absent.is_empty().then_some(given)
+    Some(given)
 }
 
 fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     let rule = keys.read(
         "rule",
         "the rule that decides between promotion and discard",
-        kind::choice([("point", point as ReadRule)]).or_first(),
+        kind::choice(RULES).or_first(),
     );
     // The section of a rule that is misspelt is read too, so that it does not count as unknown.
-    let read = rule.unwrap_or(point)(keys);
-    rule.and(read)
+    rule.unwrap_or(point)(keys)
 }
 
 /// Reads the section of one rule.
 type ReadRule = fn(&mut Keys<'_, '_>) -> Option<Rule>;
+
+/// The rules, each with the section that it is set up in; the first one is the default.
+const RULES: [(&str, ReadRule); 1] = [("point", point)];
 
 fn point(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     keys.section("point", |keys| keys.section("stability", stability))

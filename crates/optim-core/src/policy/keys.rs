@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::kind::Kind;
 use super::{Profile, kind};
 use crate::diagnostic::{Diagnostic, Place};
-use crate::document::{self, Limits, Node, Position, Step, quote};
+use crate::document::{self, Limits, Node, Position, Step, Style, quote};
 use crate::suggest::did_you_mean;
 
 /// The beginning of a file, where what is missing is reported.
@@ -64,6 +64,7 @@ pub(super) struct Value<'n> {
 }
 
 /// Reads `bytes` with `read`; what is wrong or noteworthy goes to `faults`, in the order of the text.
+/// What is returned holds only if no error is among them.
 pub(super) fn read<T>(
     name: &str,
     bytes: &[u8],
@@ -153,18 +154,21 @@ impl<'a> Source<'a> {
 
     /// Reports that `value` is of another type than `wanted`.
     pub(super) fn wrong_type(&mut self, value: &Value<'_>, wanted: &str, help: &str) {
-        let found = match value.node.kind {
-            document::Kind::Null | document::Kind::Seq(_) | document::Kind::Map(_) => {
-                value.node.kind.noun().to_owned()
-            }
-            _ => format!("{} {}", value.node.kind.noun(), quote(self.text(value))),
+        let noun = value.node.kind.noun();
+        let found = match value.node.style {
+            Style::Block | Style::Flow => noun.to_owned(),
+            Style::Plain if self.text(value).is_empty() => noun.to_owned(),
+            Style::Plain
+            | Style::SingleQuoted
+            | Style::DoubleQuoted
+            | Style::Literal
+            | Style::Folded => format!("{noun} {}", quote(self.text(value))),
         };
         let line = value.node.span.start.line;
         let help = if value.node.swallowed_a_line() {
             format!(
-                "line {} is indented deeper than line {line} and became part of this value; give both \
-                 the same indentation",
-                line.saturating_add(1)
+                "what is below line {line} is indented deeper and became part of this value; give both \
+                 the same indentation"
             )
         } else {
             help.to_owned()

@@ -126,6 +126,18 @@ impl<T> Number<T> {
         }
     }
 
+    /// How to write what was not read as a number of this kind.
+    fn advice(&self, value: &Value<'_>, found: &NotDecimal, source: &Source<'_>) -> String {
+        match (found, value.node.style) {
+            (NotDecimal::TooPrecise, _) => "round it".to_owned(),
+            (NotDecimal::OtherNotation, _) => {
+                "write it with decimal digits, without leading zeros and exponents".to_owned()
+            }
+            (_, Style::SingleQuoted | Style::DoubleQuoted) => "remove the quotes".to_owned(),
+            _ => format!("allowed is {}", self.allowed(source.profile())),
+        }
+    }
+
     /// Reports a number outside the range; `number` is `None` when it is outside every range.
     fn out_of_range(&self, value: &Value<'_>, number: Option<u64>, source: &mut Source<'_>) {
         let profile = source.profile();
@@ -154,54 +166,36 @@ impl<T> Kind for Number<T> {
     type Value = T;
 
     fn read(&self, value: &Value<'_>, source: &mut Source<'_>) -> Option<T> {
-        match value.node.kind {
-            document::Kind::Int(_) | document::Kind::Float(_) => {}
-            document::Kind::NonFinite => {
-                self.out_of_range(value, None, source);
-                return None;
+        let number = match value.node.kind {
+            document::Kind::Int(_) | document::Kind::Float(_) => {
+                decimal(source.text(value), self.places)
             }
-            _ => {
-                let is_quoted =
-                    matches!(value.node.style, Style::SingleQuoted | Style::DoubleQuoted);
-                let allowed = self.allowed(source.profile());
-                let help = if is_quoted {
-                    "remove the quotes".to_owned()
-                } else {
-                    format!("allowed is {allowed}")
-                };
-                source.wrong_type(value, self.wanted(), &help);
-                return None;
+            document::Kind::NonFinite => Err(NotDecimal::Outside),
+            document::Kind::Null
+            | document::Kind::Bool(_)
+            | document::Kind::String(_)
+            | document::Kind::Seq(_)
+            | document::Kind::Map(_) => Err(NotDecimal::NoNumber),
+        };
+        match number {
+            Ok(number) if self.range(source.profile()).contains(&number) => {
+                return (self.wrap)(number);
             }
-        }
-        match decimal(source.text(value), self.places) {
-            Ok(number) if self.range(source.profile()).contains(&number) => (self.wrap)(number),
-            Ok(number) => {
-                self.out_of_range(value, Some(number), source);
-                None
-            }
-            Err(NotDecimal::Outside) => {
-                self.out_of_range(value, None, source);
-                None
-            }
+            Ok(number) => self.out_of_range(value, Some(number), source),
+            Err(NotDecimal::Outside) => self.out_of_range(value, None, source),
             Err(NotDecimal::TooPrecise) if self.places > 0 => {
+                let written = quote(source.text(value));
                 let message = format!(
-                    "`{}` is {}, which has more than {PLACES} decimal places",
-                    value.name,
-                    quote(source.text(value))
+                    "`{}` is {written}, which has more than {PLACES} decimal places",
+                    value.name
                 );
                 source.refuse(value, "too_precise", message, "round it");
-                None
             }
-            Err(NotDecimal::TooPrecise) => {
-                source.wrong_type(value, self.wanted(), "round it");
-                None
-            }
-            Err(NotDecimal::OtherNotation) => {
-                let help = "write it with decimal digits, without leading zeros and exponents";
-                source.wrong_type(value, self.wanted(), help);
-                None
+            Err(other) => {
+                source.wrong_type(value, self.wanted(), &self.advice(value, &other, source))
             }
         }
+        None
     }
 
     fn allowed(&self, profile: Profile) -> String {
@@ -229,6 +223,8 @@ enum NotDecimal {
     TooPrecise,
     /// Hexadecimal, octal, leading zeros, exponents.
     OtherNotation,
+    /// Something else than a number.
+    NoNumber,
 }
 
 /// `text` times 10 to the power of `places`, exactly.
@@ -285,18 +281,17 @@ impl Kind for Switch {
     type Value = ();
 
     fn read(&self, value: &Value<'_>, source: &mut Source<'_>) -> Option<()> {
-        match value.node.kind {
-            document::Kind::Bool(found) if found == self.only => return Some(()),
-            document::Kind::Bool(found) => {
-                let message = format!("`{}` is {found}, allowed is {}", value.name, self.only);
-                source.refuse(value, "out_of_range", message, self.reason);
-            }
-            _ => {
-                let help = format!("write {}: {}", self.only, self.reason);
-                source.wrong_type(value, "true or false", &help);
-            }
+        let document::Kind::Bool(found) = value.node.kind else {
+            let help = format!("write {}: {}", self.only, self.reason);
+            source.wrong_type(value, "true or false", &help);
+            return None;
+        };
+        if found != self.only {
+            let message = format!("`{}` is {found}, allowed is {}", value.name, self.only);
+            source.refuse(value, "out_of_range", message, self.reason);
+            return None;
         }
-        None
+        Some(())
     }
 
     fn allowed(&self, _: Profile) -> String {

@@ -82,7 +82,7 @@ pub struct PolicyFile<'a> {
 pub fn read(files: &PolicyFiles<'_>) -> Result<Checked<(Objective, Policies)>, Diagnostics> {
     let mut faults = Vec::new();
     let objective = objective::read(&files.objective)
-        .map_err(|fault| faults.push(fault))
+        .map_err(|found| faults.extend(found))
         .ok();
     let PolicyFiles {
         eval,

@@ -44,7 +44,7 @@ const ONE_CHANGE: &str = "a candidate is one change of one field of one node, in
 
 pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<MutationPolicy> {
     let profile = keys.profile();
-    let one_change = one_change(keys);
+    one_change(keys);
     let allowed = allowed(keys);
     let text = text_bounds(keys);
     let timeout = timeout_bounds(keys);
@@ -52,7 +52,6 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<MutationPolicy> {
     let (max_text_delta_chars, max_text_delta_ratio, text_delta_floor_chars) = text?;
     let (timeout_delta_percent, timeout_delta, (timeout_min, timeout_max)) = timeout?;
     let (retry_delta, (retry_min, retry_max)) = retry?;
-    one_change?;
     Some(MutationPolicy {
         profile: profile?,
         allowed: allowed?,
@@ -70,23 +69,22 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<MutationPolicy> {
 }
 
 /// The three keys that say that a candidate is one change. They have one legal value each.
-fn one_change(keys: &mut Keys<'_, '_>) -> Option<()> {
-    let nodes = keys.read(
+fn one_change(keys: &mut Keys<'_, '_>) {
+    keys.read(
         "max_nodes_changed_per_candidate",
         "nodes that a candidate may change",
         kind::whole(1..=1, 1..=1).because(ONE_CHANGE),
     );
-    let families = keys.read(
+    keys.read(
         "max_field_families_changed_per_candidate",
         "fields that a candidate may change",
         kind::whole(1..=1, 1..=1).because(ONE_CHANGE),
     );
-    let bundle = keys.read(
+    keys.read(
         "allow_text_and_knob_bundle",
         "whether a candidate may change a text and a number together",
         kind::switch(false, ONE_CHANGE).or_absent(),
     );
-    nodes.and(families).and(bundle)
 }
 
 fn allowed(keys: &mut Keys<'_, '_>) -> Option<BTreeSet<MutableField>> {

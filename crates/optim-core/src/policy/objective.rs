@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PolicyFile;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Diagnostics, Place};
 use crate::document;
 
 /// The largest objective file, in bytes.
@@ -22,19 +22,21 @@ impl Objective {
     }
 }
 
-pub(super) fn read(file: &PolicyFile<'_>) -> Result<Objective, Diagnostic> {
+pub(super) fn read(file: &PolicyFile<'_>) -> Result<Objective, Diagnostics> {
     let place = Place::file(file.name);
     let size = file.bytes.len();
     if size > OBJECTIVE_BYTES_MAX {
         let message = format!("the file has {size} bytes, at most {OBJECTIVE_BYTES_MAX} are read");
-        return Err(Diagnostic::error("too_large", place, message).help("say it shorter"));
+        return Err(Diagnostic::error("too_large", place, message)
+            .help("say it shorter")
+            .into());
     }
     let text = document::utf8(file.name, file.bytes)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
     if text.is_empty() {
         let message = "the objective is blank";
         let help = "say in a few sentences what a better result is";
-        return Err(Diagnostic::error("blank", place, message).help(help));
+        return Err(Diagnostic::error("blank", place, message).help(help).into());
     }
     Ok(Objective(text.to_owned()))
 }

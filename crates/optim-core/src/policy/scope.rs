@@ -69,6 +69,14 @@ pub enum PatternError {
     Node(#[from] IdError),
 }
 
+impl PatternError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        "unknown_path"
+    }
+}
+
 impl FromStr for FieldPattern {
     type Err = PatternError;
 
@@ -143,7 +151,7 @@ impl Kind for Pattern {
         text.parse()
             .map_err(|error: PatternError| {
                 let message = format!("`{}`: {} {error}", value.name, quote(text));
-                source.refuse(value, "unknown_path", message, FieldPattern::help(text));
+                source.refuse(value, error.code(), message, FieldPattern::help(text));
             })
             .ok()
     }
@@ -155,39 +163,34 @@ impl Kind for Pattern {
 
 pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<ScopePolicy> {
     let profile = keys.profile();
-    let switches = [
-        keys.read(
-            "candidate_snapshot_only",
-            "candidates are changes of a frozen snapshot",
-            kind::switch(true, "candidates are always made from the frozen snapshot"),
+    keys.read(
+        "candidate_snapshot_only",
+        "candidates are changes of a frozen snapshot",
+        kind::switch(true, "candidates are always made from the frozen snapshot"),
+    );
+    keys.read(
+        "allow_live_source_mutation",
+        "whether a campaign may edit the live workflow by itself",
+        kind::switch(false, "only a person applies a change to the live workflow"),
+    );
+    keys.read(
+        "allow_external_side_effects_in_eval",
+        "whether evaluations may act on the outside",
+        kind::switch(
+            false,
+            "evaluations run in a scratch copy, without effects outside it",
         ),
-        keys.read(
-            "allow_live_source_mutation",
-            "whether a campaign may edit the live workflow by itself",
-            kind::switch(false, "only a person applies a change to the live workflow"),
-        ),
-        keys.read(
-            "allow_external_side_effects_in_eval",
-            "whether evaluations may act on the outside",
-            kind::switch(
-                false,
-                "evaluations run in a scratch copy, without effects outside it",
-            ),
-        ),
-        keys.read(
-            "promotion_requires_operator_approval",
-            "whether a person decides about every promotion",
-            kind::switch(true, "no change is promoted without a person"),
-        ),
-    ];
+    );
+    keys.read(
+        "promotion_requires_operator_approval",
+        "whether a person decides about every promotion",
+        kind::switch(true, "no change is promoted without a person"),
+    );
     let forbidden_fields = keys.read(
         "forbidden_fields",
         "fields that no candidate and no patch may change",
         kind::list(Pattern).or_empty(),
     );
-    if switches.contains(&None) {
-        return None;
-    }
     Some(ScopePolicy {
         profile: profile?,
         forbidden_fields: forbidden_fields?,
@@ -230,7 +233,15 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(pattern(node, field)), "{text}");
         }
-        for text in ["", "*", "nodes", "nodes.", "nodes.\n", "timeout", "a.timeout_ms"] {
+        for text in [
+            "",
+            "*",
+            "nodes",
+            "nodes.",
+            "nodes.\n",
+            "timeout",
+            "a.timeout_ms",
+        ] {
             assert!(text.parse::<FieldPattern>().is_err(), "{text:?}");
         }
     }

@@ -197,30 +197,28 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
 
 /// The table of keys, as the manual must show it.
 fn manual_table() -> String {
-    let mut table = String::new();
-    for (file, rows) in reference() {
-        table += &format!(
-            "\n### Keys of {file}\n\n| Key | What it says | strict | `profile: custom` | absent |\n\
-             |---|---|---|---|---|\n"
-        );
-        for Row {
+    let row = |row: Row| {
+        let Row {
             key,
             about,
             strict,
             hard,
             default,
-        } in rows
-        {
-            let hard = if hard == strict {
-                "the same".to_owned()
-            } else {
-                hard
-            };
-            let default = default.unwrap_or_else(|| "required".to_owned());
-            table += &format!("| `{key}` | {about} | {strict} | {hard} | {default} |\n");
-        }
-    }
-    table
+        } = row;
+        let hard = if hard == strict {
+            "the same".to_owned()
+        } else {
+            hard
+        };
+        let default = default.unwrap_or_else(|| "required".to_owned());
+        format!("| `{key}` | {about} | {strict} | {hard} | {default} |\n")
+    };
+    let section = |(file, rows): (&str, Vec<Row>)| {
+        let head = "| Key | What it says | strict | `profile: custom` | absent |";
+        let rows: String = rows.into_iter().map(row).collect();
+        format!("\n### Keys of {file}\n\n{head}\n|---|---|---|---|---|\n{rows}")
+    };
+    reference().into_iter().map(section).collect()
 }
 
 #[test]
@@ -665,6 +663,38 @@ fn the_custom_profile_widens_to_the_hard_range_and_no_further() {
 }
 
 #[test]
+fn keys_are_checked_against_each_other() {
+    let example = example("mutation_policy.yaml");
+    let codes = |change: &[(&str, &str)]| {
+        let text = change
+            .iter()
+            .fold(example.to_owned(), |text, (key, value)| {
+                assert!(text.contains(key));
+                text.replace(key, value)
+            });
+        match read_with("mutation_policy.yaml", text.as_bytes()) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.into_iter().map(|fault| fault.code).collect(),
+        }
+    };
+    let min = |value| ("retry_min: 0", value);
+    let max = |value| ("retry_max: 3", value);
+    assert_eq!(
+        codes(&[min("retry_min: 2"), max("retry_max: 1")]),
+        ["empty_range"]
+    );
+    assert_eq!(codes(&[min("retry_min: 2"), max("retry_max: 2")]), [""; 0]);
+    let texts = "allowed_text_fields:\n  - objective\n  - output_contract_summary_guidance\n";
+    let knobs = "allowed_knob_fields:\n  - timeout_ms\n  - retry_policy_max_attempts\n  - retry_policy_retries\n";
+    assert_eq!(codes(&[(texts, "")]), [""; 0]);
+    assert_eq!(codes(&[(texts, ""), (knobs, "")]), ["nothing_allowed"]);
+    assert_eq!(
+        codes(&[(texts, "allowed_text_fields: []\n"), (knobs, "")]),
+        ["nothing_allowed"]
+    );
+}
+
+#[test]
 fn all_errors_of_all_files_are_reported_at_once_with_their_places() {
     let files = PolicyFiles {
         objective: PolicyFile { name: "p/objective.md", bytes: b" \n" },
@@ -701,7 +731,7 @@ fn all_errors_of_all_files_are_reported_at_once_with_their_places() {
         p/budget.yaml:1:1: warning[no_limit]: `max_total_cost_usd` is absent, so there is no limit: US dollars that the campaign may spend
         help: set it, or write `max_total_cost_usd: null` to say that no limit is meant
         p/budget.yaml:1:18: error[wrong_type]: `max_experiments` must be a whole number, found a string `20\n  max`
-        help: line 2 is indented deeper than line 1 and became part of this value; give both the same indentation
+        help: what is below line 1 is indented deeper and became part of this value; give both the same indentation
         p/budget.yaml:3:1: error[unknown_key]: unknown key `max_total_token`
         help: did you mean `max_total_tokens`?
         p/budget.yaml:4:22: error[out_of_range]: `max_runtime_minutes` is `9999`, allowed is 1 to 1440

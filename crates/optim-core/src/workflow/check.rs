@@ -359,8 +359,10 @@ mod tests {
     fn policies(allowed: &[MutableField], forbidden: &[&str]) -> Policies {
         let mut policies = example_policies();
         policies.mutation.allowed = allowed.iter().copied().collect();
-        policies.scope.forbidden_fields =
-            forbidden.iter().map(|entry| entry.parse().unwrap()).collect();
+        policies.scope.forbidden_fields = forbidden
+            .iter()
+            .map(|entry| entry.parse().unwrap())
+            .collect();
         policies
     }
 
@@ -406,7 +408,13 @@ mod tests {
 
     fn lines(findings: &[Finding]) -> String {
         let line = |finding: &Finding| {
-            let Finding { code, severity, path, message, help } = finding;
+            let Finding {
+                code,
+                severity,
+                path,
+                message,
+                help,
+            } = finding;
             format!("{severity}[{code}] {path}: {message} ({help})")
         };
         findings.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -421,7 +429,7 @@ mod tests {
              "input_refs": [{"from_step_id": "read", "alias": "a"}, {"from_step_id": "web", "alias": "b"}]},
         ]));
         expect![[r#"
-            error[unknown_agent] /flow/nodes/0/agent_id: node `read` is given to agent `y`, which is not defined (did you mean `x`?)
+            error[unknown_agent] /flow/nodes/0/agent_id: node `read` is given to agent `y`, which is not defined (define the agent under `agents`)
             warning[blank_objective] /flow/nodes/1/objective: node `read` has a blank objective, so its agent is told nothing (say what the node is to do)
             error[duplicate_node_id] /flow/nodes/1/node_id: node id `read` is already taken by /flow/nodes/0 (give every node an id of its own)
             error[unknown_dependency] /flow/nodes/2/depends_on/0: node `report` needs `reed`, which is not a node (did you mean `read`?)
@@ -436,7 +444,7 @@ mod tests {
         expect![[r#"
             error[no_nodes] /flow/nodes: the workflow has no nodes, so there is nothing to run (add at least one node)
             error[no_validator] /flow/nodes: a campaign needs at least one validator-backed output contract; without one, no candidate can be told from another (name a `validator` in the `output_contract` of a node)
-            error[nothing_to_change] /flow/nodes: no node has a field that may change: objective allowed (allow another field in mutation_policy.yaml, forbid fewer in scope.yaml, or set one of these in a node)"#]].assert_eq(&lines(&check(&workflow(json!([])), Some(&policies))));
+            error[nothing_to_change] /flow/nodes: no node has a field that may change; allowed: objective (allow another field in mutation_policy.yaml, forbid fewer in scope.yaml, or set one of these in a node)"#]].assert_eq(&lines(&check(&workflow(json!([])), Some(&policies))));
     }
 
     #[test]
@@ -459,8 +467,9 @@ mod tests {
     #[test]
     fn a_target_has_a_field_that_is_allowed_exposed_and_not_forbidden() {
         use MutableField::{
-            Objective, OutputContractSummaryGuidance as Guidance, RetryPolicyMaxAttempts as Attempts,
-            RetryPolicyRetries as Retries, TimeoutMs as Timeout,
+            Objective, OutputContractSummaryGuidance as Guidance,
+            RetryPolicyMaxAttempts as Attempts, RetryPolicyRetries as Retries,
+            TimeoutMs as Timeout,
         };
         let bare = json!({"node_id": "a", "agent_id": "x", "objective": "",
                           "output_contract": {"kind": "k", "validator": "structured_json"}});
@@ -481,13 +490,30 @@ mod tests {
             (&guided, Guidance, Some("nodes.*"), false),
             (&bare, Timeout, None, false),
             (&with("timeout_ms", json!(60_000)), Timeout, None, true),
-            (&with("retry_policy", json!({"retries": 1})), Retries, None, true),
-            (&with("retry_policy", json!({"retries": 1})), Attempts, None, false),
-            (&with("retry_policy", json!({"retries": "1"})), Retries, None, false),
+            (
+                &with("retry_policy", json!({"retries": 1})),
+                Retries,
+                None,
+                true,
+            ),
+            (
+                &with("retry_policy", json!({"retries": 1})),
+                Attempts,
+                None,
+                false,
+            ),
+            (
+                &with("retry_policy", json!({"retries": "1"})),
+                Retries,
+                None,
+                false,
+            ),
         ] {
             let policies = policies(&[allowed], forbidden.as_slice());
             let found = check(&workflow(json!([node])), Some(&policies));
-            let refused = found.iter().any(|finding| finding.code == "nothing_to_change");
+            let refused = found
+                .iter()
+                .any(|finding| finding.code == "nothing_to_change");
             assert_eq!(refused, !can_change, "{allowed} {forbidden:?} {node}");
         }
     }
@@ -500,10 +526,26 @@ mod tests {
         };
         let workflow = workflow(json!([
             node("inside", 30_000, json!({"max_attempts": 3, "retries": 0})),
-            node("one step away", 26_087, json!({"max_attempts": 4, "retries": -1})),
-            node("too short", 26_086, json!({"max_attempts": 5, "retries": -2})),
-            node("too long", 630_001, json!({"max_attempts": i64::MAX, "retries": i64::MIN})),
-            node("huge", u64::MAX, json!({"max_attempts": "3", "retries": 1.5})),
+            node(
+                "one step away",
+                26_087,
+                json!({"max_attempts": 4, "retries": -1})
+            ),
+            node(
+                "too short",
+                26_086,
+                json!({"max_attempts": 5, "retries": -2})
+            ),
+            node(
+                "too long",
+                630_001,
+                json!({"max_attempts": i64::MAX, "retries": i64::MIN})
+            ),
+            node(
+                "huge",
+                u64::MAX,
+                json!({"max_attempts": "3", "retries": 1.5})
+            ),
             node("forbidden", 1, json!({"max_attempts": null})),
         ]));
         let policies = policies(&MutableField::ALL, &["nodes.forbidden"]);
@@ -522,7 +564,12 @@ mod tests {
     fn a_forbidden_node_must_exist() {
         let node = json!({"node_id": "draft", "agent_id": "x", "objective": "o",
                           "output_contract": {"kind": "k", "validator": "code_patch"}});
-        let forbidden = ["nodes.draft.timeout_ms", "nodes.daft", "nodes.publish.objective", "timeout_ms"];
+        let forbidden = [
+            "nodes.draft.timeout_ms",
+            "nodes.daft",
+            "nodes.publish.objective",
+            "timeout_ms",
+        ];
         let policies = policies(&[MutableField::Objective], &forbidden);
         expect![[r#"
             error[unknown_forbidden_node] /flow/nodes: scope.yaml forbids `nodes.daft.*`, but the workflow has no node `daft` (did you mean `draft`?)

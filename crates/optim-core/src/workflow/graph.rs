@@ -350,7 +350,7 @@ mod tests {
     fn what_cannot_be_ordered_is_reported_all_at_once() {
         assert_eq!(
             faults(&[
-                ("start", &["b"]),
+                ("start", &["c"]),
                 ("b", &["ghost", "c"]),
                 ("c", &["<a", "c"]),
                 ("a", &["b", "<gone"]),

@@ -142,7 +142,7 @@ agents:
             w.yaml:7:18: warning[blank_objective]: node `b` has a blank objective, so its agent is told nothing
             help: say what the node is to do
             w.yaml:10:26: error[unknown_input]: node `b` needs `c`, which is not a node
-            help: did you mean `a`?
+            help: name a node, or remove it
             w.yaml:13:16: error[duplicate_agent_id]: agent `helper` is defined twice
             help: give every agent an id of its own"#]]
         .assert_eq(&located.to_string());
