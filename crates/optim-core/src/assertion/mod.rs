@@ -14,6 +14,7 @@ use crate::id::NodeId;
 use crate::quantity::{MicroUsd, Millis};
 
 pub use evaluate::evaluate;
+pub(crate) use evaluate::parsed;
 
 /// One entry of a case's `expect`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

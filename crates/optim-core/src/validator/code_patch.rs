@@ -1,0 +1,80 @@
+//! `code_patch`: a unified diff that applies to the scratch copy.
+//!
+//! The output is the diff, or an object with `patch` or `diff`. Settings: `max_files`, absent means
+//! any number.
+
+use diffy::patch_set::{FileOperation, FilePatch, ParseOptions, PatchSet};
+use serde_json::Value;
+
+use super::{Findings, Subject};
+
+pub(super) fn check(subject: &Subject<'_>) -> Findings {
+    let mut findings = Findings::default();
+    let fields = ["patch", "diff"].iter().filter_map(|key| subject.output.get(key));
+    let Some(text) = fields.chain([subject.output]).find_map(Value::as_str) else {
+        findings.unmet.push("there is no patch; wanted a unified diff".to_owned());
+        return findings;
+    };
+    let options = if text.contains("diff --git ") { ParseOptions::gitdiff() } else { ParseOptions::unidiff() };
+    let mut files: u64 = 0;
+    for patch in PatchSet::parse(text, options) {
+        files += 1;
+        let applied = patch.map_err(|error| format!("the patch is no unified diff: {error}"));
+        if let Err(why) = applied.and_then(|patch| applies(&patch, subject)) {
+            findings.unmet.push(why);
+        }
+    }
+    findings.require(files > 0, || "the patch changes no file; wanted a unified diff".to_owned());
+    if let Some(limit) = subject.settings.count("max_files") {
+        findings.require(files <= limit, || format!("the patch changes {files} files, at most {limit} are allowed"));
+    }
+    findings
+}
+
+fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), String> {
+    // Diffs name their files with or without the prefixes a/ and b/; the workspace tells which.
+    let named = patch.operation();
+    let stripped = named.strip_prefix(1);
+    let (old, new) = match sides(named) {
+        (Some(old), _) if subject.workspace.read(inside(old)?)?.is_some() => sides(named),
+        (old, new) if old.or(new).is_some_and(|path| path.contains('/')) => sides(&stripped),
+        sides => sides,
+    };
+    let text = match (old, new) {
+        (Some(old), _) => read(subject, old)?,
+        (None, Some(new)) if subject.workspace.read(inside(new)?)?.is_some() => {
+            return Err(format!("{new:?} is created by the patch but exists already"));
+        }
+        (None, _) => String::new(),
+    };
+    let path = old.or(new).unwrap_or("the file");
+    let Some(patch) = patch.patch().as_text() else {
+        return Err(format!("{path:?} is changed by a binary patch; wanted text"));
+    };
+    diffy::apply(&text, patch).map(drop).map_err(|error| format!("the patch does not apply to {path:?}: {error}"))
+}
+
+/// The file before and the file after; one is absent when the file is created or deleted.
+fn sides<'a>(operation: &'a FileOperation<'_, str>) -> (Option<&'a str>, Option<&'a str>) {
+    match operation {
+        FileOperation::Create(new) => (None, Some(new)),
+        FileOperation::Delete(old) => (Some(old), None),
+        FileOperation::Modify { original, modified } => (Some(original), Some(modified)),
+        FileOperation::Rename { from, to } | FileOperation::Copy { from, to } => (Some(from), Some(to)),
+    }
+}
+
+fn read(subject: &Subject<'_>, path: &str) -> Result<String, String> {
+    match subject.workspace.read(inside(path)?)? {
+        Some(bytes) => String::from_utf8(bytes).map_err(|_| format!("{path:?} is not text")),
+        None => Err(format!("{path:?} is changed by the patch but does not exist")),
+    }
+}
+
+/// A path that stays in the workspace.
+fn inside(path: &str) -> Result<&str, String> {
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        return Err(format!("{path:?} leads out of the workspace"));
+    }
+    Ok(path)
+}
