@@ -1,1 +1,110 @@
-//! placeholder
+//! `scripted`: a seeded simulation of an agent, for tests and benchmarks. Its numbers are always
+//! labelled as simulated.
+//!
+//! Whether an attempt succeeds is drawn from the attempt's seed. The chance depends on the node's
+//! objective alone, so that a candidate with another wording has another, fixed, true quality.
+
+use async_trait::async_trait;
+use optim_core::digest::Hasher;
+use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
+use optim_core::outcome::Usage;
+use optim_core::quantity::{MicroUsd, Millis, Tokens};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Capabilities, NodeExecutor};
+
+/// The settings of the `scripted` executor. Shares are in per mille.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScriptedConfig {
+    /// How often an attempt gives the right answer.
+    pub pass_per_mille: u32,
+    /// How far a wording moves that share up or down, at most.
+    pub effect_per_mille: u32,
+    /// How often the provider fails instead of answering.
+    pub fault_per_mille: u32,
+    /// What an attempt costs.
+    pub cost_micro_usd: u64,
+    /// How long an attempt takes, in virtual time.
+    pub latency_ms: u64,
+    /// The right answer.
+    pub right: Value,
+    /// The wrong answer.
+    pub wrong: Value,
+}
+
+impl Default for ScriptedConfig {
+    fn default() -> Self {
+        Self {
+            pass_per_mille: 700,
+            effect_per_mille: 0,
+            fault_per_mille: 0,
+            cost_micro_usd: 0,
+            latency_ms: 10,
+            right: json!({"ok": true}),
+            wrong: Value::Null,
+        }
+    }
+}
+
+/// Draws outcomes instead of doing work.
+#[derive(Debug, Clone)]
+pub struct Scripted {
+    config: ScriptedConfig,
+}
+
+impl Scripted {
+    /// A simulation with these settings.
+    #[must_use]
+    pub fn new(config: ScriptedConfig) -> Self {
+        Self { config }
+    }
+
+    /// The true quality of a wording.
+    fn pass_per_mille(&self, objective: &str) -> u32 {
+        let mut hasher = Hasher::new("optim/scripted-effect/1");
+        hasher.part(objective.as_bytes());
+        let [a, b, ..] = *hasher.finish().as_bytes();
+        let span = self.config.effect_per_mille.saturating_mul(2).saturating_add(1);
+        let shift = u32::from(u16::from_be_bytes([a, b])) % span;
+        (self.config.pass_per_mille + shift).saturating_sub(self.config.effect_per_mille).min(1000)
+    }
+}
+
+#[async_trait]
+impl NodeExecutor for Scripted {
+    fn name(&self) -> &str {
+        "scripted"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Capabilities { tools: true, mcp: true, waits: false }
+    }
+
+    fn simulated(&self) -> bool {
+        true
+    }
+
+    async fn execute(&self, request: NodeRequest) -> NodeResponse {
+        let mut draws = ChaCha8Rng::seed_from_u64(request.attempt.seed);
+        let mut happens = |per_mille: u32| draws.next_u32() % 1000 < per_mille;
+        let words = u64::try_from(request.objective.split_whitespace().count()).unwrap_or(u64::MAX);
+        let usage = Usage {
+            prompt_tokens: Tokens(words),
+            completion_tokens: Tokens(1),
+            cost: MicroUsd(self.config.cost_micro_usd),
+            latency: Millis(self.config.latency_ms),
+        };
+        let result = if happens(self.config.fault_per_mille) {
+            Err(NodeError { class: ErrorClass::Provider, message: "a simulated outage".to_owned() })
+        } else if happens(self.pass_per_mille(&request.objective)) {
+            Ok(self.config.right.clone())
+        } else {
+            Ok(self.config.wrong.clone())
+        };
+        NodeResponse { result, usage }
+    }
+}
