@@ -11,11 +11,16 @@
 //! YAML forbids them: a key of more than 1024 characters, and an unescaped control character
 //! from U+007F to U+009F (other than U+0085) in a string.
 
+mod block;
+mod edit;
 mod parse;
+mod quote;
+mod schema;
 mod value;
 
 pub(crate) use self::parse::{quote, utf8};
 pub use self::{
+    edit::{EditError, Scalar, set_scalar},
     parse::{Aliases, Limits, parse},
     value::NotFinite,
 };
