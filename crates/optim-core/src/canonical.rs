@@ -15,6 +15,14 @@ pub fn bytes(value: &Value) -> Vec<u8> {
     out
 }
 
+/// The canonical bytes of an object.
+#[must_use]
+pub fn object_bytes(map: &serde_json::Map<String, Value>) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_object(map, &mut out);
+    out
+}
+
 /// Appends the canonical bytes of `value` to `out`.
 pub fn write(value: &Value, out: &mut Vec<u8>) {
     match value {

@@ -191,32 +191,46 @@ pub fn check_mutation(
     scope: &ScopePolicy,
 ) -> Result<Summary, MutationError> {
     let node = only_node(baseline, &mutation.node)?.1;
-    check_permission(&mutation.node, mutation.field, policy, scope)?;
+    check_field(node, mutation.field, policy, scope)?;
     check_start(node, mutation)?;
     check_step(mutation, policy)
 }
 
-/// Whether the policies let `field` of `node` change at all.
+/// Whether a mutation may change `field` of `node` at all.
 ///
 /// # Errors
-/// `field_not_allowed` or `field_forbidden`.
-pub fn check_permission(
-    node: &NodeId,
+/// The policies do not let it (`field_not_allowed`, `field_forbidden`), or the node does not have
+/// the field as a value that can change (`field_missing`, `not_an_integer`).
+pub fn check_field(
+    node: &Node,
     field: MutableField,
     policy: &MutationPolicy,
     scope: &ScopePolicy,
 ) -> Result<(), MutationError> {
+    let id = || node.id().clone();
     if !policy.allowed.contains(&field) {
-        let node = node.clone();
-        return Err(MutationError::FieldNotAllowed { node, field });
+        return Err(MutationError::FieldNotAllowed { node: id(), field });
     }
-    match scope.forbids(node, field) {
-        None => Ok(()),
-        Some(pattern) => Err(MutationError::FieldForbidden {
-            node: node.clone(),
+    if let Some(pattern) = scope.forbids(node.id(), field) {
+        return Err(MutationError::FieldForbidden {
+            node: id(),
             field,
             pattern: pattern.to_string(),
-        }),
+        });
+    }
+    check_presence(node, field, &field.spec().current(node))
+}
+
+/// Whether the node holds a value that can change.
+fn check_presence(
+    node: &Node,
+    field: MutableField,
+    current: &Current<'_>,
+) -> Result<(), MutationError> {
+    match current {
+        Current::Absent => Err(Violation::Missing.at(node.id(), field)),
+        Current::Opaque(_) => Err(not_an_integer(node, field, current)),
+        Current::Text(_) | Current::Integer(_) => Ok(()),
     }
 }
 
@@ -234,18 +248,15 @@ pub fn check_step(mutation: &Mutation, policy: &MutationPolicy) -> Result<Summar
 fn check_start(node: &Node, mutation: &Mutation) -> Result<(), MutationError> {
     let field = mutation.field;
     let current = field.spec().current(node);
+    check_presence(node, field, &current)?;
     if current.is(&mutation.before) {
         return Ok(());
     }
-    Err(match &current {
-        Current::Absent => Violation::Missing.at(node.id(), field),
-        Current::Opaque(_) => not_an_integer(node, field, &current),
-        Current::Text(_) | Current::Integer(_) => MutationError::BaselineDiffers {
-            node: node.id().clone(),
-            field,
-            expected: mutation.before.clone(),
-            found: current.to_string(),
-        },
+    Err(MutationError::BaselineDiffers {
+        node: node.id().clone(),
+        field,
+        expected: mutation.before.clone(),
+        found: current.to_string(),
     })
 }
 

@@ -10,11 +10,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Knob, Node, Workflow};
+use super::{Node, Workflow};
 use crate::canonical;
 use crate::digest::{Digest, Hasher};
+use crate::mutation::fields::Current;
+use crate::mutation::{FieldValue, MutableField};
 
-/// The version of the definition below; it is part of every hashed domain.
+/// The version of the definition below is part of every hashed domain.
 const DOMAIN_NODE: &str = "optim/workflow-node/1";
 const DOMAIN_PAIR: &str = "optim/workflow-pair/1";
 const DOMAIN_ROOT: &str = "optim/workflow/1";
@@ -45,55 +47,81 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// The identity of one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeDigest(Digest);
-
-/// The part of a node's digest that no mutation changes, kept so that a changed node costs its
-/// changed field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FixedDigest(Digest);
-
 /// The digests of a workflow's nodes and of the tree above them.
 #[derive(Debug, Clone)]
 pub struct FingerprintTree {
     header: Digest,
-    fixed: Vec<FixedDigest>,
+    nodes: Vec<NodeParts>,
     /// Level 0 holds the nodes; each level above holds half as many; the last holds one.
     levels: Vec<Vec<Digest>>,
 }
 
-impl Node {
-    /// The digest of everything that no mutation changes.
-    #[must_use]
-    pub fn fixed_digest(&self) -> FixedDigest {
-        let mut bytes = Vec::new();
-        canonical::write(&Value::Object(self.fixed().clone()), &mut bytes);
-        FixedDigest(Digest::of(&bytes))
+/// What the digest of a node is made of, kept so that a changed node costs its changed field.
+#[derive(Debug, Clone, Copy)]
+struct NodeParts {
+    /// Everything that no mutation changes.
+    fixed: Digest,
+    /// The mutable fields, in the order of [`MutableField::ALL`].
+    fields: [FieldPart; MutableField::ALL.len()],
+}
+
+/// What stands for a mutable field in the digest of its node.
+#[derive(Debug, Clone, Copy)]
+enum FieldPart {
+    Absent,
+    Text(Digest),
+    Integer(i64),
+    Opaque(Digest),
+}
+
+impl FieldPart {
+    fn of(current: &Current<'_>) -> Self {
+        match current {
+            Current::Absent => Self::Absent,
+            Current::Text(text) => Self::Text(Digest::of(text.as_bytes())),
+            Current::Integer(number) => Self::Integer(*number),
+            Current::Opaque(value) => Self::Opaque(Digest::of(&canonical::bytes(value))),
+        }
     }
 
-    /// The node's digest, given the digest of its fixed part.
-    #[must_use]
-    pub fn digest_with(&self, fixed: FixedDigest) -> NodeDigest {
+    fn of_value(value: &FieldValue) -> Self {
+        match value {
+            FieldValue::Text(text) => Self::of(&Current::Text(text)),
+            FieldValue::Integer(number) => Self::Integer(*number),
+        }
+    }
+}
+
+impl NodeParts {
+    fn of(node: &Node) -> Self {
+        Self {
+            fixed: Digest::of(&canonical::object_bytes(node.fixed())),
+            fields: MutableField::ALL.map(|field| FieldPart::of(&field.spec().current(node))),
+        }
+    }
+
+    /// The same parts with `field` at `value`.
+    fn with(mut self, field: MutableField, value: &FieldValue) -> Self {
+        for (part, place) in self.fields.iter_mut().zip(MutableField::ALL) {
+            if place == field {
+                *part = FieldPart::of_value(value);
+            }
+        }
+        self
+    }
+
+    fn digest(&self) -> Digest {
         let mut hasher = Hasher::new(DOMAIN_NODE);
-        hasher.part(fixed.0.as_bytes());
-        hasher.part(self.objective.as_bytes());
-        match &self.summary_guidance {
-            None => hasher.part(b"-"),
-            Some(text) => hasher.part(b"+").part(text.as_bytes()),
-        };
-        match self.timeout {
-            None => hasher.part(b"-"),
-            Some(timeout) => hasher.part(&timeout.0.to_be_bytes()),
-        };
-        for knob in [&self.max_attempts, &self.retries] {
-            match knob {
-                Knob::Absent => hasher.part(b"-"),
-                Knob::Integer(number) => hasher.part(&number.to_be_bytes()),
-                Knob::Other(value) => hasher.part(b"?").part(&canonical::bytes(value)),
+        hasher.part(self.fixed.as_bytes());
+        for part in &self.fields {
+            match part {
+                FieldPart::Absent => hasher.part(b"-"),
+                FieldPart::Text(digest) => hasher.part(b"t").part(digest.as_bytes()),
+                FieldPart::Integer(number) => hasher.part(b"i").part(&number.to_be_bytes()),
+                FieldPart::Opaque(digest) => hasher.part(b"?").part(digest.as_bytes()),
             };
         }
-        NodeDigest(hasher.finish())
+        hasher.finish()
     }
 }
 
@@ -101,17 +129,12 @@ impl FingerprintTree {
     /// Digests all of `workflow`: its size, once.
     #[must_use]
     pub fn new(workflow: &Workflow) -> Self {
-        let fixed: Vec<_> = workflow
+        let nodes = workflow
             .nodes()
             .iter()
-            .map(|node| node.fixed_digest())
-            .collect();
-        let leaves = workflow
-            .nodes()
-            .iter()
-            .zip(&fixed)
-            .map(|(node, fixed)| node.digest_with(*fixed).0)
-            .collect();
+            .map(|node| NodeParts::of(node))
+            .collect::<Vec<_>>();
+        let leaves = nodes.iter().map(NodeParts::digest).collect();
         let mut levels: Vec<Vec<Digest>> = vec![leaves];
         while let Some(below) = levels.last().filter(|level| level.len() > 1) {
             let above = below.chunks(2).map(pair).collect();
@@ -119,7 +142,7 @@ impl FingerprintTree {
         }
         Self {
             header: header_digest(workflow.header()),
-            fixed,
+            nodes,
             levels,
         }
     }
@@ -130,12 +153,18 @@ impl FingerprintTree {
         self.root(self.levels.last().and_then(|level| level.first()).copied())
     }
 
-    /// The fingerprint of the workflow with `node` in the place `index`: one node and one path.
+    /// The fingerprint of the candidate in which `field` of the node at `index` has `value`: the
+    /// field, and one path to the root.
     ///
-    /// `None` when there is no such place.
+    /// `None` when there is no such node.
     #[must_use]
-    pub fn with_node(&self, index: usize, node: &Node) -> Option<Fingerprint> {
-        let mut digest = node.digest_with(*self.fixed.get(index)?).0;
+    pub fn with_change(
+        &self,
+        index: usize,
+        field: MutableField,
+        value: &FieldValue,
+    ) -> Option<Fingerprint> {
+        let mut digest = self.nodes.get(index)?.with(field, value).digest();
         let mut place = index;
         for level in self.levels.iter().take(self.levels.len().saturating_sub(1)) {
             let sibling = level.get(place ^ 1).copied();
@@ -149,11 +178,15 @@ impl FingerprintTree {
         Some(self.root(Some(digest)))
     }
 
-    /// The tree with `node` in the place `index`, for a baseline that moved by one mutation.
+    /// The tree of that candidate, for a baseline that moves by one mutation.
+    ///
+    /// `None` when there is no such node.
     #[must_use]
-    pub fn moved(&self, index: usize, node: &Node) -> Option<Self> {
+    pub fn moved(&self, index: usize, field: MutableField, value: &FieldValue) -> Option<Self> {
         let mut next = self.clone();
-        let mut digest = node.digest_with(*self.fixed.get(index)?).0;
+        let parts = next.nodes.get_mut(index)?;
+        *parts = parts.with(field, value);
+        let mut digest = parts.digest();
         let mut place = index;
         for level in &mut next.levels {
             *level.get_mut(place)? = digest;
@@ -165,7 +198,7 @@ impl FingerprintTree {
     }
 
     fn root(&self, top: Option<Digest>) -> Fingerprint {
-        let count = self.fixed.len();
+        let count = self.nodes.len();
         let mut hasher = Hasher::new(DOMAIN_ROOT);
         hasher.part(self.header.as_bytes());
         hasher.part(&u64::try_from(count).unwrap_or(u64::MAX).to_be_bytes());
@@ -205,5 +238,8 @@ fn header_digest(header: &Map<String, Value>) -> Digest {
             header.remove("metadata");
         }
     }
-    Digest::of(&canonical::bytes(&Value::Object(header)))
+    Digest::of(&canonical::object_bytes(&header))
 }
+
+#[cfg(test)]
+mod tests;

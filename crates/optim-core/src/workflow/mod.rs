@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::id::{AgentId, NodeId, WorkflowId};
 use crate::quantity::{MicroUsd, Millis, Tokens};
 
-pub use fingerprint::{Fingerprint, FingerprintTree, NodeDigest};
+pub use fingerprint::{Fingerprint, FingerprintTree};
 pub use node::{InputRef, Knob, Node, OutputContract, StageKind, ValidatorKind};
 pub use read::{ReadError, ReadErrors};
 

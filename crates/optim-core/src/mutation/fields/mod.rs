@@ -16,6 +16,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+pub(crate) use text::allowance as text_allowance;
+
 use super::{Family, FieldValue, MutableField};
 use crate::policy::MutationPolicy;
 use crate::proposal::wording::Theme;

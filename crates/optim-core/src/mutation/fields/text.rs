@@ -48,6 +48,11 @@ pub(super) fn check(
     })
 }
 
+/// The largest delta that `policy` allows for `text`, in characters.
+pub(crate) fn allowance(text: &str, policy: &MutationPolicy) -> u64 {
+    share(chars(text), policy).min(policy.max_text_delta_chars.into())
+}
+
 /// What ratio and floor allow for a text of `old` characters.
 fn share(old: u64, policy: &MutationPolicy) -> u64 {
     let share = policy.max_text_delta_ratio.of_floor(old.max(1));

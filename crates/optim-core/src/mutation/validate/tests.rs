@@ -158,11 +158,11 @@ fn a_mutation_is_refused_by_the_first_rule_it_breaks() {
     assert_eq!(check(&missing, &policy, &scope), Err("field_missing"));
     let same = Mutation {
         after: good.before.clone(),
-        ..good.clone()
+        ..good
     };
     assert_eq!(check(&same, &policy, &scope), Err("nothing_changed"));
 
-    let mut texts_only = policy.clone();
+    let mut texts_only = policy;
     texts_only.allowed = [MutableField::Objective].into();
     assert_eq!(check(&stale, &texts_only, &scope), Err("field_not_allowed"));
 }
