@@ -135,11 +135,8 @@ impl Environment {
     /// Without space nothing was written, unless LMDB itself gave up; then, and after any other
     /// failure, the state of the disk is unknown and a second sync proves nothing.
     fn commit_failed(&self, opened: &Opened, error: heed::Error) -> Error {
-        let harmless = match &error {
-            heed::Error::Mdb(MdbError::MapFull) => true,
-            heed::Error::Io(error) => is_no_space(error),
-            _ => false,
-        };
+        let harmless = matches!(&error, heed::Error::Mdb(MdbError::MapFull))
+            || matches!(&error, heed::Error::Io(error) if is_no_space(error));
         if harmless && opened.env.write_txn().is_ok() {
             return error.into();
         }

@@ -209,14 +209,17 @@ proptest! {
         let mut nexts = [None, None];
         block_on(async {
             for operation in &operations {
+                if let Operation::Reopen = operation {
+                    drop(lmdb);
+                    lmdb = open(directory.path());
+                }
                 let commit = match operation {
                     Operation::Commit(draft) => draft.commit(&reference).await,
-                    Operation::Reopen => {
-                        drop(lmdb);
-                        lmdb = open(directory.path());
-                        continue;
-                    }
-                    _ => Commit::default(),
+                    Operation::Campaigns { .. }
+                    | Operation::Experiments { .. }
+                    | Operation::Runs { .. }
+                    | Operation::Events { .. }
+                    | Operation::Reopen => Commit::default(),
                 };
                 let [of_reference, of_lmdb] = &mut nexts;
                 let wanted = answer(&reference, operation, &commit, of_reference).await;

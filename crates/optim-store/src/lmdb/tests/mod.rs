@@ -34,9 +34,10 @@ fn directory() -> TempDir {
     .unwrap()
 }
 
-/// Defaults, but on any file system that the tests happen to run on.
+/// A small map that grows, on any file system that the tests happen to run on.
 fn options() -> Options {
     Options {
+        map_initial: 1 << 20,
         allow_unsafe_file_system: true,
         ..Options::default()
     }
