@@ -1,6 +1,7 @@
 //! The LMDB environment: the one place that opens it, and its map that grows.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
@@ -21,6 +22,10 @@ const FORMAT: u32 = 1;
 const READERS_MAX: u32 = 1024;
 /// Map sizes are multiples of this, which covers the page size of every machine.
 const MAP_UNIT: u64 = 64 * 1024;
+/// What the tables need at least.
+const MAP_MIN: u64 = 1024 * 1024;
+/// Tells a store that lost its data file from a new one, and people what they look at.
+const MARKER: &str = "optim-store";
 
 /// What is known of the store as a whole.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,20 +64,24 @@ impl Environment {
             Unmappable::Io(source) => io_failed(path, source),
             Unmappable::Broken(why) => broken(&why),
         })?;
-        if let Some(file) = file
-            && usize::try_from(file.page_size) != Ok(rustix::param::page_size())
-        {
-            return Err(broken("it was made on a machine with another page size"));
+        let marker = path.join(MARKER);
+        match file {
+            None if marker.exists() => return Err(broken("its data file is gone or empty")),
+            Some(file) if usize::try_from(file.page_size) != Ok(rustix::param::page_size()) => {
+                return Err(broken("it was made on a machine with another page size"));
+            }
+            None | Some(_) => {}
         }
         let used = file.map_or(0, |file| file.length);
         let map_size = round_up(options.map_initial.min(options.map_max).max(used));
-        let environment = Self {
+        let opened = Opened::open(path, map_size)?;
+        write_marker(&marker).map_err(|source| io_failed(path, source))?;
+        Ok(Self {
             path: path.to_owned(),
             map_max: round_up(options.map_max),
-            opened: RwLock::new(Some(Opened::open(path, map_size)?)),
+            opened: RwLock::new(Some(opened)),
             failed: OnceLock::new(),
-        };
-        Ok(environment)
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -126,11 +135,8 @@ impl Environment {
     /// Without space nothing was written, unless LMDB itself gave up; then, and after any other
     /// failure, the state of the disk is unknown and a second sync proves nothing.
     fn commit_failed(&self, opened: &Opened, error: heed::Error) -> Error {
-        let harmless = match &error {
-            heed::Error::Mdb(MdbError::MapFull) => true,
-            heed::Error::Io(error) => is_no_space(error),
-            _ => false,
-        };
+        let harmless = matches!(&error, heed::Error::Mdb(MdbError::MapFull))
+            || matches!(&error, heed::Error::Io(error) if is_no_space(error));
         if harmless && opened.env.write_txn().is_ok() {
             return error.into();
         }
@@ -297,6 +303,17 @@ fn create_tables(env: &Env<WithoutTls>, new: bool) -> Result<Tables<'static>, Er
     })
 }
 
+fn write_marker(marker: &Path) -> std::io::Result<()> {
+    if marker.exists() {
+        return Ok(());
+    }
+    let mut file = File::create(marker)?;
+    file.write_all(
+        b"This directory is a store of optim. Change or copy it only while no optim uses it.\n",
+    )?;
+    file.sync_all()
+}
+
 pub(super) fn is_no_space(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
@@ -305,5 +322,5 @@ pub(super) fn is_no_space(error: &std::io::Error) -> bool {
 }
 
 fn round_up(size: u64) -> u64 {
-    size.max(1).next_multiple_of(MAP_UNIT)
+    size.max(MAP_MIN).next_multiple_of(MAP_UNIT)
 }

@@ -32,6 +32,8 @@ const HEAD: usize = 152;
 pub(super) struct DataFile {
     /// Its length in bytes.
     pub length: u64,
+    /// The length up to which it is in use.
+    pub used: u64,
     /// The size of its pages in bytes.
     pub page_size: u32,
 }
@@ -67,16 +69,17 @@ impl DataFile {
         } else {
             first.last_page
         };
-        let claimed = last_page
+        let used = last_page
             .saturating_add(1)
             .saturating_mul(first.page_size.into());
-        if length < claimed {
+        if length < used {
             return Err(Unmappable::Broken(format!(
-                "it has {length} bytes of {claimed}; it was truncated"
+                "it has {length} bytes of {used}; it was truncated"
             )));
         }
         Ok(Some(Self {
             length,
+            used,
             page_size: first.page_size,
         }))
     }

@@ -18,7 +18,7 @@ macro_rules! tables {
 
         impl<'t> Tables<'t> {
             /// How many tables there are.
-            pub(super) const COUNT: u32 = [$(stringify!($name)),+].len() as u32;
+            pub(super) const COUNT: u32 = 0 $(+ { let _ = stringify!($name); 1 })+;
 
             /// Opens the tables; those that do not exist are created.
             pub(super) fn create(opener: &DatabaseOpener<'t, WithoutTls>, txn: &mut RwTxn<'t>) -> heed::Result<Self> {

@@ -296,7 +296,7 @@ fn load<T: DeserializeOwned>(
     decode(name, &seq.to_be_bytes(), value, what)
 }
 
-fn decode<T: DeserializeOwned>(
+pub(super) fn decode<T: DeserializeOwned>(
     table: &str,
     key: &[u8],
     value: &[u8],

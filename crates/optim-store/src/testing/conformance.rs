@@ -42,7 +42,7 @@ impl Fixture {
     /// A backend that remembers: `open` opens the same store each time, after it was closed.
     #[must_use]
     pub fn durable<S: Store>(open: impl Fn() -> S + 'static) -> Self {
-        let open = move || Arc::new(open()) as Arc<dyn Store>;
+        let open = move || -> Arc<dyn Store> { Arc::new(open()) };
         Self {
             store: Some(open()),
             reopen: Some(Box::new(open)),

@@ -1,1 +1,239 @@
 //! A store that fails as planned.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use optim_core::campaign::Campaign;
+use optim_core::digest::{Digest, Hasher};
+use optim_core::experiment::Experiment;
+use optim_core::id::{CampaignId, ExperimentId, RunId};
+use optim_core::run::Run;
+
+use crate::store::{
+    CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
+    RunFilter, RunSummary, Store, StoreError, Versioned,
+};
+
+/// When an operation fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Before it took effect.
+    Before,
+    /// After it took effect, so that the caller cannot know: a commit holds, its answer is lost.
+    After,
+}
+
+/// Which operations fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Plan {
+    Listed(BTreeMap<u64, Fault>),
+    Drawn { seed: u64, per_mille: u16 },
+}
+
+/// A store whose operations fail by a plan, with [`StoreError::Io`]. Operations, reads and
+/// commits alike, are counted from 1 in the order in which they are begun.
+#[derive(Debug)]
+pub struct FaultyStore<S> {
+    inner: S,
+    plan: Plan,
+    begun: AtomicU64,
+    injected: AtomicU64,
+    healed: AtomicBool,
+}
+
+impl<S> FaultyStore<S> {
+    /// Fails the operations with these numbers.
+    #[must_use]
+    pub fn planned(inner: S, faults: impl IntoIterator<Item = (u64, Fault)>) -> Self {
+        Self::new(inner, Plan::Listed(faults.into_iter().collect()))
+    }
+
+    /// Fails about `per_mille` of 1000 operations, half of them after they took effect. The same
+    /// seed fails the same numbers.
+    #[must_use]
+    pub fn seeded(inner: S, seed: u64, per_mille: u16) -> Self {
+        Self::new(inner, Plan::Drawn { seed, per_mille })
+    }
+
+    fn new(inner: S, plan: Plan) -> Self {
+        let [begun, injected] = [0, 0].map(AtomicU64::new);
+        Self {
+            inner,
+            plan,
+            begun,
+            injected,
+            healed: AtomicBool::new(false),
+        }
+    }
+
+    /// The store that does the work.
+    #[must_use]
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// Operations that were begun.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Operations that failed by the plan. A simulation in which none did has shown nothing.
+    #[must_use]
+    pub fn injected(&self) -> u64 {
+        self.injected.load(Ordering::SeqCst)
+    }
+
+    /// Fails nothing any more.
+    pub fn heal(&self) {
+        self.healed.store(true, Ordering::SeqCst);
+    }
+
+    async fn attempt<T>(
+        &self,
+        operation: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
+        let fault = if self.healed.load(Ordering::SeqCst) {
+            None
+        } else {
+            self.plan.fault(number)
+        };
+        let answer = match fault {
+            None => return operation.await,
+            Some(Fault::Before) => None,
+            Some(Fault::After) => Some(operation.await?),
+        };
+        drop(answer);
+        self.injected.fetch_add(1, Ordering::SeqCst);
+        let source = std::io::Error::other(format!("the fault planned for operation {number}"));
+        Err(StoreError::Io {
+            path: "faulty".into(),
+            source,
+        })
+    }
+}
+
+impl Plan {
+    fn fault(&self, number: u64) -> Option<Fault> {
+        match self {
+            Self::Listed(faults) => faults.get(&number).copied(),
+            Self::Drawn { seed, per_mille } => {
+                let mut hasher = Hasher::new("optim/fault/1");
+                hasher.part(&seed.to_be_bytes()).part(&number.to_be_bytes());
+                let [a, b, c, ..] = *hasher.finish().as_bytes();
+                let hit = u16::from_be_bytes([a, b]) % 1000 < *per_mille;
+                hit.then_some(if c % 2 == 0 {
+                    Fault::Before
+                } else {
+                    Fault::After
+                })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for FaultyStore<S> {
+    async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        self.attempt(self.inner.commit(commit)).await
+    }
+
+    async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
+        self.attempt(self.inner.campaign(id)).await
+    }
+
+    async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError> {
+        self.attempt(self.inner.campaigns(page)).await
+    }
+
+    async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
+        self.attempt(self.inner.experiment(id)).await
+    }
+
+    async fn experiments(
+        &self,
+        campaign: &CampaignId,
+        page: Page,
+    ) -> Result<Paged<ExperimentSummary>, StoreError> {
+        self.attempt(self.inner.experiments(campaign, page)).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
+        self.attempt(self.inner.run(id)).await
+    }
+
+    async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Paged<RunSummary>, StoreError> {
+        self.attempt(self.inner.runs(filter, page)).await
+    }
+
+    async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
+        self.attempt(self.inner.events(after, limit)).await
+    }
+
+    async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.attempt(self.inner.blob(digest)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use crate::store::{Blob, Page};
+    use crate::testing::conformance::{Fixture, block_on};
+
+    crate::conformance_tests!(|| Fixture::volatile(FaultyStore::planned(Memory::new(), [])));
+
+    #[test]
+    fn a_commit_that_fails_afterwards_holds_and_one_that_fails_before_does_not() {
+        block_on(async {
+            let faults = [(1, Fault::Before), (2, Fault::After), (4, Fault::After)];
+            let store = FaultyStore::planned(Memory::new(), faults);
+            let blobs = [b"one", b"two"].map(|bytes| Blob::new(bytes.to_vec()));
+            for blob in &blobs {
+                let commit = Commit {
+                    blobs: vec![blob.clone()],
+                    ..Commit::default()
+                };
+                assert_eq!(store.commit(commit).await.unwrap_err().code(), "store_io");
+            }
+            assert_eq!(store.blob(blobs[0].digest()).await.unwrap(), None);
+            assert!(store.blob(blobs[1].digest()).await.is_err());
+            assert_eq!(
+                store.blob(blobs[1].digest()).await.unwrap().unwrap(),
+                b"two"
+            );
+            assert_eq!((store.begun(), store.injected()), (5, 3));
+        });
+    }
+
+    #[test]
+    fn a_seed_fails_the_same_operations_each_time_until_the_store_is_healed() {
+        block_on(async {
+            let failures = async |store: &FaultyStore<Memory>| {
+                let mut failures = Vec::new();
+                for number in 0..1000 {
+                    if store.campaigns(Page::first()).await.is_err() {
+                        failures.push(number);
+                    }
+                }
+                failures
+            };
+            let store = FaultyStore::seeded(Memory::new(), 7, 100);
+            let first = failures(&store).await;
+            assert!((60..140).contains(&first.len()), "{}", first.len());
+            assert_eq!(
+                failures(&FaultyStore::seeded(Memory::new(), 7, 100)).await,
+                first
+            );
+            assert_ne!(
+                failures(&FaultyStore::seeded(Memory::new(), 8, 100)).await,
+                first
+            );
+            store.heal();
+            assert!(failures(&store).await.is_empty());
+        });
+    }
+}

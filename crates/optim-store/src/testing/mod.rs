@@ -3,13 +3,12 @@
 //! [`conformance`] is the suite that every backend passes; [`sample`] makes records; [`render`]
 //! writes down a whole store; [`faulty`] makes one fail.
 
-#![cfg_attr(
-    not(test),
-    expect(
-        clippy::unwrap_used,
-        clippy::panic,
-        reason = "a failed expectation is how a test fails"
-    )
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a failed expectation is how a test fails"
 )]
 
 pub mod conformance;

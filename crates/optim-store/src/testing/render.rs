@@ -1,3 +1,227 @@
-//! A whole store as text.
-/// todo
-pub fn render() {}
+//! A whole store as text, for snapshot tests.
+
+use std::collections::BTreeSet;
+
+use optim_core::campaign::Campaign;
+use optim_core::campaign::event::{Event, EventKind};
+use optim_core::digest::Digest;
+use optim_core::experiment::Experiment;
+use optim_core::id::EvaluationId;
+use optim_core::run::Run;
+
+use crate::store::{EventSeq, Page, Paged, Recorded, RunFilter, Store, StoreError, Versioned};
+
+/// Writes down everything that `store` holds: campaigns, oldest first, with their experiments; runs
+/// by evaluation; the payloads that these refer to; events. Equal stores give equal texts.
+///
+/// A store lists neither its evaluations nor its payloads: those are shown that something names.
+///
+/// # Errors
+/// Those of the store.
+pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
+    let mut rendering = Rendering::default();
+    let mut campaigns = all(async |page| store.campaigns(page).await).await?;
+    campaigns.reverse();
+    for summary in campaigns {
+        if let Some(campaign) = store.campaign(&summary.id).await? {
+            rendering.campaign(campaign);
+        }
+        for experiment in all(async |page| store.experiments(&summary.id, page).await).await? {
+            rendering.experiment(experiment);
+        }
+    }
+    for filter in [RunFilter::Queued, RunFilter::Running] {
+        let open = all(async |page| store.runs(&filter, page).await).await?;
+        rendering
+            .evaluations
+            .extend(open.into_iter().map(|run| run.evaluation));
+    }
+    let mut after = EventSeq(0);
+    let mut events = Rendering::default();
+    loop {
+        let page = store.events(after, Page::LIMIT_MAX).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        page.into_iter().for_each(|recorded| events.event(recorded));
+    }
+    rendering.evaluations.append(&mut events.evaluations);
+    for evaluation in std::mem::take(&mut rendering.evaluations) {
+        let filter = RunFilter::Evaluation(evaluation);
+        for summary in all(async |page| store.runs(&filter, page).await).await? {
+            if let Some(run) = store.run(summary.id).await? {
+                rendering.run(run);
+            }
+        }
+    }
+    for digest in std::mem::take(&mut rendering.payloads) {
+        if let Some(bytes) = store.blob(digest).await? {
+            rendering.title(&format!("payload {digest}: {} bytes", bytes.len()));
+        }
+    }
+    Ok(rendering.text + &events.text)
+}
+
+async fn all<T>(
+    mut list: impl AsyncFnMut(Page) -> Result<Paged<T>, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut items = Vec::new();
+    let mut page = Page::first();
+    loop {
+        let found = list(page).await?;
+        items.extend(found.items);
+        match found.next {
+            None => return Ok(items),
+            after => {
+                page = Page {
+                    after,
+                    ..Page::first()
+                }
+            }
+        }
+    }
+}
+
+/// The text so far, and what it names.
+#[derive(Default)]
+struct Rendering {
+    text: String,
+    evaluations: BTreeSet<EvaluationId>,
+    payloads: BTreeSet<Digest>,
+}
+
+/// Takes a record apart, without `..` so that a new field does not compile until it is listed
+/// here, and writes one line for each field.
+macro_rules! fields {
+    ($rendering:ident, $record:ident: $type:ident { $($field:ident),+ $(,)? }) => {
+        let $type { $($field),+ } = $record;
+        $(match serde_json::to_string(&$field) {
+            Ok(json) => $rendering.text += &format!("  {}: {json}\n", stringify!($field)),
+            Err(error) => $rendering.text += &format!("  {}: {error}\n", stringify!($field)),
+        })+
+    };
+}
+
+impl Rendering {
+    fn title(&mut self, title: &str) {
+        self.text += title;
+        self.text.push('\n');
+    }
+
+    fn campaign(
+        &mut self,
+        Versioned {
+            revision,
+            value: campaign,
+        }: Versioned<Campaign>,
+    ) {
+        self.title(&format!(
+            "campaign {} at revision {}",
+            campaign.id, revision.0
+        ));
+        self.evaluations
+            .extend(campaign.in_flight().map(|evaluation| evaluation.id));
+        self.payloads.extend([
+            campaign.source.snapshot,
+            campaign.baseline.snapshot,
+            campaign.frozen.objective,
+            campaign.frozen.pack,
+        ]);
+        fields!(self, campaign: Campaign {
+            id, name, seed, source, frozen, baseline, phase, hold, search, spent, live, created_at,
+        });
+    }
+
+    fn experiment(&mut self, experiment: Experiment) {
+        self.title(&format!(
+            "experiment #{} of {}",
+            experiment.number, experiment.campaign
+        ));
+        self.payloads.insert(experiment.snapshot);
+        fields!(self, experiment: Experiment {
+            id, campaign, number, proposer, mutation, baseline_version, baseline, candidate,
+            snapshot, state, created_at,
+        });
+    }
+
+    fn run(
+        &mut self,
+        Versioned {
+            revision,
+            value: run,
+        }: Versioned<Run>,
+    ) {
+        self.title(&format!(
+            "run of {} at revision {}",
+            run.evaluation, revision.0
+        ));
+        self.payloads.insert(run.snapshot);
+        fields!(self, run: Run {
+            id, campaign, evaluation, case, case_index, snapshot, fingerprint, seed, epoch, faults,
+            state, queued_at,
+        });
+    }
+
+    fn event(&mut self, Recorded { seq, event }: Recorded) {
+        self.title(&format!("event {}", seq.0));
+        if let EventKind::EvaluationQueued { evaluation, .. } = &event.what {
+            self.evaluations.insert(*evaluation);
+        }
+        fields!(self, event: Event { campaign, actor, at, what });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use crate::store::{Blob, Commit, Revision, Write};
+    use crate::testing::conformance::block_on;
+    use crate::testing::sample;
+
+    #[test]
+    fn everything_in_a_store_is_in_its_rendering() {
+        block_on(async {
+            let store = Memory::new();
+            let evaluation = sample::evaluation("c", "replay");
+            let finished = sample::finished(&sample::run("c", evaluation, 0));
+            let purpose = optim_core::campaign::Purpose::Replay { number: 1 };
+            let commit = Commit {
+                campaign: Some(Write {
+                    expected: Revision(0),
+                    value: sample::campaign("c"),
+                }),
+                experiments: vec![sample::experiment("c", 1)],
+                runs: vec![Write {
+                    expected: Revision(0),
+                    value: finished,
+                }],
+                blobs: vec![Blob::new(b"objective".to_vec())],
+                events: vec![sample::event(
+                    "c",
+                    EventKind::EvaluationQueued {
+                        evaluation,
+                        purpose,
+                    },
+                )],
+            };
+            store.commit(commit).await.unwrap();
+            let text = render(&store).await.unwrap();
+            let payload = format!("payload {}: 9 bytes", Digest::of(b"objective"));
+            let run = format!("run of {evaluation} at revision 1");
+            for wanted in [
+                "campaign c at revision 1",
+                "experiment #1 of c",
+                &run,
+                &payload,
+                "event 1",
+            ] {
+                assert!(
+                    text.lines().any(|line| line == wanted),
+                    "{wanted} is not in\n{text}"
+                );
+            }
+            assert!(text.contains("a \\\"quoted\\\" warning"), "{text}");
+            assert_eq!(render(&store).await.unwrap(), text);
+        });
+    }
+}

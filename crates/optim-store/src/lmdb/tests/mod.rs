@@ -1,19 +1,31 @@
 //! What LMDB must do beyond the conformance suite.
 
+mod child;
+mod damage;
+mod differential;
+mod growth;
+mod kill;
+mod owner;
+
+use std::path::Path;
+
+use optim_core::campaign::event::EventKind;
 use tempfile::TempDir;
 
-use crate::testing::conformance::Fixture;
+use crate::store::{Commit, Revision, Store, Write};
+use crate::testing::conformance::{Fixture, block_on};
+use crate::testing::sample;
 
 use super::{Lmdb, Options};
 
 crate::conformance_tests!(|| {
     let directory = directory();
-    Fixture::durable(move || open(&directory))
+    Fixture::durable(move || open(directory.path()))
 });
 
 /// A directory for a store: in memory where there is such a file system.
 fn directory() -> TempDir {
-    let memory = std::path::Path::new("/dev/shm");
+    let memory = Path::new("/dev/shm");
     if memory.is_dir() {
         TempDir::new_in(memory)
     } else {
@@ -22,13 +34,77 @@ fn directory() -> TempDir {
     .unwrap()
 }
 
+/// A small map that grows, on any file system that the tests happen to run on.
 fn options() -> Options {
     Options {
+        map_initial: 1 << 20,
         allow_unsafe_file_system: true,
         ..Options::default()
     }
 }
 
-fn open(directory: &TempDir) -> Lmdb {
-    Lmdb::open(directory.path(), &options()).unwrap()
+fn open(path: &Path) -> Lmdb {
+    Lmdb::open(path, &options()).unwrap()
+}
+
+/// A commit that creates a campaign with one experiment, two runs and an event.
+fn everything(id: &str) -> Commit {
+    let evaluation = sample::evaluation(id, "replay");
+    let runs = [
+        sample::run(id, evaluation, 0),
+        sample::finished(&sample::run(id, evaluation, 1)),
+    ];
+    Commit {
+        campaign: Some(Write {
+            expected: Revision(0),
+            value: sample::campaign(id),
+        }),
+        experiments: vec![sample::experiment(id, 1)],
+        runs: runs
+            .map(|value| Write {
+                expected: Revision(0),
+                value,
+            })
+            .to_vec(),
+        blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
+        events: vec![sample::event(id, EventKind::CampaignCreated)],
+    }
+}
+
+async fn expect_intact(store: &Lmdb) {
+    let findings = store.verify().await.unwrap();
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+#[test]
+fn the_directory_is_for_this_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let parent = directory();
+    let path = parent.path().join("deep/store");
+    drop(open(&path));
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!(mode(&path.join("data.mdb")), 0o600);
+}
+
+#[test]
+fn a_reader_that_goes_away_or_a_store_that_closes_under_it_harms_nobody() {
+    let directory = directory();
+    block_on(async {
+        let store = open(directory.path());
+        store.commit(everything("c")).await.unwrap();
+        let id = sample::campaign("c").id;
+        for _ in 0..2000 {
+            // Begun on a thread of the pool, and left.
+            let mut read = std::pin::pin!(store.campaign(&id));
+            std::future::poll_fn(|context| {
+                std::task::Poll::Ready(read.as_mut().poll(context).is_ready())
+            })
+            .await;
+        }
+        drop(store);
+        let store = open(directory.path());
+        assert!(store.campaign(&id).await.unwrap().is_some());
+        expect_intact(&store).await;
+    });
 }

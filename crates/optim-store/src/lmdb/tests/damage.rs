@@ -1,0 +1,267 @@
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use optim_core::digest::Digest;
+
+use crate::store::{Commit, EventSeq, Page, RunFilter, Store, StoreError};
+use crate::testing::conformance::block_on;
+use crate::testing::sample;
+
+use super::super::Error;
+use super::super::envelope::{Codec, encode, seal};
+use super::super::file::DataFile;
+use super::{Lmdb, directory, everything, expect_intact, open, options};
+
+fn filled(path: &Path) {
+    let store = open(path);
+    block_on(async {
+        for id in ["a", "b", "c"] {
+            store.commit(everything(id)).await.unwrap();
+        }
+    });
+}
+
+fn expect_corrupt(answer: Result<Lmdb, StoreError>, wanted: &str) {
+    match answer {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            assert!(error.to_string().contains(wanted), "{error}");
+            assert!(error.to_string().contains("restore"), "{error}");
+        }
+        answer => panic!("a damaged store was opened: {answer:?}"),
+    }
+}
+
+#[test]
+fn a_truncated_data_file_is_found_before_it_is_mapped() {
+    let directory = directory();
+    filled(directory.path());
+    let data = directory.path().join("data.mdb");
+    let whole = std::fs::read(&data).unwrap();
+    let used = DataFile::inspect(&data).unwrap().unwrap().used;
+    let cut_to = |length: u64| {
+        OpenOptions::new()
+            .write(true)
+            .open(&data)
+            .unwrap()
+            .set_len(length)
+            .unwrap()
+    };
+    for length in [
+        0,
+        1,
+        151,
+        4096,
+        4096 + 100,
+        8192,
+        used / 2,
+        used - 4096,
+        used - 1,
+    ] {
+        cut_to(length);
+        expect_corrupt(
+            Lmdb::open(directory.path(), &options()),
+            if length == 0 { "gone" } else { "truncated" },
+        );
+        std::fs::write(&data, &whole).unwrap();
+    }
+    // Behind the last page in use there is nothing to lose.
+    cut_to(used);
+    block_on(async { expect_intact(&open(directory.path())).await });
+    std::fs::remove_file(&data).unwrap();
+    expect_corrupt(Lmdb::open(directory.path(), &options()), "gone");
+}
+
+#[test]
+fn a_file_that_is_no_store_is_refused_and_left_as_it_is() {
+    let directory = directory();
+    let data = directory.path().join("data.mdb");
+    let foreign = vec![7; 100_000];
+    std::fs::write(&data, &foreign).unwrap();
+    expect_corrupt(Lmdb::open(directory.path(), &options()), "no LMDB file");
+    assert!(std::fs::read(&data).unwrap() == foreign);
+}
+
+#[test]
+fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
+    let directory = directory();
+    filled(directory.path());
+    let store = open(directory.path());
+    let meta =
+        r#"{"format":2,"page_size":4096,"byte_order":"little","created_by":"optim 9","more":[]}"#;
+    store
+        .environment
+        .0
+        .write(|tables, txn| {
+            let sealed = seal("meta", b"store", Codec::Json, meta.as_bytes())?;
+            tables.meta.put(txn, "store", &sealed).map_err(Error::from)
+        })
+        .unwrap();
+    drop(store);
+    let data = directory.path().join("data.mdb");
+    let before = std::fs::read(&data).unwrap();
+    match Lmdb::open(directory.path(), &options()) {
+        Err(
+            error @ StoreError::Newer {
+                found: 2,
+                supported: 1,
+                ..
+            },
+        ) => {
+            assert!(error.to_string().contains("use a newer optim"), "{error}");
+        }
+        answer => panic!("a newer store was opened: {answer:?}"),
+    }
+    assert!(std::fs::read(&data).unwrap() == before);
+}
+
+/// Where `needle` is in the data file: once in a page that is in use, and in pages that were replaced.
+fn find(data: &Path, needle: &[u8]) -> Vec<u64> {
+    let bytes = std::fs::read(data).unwrap();
+    let found = bytes
+        .windows(needle.len())
+        .enumerate()
+        .filter(|(_, window)| *window == needle);
+    found
+        .map(|(offset, _)| u64::try_from(offset).unwrap())
+        .collect()
+}
+
+fn flip(data: &Path, offsets: &[u64], bit: u64) {
+    assert!(!offsets.is_empty());
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(data)
+        .unwrap();
+    for offset in offsets {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, offset + bit / 8).unwrap();
+        file.write_all_at(&[byte[0] ^ (1 << (bit % 8))], offset + bit / 8)
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_flipped_bit_of_a_record_is_found_wherever_it_is_and_the_others_stay_readable() {
+    let directory = directory();
+    filled(directory.path());
+    let data = directory.path().join("data.mdb");
+    let damaged = sample::run("b", sample::evaluation("b", "replay"), 0);
+    let stored = crate::Versioned {
+        revision: crate::Revision(1),
+        value: &damaged,
+    };
+    // The third run: each campaign brought two.
+    let sealed = seal(
+        "runs",
+        &3_u64.to_be_bytes(),
+        Codec::Json,
+        &encode(&stored).unwrap(),
+    )
+    .unwrap();
+    let offsets = find(&data, &sealed);
+    let bits = u64::try_from(sealed.len()).unwrap() * 8;
+    for bit in (0..bits).step_by(41).chain(0..8) {
+        flip(&data, &offsets, bit);
+        let store = open(directory.path());
+        block_on(async {
+            let error = store.run(damaged.id).await.unwrap_err();
+            assert!(
+                matches!(&error, StoreError::Corrupt { what, .. } if *what == format!("run {}", damaged.id))
+            );
+            let listing = store.runs(&RunFilter::Queued, Page::first()).await;
+            assert!(
+                matches!(listing, Err(StoreError::Corrupt { .. })),
+                "{listing:?}"
+            );
+            let change = crate::Write {
+                expected: crate::Revision(1),
+                value: sample::claimed(&damaged),
+            };
+            let commit = Commit {
+                runs: vec![change],
+                ..Commit::default()
+            };
+            assert_eq!(
+                store.commit(commit).await.unwrap_err().code(),
+                "record_corrupt"
+            );
+            store.commit(Commit::default()).await.unwrap();
+            // The record, and that it is missing behind two indexes that count.
+            assert_eq!(store.verify().await.unwrap().len(), 3);
+            for id in ["a", "c"] {
+                let other = sample::run(id, sample::evaluation(id, "replay"), 0);
+                assert_eq!(store.run(other.id).await.unwrap().unwrap().value, other);
+            }
+        });
+        drop(store);
+        flip(&data, &offsets, bit);
+    }
+    block_on(async { expect_intact(&open(directory.path())).await });
+}
+
+#[test]
+fn a_flipped_bit_of_a_payload_is_found() {
+    let directory = directory();
+    filled(directory.path());
+    let data = directory.path().join("data.mdb");
+    let payload = b"payload of b";
+    flip(&data, &find(&data, payload), 21);
+    block_on(async {
+        let store = open(directory.path());
+        let digest = Digest::of(payload);
+        let error = store.blob(digest).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Corrupt { what, .. } if *what == format!("payload {digest}"))
+        );
+        assert_eq!(
+            store
+                .blob(Digest::of(b"payload of a"))
+                .await
+                .unwrap()
+                .unwrap(),
+            b"payload of a"
+        );
+        assert_eq!(store.verify().await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn an_index_that_leads_astray_is_found() {
+    let directory = directory();
+    filled(directory.path());
+    let store = open(directory.path());
+    let [a, b] = ["a", "b"].map(|id| sample::run(id, sample::evaluation(id, "replay"), 0));
+    store
+        .environment
+        .0
+        .write(|tables, txn| {
+            tables.run_ids.put(txn, a.id.as_bytes(), &3)?;
+            tables.run_ids.put(txn, b.id.as_bytes(), &77)?;
+            tables.campaign_ids.put(txn, "c", &1)?;
+            tables.runs_running.put(txn, &5, &())?;
+            tables.events.delete(txn, &2)?;
+            Ok(())
+        })
+        .unwrap();
+    block_on(async {
+        let codes = [
+            store.run(a.id).await.unwrap_err().code(),
+            store.run(b.id).await.unwrap_err().code(),
+            store
+                .campaign(&sample::campaign("c").id)
+                .await
+                .unwrap_err()
+                .code(),
+            store
+                .runs(&RunFilter::Running, Page::first())
+                .await
+                .unwrap_err()
+                .code(),
+            store.events(EventSeq(0), 10).await.unwrap_err().code(),
+        ];
+        assert_eq!(codes, ["record_corrupt"; 5]);
+        assert!(!store.verify().await.unwrap().is_empty());
+    });
+}

@@ -1,0 +1,232 @@
+//! LMDB answers every sequence of operations as the reference does.
+
+use optim_core::campaign::event::EventKind;
+use optim_core::campaign::{Campaign, Hold};
+use optim_core::id::{CampaignId, EvaluationId};
+use optim_core::run::Run;
+use proptest::prelude::*;
+
+use crate::memory::Memory;
+use crate::store::{
+    Blob, Commit, Cursor, EventSeq, Page, Revision, RunFilter, Store, StoreError, Write,
+};
+use crate::testing::conformance::block_on;
+use crate::testing::{render, sample};
+
+use super::{directory, expect_intact, open};
+
+#[derive(Debug, Clone)]
+enum Operation {
+    Commit(Draft),
+    Campaigns {
+        limit: u32,
+        on: bool,
+    },
+    Experiments {
+        campaign: usize,
+        limit: u32,
+        on: bool,
+    },
+    Runs {
+        filter: RunFilter,
+        limit: u32,
+        on: bool,
+    },
+    Events {
+        after: u64,
+        limit: u32,
+    },
+    Reopen,
+}
+
+/// A commit over few records, so that most of them meet.
+#[derive(Debug, Clone)]
+struct Draft {
+    campaign: Option<(usize, u64)>,
+    experiments: Vec<(usize, u32)>,
+    runs: Vec<(usize, u32, usize, u64)>,
+    blobs: Vec<u8>,
+    events: Vec<usize>,
+}
+
+const CAMPAIGNS: [&str; 3] = ["a", "b", "c"];
+
+fn evaluation(campaign: usize) -> EvaluationId {
+    sample::evaluation(CAMPAIGNS[campaign], "replay")
+}
+
+/// Mostly right: the revision is what the caller's bookkeeping says, moved by `off`.
+fn revision(found: Option<Revision>, off: u64) -> Revision {
+    let found = found.unwrap_or_default();
+    if off == 1 { found.next() } else { found }
+}
+
+impl Draft {
+    async fn commit(&self, reference: &Memory) -> Commit {
+        let mut commit = Commit::default();
+        if let Some((campaign, off)) = self.campaign {
+            let value = Campaign {
+                hold: (off == 2).then(|| Hold::Budget {
+                    reason: "over".to_owned(),
+                }),
+                ..sample::campaign(CAMPAIGNS[campaign])
+            };
+            let found = reference
+                .campaign(&value.id)
+                .await
+                .unwrap()
+                .map(|found| found.revision);
+            commit.campaign = Some(Write {
+                expected: revision(found, off),
+                value,
+            });
+        }
+        for (campaign, number) in &self.experiments {
+            commit
+                .experiments
+                .push(sample::experiment(CAMPAIGNS[*campaign], *number));
+        }
+        for (campaign, case, step, off) in &self.runs {
+            let queued = sample::run(CAMPAIGNS[*campaign], evaluation(*campaign), *case);
+            let value: Run = match step {
+                0 => queued,
+                1 => sample::claimed(&queued),
+                2 => sample::finished(&queued),
+                _ => sample::cancelled(&queued),
+            };
+            let found = reference
+                .run(value.id)
+                .await
+                .unwrap()
+                .map(|found| found.revision);
+            commit.runs.push(Write {
+                expected: revision(found, *off),
+                value,
+            });
+        }
+        commit.blobs = self
+            .blobs
+            .iter()
+            .map(|byte| Blob::new(vec![*byte; 5000]))
+            .collect();
+        let event =
+            |campaign: &usize| sample::event(CAMPAIGNS[*campaign], EventKind::CampaignStarted);
+        commit.events = self.events.iter().map(event).collect();
+        commit
+    }
+}
+
+fn draft() -> impl Strategy<Value = Draft> {
+    let campaign = 0..CAMPAIGNS.len();
+    // One in nine writes expects a wrong revision.
+    let off = prop_oneof![6 => Just(0_u64), 1 => Just(1), 2 => Just(2)];
+    let run = (campaign.clone(), 0..6_u32, 0..4_usize, off.clone());
+    (
+        prop::option::weighted(0.6, (campaign.clone(), off)),
+        prop::collection::vec((campaign.clone(), 1..5_u32), 0..2),
+        prop::collection::vec(run, 0..3),
+        prop::collection::vec(0..4_u8, 0..2),
+        prop::collection::vec(campaign, 0..3),
+    )
+        .prop_map(|(campaign, experiments, runs, blobs, events)| Draft {
+            campaign,
+            experiments,
+            runs,
+            blobs,
+            events,
+        })
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let filter = prop_oneof![
+        Just(RunFilter::Queued),
+        Just(RunFilter::Running),
+        (0..CAMPAIGNS.len()).prop_map(|campaign| RunFilter::Evaluation(evaluation(campaign))),
+        (0..CAMPAIGNS.len()).prop_map(|campaign| RunFilter::Open(evaluation(campaign))),
+    ];
+    let (limit, on) = (0..4_u32, any::<bool>());
+    prop_oneof![
+        12 => draft().prop_map(Operation::Commit),
+        2 => (limit.clone(), on).prop_map(|(limit, on)| Operation::Campaigns { limit, on }),
+        2 => (0..CAMPAIGNS.len(), limit.clone(), on)
+            .prop_map(|(campaign, limit, on)| Operation::Experiments { campaign, limit, on }),
+        4 => (filter, limit.clone(), on).prop_map(|(filter, limit, on)| Operation::Runs { filter, limit, on }),
+        2 => (0..10_u64, limit).prop_map(|(after, limit)| Operation::Events { after, limit }),
+        1 => Just(Operation::Reopen),
+    ]
+}
+
+fn text<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
+    format!("{answer:?}")
+}
+
+/// What `store` answers; `next` is the cursor of the last listing, right for this one or not.
+async fn answer(
+    store: &dyn Store,
+    operation: &Operation,
+    commit: &Commit,
+    next: &mut Option<Cursor>,
+) -> String {
+    let page = |limit: u32, on: bool| Page {
+        after: next.clone().filter(|_| on),
+        limit,
+    };
+    match operation {
+        Operation::Commit(_) => text(store.commit(commit.clone()).await),
+        Operation::Campaigns { limit, on } => {
+            let found = store.campaigns(page(*limit, *on)).await;
+            *next = found.as_ref().ok().and_then(|page| page.next.clone());
+            text(found)
+        }
+        Operation::Experiments {
+            campaign,
+            limit,
+            on,
+        } => {
+            let id = CampaignId::new(CAMPAIGNS[*campaign]).unwrap();
+            let found = store.experiments(&id, page(*limit, *on)).await;
+            *next = found.as_ref().ok().and_then(|page| page.next.clone());
+            text(found)
+        }
+        Operation::Runs { filter, limit, on } => {
+            let found = store.runs(filter, page(*limit, *on)).await;
+            *next = found.as_ref().ok().and_then(|page| page.next.clone());
+            text(found)
+        }
+        Operation::Events { after, limit } => text(store.events(EventSeq(*after), *limit).await),
+        Operation::Reopen => String::new(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lmdb_answers_as_the_reference_does(operations in prop::collection::vec(operation(), 1..60)) {
+        let directory = directory();
+        let reference = Memory::new();
+        let mut lmdb = open(directory.path());
+        let mut nexts = [None, None];
+        block_on(async {
+            for operation in &operations {
+                if let Operation::Reopen = operation {
+                    drop(lmdb);
+                    lmdb = open(directory.path());
+                }
+                let commit = match operation {
+                    Operation::Commit(draft) => draft.commit(&reference).await,
+                    Operation::Campaigns { .. }
+                    | Operation::Experiments { .. }
+                    | Operation::Runs { .. }
+                    | Operation::Events { .. }
+                    | Operation::Reopen => Commit::default(),
+                };
+                let [of_reference, of_lmdb] = &mut nexts;
+                let wanted = answer(&reference, operation, &commit, of_reference).await;
+                assert_eq!(answer(&lmdb, operation, &commit, of_lmdb).await, wanted, "{operation:?}");
+            }
+            assert_eq!(render(&lmdb).await.unwrap(), render(&reference).await.unwrap());
+            expect_intact(&lmdb).await;
+        });
+    }
+}

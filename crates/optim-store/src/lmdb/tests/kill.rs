@@ -1,0 +1,186 @@
+//! The process dies at any moment. (This says nothing about a loss of power, since what was
+//! written stays in the system's memory.)
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use optim_core::campaign::event::EventKind;
+
+use crate::store::{Commit, EventSeq, Page, Revision, RunFilter, Store, StoreError, Write};
+use crate::testing::conformance::block_on;
+use crate::testing::sample;
+
+use super::child::{self, Second};
+use super::{Lmdb, directory, expect_intact, open};
+
+const WRITERS: u32 = 4;
+const CYCLES: u32 = 20;
+
+fn name(writer: u32) -> String {
+    format!("writer-{writer}")
+}
+
+async fn revision(store: &Lmdb, writer: u32) -> u64 {
+    let campaign = store
+        .campaign(&sample::campaign(&name(writer)).id)
+        .await
+        .unwrap();
+    campaign.map_or(0, |campaign| campaign.revision.0)
+}
+
+/// The commit that moves a writer's campaign on from `revision`, with one run and one event.
+fn step(writer: u32, revision: u64) -> Commit {
+    let id = name(writer);
+    let case = u32::try_from(revision).unwrap();
+    let run = sample::run(&id, sample::evaluation(&id, "replay"), case);
+    Commit {
+        campaign: Some(Write {
+            expected: Revision(revision),
+            value: sample::campaign(&id),
+        }),
+        runs: vec![Write {
+            expected: Revision(0),
+            value: run,
+        }],
+        events: vec![sample::event(&id, EventKind::CampaignStarted)],
+        ..Commit::default()
+    }
+}
+
+/// Commits without end, and tells of each commit that was acknowledged.
+async fn write(store: Arc<Lmdb>, writer: u32) {
+    let mut revision = revision(&store, writer).await;
+    loop {
+        store.commit(step(writer, revision)).await.unwrap();
+        revision += 1;
+        child::tell(&format!("{writer} {revision}"));
+    }
+}
+
+#[test]
+fn every_acknowledged_commit_is_there_after_kill_9_and_no_half_of_another() {
+    if let Some(path) = child::directory() {
+        let store = Arc::new(open(&path));
+        block_on(async {
+            let writers = (0..WRITERS).map(|writer| write(Arc::clone(&store), writer));
+            let mut tasks: tokio::task::JoinSet<()> = writers.collect();
+            tasks.join_next().await;
+        });
+        return;
+    }
+    let directory = directory();
+    for cycle in 0..CYCLES {
+        let mut second = Second::start(
+            "lmdb::tests::kill::every_acknowledged_commit_is_there_after_kill_9_and_no_half_of_another",
+            directory.path(),
+            "",
+        );
+        let mut acknowledged = BTreeMap::new();
+        let mut hear = |second: &mut Second| {
+            let told = second.hear()?;
+            let (writer, revision) = told.split_once(' ').unwrap();
+            acknowledged.insert(
+                writer.parse::<u32>().unwrap(),
+                revision.parse::<u64>().unwrap(),
+            );
+            Some(())
+        };
+        for _ in 0..=(cycle * 7 % 40) {
+            hear(&mut second).unwrap();
+        }
+        second.kill();
+        // What it had told before it died.
+        while hear(&mut second).is_some() {}
+
+        let store = open(directory.path());
+        block_on(async {
+            expect_intact(&store).await;
+            let mut commits = 0;
+            for writer in 0..WRITERS {
+                let found = revision(&store, writer).await;
+                let acked = acknowledged.get(&writer).copied().unwrap_or(0);
+                assert!(
+                    found >= acked,
+                    "writer {writer} was told {acked}, there is {found}"
+                );
+                commits += found;
+                let runs = RunFilter::Evaluation(sample::evaluation(&name(writer), "replay"));
+                assert_eq!(count_runs(&store, &runs).await, found);
+            }
+            assert_eq!(count_events(&store).await, commits);
+        });
+    }
+}
+
+async fn count_runs(store: &Lmdb, filter: &RunFilter) -> u64 {
+    let mut count = 0;
+    let mut page = Page::first();
+    loop {
+        let found = store.runs(filter, page).await.unwrap();
+        count += u64::try_from(found.items.len()).unwrap();
+        if found.next.is_none() {
+            return count;
+        }
+        page = Page {
+            after: found.next,
+            ..Page::first()
+        };
+    }
+}
+
+async fn count_events(store: &Lmdb) -> u64 {
+    let mut last = EventSeq(0);
+    while let Some(recorded) = store.events(last, Page::LIMIT_MAX).await.unwrap().last() {
+        last = recorded.seq;
+    }
+    last.0
+}
+
+/// The limit on the size of files makes the next write fail with an error of the file system.
+#[test]
+fn after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_again() {
+    if let Some(path) = child::directory() {
+        let store = open(&path);
+        block_on(async {
+            store.commit(step(0, 0)).await.unwrap();
+            let none = rustix::process::Rlimit {
+                current: Some(0),
+                maximum: None,
+            };
+            rustix::process::setrlimit(rustix::process::Resource::Fsize, none).unwrap();
+            for _ in 0..2 {
+                let error = store.commit(step(0, 1)).await.unwrap_err();
+                assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+                child::tell(&error.to_string());
+            }
+            child::tell(
+                &store
+                    .campaigns(Page::first())
+                    .await
+                    .unwrap_err()
+                    .to_string(),
+            );
+        });
+        return;
+    }
+    let directory = directory();
+    let mut second = Second::start(
+        "lmdb::tests::kill::after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_again",
+        directory.path(),
+        "trap '' XFSZ",
+    );
+    for _ in 0..3 {
+        let told = second.hear().unwrap();
+        assert!(
+            told.contains("a commit failed") && told.contains("open the store again"),
+            "{told}"
+        );
+    }
+    assert_eq!(second.hear(), None);
+    let store = open(directory.path());
+    block_on(async {
+        assert_eq!(revision(&store, 0).await, 1);
+        store.commit(step(0, 1)).await.unwrap();
+        expect_intact(&store).await;
+    });
+}
