@@ -1,1 +1,72 @@
-fn main() {}
+//! Developer commands of optim: `cargo xtask ci`, `cargo xtask smoke`, `cargo xtask tidy`.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a developer's tool talks to the terminal it was started in"
+)]
+
+mod ci;
+mod smoke;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::Context as _;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  ci      everything that must hold before a change is merged, step by step
+  smoke   runs the demo of a release build and checks the document that it prints
+  tidy    checks the rules that no compiler checks";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["ci"] => ci::run(),
+        ["smoke"] => smoke::run(),
+        ["tidy"] => tidy::run(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace around the current directory.
+fn root() -> anyhow::Result<PathBuf> {
+    let manifest = output(cargo(&[
+        "locate-project",
+        "--workspace",
+        "--message-format",
+        "plain",
+    ]))?;
+    let root = PathBuf::from(manifest.trim()).parent().map(PathBuf::from);
+    root.context("cargo named a manifest without a folder")
+}
+
+/// A call of cargo that never waits for input.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// What `command` prints on stdout; its stderr is shown.
+fn output(mut command: Command) -> anyhow::Result<String> {
+    let done = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{command:?} does not start"))?;
+    anyhow::ensure!(done.status.success(), "{command:?} failed: {}", done.status);
+    String::from_utf8(done.stdout).with_context(|| format!("{command:?} printed no UTF-8"))
+}
