@@ -15,6 +15,7 @@ use optim_core::id::{Actor, CampaignId, EvaluationId, RunId};
 use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack};
+use optim_core::policy::Objective;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::run::{Epoch, Run, RunReport, RunState};
 use optim_core::workflow::Workflow;
@@ -422,13 +423,15 @@ impl Engine {
         .await
     }
 
-    /// The text stored under `digest`.
+    /// The objective stored under `digest`.
     ///
     /// # Errors
-    /// [`EngineError::Payload`] when it is missing or not UTF-8.
-    pub async fn text(&self, digest: Digest) -> Result<String, EngineError> {
-        let bytes = self.bytes("text", digest).await?;
-        String::from_utf8(bytes).map_err(|error| EngineError::Payload { what: "text", digest, why: error.to_string() })
+    /// [`EngineError::Payload`] when it is missing or unreadable.
+    pub async fn objective(&self, digest: Digest) -> Result<Objective, EngineError> {
+        let bytes = self.bytes("objective", digest).await?;
+        let unreadable = |why: String| EngineError::Payload { what: "objective", digest, why };
+        let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
+        Objective::new(&text).ok_or_else(|| unreadable("it is blank".to_owned()))
     }
 
     async fn bytes(&self, what: &'static str, digest: Digest) -> Result<Vec<u8>, EngineError> {

@@ -5,9 +5,22 @@ use std::collections::BTreeMap;
 use optim_core::assertion::Assertion;
 use optim_core::outcome::{CaseOutcome, CheckKind};
 use optim_core::pack::Case;
-use optim_core::proposal::FailingCase;
 use optim_core::run::{Run, RunReport};
-use serde_json::Value;
+use optim_core::id::NodeId;
+use serde_json::{Map, Value};
+
+/// One expectation of one case, with what came out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedCase {
+    /// The case's inputs.
+    pub inputs: Map<String, Value>,
+    /// The node that was checked.
+    pub node: NodeId,
+    /// What should have come out.
+    pub expected: String,
+    /// What came out; absent when nothing did.
+    pub actual: Option<String>,
+}
 
 /// The cases whose expected text the runs missed, and those whose expected text they met.
 ///
@@ -16,7 +29,7 @@ use serde_json::Value;
 pub fn outcomes<'a>(
     cases: impl Iterator<Item = &'a Case>,
     runs: &[Run],
-) -> (Vec<FailingCase>, Vec<FailingCase>) {
+) -> (Vec<ObservedCase>, Vec<ObservedCase>) {
     let reports: BTreeMap<_, _> = runs.iter().filter_map(|run| Some((&run.case, run.report()?))).collect();
     let (mut failing, mut passing) = (Vec::new(), Vec::new());
     for case in cases {
@@ -30,7 +43,7 @@ pub fn outcomes<'a>(
             else {
                 continue;
             };
-            let found = FailingCase {
+            let found = ObservedCase {
                 inputs: case.inputs.clone(),
                 node: check.node.clone(),
                 expected: expected.clone(),

@@ -7,9 +7,12 @@ use async_trait::async_trait;
 use optim_core::campaign::Fate;
 use optim_core::experiment::Proposer as Description;
 use optim_core::mutation::{Mutation, MutationKey};
-use optim_core::policy::Policies;
-use optim_core::proposal::FailingCase;
+use optim_core::policy::{Objective, Policies};
+use optim_core::proposal::rules::Rules;
+use optim_core::proposal::{Cursor, Offer, Prepared};
 use optim_core::workflow::Workflow;
+
+use crate::evidence::ObservedCase;
 
 /// What a proposer may know. Holdout cases are never part of it.
 #[derive(Debug, Clone)]
@@ -19,15 +22,15 @@ pub struct ProposalRequest {
     /// The policies.
     pub policies: Policies,
     /// `objective.md`; untrusted data.
-    pub objective: String,
+    pub objective: Objective,
     /// Feeds whatever is drawn at random.
     pub seed: u64,
     /// Mutations that may not come again.
     pub tried: BTreeMap<MutationKey, Fate>,
     /// Search cases that the baseline fails.
-    pub failing: Vec<FailingCase>,
+    pub failing: Vec<ObservedCase>,
     /// Search cases that the baseline passes.
-    pub passing: Vec<FailingCase>,
+    pub passing: Vec<ObservedCase>,
 }
 
 /// What a proposer answers.
@@ -48,4 +51,57 @@ pub trait Proposer: Send + Sync {
 
     /// The next candidate for `request.baseline` that is not in `request.tried`.
     async fn propose(&self, request: &ProposalRequest) -> Proposals;
+}
+
+/// The built-in proposer of this name.
+#[must_use]
+pub fn built_in(name: &str) -> Option<Arc<dyn Proposer>> {
+    match name {
+        "rules" => Some(Arc::new(FromRules)),
+        _ => None,
+    }
+}
+
+/// `rules`: curated transformations, driven by objective.md.
+struct FromRules;
+
+#[async_trait]
+impl Proposer for FromRules {
+    fn description(&self) -> Description {
+        optim_core::proposal::rules::IDENTITY.into()
+    }
+
+    async fn propose(&self, request: &ProposalRequest) -> Proposals {
+        let rules = Rules::new(&request.objective, request.seed);
+        match prepare(request) {
+            Ok(prepared) => first_new(rules.stream(&prepared, Cursor::default()), request),
+            Err(refused) => refused,
+        }
+    }
+}
+
+fn prepare(request: &ProposalRequest) -> Result<Prepared, Proposals> {
+    let Policies { mutation, scope, .. } = &request.policies;
+    Prepared::new(Arc::clone(&request.baseline), mutation.clone(), scope.clone()).map_err(|error| Proposals {
+        next: None,
+        refused: BTreeMap::from([(error.code().to_owned(), 1)]),
+    })
+}
+
+/// The first offer that is allowed and was not tried, with the refusals before it.
+fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> Proposals {
+    let mut refused: BTreeMap<String, u32> = BTreeMap::new();
+    for offer in offers {
+        match offer {
+            Offer::Proposal(proposal) if !request.tried.contains_key(&proposal.mutation.key()) => {
+                return Proposals { next: Some(proposal.mutation), refused };
+            }
+            Offer::Proposal(_) => {}
+            Offer::Refusal(refusal) => {
+                let count = refused.entry(refusal.code().to_owned()).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+    }
+    Proposals { next: None, refused }
 }

@@ -77,7 +77,7 @@ impl Reconciler {
     fn retry_later(&self, id: CampaignId, failures: u32, shutdown: &Shutdown) {
         let delay = BACK_OFF.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(BACK_OFF_MAX);
         let engine = Arc::clone(&self.engine);
-        shutdown.detach("retry", async move {
+        shutdown.detach(async move {
             tokio::time::sleep(delay).await;
             engine.wakes().campaign_changed(&id);
         });
@@ -197,7 +197,7 @@ impl Reconciler {
         Ok(ProposalRequest {
             baseline,
             policies: campaign.frozen.policies.clone(),
-            objective: self.engine.text(campaign.frozen.objective).await?,
+            objective: self.engine.objective(campaign.frozen.objective).await?,
             seed: campaign.seed,
             tried: campaign.search.tried.clone(),
             failing,

@@ -24,6 +24,18 @@ impl Shutdown {
         // An error means that the task set is gone, which is a wish too.
         drop(wish.wait_for(|wished| *wished).await);
     }
+
+    /// Runs `body` beside the loops until it ends or the shutdown is wished.
+    #[expect(clippy::disallowed_methods, reason = "the body ends with the shutdown, as the rule asks")]
+    pub fn detach(&self, body: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.clone();
+        drop(tokio::spawn(async move {
+            tokio::select! {
+                () = body => {}
+                () = shutdown.requested() => {}
+            }
+        }));
+    }
 }
 
 /// How a supervised loop fares.
