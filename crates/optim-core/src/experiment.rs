@@ -86,6 +86,33 @@ pub enum ExperimentState {
     },
 }
 
+impl ExperimentState {
+    /// The word for the state.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Evaluating => "evaluating",
+            Self::Recommended(_) => "recommended",
+            Self::NeedsReview(_) => "needs_review",
+            Self::Discarded(_) => "discarded",
+            Self::Failed { .. } => "failed",
+            Self::Approved { .. } => "approved",
+            Self::Rejected { .. } => "rejected",
+            Self::Superseded { .. } => "superseded",
+        }
+    }
+
+    /// What the experiment was judged on, once it was.
+    #[must_use]
+    pub fn judged(&self) -> Option<&Judged> {
+        match self {
+            Self::Recommended(judged) | Self::NeedsReview(judged) | Self::Discarded(judged) => Some(judged),
+            Self::Approved { judged, .. } | Self::Rejected { judged, .. } => Some(judged),
+            Self::Evaluating | Self::Failed { .. } | Self::Superseded { .. } => None,
+        }
+    }
+}
+
 /// A judged candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

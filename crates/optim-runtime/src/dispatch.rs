@@ -1,7 +1,7 @@
 //! Gives queued case runs to workers while there is room.
 //!
 //! The queue is the store's; what is held here is a window of it and the runs in flight. Who may
-//! start is decided by the pure [`plan`](crate::scheduler::plan).
+//! start is decided by the pure [`plan`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;

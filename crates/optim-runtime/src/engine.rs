@@ -340,7 +340,8 @@ impl Engine {
     pub async fn recover(&self) -> Result<usize, EngineError> {
         let claimed = self.list_runs(&RunFilter::Running).await?;
         for run in &claimed {
-            let _ = self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?;
+            // A run that has moved on meanwhile needs no help.
+            drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
         }
         Ok(claimed.len())
     }

@@ -17,7 +17,6 @@ pub mod project;
 pub mod proposer;
 pub mod reconcile;
 pub mod runner;
-pub mod scheduler;
 pub mod service;
 pub mod tasks;
 pub mod wake;

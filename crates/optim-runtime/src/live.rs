@@ -11,8 +11,7 @@ use optim_core::campaign::command::{Command, LiveChange, Rejection};
 use optim_core::campaign::live::{LiveWriteKind, plan_apply, plan_rollback};
 use optim_core::campaign::observation::Observation;
 use optim_core::diagnostic::Diagnostics;
-use optim_core::document::edit::{self, Scalar};
-use optim_core::document::Step;
+use optim_core::document::{EditError, Scalar, Step, set_scalar};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::mutation::patch::{Drift, Patch};
 use optim_core::mutation::{FieldValue, Mutation};
@@ -56,7 +55,7 @@ pub enum LiveError {
         /// The field.
         field: String,
         /// Why.
-        source: edit::EditError,
+        source: EditError,
     },
     /// The edited text does not define what it should.
     #[error("{path}: the edited text would not define the approved workflow; nothing was written", path = path.display())]
@@ -158,9 +157,9 @@ impl WorkflowFile {
         steps.extend(change.field.spec().path().iter().map(|key| Step::Key(key)));
         let value = match &change.after {
             FieldValue::Text(text) => Scalar::String(text.clone()),
-            FieldValue::Integer(number) => Scalar::Integer(*number),
+            FieldValue::Integer(number) => Scalar::Int(*number),
         };
-        edit::set_scalar(text, &steps, &value).map_err(|source| LiveError::Edit {
+        set_scalar(text, &steps, &value).map_err(|source| LiveError::Edit {
             path: self.path.clone(),
             field: format!("{}.{}", change.node, change.field),
             source,

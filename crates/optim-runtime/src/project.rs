@@ -151,7 +151,9 @@ impl PolicyArtifacts {
     }
 
     fn contents(&self) -> PolicyFiles<'_> {
-        let content = |file: &'_ Artifact| -> PolicyFile<'_> { PolicyFile { name: &file.reference, bytes: &file.bytes } };
+        fn content(file: &Artifact) -> PolicyFile<'_> {
+            PolicyFile { name: &file.reference, bytes: &file.bytes }
+        }
         PolicyFiles {
             objective: content(&self.objective),
             eval: content(&self.eval),

@@ -108,6 +108,17 @@ impl Default for StoreConfig {
     }
 }
 
+impl StoreConfig {
+    /// The address with its path resolved from the project's folder.
+    #[must_use]
+    pub fn located(&self, folder: &Path) -> String {
+        match self.url.strip_prefix("lmdb:") {
+            Some(path) if !path.is_empty() => format!("lmdb:{}", folder.join(path).display()),
+            _ => self.url.clone(),
+        }
+    }
+}
+
 impl Config {
     /// Reads `optim.toml` in `folder`.
     ///

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use optim_core::campaign::command::Rejection;
-use optim_core::diagnostic::Diagnostic;
+use optim_core::diagnostic::Diagnostics;
 use optim_runtime::engine::EngineError;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
@@ -58,8 +58,8 @@ pub enum CliError {
         message: String,
     },
     /// Files of the project are not valid.
-    #[error("the project's files are not valid: {} finding(s)", .0.len())]
-    Project(Vec<Diagnostic>),
+    #[error("the project's files are not valid: {} finding(s)", .0.0.len())]
+    Project(Diagnostics),
     /// The command line asks for something that cannot be.
     #[error("{message}")]
     Usage {
@@ -140,7 +140,7 @@ fn store_exit(error: &StoreError) -> Exit {
 
 fn live_exit(error: &LiveError) -> Exit {
     match error {
-        LiveError::Drift { .. } | LiveError::Changed { .. } => Exit::Conflict,
+        LiveError::Drift(_) | LiveError::Changed { .. } => Exit::Conflict,
         LiveError::Invalid(_) => Exit::Invalid,
         LiveError::Engine(error) => CliError::exit_of_engine(error),
         _ => Exit::Failure,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
-use optim_runtime::clock::{Clock, SystemClock};
+use optim_runtime::clock::SystemClock;
 use optim_runtime::engine::Engine;
 use optim_runtime::executor::lexical::Lexical;
 use optim_runtime::executor::process::Process;
@@ -15,7 +15,7 @@ use optim_runtime::executor::NodeExecutor;
 use optim_runtime::project::{self, Project, Setup};
 use optim_runtime::proposer::{Proposer, built_in};
 use optim_runtime::service::{Service, ServiceConfig};
-use optim_store::{Page, Store};
+use optim_store::Page;
 
 use crate::config::{Config, ExecutorConfig};
 use crate::error::CliError;
@@ -42,7 +42,7 @@ impl Session {
         let io = |source| CliError::Io { path: folder.to_owned(), source };
         let folder = folder.canonicalize().map_err(io)?;
         let executor = executor(&config.executor, &folder)?;
-        let store = optim_store::url::open(&config.store.url, &folder)?;
+        let store = optim_store::url::open(&config.store.located(&folder))?;
         let engine = Arc::new(Engine::new(store, Arc::new(SystemClock)));
         Ok(Self { folder, config, engine, executor })
     }
@@ -178,7 +178,7 @@ pub fn actor() -> Actor {
 
 fn executor(config: &ExecutorConfig, folder: &Path) -> Result<Arc<dyn NodeExecutor>, CliError> {
     Ok(match config {
-        ExecutorConfig::Lexical => Arc::new(Lexical::default()),
+        ExecutorConfig::Lexical => Arc::new(Lexical),
         ExecutorConfig::Process(process) => {
             let message = |error: String| CliError::Config { path: folder.join(crate::config::FILE), message: error };
             Arc::new(Process::new(process.clone(), folder).map_err(|error| message(error.to_string()))?)

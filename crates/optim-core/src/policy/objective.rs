@@ -15,6 +15,13 @@ pub const OBJECTIVE_BYTES_MAX: usize = 256 << 10;
 pub struct Objective(pub(super) String);
 
 impl Objective {
+    /// The trimmed `text`; `None` when it is blank.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -32,11 +39,9 @@ pub(super) fn read(file: &PolicyFile<'_>) -> Result<Objective, Diagnostics> {
             .into());
     }
     let text = document::utf8(file.name, file.bytes)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
-    if text.is_empty() {
+    Objective::new(text).ok_or_else(|| {
         let message = "the objective is blank";
         let help = "say in a few sentences what a better result is";
-        return Err(Diagnostic::error("blank", place, message).help(help).into());
-    }
-    Ok(Objective(text.to_owned()))
+        Diagnostic::error("blank", place, message).help(help).into()
+    })
 }

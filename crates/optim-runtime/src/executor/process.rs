@@ -170,8 +170,8 @@ impl Group {
     /// Kills the group, once: later its number may belong to others.
     fn kill(&self) {
         if let Some(leader) = Pid::from_raw(self.0.swap(0, Ordering::SeqCst)) {
-            // It may be gone already, which is as good.
-            drop(kill_process_group(leader, Signal::KILL));
+            // A group that is gone already is as good as a killed one.
+            kill_process_group(leader, Signal::KILL).unwrap_or_default();
         }
     }
 }

@@ -51,7 +51,7 @@ pub fn error(error: &CliError, json: bool) {
         return;
     }
     if let CliError::Project(findings) = error {
-        for finding in findings {
+        for finding in &findings.0 {
             error_line(&finding.to_string());
         }
     }

@@ -16,7 +16,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::output;
-use super::report::judged;
 use super::show::change;
 use super::status::metrics_words;
 use crate::session::Session;
@@ -154,12 +153,12 @@ impl Follower {
             }
             EventKind::CandidateJudged { experiment, .. } => {
                 let experiment = self.experiment(*experiment).await?;
-                let reason = judged(&experiment.state).map(|judged| judged.judgement.reason.clone());
+                let reason = experiment.state.judged().map(|judged| judged.judgement.reason.clone());
                 format!("  #{} {}: {}", experiment.number, experiment.state.name(), reason.unwrap_or_default())
             }
             EventKind::CandidateConfirmed { experiment } => {
                 let experiment = self.experiment(*experiment).await?;
-                let confirmation = judged(&experiment.state)?.confirmation.clone()?;
+                let confirmation = experiment.state.judged()?.confirmation.clone()?;
                 format!(
                     "  #{} on the holdout cases: {}; baseline {}",
                     experiment.number,

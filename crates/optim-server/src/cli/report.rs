@@ -1,7 +1,7 @@
 //! A campaign as one document: what `--json` prints, and what the human views are made of.
 
 use optim_core::campaign::{Campaign, Ending, Hold, Phase};
-use optim_core::experiment::{Confirmation, Experiment, ExperimentState, Judged};
+use optim_core::experiment::{Confirmation, Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
 use optim_core::mutation::Mutation;
 use optim_core::quantity::Fraction;
@@ -100,20 +100,9 @@ impl From<&Metrics> for MetricsView {
     }
 }
 
-/// What a judged experiment was judged on, and by whom it was decided.
-pub(super) fn judged(state: &ExperimentState) -> Option<&Judged> {
-    match state {
-        ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged) | ExperimentState::Discarded(judged) => {
-            Some(judged)
-        }
-        ExperimentState::Approved { judged, .. } | ExperimentState::Rejected { judged, .. } => Some(judged),
-        ExperimentState::Evaluating | ExperimentState::Failed { .. } | ExperimentState::Superseded { .. } => None,
-    }
-}
-
 impl From<&Experiment> for ExperimentView {
     fn from(experiment: &Experiment) -> Self {
-        let judged = judged(&experiment.state);
+        let judged = experiment.state.judged();
         let decision = match &experiment.state {
             ExperimentState::Approved { by, .. } | ExperimentState::Rejected { by, .. } => Some(by),
             _ => None,

@@ -32,7 +32,7 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
                 output::error_line(&format!("note: campaign {id} stays {status}; `optim cancel {id}` would end it"));
             }
             let project = session.project()?;
-            for warning in &project.warnings {
+            for warning in &project.warnings.0 {
                 output::error_line(&warning.to_string());
             }
             session.create(&project, args.seed, SearchMode::Proposers).await?
