@@ -6,8 +6,15 @@ use std::process::Command;
 
 /// The experiment of a report that awaits a decision.
 fn pending(report: &Value) -> &Value {
-    let experiments = report["experiments"].as_array().expect("a report lists its experiments");
-    let waits = |experiment: &&Value| matches!(experiment["state"].as_str(), Some("recommended" | "needs_review"));
+    let experiments = report["experiments"]
+        .as_array()
+        .expect("a report lists its experiments");
+    let waits = |experiment: &&Value| {
+        matches!(
+            experiment["state"].as_str(),
+            Some("recommended" | "needs_review")
+        )
+    };
     experiments.iter().find(waits).expect("an experiment waits")
 }
 
@@ -30,27 +37,59 @@ fn a_campaign_ends_in_an_applied_winner_that_can_be_rolled_back() {
     assert_eq!(report["campaign"]["status"], "awaiting_promotion_approval");
     let winner = pending(&report);
     assert_eq!(winner["verdict"], "promote");
-    assert!(better(passed(&winner["metrics"]), passed(&winner["baseline"])), "{winner:#}");
+    assert!(
+        better(passed(&winner["metrics"]), passed(&winner["baseline"])),
+        "{winner:#}"
+    );
     let holdout = &winner["holdout"];
-    assert!(better(passed(&holdout["candidate"]), passed(&holdout["baseline"])), "{winner:#}");
-    assert_eq!(project.read("workflow.yaml"), before, "nothing is written before a person asks for it");
+    assert!(
+        better(passed(&holdout["candidate"]), passed(&holdout["baseline"])),
+        "{winner:#}"
+    );
+    assert_eq!(
+        project.read("workflow.yaml"),
+        before,
+        "nothing is written before a person asks for it"
+    );
     project.optim(["apply"]).refused(6, "nothing_to_apply");
 
     let number = winner["number"].to_string();
     assert_eq!(project.optim(["approve", &number]).code, 0);
-    assert_eq!(project.read("workflow.yaml"), before, "an approval moves the baseline only");
+    assert_eq!(
+        project.read("workflow.yaml"),
+        before,
+        "an approval moves the baseline only"
+    );
 
     let applied = project.optim(["apply", "--json"]).document(0);
     let after = project.read("workflow.yaml");
-    let changed = before.lines().zip(after.lines()).filter(|(old, new)| old != new).count();
-    assert_eq!((changed, before.lines().count()), (1, after.lines().count()), "one line changes:\n{}", applied["diff"]);
+    let changed = before
+        .lines()
+        .zip(after.lines())
+        .filter(|(old, new)| old != new)
+        .count();
+    assert_eq!(
+        (changed, before.lines().count()),
+        (1, after.lines().count()),
+        "one line changes:\n{}",
+        applied["diff"]
+    );
     let text = winner["mutation"]["after"].as_str().expect("a text");
-    assert!(text.lines().all(|line| after.contains(line)), "the approved text is live");
+    assert!(
+        text.lines().all(|line| after.contains(line)),
+        "the approved text is live"
+    );
     project.optim(["apply"]).refused(6, "nothing_to_apply");
 
     assert_eq!(project.optim(["rollback"]).code, 0);
-    assert_eq!(project.read("workflow.yaml"), before, "a rollback restores the file byte for byte");
-    project.optim(["rollback"]).refused(6, "nothing_to_roll_back");
+    assert_eq!(
+        project.read("workflow.yaml"),
+        before,
+        "a rollback restores the file byte for byte"
+    );
+    project
+        .optim(["rollback"])
+        .refused(6, "nothing_to_roll_back");
 }
 
 #[test]
@@ -58,9 +97,18 @@ fn the_search_goes_on_after_a_rejection_and_keeps_its_reason() {
     let project = Project::example();
     let report = project.optim(["run", "--json"]).document(7);
     let number = pending(&report)["number"].to_string();
-    project.optim(["reject", &number, "--reason", " "]).refused(2, "reason_required");
-    assert_eq!(project.optim(["reject", &number, "--reason", "not our tone"]).code, 0);
-    project.optim(["approve", &number]).refused(6, "not_pending");
+    project
+        .optim(["reject", &number, "--reason", " "])
+        .refused(2, "reason_required");
+    assert_eq!(
+        project
+            .optim(["reject", &number, "--reason", "not our tone"])
+            .code,
+        0
+    );
+    project
+        .optim(["approve", &number])
+        .refused(6, "not_pending");
     let shown = project.optim(["show", &number, "--json"]).document(0);
     assert_eq!(shown["experiment"]["state"]["by"]["reason"], "not our tone");
     let report = project.optim(["run", "--json"]).document(7);
@@ -80,8 +128,17 @@ fn an_edit_of_the_live_workflow_is_drift() {
     assert_ne!(text, edited);
     project.write("workflow.yaml", &edited);
     project.optim(["apply"]).refused(6, "live_drift");
-    assert_eq!(project.read("workflow.yaml"), edited, "nothing is written on drift");
-    assert_eq!(project.optim(["apply", "--accept-drift", "we raised it for the launch"]).code, 0);
+    assert_eq!(
+        project.read("workflow.yaml"),
+        edited,
+        "nothing is written on drift"
+    );
+    assert_eq!(
+        project
+            .optim(["apply", "--accept-drift", "we raised it for the launch"])
+            .code,
+        0
+    );
     assert_ne!(project.read("workflow.yaml"), edited);
 }
 
@@ -91,16 +148,50 @@ fn my_own_edit_goes_through_the_same_verdict() {
     let baseline = serde_json::to_value(project.read("workflow.yaml")).unwrap();
     assert!(baseline.is_string());
 
-    let report = project.optim(["try", "--node", "classify", "--field", "timeout_ms", "--value", "65000", "--json"]);
+    let report = project.optim([
+        "try",
+        "--node",
+        "classify",
+        "--field",
+        "timeout_ms",
+        "--value",
+        "65000",
+        "--json",
+    ]);
     let report = report.document(0);
     assert_eq!(report["campaign"]["status"], "completed");
     let experiment = &report["experiments"][0];
-    assert_eq!((&experiment["proposer"], &experiment["verdict"]), (&"operator".into(), &"discard".into()));
+    assert_eq!(
+        (&experiment["proposer"], &experiment["verdict"]),
+        (&"operator".into(), &"discard".into())
+    );
 
-    let refused = project.optim(["try", "--node", "classify", "--field", "timeout_ms", "--value", "599000"]);
+    let refused = project.optim([
+        "try",
+        "--node",
+        "classify",
+        "--field",
+        "timeout_ms",
+        "--value",
+        "599000",
+    ]);
     refused.refused(2, "timeout_delta");
-    project.optim(["try", "--node", "nobody", "--field", "timeout_ms", "--value", "1"]).refused(2, "unknown_node");
-    project.optim(["try", "--node", "classify", "--field", "name", "--value", "1"]).refused(2, "unknown_field");
+    project
+        .optim([
+            "try",
+            "--node",
+            "nobody",
+            "--field",
+            "timeout_ms",
+            "--value",
+            "1",
+        ])
+        .refused(2, "unknown_node");
+    project
+        .optim([
+            "try", "--node", "classify", "--field", "name", "--value", "1",
+        ])
+        .refused(2, "unknown_field");
 }
 
 #[test]
@@ -111,20 +202,37 @@ fn a_candidate_file_may_change_one_field_only() {
     assert_ne!(one, text, "the example has a timeout of 60000");
     project.write("mine.yaml", &one);
     let mine = project.path().join("mine.yaml");
-    let report = project.optim(["try", mine.to_str().unwrap(), "--json"]).document(0);
+    let report = project
+        .optim(["try", mine.to_str().unwrap(), "--json"])
+        .document(0);
     assert_eq!(report["experiments"][0]["mutation"]["field"], "timeout_ms");
-    project.write("mine.yaml", one.replacen("max_attempts: 2", "max_attempts: 3", 1));
-    project.optim(["try", mine.to_str().unwrap()]).refused(2, "more_than_one_change");
+    project.write(
+        "mine.yaml",
+        one.replacen("max_attempts: 2", "max_attempts: 3", 1),
+    );
+    project
+        .optim(["try", mine.to_str().unwrap()])
+        .refused(2, "more_than_one_change");
 }
 
 #[test]
 fn the_demo_runs_anywhere_and_says_what_comes_next() {
     let folder = optim_tests::temporary();
     let dir = folder.path().join("demo");
-    let demo = Command::new(optim()).args(["demo", "--json", "--dir"]).arg(&dir).output().unwrap();
+    let demo = Command::new(optim())
+        .args(["demo", "--json", "--dir"])
+        .arg(&dir)
+        .output()
+        .unwrap();
     let report = Ran::of(demo).document(0);
     assert_eq!(report["schema"], "optim/v1/campaign");
     assert!(report["runs_executed"].as_u64().unwrap() > 100);
-    assert!(report["next"].as_array().unwrap().iter().any(|next| next.as_str().unwrap().contains("approve")));
+    assert!(
+        report["next"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|next| next.as_str().unwrap().contains("approve"))
+    );
     assert_eq!(report["campaign"]["simulated"], false);
 }

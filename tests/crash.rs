@@ -8,8 +8,19 @@ use serde_json::Value;
 
 /// What must not depend on how often the process died.
 fn result(report: &Value) -> Vec<(Value, Value, Value)> {
-    let experiments = report["experiments"].as_array().expect("a report lists its experiments");
-    experiments.iter().map(|one| (one["mutation"].clone(), one["metrics"].clone(), one["verdict"].clone())).collect()
+    let experiments = report["experiments"]
+        .as_array()
+        .expect("a report lists its experiments");
+    experiments
+        .iter()
+        .map(|one| {
+            (
+                one["mutation"].clone(),
+                one["metrics"].clone(),
+                one["verdict"].clone(),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -20,7 +31,12 @@ fn a_campaign_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     // Each round lets the process print one line more before it dies, so that the kills land in every
     // phase of the campaign.
     for lines in 1.. {
-        let mut child = project.command(["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("optim starts");
+        let mut child = project
+            .command(["run"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("optim starts");
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let printed = stderr.lines().take(lines).count();
         if printed < lines {
@@ -35,6 +51,9 @@ fn a_campaign_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     assert!(kills >= 2, "only {kills} kills");
     let report = project.optim(["status", "--json"]).document(0);
     assert_eq!(result(&report), result(&calm));
-    assert_eq!(report["runs_executed"], calm["runs_executed"], "no run is counted twice");
+    assert_eq!(
+        report["runs_executed"], calm["runs_executed"],
+        "no run is counted twice"
+    );
     assert_eq!(report["spend"], calm["spend"]);
 }

@@ -24,15 +24,26 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn cases() -> Vec<Value> {
-    let pack = std::fs::read_to_string(root().join("examples/ticket-triage/cases/tickets.jsonl")).unwrap();
-    pack.lines().filter(|line| !line.trim().is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect()
+    let pack =
+        std::fs::read_to_string(root().join("examples/ticket-triage/cases/tickets.jsonl")).unwrap();
+    pack.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
 fn the_example_has_at_least_120_cases_in_two_splits() {
     let cases = cases();
-    let holdout = cases.iter().filter(|case| case["split"] == "holdout").count();
-    assert!(cases.len() >= 120 && holdout >= 30 && cases.len() - holdout >= 60, "{} cases, {holdout} holdout", cases.len());
+    let holdout = cases
+        .iter()
+        .filter(|case| case["split"] == "holdout")
+        .count();
+    assert!(
+        cases.len() >= 120 && holdout >= 30 && cases.len() - holdout >= 60,
+        "{} cases, {holdout} holdout",
+        cases.len()
+    );
 }
 
 #[test]
@@ -42,24 +53,44 @@ fn no_label_or_case_text_of_the_example_stands_in_the_sources() {
         for expectation in case["expect"].as_array().unwrap() {
             needles.insert(format!("\"{}\"", expectation["value"].as_str().unwrap()));
         }
-        for text in case["inputs"].as_object().unwrap().values().filter_map(Value::as_str) {
+        for text in case["inputs"]
+            .as_object()
+            .unwrap()
+            .values()
+            .filter_map(Value::as_str)
+        {
             needles.insert(text.chars().take(40).collect());
         }
     }
     for path in files(&root().join("crates")) {
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
         for needle in &needles {
-            assert!(!text.contains(needle.as_str()), "{} holds {needle}", path.display());
+            assert!(
+                !text.contains(needle.as_str()),
+                "{} holds {needle}",
+                path.display()
+            );
         }
     }
 }
 
 /// The words that a winner added to the workflow, in one piece.
 fn added(before: &str, after: &str) -> String {
-    let same = before.chars().zip(after.chars()).take_while(|(old, new)| old == new).count();
+    let same = before
+        .chars()
+        .zip(after.chars())
+        .take_while(|(old, new)| old == new)
+        .count();
     let tail: Vec<_> = after.chars().skip(same).collect();
     let old: Vec<_> = before.chars().skip(same).collect();
-    let shared = old.iter().rev().zip(tail.iter().rev()).take_while(|(old, new)| old == new).count();
+    let shared = old
+        .iter()
+        .rev()
+        .zip(tail.iter().rev())
+        .take_while(|(old, new)| old == new)
+        .count();
     tail.iter().take(tail.len() - shared).collect()
 }
 
@@ -67,14 +98,25 @@ fn added(before: &str, after: &str) -> String {
 fn the_winning_text_stands_in_no_shipped_file() {
     let project = Project::example();
     let report = project.optim(["run", "--json"]).document(7);
-    let winner = report["experiments"].as_array().unwrap().iter().find(|found| found["state"] == "recommended").unwrap();
+    let winner = report["experiments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|found| found["state"] == "recommended")
+        .unwrap();
     assert_eq!(winner["proposer"], "examples");
     let text = |key: &str| winner["mutation"][key].as_str().unwrap().to_owned();
     let added = added(&text("before"), &text("after"));
     assert!(added.chars().count() >= 10, "{added:?}");
     for path in files(&root()) {
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
-        assert!(!text.contains(&added), "{} holds the winning text {added:?}", path.display());
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        assert!(
+            !text.contains(&added),
+            "{} holds the winning text {added:?}",
+            path.display()
+        );
     }
 }
 
@@ -91,9 +133,14 @@ fn other_seeds_find_an_improvement_too() {
 #[test]
 fn equal_seeds_give_equal_campaigns() {
     let run = || {
-        let report = Project::example().optim(["run", "--json", "--seed", "7"]).document(7);
+        let report = Project::example()
+            .optim(["run", "--json", "--seed", "7"])
+            .document(7);
         let experiments = report["experiments"].as_array().unwrap().clone();
-        experiments.iter().map(|found| (found["mutation"].clone(), found["metrics"].clone())).collect::<Vec<_>>()
+        experiments
+            .iter()
+            .map(|found| (found["mutation"].clone(), found["metrics"].clone()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
 }
@@ -118,6 +165,10 @@ fn a_workflow_that_cannot_be_improved_ends_without_an_improvement() {
     assert_eq!(report["campaign"]["baseline_version"], 0);
     let reason = report["campaign"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("no improvement"), "{reason}");
-    let discarded = report["experiments"].as_array().unwrap().iter().all(|found| found["verdict"] == "discard");
+    let discarded = report["experiments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .all(|found| found["verdict"] == "discard");
     assert!(discarded, "{report:#}");
 }

@@ -10,7 +10,10 @@ use serde_json::Value;
 /// The repository's root.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ has a parent")
+        .to_owned()
 }
 
 /// The binary `optim`, built from the sources as they are.
@@ -21,10 +24,23 @@ pub fn optim() -> &'static Path {
         // A package cannot ask cargo for another package's binary, so the test asks for the build. It
         // costs nothing when `cargo test` has built it already.
         let mut build = Command::new(env!("CARGO"));
-        build.current_dir(root()).args(["build", "--quiet", "--package", "optim-server", "--bin", "optim"]);
-        assert!(build.status().expect("cargo runs").success(), "the binary does not build");
+        build.current_dir(root()).args([
+            "build",
+            "--quiet",
+            "--package",
+            "optim-server",
+            "--bin",
+            "optim",
+        ]);
+        assert!(
+            build.status().expect("cargo runs").success(),
+            "the binary does not build"
+        );
         let tests = std::env::current_exe().expect("the test knows its path");
-        let profile = tests.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+        let profile = tests
+            .ancestors()
+            .nth(2)
+            .expect("target/<profile>/deps/<test>");
         profile.join("optim")
     })
 }
@@ -46,7 +62,9 @@ impl Project {
     /// An empty folder.
     #[must_use]
     pub fn empty() -> Self {
-        Self { folder: temporary() }
+        Self {
+            folder: temporary(),
+        }
     }
 
     /// The folder.
@@ -64,7 +82,8 @@ impl Project {
     /// Writes a file of the project.
     pub fn write(&self, file: &str, content: impl AsRef<[u8]>) {
         let path = self.path().join(file);
-        std::fs::create_dir_all(path.parent().expect("a file has a folder")).expect("the folder is made");
+        std::fs::create_dir_all(path.parent().expect("a file has a folder"))
+            .expect("the folder is made");
         std::fs::write(path, content).expect("the file is written");
     }
 
@@ -78,7 +97,13 @@ impl Project {
     /// `optim -C <folder> ARGS`, ready to be started.
     pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(optim());
-        command.arg("-C").arg(self.path()).args(args).env("USER", "tester").env_remove("OPTIM_LOG").stdin(Stdio::null());
+        command
+            .arg("-C")
+            .arg(self.path())
+            .args(args)
+            .env("USER", "tester")
+            .env_remove("OPTIM_LOG")
+            .stdin(Stdio::null());
         command
     }
 
@@ -104,7 +129,11 @@ impl Ran {
     #[must_use]
     pub fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("optim prints UTF-8");
-        Self { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// The document on stdout; the exit code must be `code`.
@@ -126,7 +155,11 @@ impl Ran {
 #[must_use]
 pub fn temporary() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let made = if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    };
     made.expect("a temporary folder is made")
 }
 

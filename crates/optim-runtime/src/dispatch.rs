@@ -40,12 +40,19 @@ impl Dispatcher {
     /// A loop with room for `capacity` runs at once; at least one.
     #[must_use]
     pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, capacity: u32) -> Self {
-        Self { engine, runner, capacity: usize::try_from(capacity.max(1)).unwrap_or(1) }
+        Self {
+            engine,
+            runner,
+            capacity: usize::try_from(capacity.max(1)).unwrap_or(1),
+        }
     }
 
     /// Works the queue off until shut down. Runs in flight then are dropped, with their processes.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        let mut desk = Desk { more: true, ..Desk::default() };
+        let mut desk = Desk {
+            more: true,
+            ..Desk::default()
+        };
         loop {
             if let Err(error) = self.fill(&mut desk).await {
                 tracing::warn!(%error, "the queue could not be read");
@@ -67,7 +74,11 @@ impl Dispatcher {
         self.engine.wakes().runs_waiting();
     }
 
-    fn ended(&self, ended: Result<Result<(), EngineError>, tokio::task::JoinError>, desk: &mut Desk) {
+    fn ended(
+        &self,
+        ended: Result<Result<(), EngineError>, tokio::task::JoinError>,
+        desk: &mut Desk,
+    ) {
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the result of a run could not be recorded"),
@@ -84,7 +95,13 @@ impl Dispatcher {
                 if !std::mem::take(&mut desk.more) {
                     return Ok(());
                 }
-                desk.window = self.engine.store().runs(&RunFilter::Queued, Page::first()).await?.items.into();
+                desk.window = self
+                    .engine
+                    .store()
+                    .runs(&RunFilter::Queued, Page::first())
+                    .await?
+                    .items
+                    .into();
                 continue;
             };
             self.start(next.id, &mut desk.workers).await?;
@@ -93,8 +110,14 @@ impl Dispatcher {
     }
 
     /// Claims a run and hands it to a worker. Nothing happens when it is not queued any more.
-    async fn start(&self, id: RunId, workers: &mut JoinSet<Result<(), EngineError>>) -> Result<(), EngineError> {
-        let Some(run) = self.engine.claim(id).await? else { return Ok(()) };
+    async fn start(
+        &self,
+        id: RunId,
+        workers: &mut JoinSet<Result<(), EngineError>>,
+    ) -> Result<(), EngineError> {
+        let Some(run) = self.engine.claim(id).await? else {
+            return Ok(());
+        };
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
         workers.spawn(async move {
             let epoch = run.epoch;
@@ -109,7 +132,11 @@ impl Dispatcher {
 }
 
 /// Executes a claimed run and records its result.
-async fn work(engine: &Engine, runner: &Runner, run: optim_core::run::Run) -> Result<(), EngineError> {
+async fn work(
+    engine: &Engine,
+    runner: &Runner,
+    run: optim_core::run::Run,
+) -> Result<(), EngineError> {
     let campaign = engine.campaign(&run.campaign).await?.value;
     let workflow = engine.workflow(run.snapshot).await?;
     let pack = engine.pack(campaign.frozen.pack).await?;
@@ -121,7 +148,13 @@ async fn work(engine: &Engine, runner: &Runner, run: optim_core::run::Run) -> Re
             why: format!("it has no case number {index}"),
         });
     };
-    let report = runner.run(Job { run: &run, workflow, case }).await;
+    let report = runner
+        .run(Job {
+            run: &run,
+            workflow,
+            case,
+        })
+        .await;
     if let Err(ignored) = engine.finish(run.id, run.epoch, report).await? {
         tracing::info!(run = %run.id, ?ignored, "a result came too late");
     }

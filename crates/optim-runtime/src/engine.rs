@@ -19,7 +19,9 @@ use optim_core::policy::Objective;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::run::{Epoch, Run, RunReport, RunState};
 use optim_core::workflow::Workflow;
-use optim_store::{Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write};
+use optim_store::{
+    Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -104,7 +106,14 @@ impl Engine {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (workflows, packs) = (Mutex::default(), Mutex::default());
-        Self { store, clock, workflows, packs, wakes: Wakes::default(), changes: watch::Sender::new(0) }
+        Self {
+            store,
+            clock,
+            workflows,
+            packs,
+            wakes: Wakes::default(),
+            changes: watch::Sender::new(0),
+        }
     }
 
     /// The store, for reading.
@@ -126,7 +135,10 @@ impl Engine {
     }
 
     fn context(&self, actor: Actor) -> Context {
-        Context { now: self.clock.now(), actor }
+        Context {
+            now: self.clock.now(),
+            actor,
+        }
     }
 
     /// Changes after each commit, for those who follow.
@@ -146,14 +158,20 @@ impl Engine {
             .chain(commit.runs.iter().map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let queued = commit.runs.iter().any(|write| write.value.state == RunState::Queued);
+        let queued = commit
+            .runs
+            .iter()
+            .any(|write| write.value.state == RunState::Queued);
         let committed = self.store.commit(commit).await;
         // Also after a failure: whether the commit took effect may be unknown, and a look costs little.
-        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
+        campaigns
+            .iter()
+            .for_each(|id| self.wakes.campaign_changed(id));
         if queued {
             self.wakes.runs_waiting();
         }
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
         committed.map(drop)
     }
 
@@ -165,8 +183,16 @@ impl Engine {
     /// [`EngineError::Exists`] when its id is taken.
     pub async fn create(&self, new: NewCampaign, actor: Actor) -> Result<Campaign, EngineError> {
         let Decision { next, events, .. } = transition::create(new.campaign, &self.context(actor));
-        let write = Write { expected: Revision(0), value: next.clone() };
-        let commit = Commit { campaign: Some(write), blobs: new.blobs, events, ..Commit::default() };
+        let write = Write {
+            expected: Revision(0),
+            value: next.clone(),
+        };
+        let commit = Commit {
+            campaign: Some(write),
+            blobs: new.blobs,
+            events,
+            ..Commit::default()
+        };
         match self.commit(commit).await {
             Ok(()) => Ok(next),
             Err(StoreError::Conflict { .. }) => Err(EngineError::Exists(next.id)),
@@ -179,16 +205,27 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`] when there is none.
     pub async fn campaign(&self, id: &CampaignId) -> Result<Versioned<Campaign>, EngineError> {
-        self.store.campaign(id).await?.ok_or_else(|| EngineError::NotFound(id.clone()))
+        self.store
+            .campaign(id)
+            .await?
+            .ok_or_else(|| EngineError::NotFound(id.clone()))
     }
 
     /// Submits a command.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] when the campaign does not allow it now.
-    pub async fn submit(&self, id: &CampaignId, command: &Command, actor: Actor) -> Result<Campaign, EngineError> {
+    pub async fn submit(
+        &self,
+        id: &CampaignId,
+        command: &Command,
+        actor: Actor,
+    ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
-        self.transition(id, Vec::new(), |campaign| transition::decide(campaign, command, &cx)).await
+        self.transition(id, Vec::new(), |campaign| {
+            transition::decide(campaign, command, &cx)
+        })
+        .await
     }
 
     /// Records a fact, with the payloads that it brings along.
@@ -202,7 +239,10 @@ impl Engine {
         blobs: Vec<Blob>,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(Actor::engine());
-        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx))).await
+        self.transition(id, blobs, |campaign| {
+            Ok(transition::observe(campaign, observation, &cx))
+        })
+        .await
     }
 
     /// Load, decide, commit; again when somebody else was faster.
@@ -214,13 +254,30 @@ impl Engine {
     ) -> Result<Campaign, EngineError> {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let Versioned { revision, value } = self.campaign(id).await?;
-            let Decision { next, experiments, effects, events } = step(&value)?;
+            let Decision {
+                next,
+                experiments,
+                effects,
+                events,
+            } = step(&value)?;
             if events.is_empty() {
                 return Ok(value);
             }
             let runs = self.expand(&next, &effects).await?;
-            let campaign = Some(Write { expected: revision, value: next.clone() });
-            match self.commit(Commit { campaign, experiments, runs, blobs: blobs.clone(), events }).await {
+            let campaign = Some(Write {
+                expected: revision,
+                value: next.clone(),
+            });
+            match self
+                .commit(Commit {
+                    campaign,
+                    experiments,
+                    runs,
+                    blobs: blobs.clone(),
+                    events,
+                })
+                .await
+            {
                 Ok(()) => return Ok(next),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -230,16 +287,26 @@ impl Engine {
     }
 
     /// The run records that the effects of a decision stand for.
-    async fn expand(&self, campaign: &Campaign, effects: &[Effect]) -> Result<Vec<Write<Run>>, EngineError> {
+    async fn expand(
+        &self,
+        campaign: &Campaign,
+        effects: &[Effect],
+    ) -> Result<Vec<Write<Run>>, EngineError> {
         let mut writes = Vec::new();
         for effect in effects {
             match effect {
                 Effect::QueueRuns(evaluation) => {
                     let pack = self.pack(campaign.frozen.pack).await?;
-                    let cases = (0u32..).zip(&pack.cases).filter(|(_, case)| case.split == evaluation.split);
+                    let cases = (0u32..)
+                        .zip(&pack.cases)
+                        .filter(|(_, case)| case.split == evaluation.split);
                     writes.extend(cases.map(|(index, case)| Write {
                         expected: Revision(0),
-                        value: Run::queued((&campaign.id, campaign.seed), evaluation, (case, index)),
+                        value: Run::queued(
+                            (&campaign.id, campaign.seed),
+                            evaluation,
+                            (case, index),
+                        ),
                     }));
                 }
                 Effect::CancelRuns { evaluation, reason } => {
@@ -250,13 +317,24 @@ impl Engine {
         Ok(writes)
     }
 
-    async fn cancellations(&self, evaluation: EvaluationId, reason: &str) -> Result<Vec<Write<Run>>, EngineError> {
+    async fn cancellations(
+        &self,
+        evaluation: EvaluationId,
+        reason: &str,
+    ) -> Result<Vec<Write<Run>>, EngineError> {
         let mut writes = Vec::new();
         for open in self.list_runs(&RunFilter::Open(evaluation)).await? {
-            let Some(Versioned { revision, value }) = self.store.run(open.id).await? else { continue };
-            let command = RunCommand::Cancel { reason: reason.to_owned() };
+            let Some(Versioned { revision, value }) = self.store.run(open.id).await? else {
+                continue;
+            };
+            let command = RunCommand::Cancel {
+                reason: reason.to_owned(),
+            };
             if let Ok(value) = run_transition::decide(&value, &command, self.clock.now()) {
-                writes.push(Write { expected: revision, value });
+                writes.push(Write {
+                    expected: revision,
+                    value,
+                });
             }
         }
         Ok(writes)
@@ -274,7 +352,12 @@ impl Engine {
             let listed = self.store.runs(filter, page).await?;
             all.extend(listed.items);
             match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
+                Some(after) => {
+                    page = Page {
+                        after: Some(after),
+                        ..Page::first()
+                    }
+                }
                 None => return Ok(all),
             }
         }
@@ -285,12 +368,24 @@ impl Engine {
     /// # Errors
     /// The store fails.
     pub async fn claim(&self, id: RunId) -> Result<Option<Run>, EngineError> {
-        let Some(Versioned { revision, value }) = self.store.run(id).await? else { return Ok(None) };
-        let Ok(claimed) = run_transition::decide(&value, &RunCommand::Claim, self.clock.now()) else {
+        let Some(Versioned { revision, value }) = self.store.run(id).await? else {
             return Ok(None);
         };
-        let write = Write { expected: revision, value: claimed.clone() };
-        match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
+        let Ok(claimed) = run_transition::decide(&value, &RunCommand::Claim, self.clock.now())
+        else {
+            return Ok(None);
+        };
+        let write = Write {
+            expected: revision,
+            value: claimed.clone(),
+        };
+        match self
+            .commit(Commit {
+                runs: vec![write],
+                ..Commit::default()
+            })
+            .await
+        {
             Ok(()) => Ok(Some(claimed)),
             Err(StoreError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -301,8 +396,20 @@ impl Engine {
     ///
     /// # Errors
     /// The store fails.
-    pub async fn finish(&self, id: RunId, epoch: Epoch, report: RunReport) -> Result<Result<Run, Ignored>, EngineError> {
-        self.observe_run(id, RunObservation::Finished { epoch, report: Box::new(report) }).await
+    pub async fn finish(
+        &self,
+        id: RunId,
+        epoch: Epoch,
+        report: RunReport,
+    ) -> Result<Result<Run, Ignored>, EngineError> {
+        self.observe_run(
+            id,
+            RunObservation::Finished {
+                epoch,
+                report: Box::new(report),
+            },
+        )
+        .await
     }
 
     /// Takes in what happened to a run.
@@ -322,8 +429,17 @@ impl Engine {
                 Ok(next) => next,
                 Err(ignored) => return Ok(Err(ignored)),
             };
-            let write = Write { expected: revision, value: next.clone() };
-            match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
+            let write = Write {
+                expected: revision,
+                value: next.clone(),
+            };
+            match self
+                .commit(Commit {
+                    runs: vec![write],
+                    ..Commit::default()
+                })
+                .await
+            {
                 Ok(()) => return Ok(Ok(next)),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -341,7 +457,10 @@ impl Engine {
         let claimed = self.list_runs(&RunFilter::Running).await?;
         for run in &claimed {
             // A run that has moved on meanwhile needs no help.
-            drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
+            drop(
+                self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch })
+                    .await?,
+            );
         }
         Ok(claimed.len())
     }
@@ -352,8 +471,20 @@ impl Engine {
     ///
     /// # Errors
     /// The store fails.
-    pub async fn finished_runs(&self, evaluation: EvaluationId) -> Result<Option<Vec<Run>>, EngineError> {
-        let open = self.store.runs(&RunFilter::Open(evaluation), Page { after: None, limit: 1 }).await?;
+    pub async fn finished_runs(
+        &self,
+        evaluation: EvaluationId,
+    ) -> Result<Option<Vec<Run>>, EngineError> {
+        let open = self
+            .store
+            .runs(
+                &RunFilter::Open(evaluation),
+                Page {
+                    after: None,
+                    limit: 1,
+                },
+            )
+            .await?;
         if !open.items.is_empty() {
             return Ok(None);
         }
@@ -367,7 +498,12 @@ impl Engine {
     pub async fn runs_of(&self, evaluation: EvaluationId) -> Result<Vec<Run>, EngineError> {
         let mut runs = Vec::new();
         for run in self.list_runs(&RunFilter::Evaluation(evaluation)).await? {
-            runs.extend(self.store.run(run.id).await?.map(|versioned| versioned.value));
+            runs.extend(
+                self.store
+                    .run(run.id)
+                    .await?
+                    .map(|versioned| versioned.value),
+            );
         }
         Ok(runs)
     }
@@ -385,7 +521,10 @@ impl Engine {
         let baseline = self.workflow(campaign.baseline.snapshot).await?;
         let pack = self.pack(campaign.frozen.pack).await?;
         let expected = Expected::new(&baseline, pack.split(evaluation.split));
-        let outcomes: BTreeMap<_, _> = runs.iter().filter_map(|run| Some((&run.case, run.report()?))).collect();
+        let outcomes: BTreeMap<_, _> = runs
+            .iter()
+            .filter_map(|run| Some((&run.case, run.report()?)))
+            .collect();
         let metrics = Metrics::of(&expected, &outcomes);
         let cases = pack.split(evaluation.split).map(|case| {
             let mark = match outcomes.get(&case.id).map(|report| &report.outcome) {
@@ -395,8 +534,17 @@ impl Engine {
             };
             (case.id.clone(), mark)
         });
-        let spent = runs.iter().fold(Spent::default(), |sum, run| sum.plus(Spent { runs: 1, usage: run.usage() }));
-        Ok(EvaluationResult { metrics, cases: cases.collect(), spent })
+        let spent = runs.iter().fold(Spent::default(), |sum, run| {
+            sum.plus(Spent {
+                runs: 1,
+                usage: run.usage(),
+            })
+        });
+        Ok(EvaluationResult {
+            metrics,
+            cases: cases.collect(),
+            spent,
+        })
     }
 
     // --- payloads ---------------------------------------------------------------------------
@@ -430,14 +578,22 @@ impl Engine {
     /// [`EngineError::Payload`] when it is missing or unreadable.
     pub async fn objective(&self, digest: Digest) -> Result<Objective, EngineError> {
         let bytes = self.bytes("objective", digest).await?;
-        let unreadable = |why: String| EngineError::Payload { what: "objective", digest, why };
+        let unreadable = |why: String| EngineError::Payload {
+            what: "objective",
+            digest,
+            why,
+        };
         let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
         Objective::new(&text).ok_or_else(|| unreadable("it is blank".to_owned()))
     }
 
     async fn bytes(&self, what: &'static str, digest: Digest) -> Result<Vec<u8>, EngineError> {
         let found = self.store.blob(digest).await?;
-        found.ok_or_else(|| EngineError::Payload { what, digest, why: "it is not there".to_owned() })
+        found.ok_or_else(|| EngineError::Payload {
+            what,
+            digest,
+            why: "it is not there".to_owned(),
+        })
     }
 
     async fn payload<T>(
@@ -447,7 +603,11 @@ impl Engine {
         digest: Digest,
         parse: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Result<Arc<T>, EngineError> {
-        let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
+        let known = cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&digest)
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }

@@ -24,8 +24,12 @@ pub struct Engines {
 impl Matcher for Engines {
     fn regex(&self, pattern: &str, text: &str) -> Result<bool, String> {
         let compiled = cached(&self.patterns, pattern.to_owned(), || {
-            let built = RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build();
-            built.map_err(|error| format!("the regular expression {pattern:?} is not valid: {error}"))
+            let built = RegexBuilder::new(pattern)
+                .size_limit(REGEX_BYTES_MAX)
+                .build();
+            built.map_err(|error| {
+                format!("the regular expression {pattern:?} is not valid: {error}")
+            })
         })?;
         Ok(compiled.is_match(text))
     }
@@ -36,7 +40,11 @@ impl Matcher for Engines {
         })?;
         let violation = |error: jsonschema::ValidationError<'_>| {
             let place = error.instance_path().to_string();
-            let place = if place.is_empty() { "the output" } else { &place };
+            let place = if place.is_empty() {
+                "the output"
+            } else {
+                &place
+            };
             let message: String = error.masked().to_string().chars().take(300).collect();
             format!("{place}: {message}")
         };
@@ -49,7 +57,11 @@ fn cached<K: Ord, T>(
     key: K,
     build: impl FnOnce() -> Result<T, String>,
 ) -> Result<Arc<T>, String> {
-    if let Some(known) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    if let Some(known) = cache
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&key)
+    {
         return Ok(Arc::clone(known));
     }
     let built = Arc::new(build()?);
@@ -70,7 +82,8 @@ mod tests {
     #[test]
     fn violations_name_their_place() {
         let engines = Engines::default();
-        let schema = json!({"type": "object", "required": ["a"], "properties": {"a": {"enum": ["x", "y"]}}});
+        let schema =
+            json!({"type": "object", "required": ["a"], "properties": {"a": {"enum": ["x", "y"]}}});
         assert_eq!(engines.schema(&schema, &json!({"a": "x"})), Ok(Vec::new()));
         let violations = engines.schema(&schema, &json!({"a": "z"})).unwrap();
         assert!(violations[0].starts_with("/a: "), "{violations:?}");

@@ -7,7 +7,9 @@ use optim_core::canonical;
 use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
 use optim_core::id::CampaignId;
 use optim_core::pack::{self, Pack, Split};
-use optim_core::policy::{self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles};
+use optim_core::policy::{
+    self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles,
+};
 use optim_core::quantity::Timestamp;
 use optim_core::workflow::check::check;
 use optim_core::workflow::{Workflow, load};
@@ -88,7 +90,10 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
     let (workflow, document) = load::load(&workflow_file.reference, &workflow_file.bytes)?;
     let root = workspace(&workflow_file.path, workflow.workspace_root());
     let policy_files = PolicyArtifacts::read(&root, refs)?;
-    let Checked { value: (objective, policies), warnings } = policy::read(&policy_files.contents())?;
+    let Checked {
+        value: (objective, policies),
+        warnings,
+    } = policy::read(&policy_files.contents())?;
     let pack_file = match &policies.eval.pack_ref {
         PackRef::File(reference) => Some(artifact(&root, reference, PACK_BYTES_MAX)?),
         PackRef::Implicit => None,
@@ -100,8 +105,14 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
     let mut findings = warnings;
     let mut of_workflow = check(&workflow, Some(&policies));
     of_workflow.extend(unmet_needs(&workflow, capabilities));
-    findings.0.extend(load::locate(&workflow_file.reference, &document, of_workflow));
-    let pack_name = pack_file.as_ref().map_or("the implicit case", |file| file.reference.as_str());
+    findings.0.extend(load::locate(
+        &workflow_file.reference,
+        &document,
+        of_workflow,
+    ));
+    let pack_name = pack_file
+        .as_ref()
+        .map_or("the implicit case", |file| file.reference.as_str());
     findings.0.extend(pack.check(pack_name, &workflow));
     if findings.has_errors() {
         return Err(findings);
@@ -135,7 +146,9 @@ impl PolicyArtifacts {
     fn read(root: &Path, refs: &ProjectRefs) -> Result<Self, Diagnostics> {
         let mut findings = Vec::new();
         let mut read = |reference: &str| {
-            artifact(root, reference, POLICY_BYTES_MAX).map_err(|finding| findings.push(finding)).ok()
+            artifact(root, reference, POLICY_BYTES_MAX)
+                .map_err(|finding| findings.push(finding))
+                .ok()
         };
         let objective = read(&refs.objective);
         let eval = read(&refs.eval);
@@ -143,16 +156,23 @@ impl PolicyArtifacts {
         let scope = read(&refs.scope);
         let budget = read(&refs.budget);
         match (objective, eval, mutation, scope, budget) {
-            (Some(objective), Some(eval), Some(mutation), Some(scope), Some(budget)) => {
-                Ok(Self { objective, eval, mutation, scope, budget })
-            }
+            (Some(objective), Some(eval), Some(mutation), Some(scope), Some(budget)) => Ok(Self {
+                objective,
+                eval,
+                mutation,
+                scope,
+                budget,
+            }),
             _ => Err(Diagnostics(findings)),
         }
     }
 
     fn contents(&self) -> PolicyFiles<'_> {
         fn content(file: &Artifact) -> PolicyFile<'_> {
-            PolicyFile { name: &file.reference, bytes: &file.bytes }
+            PolicyFile {
+                name: &file.reference,
+                bytes: &file.bytes,
+            }
         }
         PolicyFiles {
             objective: content(&self.objective),
@@ -175,8 +195,9 @@ impl PolicyArtifacts {
 }
 
 fn artifact(root: &Path, reference: &str, limit: u64) -> Result<Artifact, Diagnostic> {
-    Artifact::read(root, reference, limit)
-        .map_err(|error: ArtifactError| Diagnostic::error(error.code(), Place::file(reference), error.to_string()))
+    Artifact::read(root, reference, limit).map_err(|error: ArtifactError| {
+        Diagnostic::error(error.code(), Place::file(reference), error.to_string())
+    })
 }
 
 fn workspace(workflow_path: &Path, workspace_root: Option<&str>) -> PathBuf {
@@ -209,9 +230,14 @@ impl Project {
             executor: setup.executor,
             simulated: setup.simulated,
         };
-        let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
+        let name = setup
+            .name
+            .unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
         let mut campaign = Campaign::draft(setup.id, name, setup.seed, source, frozen, now);
         campaign.search.mode = setup.mode;
-        NewCampaign { campaign, blobs: vec![definition, objective, pack] }
+        NewCampaign {
+            campaign,
+            blobs: vec![definition, objective, pack],
+        }
     }
 }

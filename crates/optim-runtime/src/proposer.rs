@@ -81,8 +81,15 @@ impl Proposer for FromRules {
 }
 
 fn prepare(request: &ProposalRequest) -> Result<Prepared, Proposals> {
-    let Policies { mutation, scope, .. } = &request.policies;
-    Prepared::new(Arc::clone(&request.baseline), mutation.clone(), scope.clone()).map_err(|error| Proposals {
+    let Policies {
+        mutation, scope, ..
+    } = &request.policies;
+    Prepared::new(
+        Arc::clone(&request.baseline),
+        mutation.clone(),
+        scope.clone(),
+    )
+    .map_err(|error| Proposals {
         next: None,
         refused: BTreeMap::from([(error.code().to_owned(), 1)]),
     })
@@ -94,7 +101,10 @@ fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> 
     for offer in offers {
         match offer {
             Offer::Proposal(proposal) if !request.tried.contains_key(&proposal.mutation.key()) => {
-                return Proposals { next: Some(proposal.mutation), refused };
+                return Proposals {
+                    next: Some(proposal.mutation),
+                    refused,
+                };
             }
             Offer::Proposal(_) => {}
             Offer::Refusal(refusal) => {
@@ -103,5 +113,8 @@ fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> 
             }
         }
     }
-    Proposals { next: None, refused }
+    Proposals {
+        next: None,
+        refused,
+    }
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use optim_core::campaign::Campaign;
 use optim_core::campaign::observation::{Candidate, Observation};
 use optim_core::campaign::work::{Work, work};
-use optim_core::campaign::Campaign;
 use optim_core::canonical;
 use optim_core::experiment::Proposer as Description;
 use optim_core::id::CampaignId;
@@ -75,7 +75,9 @@ impl Reconciler {
     }
 
     fn retry_later(&self, id: CampaignId, failures: u32, shutdown: &Shutdown) {
-        let delay = BACK_OFF.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(BACK_OFF_MAX);
+        let delay = BACK_OFF
+            .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)))
+            .min(BACK_OFF_MAX);
         let engine = Arc::clone(&self.engine);
         shutdown.detach(async move {
             tokio::time::sleep(delay).await;
@@ -109,8 +111,13 @@ impl Reconciler {
         for evaluation in campaign.in_flight() {
             if let Some(runs) = self.engine.finished_runs(evaluation.id).await? {
                 let result = self.engine.result(campaign, evaluation, &runs).await?;
-                let finished = Observation::EvaluationFinished { evaluation: evaluation.id, result };
-                self.engine.record(&campaign.id, &finished, Vec::new()).await?;
+                let finished = Observation::EvaluationFinished {
+                    evaluation: evaluation.id,
+                    result,
+                };
+                self.engine
+                    .record(&campaign.id, &finished, Vec::new())
+                    .await?;
                 moved = true;
             }
         }
@@ -118,12 +125,21 @@ impl Reconciler {
     }
 
     async fn suggested(&self, campaign: &Campaign, mutation: Mutation) -> Result<(), EngineError> {
-        let operator = Description { name: "operator".to_owned(), version: 1 };
+        let operator = Description {
+            name: "operator".to_owned(),
+            version: 1,
+        };
         match self.candidate(campaign, &mutation).await? {
-            Ok((candidate, blob)) => self.evaluate(campaign, operator, candidate, blob, BTreeMap::new()).await,
+            Ok((candidate, blob)) => {
+                self.evaluate(campaign, operator, candidate, blob, BTreeMap::new())
+                    .await
+            }
             Err(reason) => {
                 let refused = Observation::SuggestionRefused { mutation, reason };
-                self.engine.record(&campaign.id, &refused, Vec::new()).await.map(drop)
+                self.engine
+                    .record(&campaign.id, &refused, Vec::new())
+                    .await
+                    .map(drop)
             }
         }
     }
@@ -132,24 +148,44 @@ impl Reconciler {
     async fn propose(&self, campaign: &Campaign) -> Result<(), EngineError> {
         let request = self.request(campaign).await?;
         let mut refused: BTreeMap<String, u32> = BTreeMap::new();
-        let turn = usize::try_from(campaign.search.experiments).unwrap_or(0) % self.proposers.len().max(1);
-        let in_turn = self.proposers.iter().cycle().skip(turn).take(self.proposers.len());
+        let turn =
+            usize::try_from(campaign.search.experiments).unwrap_or(0) % self.proposers.len().max(1);
+        let in_turn = self
+            .proposers
+            .iter()
+            .cycle()
+            .skip(turn)
+            .take(self.proposers.len());
         for proposer in in_turn {
             let proposals = proposer.propose(&request).await;
             for (code, count) in proposals.refused {
                 let sum = refused.entry(code).or_default();
                 *sum = sum.saturating_add(count);
             }
-            let Some(mutation) = proposals.next else { continue };
+            let Some(mutation) = proposals.next else {
+                continue;
+            };
             match self.candidate(campaign, &mutation).await? {
                 Ok((candidate, blob)) => {
-                    return self.evaluate(campaign, proposer.description(), candidate, blob, refused).await;
+                    return self
+                        .evaluate(campaign, proposer.description(), candidate, blob, refused)
+                        .await;
                 }
-                Err(reason) => tracing::warn!(proposer = proposer.description().name, reason, "a proposal is refused"),
+                Err(reason) => tracing::warn!(
+                    proposer = proposer.description().name,
+                    reason,
+                    "a proposal is refused"
+                ),
             }
         }
-        let nothing = Observation::NothingToPropose { baseline: campaign.baseline.fingerprint, refused };
-        self.engine.record(&campaign.id, &nothing, Vec::new()).await.map(drop)
+        let nothing = Observation::NothingToPropose {
+            baseline: campaign.baseline.fingerprint,
+            refused,
+        };
+        self.engine
+            .record(&campaign.id, &nothing, Vec::new())
+            .await
+            .map(drop)
     }
 
     /// The candidate of a mutation, validated whatever its source, with its definition.
@@ -160,7 +196,9 @@ impl Reconciler {
     ) -> Result<Result<(Candidate, Blob), String>, EngineError> {
         let baseline = self.engine.workflow(campaign.baseline.snapshot).await?;
         let policies = &campaign.frozen.policies;
-        if let Err(error) = validate::check_mutation(&baseline, mutation, &policies.mutation, &policies.scope) {
+        if let Err(error) =
+            validate::check_mutation(&baseline, mutation, &policies.mutation, &policies.scope)
+        {
             return Ok(Err(error.to_string()));
         }
         let workflow = match validate::apply(&baseline, mutation) {
@@ -168,8 +206,16 @@ impl Reconciler {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let blob = Blob::new(canonical::bytes(&workflow.to_json()));
-        let (mutation, fingerprint, snapshot) = (mutation.clone(), workflow.fingerprint(), blob.digest());
-        Ok(Ok((Candidate { mutation, fingerprint, snapshot }, blob)))
+        let (mutation, fingerprint, snapshot) =
+            (mutation.clone(), workflow.fingerprint(), blob.digest());
+        Ok(Ok((
+            Candidate {
+                mutation,
+                fingerprint,
+                snapshot,
+            },
+            blob,
+        )))
     }
 
     async fn evaluate(
@@ -181,8 +227,16 @@ impl Reconciler {
         refused: BTreeMap<String, u32>,
     ) -> Result<(), EngineError> {
         let baseline = campaign.baseline.fingerprint;
-        let proposed = Observation::Proposed { baseline, proposer, candidate, refused };
-        self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop)
+        let proposed = Observation::Proposed {
+            baseline,
+            proposer,
+            candidate,
+            refused,
+        };
+        self.engine
+            .record(&campaign.id, &proposed, vec![blob])
+            .await
+            .map(drop)
     }
 
     /// What the proposers may know: the baseline and its last replay on the search cases.

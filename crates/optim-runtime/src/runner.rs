@@ -73,7 +73,11 @@ impl Runner {
         matcher: Arc<dyn Matcher + Send + Sync>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { executor, matcher, clock }
+        Self {
+            executor,
+            matcher,
+            clock,
+        }
     }
 
     /// Executes a case run. Dropping the future stops everything that it started.
@@ -86,12 +90,21 @@ impl Runner {
         };
         let outcome = match Scratch::empty() {
             Ok(scratch) => self.walk(&job, &mut walk, &Arc::new(scratch)).await,
-            Err(error) => CaseOutcome::Void { fault: format!("no scratch folder can be made: {error}") },
+            Err(error) => CaseOutcome::Void {
+                fault: format!("no scratch folder can be made: {error}"),
+            },
         };
         let mut nodes = walk.reports;
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        RunReport { executed, outcome, nodes, usage: walk.usage, started_at, finished_at }
+        RunReport {
+            executed,
+            outcome,
+            nodes,
+            usage: walk.usage,
+            started_at,
+            finished_at,
+        }
     }
 
     fn void(
@@ -101,7 +114,14 @@ impl Runner {
         fault: String,
     ) -> RunReport {
         let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
-        RunReport { executed, outcome, nodes: Vec::new(), usage: Usage::default(), started_at, finished_at }
+        RunReport {
+            executed,
+            outcome,
+            nodes: Vec::new(),
+            usage: Usage::default(),
+            started_at,
+            finished_at,
+        }
     }
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
@@ -114,8 +134,12 @@ impl Runner {
         loop {
             over_limit = over_limit.or_else(|| walk.over_limit(&execution, begun.elapsed()));
             while over_limit.is_none() && working.len() < parallel {
-                let Some(index) = walk.next_ready() else { break };
-                let Some(node) = job.workflow.nodes().get(index) else { continue };
+                let Some(index) = walk.next_ready() else {
+                    break;
+                };
+                let Some(node) = job.workflow.nodes().get(index) else {
+                    continue;
+                };
                 let request = self.prepare(job, walk, (index, node), scratch, &execution);
                 let attempts = NodeAttempts {
                     executor: Arc::clone(&self.executor),
@@ -129,7 +153,9 @@ impl Runner {
             if over_limit.is_some() {
                 working.abort_all();
             }
-            let left = execution.max_total_runtime.map(|limit| Duration::from_millis(limit.0).saturating_sub(begun.elapsed()));
+            let left = execution
+                .max_total_runtime
+                .map(|limit| Duration::from_millis(limit.0).saturating_sub(begun.elapsed()));
             let next = tokio::select! {
                 next = working.join_next() => next,
                 () = sleep_for(left), if over_limit.is_none() => continue,
@@ -142,12 +168,26 @@ impl Runner {
                     }
                 }
                 Some(Err(error)) if error.is_cancelled() => {}
-                Some(Err(panic)) => return CaseOutcome::Void { fault: format!("the executor panicked: {panic}") },
+                Some(Err(panic)) => {
+                    return CaseOutcome::Void {
+                        fault: format!("the executor panicked: {panic}"),
+                    };
+                }
             }
         }
         let blocked = walk.block_the_rest();
-        let checks = check_case(&job.workflow, job.case, &walk.reports, scratch.as_ref(), self.matcher.as_ref());
-        CaseOutcome::Measured(Measured { checks, blocked, over_limit })
+        let checks = check_case(
+            &job.workflow,
+            job.case,
+            &walk.reports,
+            scratch.as_ref(),
+            self.matcher.as_ref(),
+        );
+        CaseOutcome::Measured(Measured {
+            checks,
+            blocked,
+            over_limit,
+        })
     }
 
     /// The request for the first attempt at a node.
@@ -164,15 +204,32 @@ impl Runner {
             let (from, _) = job.workflow.node(&input.from_step_id)?;
             Some((input.alias.clone(), walk.outputs.get(&from)?.clone()))
         });
-        let agent = job.workflow.agent(node.agent()).map(|agent| agent.definition.clone());
-        let max_tokens = execution.max_total_tokens.map(|limit| limit.minus(walk.usage.tokens()).0);
+        let agent = job
+            .workflow
+            .agent(node.agent())
+            .map(|agent| agent.definition.clone());
+        let max_tokens = execution
+            .max_total_tokens
+            .map(|limit| limit.minus(walk.usage.tokens()).0);
         NodeRequest {
             objective: node.objective().to_owned(),
-            inputs: if is_root { job.case.inputs.clone() } else { Map::new() },
+            inputs: if is_root {
+                job.case.inputs.clone()
+            } else {
+                Map::new()
+            },
             upstream: upstream.collect(),
             contract: node.contract_json(),
-            attempt: Attempt { id: String::new(), number: 0, seed: 0 },
-            limits: Limits { timeout_ms: timeout(node).0, max_output_bytes: OUTPUT_BYTES_MAX, max_tokens },
+            attempt: Attempt {
+                id: String::new(),
+                number: 0,
+                seed: 0,
+            },
+            limits: Limits {
+                timeout_ms: timeout(node).0,
+                max_output_bytes: OUTPUT_BYTES_MAX,
+                max_tokens,
+            },
             working_directory: scratch.path().display().to_string(),
             agent: agent.unwrap_or_default(),
         }
@@ -182,11 +239,13 @@ impl Runner {
 /// The longest that an attempt at `node` may take.
 #[must_use]
 pub fn timeout(node: &Node) -> Millis {
-    node.timeout().filter(|timeout| timeout.0 > 0).unwrap_or(match node.validator() {
-        Some(ValidatorKind::StandupUpdate) => Millis(120_000),
-        Some(ValidatorKind::StructuredJson) => Millis(180_000),
-        _ => Millis(600_000),
-    })
+    node.timeout()
+        .filter(|timeout| timeout.0 > 0)
+        .unwrap_or(match node.validator() {
+            Some(ValidatorKind::StandupUpdate) => Millis(120_000),
+            Some(ValidatorKind::StructuredJson) => Millis(180_000),
+            _ => Millis(600_000),
+        })
 }
 
 async fn sleep_for(duration: Option<Duration>) {
@@ -198,15 +257,25 @@ async fn sleep_for(duration: Option<Duration>) {
 
 impl Walk {
     fn new(workflow: Arc<Workflow>) -> Result<Self, String> {
-        let graph = Graph::new(&workflow).map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
+        let graph = Graph::new(&workflow)
+            .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
         let started = vec![false; workflow.nodes().len()];
-        Ok(Self { workflow, graph, outputs: BTreeMap::new(), reports: Vec::new(), started, usage: Usage::default() })
+        Ok(Self {
+            workflow,
+            graph,
+            outputs: BTreeMap::new(),
+            reports: Vec::new(),
+            started,
+            usage: Usage::default(),
+        })
     }
 
     /// The next node whose dependencies are done; it counts as started from then on.
     fn next_ready(&mut self) -> Option<usize> {
         let ready = self.graph.ready(|index| self.outputs.contains_key(&index));
-        let next = ready.into_iter().find(|index| self.started.get(*index) == Some(&false))?;
+        let next = ready
+            .into_iter()
+            .find(|index| self.started.get(*index) == Some(&false))?;
         *self.started.get_mut(next)? = true;
         Some(next)
     }
@@ -231,26 +300,58 @@ impl Walk {
     /// Reports the nodes that never started.
     fn block_the_rest(&mut self) -> Vec<NodeId> {
         let workflow = Arc::clone(&self.workflow);
-        let reported: Vec<_> = self.reports.iter().map(|report| report.node.clone()).collect();
-        let rest: Vec<_> = workflow.nodes().iter().map(|node| node.id()).filter(|id| !reported.contains(id)).collect();
+        let reported: Vec<_> = self
+            .reports
+            .iter()
+            .map(|report| report.node.clone())
+            .collect();
+        let rest: Vec<_> = workflow
+            .nodes()
+            .iter()
+            .map(|node| node.id())
+            .filter(|id| !reported.contains(id))
+            .collect();
         for node in &rest {
-            let error = NodeError { class: ErrorClass::Blocked, message: "a node that it needs has no valid output".to_owned() };
-            self.reports.push(NodeReport { node: (*node).clone(), attempts: 0, result: Err(error), usage: Usage::default() });
+            let error = NodeError {
+                class: ErrorClass::Blocked,
+                message: "a node that it needs has no valid output".to_owned(),
+            };
+            self.reports.push(NodeReport {
+                node: (*node).clone(),
+                attempts: 0,
+                result: Err(error),
+                usage: Usage::default(),
+            });
         }
         rest.into_iter().cloned().collect()
     }
 
     fn over_limit(&self, execution: &Execution, elapsed: Duration) -> Option<String> {
-        let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = *execution;
+        let Execution {
+            max_total_runtime,
+            max_total_tokens,
+            max_total_cost,
+            ..
+        } = *execution;
         let elapsed = Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
         if let Some(limit) = max_total_runtime.filter(|limit| elapsed >= *limit) {
-            return Some(format!("max_total_runtime_ms: {} of {}", elapsed.0, limit.0));
+            return Some(format!(
+                "max_total_runtime_ms: {} of {}",
+                elapsed.0, limit.0
+            ));
         }
         if let Some(limit) = max_total_tokens.filter(|limit| self.usage.tokens() > *limit) {
-            return Some(format!("max_total_tokens: {} of {}", self.usage.tokens().0, limit.0));
+            return Some(format!(
+                "max_total_tokens: {} of {}",
+                self.usage.tokens().0,
+                limit.0
+            ));
         }
         if let Some(limit) = max_total_cost.filter(|limit| self.usage.cost > *limit) {
-            return Some(format!("max_total_cost_usd: {} of {limit}", self.usage.cost));
+            return Some(format!(
+                "max_total_cost_usd: {} of {limit}",
+                self.usage.cost
+            ));
         }
         None
     }
@@ -273,7 +374,10 @@ impl NodeAttempts {
         let mut report = NodeReport {
             node: node.id().clone(),
             attempts: 0,
-            result: Err(NodeError { class: ErrorClass::Failed, message: "no attempt was made".to_owned() }),
+            result: Err(NodeError {
+                class: ErrorClass::Failed,
+                message: "no attempt was made".to_owned(),
+            }),
             usage: Usage::default(),
         };
         for number in 1..=node.attempts() {
@@ -296,7 +400,13 @@ impl NodeAttempts {
     }
 
     fn meets_contract(&self, output: &Value) -> bool {
-        validate(&self.node, output, self.scratch.as_ref(), self.matcher.as_ref()).is_none_or(|check| check.outcome.passes())
+        validate(
+            &self.node,
+            output,
+            self.scratch.as_ref(),
+            self.matcher.as_ref(),
+        )
+        .is_none_or(|check| check.outcome.passes())
     }
 
     async fn attempt_once(&self, request: &NodeRequest) -> NodeResponse {
@@ -305,8 +415,17 @@ impl NodeAttempts {
             Ok(response) => response,
             Err(_) => {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
-                let usage = Usage { latency: Millis(request.limits.timeout_ms), ..Usage::default() };
-                NodeResponse { result: Err(NodeError { class: ErrorClass::Timeout, message }), usage }
+                let usage = Usage {
+                    latency: Millis(request.limits.timeout_ms),
+                    ..Usage::default()
+                };
+                NodeResponse {
+                    result: Err(NodeError {
+                        class: ErrorClass::Timeout,
+                        message,
+                    }),
+                    usage,
+                }
             }
         }
     }
@@ -316,11 +435,21 @@ impl NodeAttempts {
         let (run, epoch, seed) = &self.run;
         let place = [self.node.id().as_str().as_bytes(), &number.to_be_bytes()];
         let mut id = Hasher::new("optim/attempt/1");
-        id.part(run.as_bytes()).part(&epoch.to_be_bytes()).part(place[0]).part(place[1]);
+        id.part(run.as_bytes())
+            .part(&epoch.to_be_bytes())
+            .part(place[0])
+            .part(place[1]);
         let mut drawn = Hasher::new("optim/attempt-seed/1");
-        drawn.part(&seed.to_be_bytes()).part(place[0]).part(place[1]);
+        drawn
+            .part(&seed.to_be_bytes())
+            .part(place[0])
+            .part(place[1]);
         let [a, b, c, d, e, f, g, h, ..] = *drawn.finish().as_bytes();
-        Attempt { id: id.finish().to_string(), number, seed: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
+        Attempt {
+            id: id.finish().to_string(),
+            number,
+            seed: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+        }
     }
 }
 

@@ -20,7 +20,10 @@ pub struct Wakes {
 impl Wakes {
     /// A campaign, or a run of it, has changed.
     pub fn campaign_changed(&self, id: &CampaignId) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        self.changed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.clone());
         self.campaigns.notify_one();
     }
 
@@ -33,7 +36,8 @@ impl Wakes {
     pub async fn changed_campaigns(&self) -> BTreeSet<CampaignId> {
         loop {
             let bell = self.campaigns.notified();
-            let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            let changed =
+                std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
             if !changed.is_empty() {
                 return changed;
             }

@@ -19,7 +19,10 @@ impl Scratch {
     /// # Errors
     /// The system refuses.
     pub fn empty() -> std::io::Result<Self> {
-        tempfile::Builder::new().prefix("optim-run-").tempdir().map(|folder| Self { folder })
+        tempfile::Builder::new()
+            .prefix("optim-run-")
+            .tempdir()
+            .map(|folder| Self { folder })
     }
 
     /// The folder, absolute.
@@ -31,15 +34,22 @@ impl Scratch {
     /// The file `path` of the scratch copy, if it is a regular file inside it.
     fn resolve(&self, path: &str) -> Result<Option<PathBuf>, String> {
         let relative = Path::new(path);
-        if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(format!("{path:?} leads out of the workspace; use a relative path without `..`"));
+        if !relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        {
+            return Err(format!(
+                "{path:?} leads out of the workspace; use a relative path without `..`"
+            ));
         }
         let io = |error: std::io::Error| format!("{path:?} cannot be read: {error}");
         let root = self.path().canonicalize().map_err(io)?;
         match root.join(relative).canonicalize() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(io(error)),
-            Ok(found) if !found.starts_with(&root) => Err(format!("{path:?} is a link that leads out of the workspace")),
+            Ok(found) if !found.starts_with(&root) => Err(format!(
+                "{path:?} is a link that leads out of the workspace"
+            )),
             Ok(found) if !found.is_file() => Err(format!("{path:?} is not a regular file")),
             Ok(found) => Ok(Some(found)),
         }
@@ -48,11 +58,15 @@ impl Scratch {
 
 impl Workspace for Scratch {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(found) = self.resolve(path)? else { return Ok(None) };
+        let Some(found) = self.resolve(path)? else {
+            return Ok(None);
+        };
         let io = |error: std::io::Error| format!("{path:?} cannot be read: {error}");
         let size = found.metadata().map_err(io)?.len();
         if size > FILE_BYTES_MAX {
-            return Err(format!("{path:?} has {size} bytes, at most {FILE_BYTES_MAX} are read"));
+            return Err(format!(
+                "{path:?} has {size} bytes, at most {FILE_BYTES_MAX} are read"
+            ));
         }
         std::fs::read(found).map(Some).map_err(io)
     }

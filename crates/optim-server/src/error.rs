@@ -119,10 +119,15 @@ impl CliError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoProject { .. } | Self::NotFound { .. } | Self::Engine(EngineError::NotFound(_)) => Exit::NotFound,
+            Self::NoProject { .. }
+            | Self::NotFound { .. }
+            | Self::Engine(EngineError::NotFound(_)) => Exit::NotFound,
             Self::Config { .. } | Self::Project(_) => Exit::Invalid,
-            Self::Usage { .. } | Self::Engine(EngineError::Rejected(Rejection::ReasonRequired { .. })) => Exit::Usage,
-            Self::Engine(EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_)) => Exit::Conflict,
+            Self::Usage { .. }
+            | Self::Engine(EngineError::Rejected(Rejection::ReasonRequired { .. })) => Exit::Usage,
+            Self::Engine(
+                EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_),
+            ) => Exit::Conflict,
             Self::Engine(EngineError::Store(error)) | Self::Store(error) => store_exit(error),
             Self::Live(error) => live_exit(error),
             Self::Interrupted => Exit::Interrupted,
@@ -152,7 +157,9 @@ impl CliError {
         match error {
             EngineError::NotFound(_) => Exit::NotFound,
             EngineError::Rejected(Rejection::ReasonRequired { .. }) => Exit::Usage,
-            EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_) => Exit::Conflict,
+            EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_) => {
+                Exit::Conflict
+            }
             EngineError::Store(error) => store_exit(error),
             _ => Exit::Failure,
         }

@@ -8,10 +8,10 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
 use optim_runtime::clock::SystemClock;
 use optim_runtime::engine::Engine;
+use optim_runtime::executor::NodeExecutor;
 use optim_runtime::executor::lexical::Lexical;
 use optim_runtime::executor::process::Process;
 use optim_runtime::executor::scripted::Scripted;
-use optim_runtime::executor::NodeExecutor;
 use optim_runtime::project::{self, Project, Setup};
 use optim_runtime::proposer::{Proposer, built_in};
 use optim_runtime::service::{Service, ServiceConfig};
@@ -39,12 +39,20 @@ impl Session {
     /// There is no valid project, or its store cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, CliError> {
         let config = Config::read(folder)?;
-        let io = |source| CliError::Io { path: folder.to_owned(), source };
+        let io = |source| CliError::Io {
+            path: folder.to_owned(),
+            source,
+        };
         let folder = folder.canonicalize().map_err(io)?;
         let executor = executor(&config.executor, &folder)?;
         let store = optim_store::url::open(&config.store.located(&folder))?;
         let engine = Arc::new(Engine::new(store, Arc::new(SystemClock)));
-        Ok(Self { folder, config, engine, executor })
+        Ok(Self {
+            folder,
+            config,
+            engine,
+            executor,
+        })
     }
 
     /// Reads the project's files.
@@ -52,7 +60,11 @@ impl Session {
     /// # Errors
     /// Every finding that stops a campaign.
     pub fn project(&self) -> Result<Project, CliError> {
-        project::read(&self.config.refs(self.folder.clone()), self.executor.capabilities()).map_err(CliError::Project)
+        project::read(
+            &self.config.refs(self.folder.clone()),
+            self.executor.capabilities(),
+        )
+        .map_err(CliError::Project)
     }
 
     /// Starts the loops that work campaigns off.
@@ -60,7 +72,10 @@ impl Session {
     /// # Errors
     /// A proposer of the settings does not exist.
     pub async fn serve(&self) -> Result<Service, CliError> {
-        let config = ServiceConfig { capacity: self.config.run.capacity, proposers: self.proposers()? };
+        let config = ServiceConfig {
+            capacity: self.config.run.capacity,
+            proposers: self.proposers()?,
+        };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
     }
 
@@ -78,7 +93,12 @@ impl Session {
     ///
     /// # Errors
     /// The store fails.
-    pub async fn create(&self, project: &Project, seed: Option<u64>, mode: SearchMode) -> Result<Campaign, CliError> {
+    pub async fn create(
+        &self,
+        project: &Project,
+        seed: Option<u64>,
+        mode: SearchMode,
+    ) -> Result<Campaign, CliError> {
         let now = self.engine.clock().now();
         let setup = Setup {
             id: self.engine.new_campaign_id(),
@@ -88,7 +108,10 @@ impl Session {
             simulated: self.executor.simulated(),
             mode,
         };
-        Ok(self.engine.create(project.draft(setup, now), actor()).await?)
+        Ok(self
+            .engine
+            .create(project.draft(setup, now), actor())
+            .await?)
     }
 
     /// The campaign that a verb means: the named one, else the newest open one, else the newest.
@@ -96,14 +119,21 @@ impl Session {
     /// # Errors
     /// There is none.
     pub async fn campaign(&self, named: Option<&str>) -> Result<Campaign, CliError> {
-        let none = |message: String| CliError::NotFound { code: "campaign_not_found", message };
+        let none = |message: String| CliError::NotFound {
+            code: "campaign_not_found",
+            message,
+        };
         let id = match named {
             Some(name) => CampaignId::new(name).map_err(|error| none(error.to_string()))?,
             None => {
                 let page = self.engine.store().campaigns(Page::first()).await?;
                 let open = page.items.iter().find(|campaign| campaign.status.is_open());
-                let chosen = open.or(page.items.first()).map(|campaign| campaign.id.clone());
-                chosen.ok_or_else(|| none("there is no campaign yet; `optim run` starts one".to_owned()))?
+                let chosen = open
+                    .or(page.items.first())
+                    .map(|campaign| campaign.id.clone());
+                chosen.ok_or_else(|| {
+                    none("there is no campaign yet; `optim run` starts one".to_owned())
+                })?
             }
         };
         Ok(self.engine.campaign(&id).await?.value)
@@ -117,11 +147,20 @@ impl Session {
         let mut page = Page::first();
         loop {
             let listed = self.engine.store().campaigns(page).await?;
-            if let Some(open) = listed.items.iter().find(|campaign| campaign.status.is_open()) {
+            if let Some(open) = listed
+                .items
+                .iter()
+                .find(|campaign| campaign.status.is_open())
+            {
                 return Ok(Some(self.engine.campaign(&open.id).await?.value));
             }
             match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
+                Some(after) => {
+                    page = Page {
+                        after: Some(after),
+                        ..Page::first()
+                    }
+                }
                 None => return Ok(None),
             }
         }
@@ -137,7 +176,12 @@ impl Session {
             let listed = self.engine.store().experiments(campaign, page).await?;
             all.extend(listed.items);
             match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
+                Some(after) => {
+                    page = Page {
+                        after: Some(after),
+                        ..Page::first()
+                    }
+                }
                 None => return Ok(all),
             }
         }
@@ -147,7 +191,11 @@ impl Session {
     ///
     /// # Errors
     /// There is none, or there are several.
-    pub async fn experiment(&self, campaign: &CampaignId, asked: &str) -> Result<Experiment, CliError> {
+    pub async fn experiment(
+        &self,
+        campaign: &CampaignId,
+        asked: &str,
+    ) -> Result<Experiment, CliError> {
         let experiments = self.experiments(campaign).await?;
         let number = asked.strip_prefix('#').unwrap_or(asked).parse::<u32>().ok();
         let matches = |experiment: &&Experiment| match number {
@@ -159,11 +207,16 @@ impl Session {
             (Some(one), None) => Ok(one.clone()),
             (Some(_), Some(_)) => Err(CliError::Usage {
                 code: "ambiguous_id",
-                message: format!("{asked:?} is the beginning of several experiment ids; write more of it, or #NUMBER"),
+                message: format!(
+                    "{asked:?} is the beginning of several experiment ids; write more of it, or #NUMBER"
+                ),
             }),
             (None, _) => Err(CliError::NotFound {
                 code: "experiment_not_found",
-                message: format!("campaign {campaign} has no experiment {asked:?}; it has {}", experiments.len()),
+                message: format!(
+                    "campaign {campaign} has no experiment {asked:?}; it has {}",
+                    experiments.len()
+                ),
             }),
         }
     }
@@ -172,7 +225,10 @@ impl Session {
 /// The person at the command line.
 #[must_use]
 pub fn actor() -> Actor {
-    let user = std::env::var("USER").ok().filter(|user| !user.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned());
+    let user = std::env::var("USER")
+        .ok()
+        .filter(|user| !user.trim().is_empty())
+        .unwrap_or_else(|| "unknown".to_owned());
     Actor::new(format!("local:{user}")).unwrap_or_else(|_| Actor::engine())
 }
 
@@ -180,8 +236,14 @@ fn executor(config: &ExecutorConfig, folder: &Path) -> Result<Arc<dyn NodeExecut
     Ok(match config {
         ExecutorConfig::Lexical => Arc::new(Lexical),
         ExecutorConfig::Process(process) => {
-            let message = |error: String| CliError::Config { path: folder.join(crate::config::FILE), message: error };
-            Arc::new(Process::new(process.clone(), folder).map_err(|error| message(error.to_string()))?)
+            let message = |error: String| CliError::Config {
+                path: folder.join(crate::config::FILE),
+                message: error,
+            };
+            Arc::new(
+                Process::new(process.clone(), folder)
+                    .map_err(|error| message(error.to_string()))?,
+            )
         }
         ExecutorConfig::Scripted(scripted) => Arc::new(Scripted::new(scripted.clone())),
     })

@@ -8,8 +8,8 @@
 //! - [`set_scalar`] replaces one scalar in the text and proves that nothing else has changed.
 //!
 //! JSON is read as the subset of YAML 1.2 that it is. Two valid JSON texts are refused because
-//! YAML forbids them: a key of more than 1024 characters, and an unescaped control character
-//! from U+007F to U+009F (other than U+0085) in a string.
+//! YAML forbids them: a key of more than 1024 characters, and an unescaped U+007F to U+009F (other
+//! than U+0085), U+FFFE or U+FFFF in a string.
 
 mod block;
 mod edit;

@@ -72,8 +72,9 @@ impl Limits {
 ///
 /// All faults up to the first that makes the rest unreadable:
 /// `too_large`, `too_many_nodes`, `too_deep` (over the `limits`), `not_utf8`, `yaml_syntax`,
-/// `empty_document`, `several_documents`, `duplicate_key`, `key_not_string`, `merge_key`
-/// (`<<`), `tag` (`!name`), `alias` (where refused), `recursive_alias`.
+/// `empty_document`, `several_documents`, `duplicate_key`, `key_not_string`, `anchored_key`
+/// (`&name key: ...`), `merge_key` (`<<`), `tag` (`!name`), `alias` (where they are refused),
+/// `unknown_alias`, `recursive_alias`.
 pub fn parse(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document, Diagnostics> {
     let place = || Place::file(file_name);
     let max_bytes = limits.max_bytes.min(MAX_BYTES);
@@ -1006,7 +1007,13 @@ mod tests {
     fn valid_json_that_yaml_forbids_is_refused_with_a_place() {
         let long = format!("{{\"{}\": 1}}", "k".repeat(1100));
         assert_eq!(faults(workflow(&long)), ["yaml_syntax 1:1104"]);
-        assert_eq!(faults(workflow("[\"\u{7f}\"]")), ["yaml_syntax 1:3"]);
+        for c in ['\u{7f}', '\u{80}', '\u{9f}', '\u{fffe}', '\u{ffff}'] {
+            assert_eq!(
+                faults(workflow(&format!("[\"{c}\"]"))),
+                ["yaml_syntax 1:3"],
+                "{c:?}"
+            );
+        }
     }
 
     fn json_value() -> impl Strategy<Value = Value> {

@@ -68,9 +68,15 @@ impl Scripted {
         let mut hasher = Hasher::new("optim/scripted-effect/1");
         hasher.part(objective.as_bytes());
         let [a, b, ..] = *hasher.finish().as_bytes();
-        let span = self.config.effect_per_mille.saturating_mul(2).saturating_add(1);
+        let span = self
+            .config
+            .effect_per_mille
+            .saturating_mul(2)
+            .saturating_add(1);
         let shift = u32::from(u16::from_be_bytes([a, b])) % span;
-        (self.config.pass_per_mille + shift).saturating_sub(self.config.effect_per_mille).min(1000)
+        (self.config.pass_per_mille + shift)
+            .saturating_sub(self.config.effect_per_mille)
+            .min(1000)
     }
 }
 
@@ -81,7 +87,11 @@ impl NodeExecutor for Scripted {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Capabilities { tools: true, mcp: true, waits: false }
+        &Capabilities {
+            tools: true,
+            mcp: true,
+            waits: false,
+        }
     }
 
     fn simulated(&self) -> bool {
@@ -99,7 +109,10 @@ impl NodeExecutor for Scripted {
             latency: Millis(self.config.latency_ms),
         };
         let result = if happens(self.config.fault_per_mille) {
-            Err(NodeError { class: ErrorClass::Provider, message: "a simulated outage".to_owned() })
+            Err(NodeError {
+                class: ErrorClass::Provider,
+                message: "a simulated outage".to_owned(),
+            })
         } else if happens(self.pass_per_mille(&request.objective)) {
             Ok(self.config.right.clone())
         } else {

@@ -43,12 +43,20 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
     };
     unpack(&folder)?;
     let session = Session::open(&folder)?;
-    let say = |text: &str| if !json { output::error_line(text) };
+    let say = |text: &str| {
+        if !json {
+            output::error_line(text)
+        }
+    };
     say(&format!("The example project is in {}", folder.display()));
     say("It runs offline on `lexical`, a small built-in text agent: no key, no model, no network.");
     let campaign = match session.open_campaign().await? {
         Some(open) => open,
-        None => session.create(&session.project()?, Some(args.seed), SearchMode::Proposers).await?,
+        None => {
+            session
+                .create(&session.project()?, Some(args.seed), SearchMode::Proposers)
+                .await?
+        }
     };
     let campaign = run::follow(&session, campaign, json).await?;
     run::finish(&session, &campaign, &folder, json).await?;
@@ -56,8 +64,15 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
 }
 
 fn temporary() -> Result<PathBuf, CliError> {
-    let io = |source| CliError::Io { path: std::env::temp_dir(), source };
-    tempfile::Builder::new().prefix("optim-demo-").tempdir().map(tempfile::TempDir::keep).map_err(io)
+    let io = |source| CliError::Io {
+        path: std::env::temp_dir(),
+        source,
+    };
+    tempfile::Builder::new()
+        .prefix("optim-demo-")
+        .tempdir()
+        .map(tempfile::TempDir::keep)
+        .map_err(io)
 }
 
 /// Writes the example's files; those that are there already are left as they are.
@@ -67,7 +82,10 @@ fn unpack(folder: &Path) -> Result<(), CliError> {
         if path.exists() {
             continue;
         }
-        let io = |source| CliError::Io { path: path.clone(), source };
+        let io = |source| CliError::Io {
+            path: path.clone(),
+            source,
+        };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(io)?;
         }

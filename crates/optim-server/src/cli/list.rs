@@ -17,7 +17,12 @@ pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
         let listed = session.engine.store().campaigns(page).await?;
         campaigns.extend(listed.items);
         match listed.next {
-            Some(after) => page = Page { after: Some(after), ..Page::first() },
+            Some(after) => {
+                page = Page {
+                    after: Some(after),
+                    ..Page::first()
+                }
+            }
             None => break,
         }
     }
@@ -34,13 +39,21 @@ pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
                 })
             })
             .collect();
-        output::document(&json!({"schema": "optim/v1/campaigns", "campaigns": items, "count": items.len()}));
+        output::document(
+            &json!({"schema": "optim/v1/campaigns", "campaigns": items, "count": items.len()}),
+        );
         return Ok(Exit::Success);
     }
     for campaign in &campaigns {
-        let created = jiff::Timestamp::from_millisecond(campaign.created_at.0).map(|at| at.to_string()).unwrap_or_default();
-        let (id, status, experiments) = (&campaign.id, campaign.status.name(), campaign.experiments);
-        output::line(&format!("{id}  {status}  {experiments} experiments  {created}  {}", campaign.name));
+        let created = jiff::Timestamp::from_millisecond(campaign.created_at.0)
+            .map(|at| at.to_string())
+            .unwrap_or_default();
+        let (id, status, experiments) =
+            (&campaign.id, campaign.status.name(), campaign.experiments);
+        output::line(&format!(
+            "{id}  {status}  {experiments} experiments  {created}  {}",
+            campaign.name
+        ));
     }
     if campaigns.is_empty() {
         output::error_line("no campaign yet; `optim run` starts one");

@@ -61,7 +61,10 @@ pub fn error(error: &CliError, json: bool) {
 impl Exit {
     /// The number that the process exits with.
     #[must_use]
-    #[expect(clippy::as_conversions, reason = "the discriminants are the codes, all below 256")]
+    #[expect(
+        clippy::as_conversions,
+        reason = "the discriminants are the codes, all below 256"
+    )]
     pub fn code(self) -> u8 {
         self as u8
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use optim_core::campaign::event::{EventKind, Event};
+use optim_core::campaign::event::{Event, EventKind};
 use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::Experiment;
 use optim_core::id::ExperimentId;
@@ -36,15 +36,28 @@ impl Progress {
     pub(super) fn start(session: &Session, campaign: &Campaign, json: bool) -> Self {
         let bar = ProgressBar::new(0);
         let terminal = std::io::stderr().is_terminal() && !json;
-        bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
-        if let Ok(style) = ProgressStyle::with_template("  {msg} [{bar:24}] {pos}/{len} case runs") {
+        bar.set_draw_target(if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        if let Ok(style) = ProgressStyle::with_template("  {msg} [{bar:24}] {pos}/{len} case runs")
+        {
             bar.set_style(style.progress_chars("=> "));
         }
-        let follower = Follower { engine: Arc::clone(&session.engine), campaign: campaign.clone(), bar, after: EventSeq(0) };
+        let follower = Follower {
+            engine: Arc::clone(&session.engine),
+            campaign: campaign.clone(),
+            bar,
+            after: EventSeq(0),
+        };
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.follow(stopped));
-        Self { stop, follower: tasks }
+        Self {
+            stop,
+            follower: tasks,
+        }
     }
 
     /// Prints what is left, and stops.
@@ -85,7 +98,9 @@ impl Follower {
         let mut last = EventSeq(0);
         loop {
             match self.engine.store().events(last, EVENTS).await {
-                Ok(events) if !events.is_empty() => last = events.last().map_or(last, |event| event.seq),
+                Ok(events) if !events.is_empty() => {
+                    last = events.last().map_or(last, |event| event.seq)
+                }
                 _ => return last,
             }
         }
@@ -94,9 +109,14 @@ impl Follower {
     async fn print_events(&mut self) -> Result<(), StoreError> {
         loop {
             let events = self.engine.store().events(self.after, EVENTS).await?;
-            let Some(last) = events.last() else { return Ok(()) };
+            let Some(last) = events.last() else {
+                return Ok(());
+            };
             self.after = last.seq;
-            for recorded in events.iter().filter(|recorded| recorded.event.campaign == self.campaign.id) {
+            for recorded in events
+                .iter()
+                .filter(|recorded| recorded.event.campaign == self.campaign.id)
+            {
                 if let Some(line) = self.line(&recorded.event).await {
                     self.bar.suspend(|| output::error_line(&line));
                 }
@@ -105,10 +125,16 @@ impl Follower {
     }
 
     async fn draw(&self) {
-        let Ok(campaign) = self.engine.campaign(&self.campaign.id).await else { return };
+        let Ok(campaign) = self.engine.campaign(&self.campaign.id).await else {
+            return;
+        };
         let mut in_flight = campaign.value.in_flight();
-        let Some(evaluation) = in_flight.next() else { return };
-        let Ok(open) = self.engine.list_runs(&RunFilter::Open(evaluation.id)).await else { return };
+        let Some(evaluation) = in_flight.next() else {
+            return;
+        };
+        let Ok(open) = self.engine.list_runs(&RunFilter::Open(evaluation.id)).await else {
+            return;
+        };
         let frozen = &campaign.value.frozen;
         let total = match evaluation.split {
             Split::Search => frozen.search_cases,
@@ -138,23 +164,47 @@ impl Follower {
                     if frozen.simulated { " (SIMULATED)" } else { "" },
                 )
             }
-            EventKind::EvaluationFinished { purpose: kind @ Purpose::Replay { .. }, .. } => {
+            EventKind::EvaluationFinished {
+                purpose: kind @ Purpose::Replay { .. },
+                ..
+            } => {
                 let campaign = self.engine.campaign(&self.campaign.id).await.ok()?.value;
-                let replay = campaign.baseline.replays.last().map(|replay| metrics_words(&replay.metrics));
-                format!("  {}: {}", purpose(kind), replay.unwrap_or_else(|| "done".to_owned()))
+                let replay = campaign
+                    .baseline
+                    .replays
+                    .last()
+                    .map(|replay| metrics_words(&replay.metrics));
+                format!(
+                    "  {}: {}",
+                    purpose(kind),
+                    replay.unwrap_or_else(|| "done".to_owned())
+                )
             }
-            EventKind::BaselineEstablished { version } => format!("  baseline v{version} is established"),
+            EventKind::BaselineEstablished { version } => {
+                format!("  baseline v{version} is established")
+            }
             EventKind::CandidateProposed { experiment } => {
                 let experiment = self.experiment(*experiment).await?;
                 let mutation = &experiment.mutation;
                 let words = change(&mutation.before, &mutation.after).join(" / ");
                 let words: String = words.chars().take(160).collect();
-                format!("  #{} {}.{}  {words}", experiment.number, mutation.node, mutation.field)
+                format!(
+                    "  #{} {}.{}  {words}",
+                    experiment.number, mutation.node, mutation.field
+                )
             }
             EventKind::CandidateJudged { experiment, .. } => {
                 let experiment = self.experiment(*experiment).await?;
-                let reason = experiment.state.judged().map(|judged| judged.judgement.reason.clone());
-                format!("  #{} {}: {}", experiment.number, experiment.state.name(), reason.unwrap_or_default())
+                let reason = experiment
+                    .state
+                    .judged()
+                    .map(|judged| judged.judgement.reason.clone());
+                format!(
+                    "  #{} {}: {}",
+                    experiment.number,
+                    experiment.state.name(),
+                    reason.unwrap_or_default()
+                )
             }
             EventKind::CandidateConfirmed { experiment } => {
                 let experiment = self.experiment(*experiment).await?;
@@ -166,8 +216,12 @@ impl Follower {
                     metrics_words(&confirmation.baseline),
                 )
             }
-            EventKind::CandidateFailed { reason, .. } => format!("  a candidate gave no result: {reason}"),
-            EventKind::SuggestionRefused { mutation, reason } => format!("  {mutation} is refused: {reason}"),
+            EventKind::CandidateFailed { reason, .. } => {
+                format!("  a candidate gave no result: {reason}")
+            }
+            EventKind::SuggestionRefused { mutation, reason } => {
+                format!("  {mutation} is refused: {reason}")
+            }
             EventKind::CampaignHeld { .. } => "  the campaign is held".to_owned(),
             _ => return None,
         };

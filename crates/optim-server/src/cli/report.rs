@@ -95,8 +95,25 @@ pub struct MetricsView {
 
 impl From<&Metrics> for MetricsView {
     fn from(metrics: &Metrics) -> Self {
-        let Metrics { replicates, cases, checks, unmet, blocked, within_limits, void, usage: _ } = *metrics;
-        Self { replicates, cases, checks, unmet_requirements: unmet, blocked, within_limits, void }
+        let Metrics {
+            replicates,
+            cases,
+            checks,
+            unmet,
+            blocked,
+            within_limits,
+            void,
+            usage: _,
+        } = *metrics;
+        Self {
+            replicates,
+            cases,
+            checks,
+            unmet_requirements: unmet,
+            blocked,
+            within_limits,
+            void,
+        }
     }
 }
 
@@ -108,7 +125,9 @@ impl From<&Experiment> for ExperimentView {
             _ => None,
         };
         let reason = match &experiment.state {
-            ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => Some(reason.clone()),
+            ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
+                Some(reason.clone())
+            }
             _ => judged.map(|judged| judged.judgement.reason.clone()),
         };
         let names = |ids: &[optim_core::id::CaseId]| ids.iter().map(ToString::to_string).collect();
@@ -121,14 +140,28 @@ impl From<&Experiment> for ExperimentView {
             mutation: experiment.mutation.clone(),
             metrics: judged.map(|judged| (&judged.judgement.candidate).into()),
             baseline: judged.map(|judged| (&judged.judgement.baseline).into()),
-            holdout: judged.and_then(|judged| judged.confirmation.as_ref()).map(|Confirmation { baseline, candidate }| {
-                HoldoutView { baseline: baseline.into(), candidate: candidate.into() }
-            }),
+            holdout: judged.and_then(|judged| judged.confirmation.as_ref()).map(
+                |Confirmation {
+                     baseline,
+                     candidate,
+                 }| {
+                    HoldoutView {
+                        baseline: baseline.into(),
+                        candidate: candidate.into(),
+                    }
+                },
+            ),
             verdict: judged.map(|judged| judged.judgement.verdict),
             reason,
-            trace: judged.map(|judged| judged.judgement.trace.clone()).unwrap_or_default(),
-            fixed: judged.map(|judged| names(&judged.flips.fixed)).unwrap_or_default(),
-            broken: judged.map(|judged| names(&judged.flips.broken)).unwrap_or_default(),
+            trace: judged
+                .map(|judged| judged.judgement.trace.clone())
+                .unwrap_or_default(),
+            fixed: judged
+                .map(|judged| names(&judged.flips.fixed))
+                .unwrap_or_default(),
+            broken: judged
+                .map(|judged| names(&judged.flips.broken))
+                .unwrap_or_default(),
             decided_by: decision.map(|by| by.actor.to_string()),
             decision_reason: decision.and_then(|by| by.reason.clone()),
         }
@@ -182,21 +215,31 @@ impl Report {
 pub fn reason(campaign: &Campaign) -> Option<String> {
     match (&campaign.phase, &campaign.hold) {
         (Phase::Closed { ending, .. }, _) => Some(ending_words(campaign, ending)),
-        (_, Some(Hold::Operator { actor, reason })) => {
-            Some(format!("paused by {actor}{}", reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()))
+        (_, Some(Hold::Operator { actor, reason })) => Some(format!(
+            "paused by {actor}{}",
+            reason
+                .as_ref()
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default()
+        )),
+        (_, Some(Hold::BaselineUnstable { reason })) => {
+            Some(format!("the baseline is unstable: {reason}"))
         }
-        (_, Some(Hold::BaselineUnstable { reason })) => Some(format!("the baseline is unstable: {reason}")),
         (_, Some(Hold::Budget { reason })) => Some(format!("the budget is used up: {reason}")),
-        (Phase::AwaitingApproval { experiment }, None) => {
-            Some(format!("experiment #{} waits for your decision", experiment.number))
-        }
+        (Phase::AwaitingApproval { experiment }, None) => Some(format!(
+            "experiment #{} waits for your decision",
+            experiment.number
+        )),
         (Phase::Draft, None) => Some("not started".to_owned()),
         (Phase::Replaying { .. }, None) => Some("measures the baseline".to_owned()),
         (Phase::Searching, None) => Some("looks for the next candidate".to_owned()),
-        (Phase::Evaluating { experiment, .. }, None) => Some(format!("measures experiment #{}", experiment.number)),
-        (Phase::Confirming { experiment, .. }, None) => {
-            Some(format!("confirms experiment #{} on the holdout cases", experiment.number))
+        (Phase::Evaluating { experiment, .. }, None) => {
+            Some(format!("measures experiment #{}", experiment.number))
         }
+        (Phase::Confirming { experiment, .. }, None) => Some(format!(
+            "confirms experiment #{} on the holdout cases",
+            experiment.number
+        )),
     }
 }
 
@@ -208,18 +251,31 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
     };
     match ending {
         Ending::ExperimentsUsedUp => {
-            format!("{result}: all {} experiments of the budget are used", campaign.search.experiments)
+            format!(
+                "{result}: all {} experiments of the budget are used",
+                campaign.search.experiments
+            )
         }
         Ending::NoFurtherMutation { refused } => {
             let refusals: u32 = refused.values().sum();
-            format!("{result}: no proposer has a further candidate ({refusals} proposals were refused)")
+            format!(
+                "{result}: no proposer has a further candidate ({refusals} proposals were refused)"
+            )
         }
         Ending::SuggestionsDone => format!("{result}: your candidate is judged"),
         Ending::TooManyFailures { failures, last } => {
-            format!("gave up after {failures} evaluations in a row without a result; the last one: {last}")
+            format!(
+                "gave up after {failures} evaluations in a row without a result; the last one: {last}"
+            )
         }
         Ending::Cancelled { actor, reason } => {
-            format!("cancelled by {actor}{}", reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default())
+            format!(
+                "cancelled by {actor}{}",
+                reason
+                    .as_ref()
+                    .map(|why| format!(": {why}"))
+                    .unwrap_or_default()
+            )
         }
     }
 }

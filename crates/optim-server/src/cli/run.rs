@@ -29,13 +29,17 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
         open => {
             if let Some(open) = open {
                 let (id, status) = (&open.id, open.status().name());
-                output::error_line(&format!("note: campaign {id} stays {status}; `optim cancel {id}` would end it"));
+                output::error_line(&format!(
+                    "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
+                ));
             }
             let project = session.project()?;
             for warning in &project.warnings.0 {
                 output::error_line(&warning.to_string());
             }
-            session.create(&project, args.seed, SearchMode::Proposers).await?
+            session
+                .create(&project, args.seed, SearchMode::Proposers)
+                .await?
         }
     };
     let campaign = follow(&session, campaign, json).await?;
@@ -43,7 +47,11 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
 }
 
 /// Starts a draft, works the campaign off until a person is needed or it is over, and shows how it goes.
-pub(super) async fn follow(session: &Session, campaign: Campaign, json: bool) -> Result<Campaign, CliError> {
+pub(super) async fn follow(
+    session: &Session,
+    campaign: Campaign,
+    json: bool,
+) -> Result<Campaign, CliError> {
     let id = campaign.id.clone();
     if campaign.phase == Phase::Draft {
         session.engine.submit(&id, &Command::Start, actor()).await?;
@@ -63,7 +71,12 @@ pub(super) async fn follow(session: &Session, campaign: Campaign, json: bool) ->
 }
 
 /// Prints the campaign and turns its status into the exit code.
-pub(super) async fn finish(session: &Session, campaign: &Campaign, folder: &Path, json: bool) -> Outcome {
+pub(super) async fn finish(
+    session: &Session,
+    campaign: &Campaign,
+    folder: &Path,
+    json: bool,
+) -> Outcome {
     let experiments = session.experiments(&campaign.id).await?;
     let report = Report::new(campaign, &experiments, &prefix(folder));
     if json {
@@ -77,13 +90,20 @@ pub(super) async fn finish(session: &Session, campaign: &Campaign, folder: &Path
 
 /// How the commands of `next` begin.
 pub(super) fn prefix(folder: &Path) -> String {
-    if folder == Path::new(".") { "optim".to_owned() } else { format!("optim -C {}", folder.display()) }
+    if folder == Path::new(".") {
+        "optim".to_owned()
+    } else {
+        format!("optim -C {}", folder.display())
+    }
 }
 
 /// The exit code that tells a script where the campaign stands.
 pub(super) fn exit(campaign: &Campaign) -> Exit {
     match campaign.status() {
-        Status::AwaitingPromotionApproval | Status::PausedManual | Status::Draft | Status::Running => Exit::Waiting,
+        Status::AwaitingPromotionApproval
+        | Status::PausedManual
+        | Status::Draft
+        | Status::Running => Exit::Waiting,
         Status::PausedBudget => Exit::Budget,
         Status::PausedEvaluatorUnstable => Exit::Unstable,
         Status::Completed => Exit::Success,

@@ -39,22 +39,41 @@ pub(super) async fn show(folder: &Path, args: Args, json: bool) -> Outcome {
 
 fn print(experiment: &Experiment, holdout_cases: u32) {
     let mutation = &experiment.mutation;
-    output::line(&format!("experiment #{} ({})", experiment.number, experiment.id));
-    output::line(&format!("  {}, by {} v{}", experiment.state.name(), experiment.proposer.name, experiment.proposer.version));
-    output::line(&format!("  changes {} of node {}:", mutation.field, mutation.node));
+    output::line(&format!(
+        "experiment #{} ({})",
+        experiment.number, experiment.id
+    ));
+    output::line(&format!(
+        "  {}, by {} v{}",
+        experiment.state.name(),
+        experiment.proposer.name,
+        experiment.proposer.version
+    ));
+    output::line(&format!(
+        "  changes {} of node {}:",
+        mutation.field, mutation.node
+    ));
     for line in change(&mutation.before, &mutation.after) {
         output::line(&format!("    {line}"));
     }
     match &experiment.state {
-        ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged) | ExperimentState::Discarded(judged) => {
+        ExperimentState::Recommended(judged)
+        | ExperimentState::NeedsReview(judged)
+        | ExperimentState::Discarded(judged) => {
             print_judged(judged, holdout_cases);
         }
         ExperimentState::Approved { judged, by } | ExperimentState::Rejected { judged, by } => {
             print_judged(judged, holdout_cases);
-            let why = by.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let why = by
+                .reason
+                .as_ref()
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default();
             output::line(&format!("  decided by {}{why}", by.actor));
         }
-        ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => output::line(&format!("  {reason}")),
+        ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
+            output::line(&format!("  {reason}"))
+        }
         ExperimentState::Evaluating => output::line("  is measured"),
     }
 }
@@ -62,25 +81,60 @@ fn print(experiment: &Experiment, holdout_cases: u32) {
 fn print_judged(judged: &Judged, holdout_cases: u32) {
     let judgement = &judged.judgement;
     output::line("  on the search cases:");
-    output::line(&format!("    baseline   {}", metrics_words(&judgement.baseline)));
-    output::line(&format!("    candidate  {}", metrics_words(&judgement.candidate)));
+    output::line(&format!(
+        "    baseline   {}",
+        metrics_words(&judgement.baseline)
+    ));
+    output::line(&format!(
+        "    candidate  {}",
+        metrics_words(&judgement.candidate)
+    ));
     match &judged.confirmation {
         Some(confirmation) => {
             output::line("  on the holdout cases, fresh runs that took no part in the selection:");
-            output::line(&format!("    baseline   {}", metrics_words(&confirmation.baseline)));
-            output::line(&format!("    candidate  {}", metrics_words(&confirmation.candidate)));
+            output::line(&format!(
+                "    baseline   {}",
+                metrics_words(&confirmation.baseline)
+            ));
+            output::line(&format!(
+                "    candidate  {}",
+                metrics_words(&confirmation.candidate)
+            ));
         }
         None if holdout_cases == 0 => {
-            output::line("  the pack has no holdout cases: the figure above is the one it was selected by");
+            output::line(
+                "  the pack has no holdout cases: the figure above is the one it was selected by",
+            );
         }
         None => {}
     }
-    let ids = |ids: &[optim_core::id::CaseId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    output::line(&format!("  fixed {}: {}", judged.flips.fixed.len(), ids(&judged.flips.fixed)));
-    output::line(&format!("  broken {}: {}", judged.flips.broken.len(), ids(&judged.flips.broken)));
-    output::line(&format!("  verdict: {:?}: {}", judgement.verdict, judgement.reason));
+    let ids = |ids: &[optim_core::id::CaseId]| {
+        ids.iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    output::line(&format!(
+        "  fixed {}: {}",
+        judged.flips.fixed.len(),
+        ids(&judged.flips.fixed)
+    ));
+    output::line(&format!(
+        "  broken {}: {}",
+        judged.flips.broken.len(),
+        ids(&judged.flips.broken)
+    ));
+    output::line(&format!(
+        "  verdict: {:?}: {}",
+        judgement.verdict, judgement.reason
+    ));
     for rule in &judgement.trace {
-        output::line(&format!("    {} {}: {}", if rule.fired { ">" } else { " " }, rule.rule, rule.detail));
+        output::line(&format!(
+            "    {} {}: {}",
+            if rule.fired { ">" } else { " " },
+            rule.rule,
+            rule.detail
+        ));
     }
 }
 
@@ -98,5 +152,10 @@ pub(super) fn change(before: &FieldValue, after: &FieldValue) -> Vec<String> {
         }
     }
     let changed = |line: &&str| line.contains("[-") || line.contains("{+");
-    text.replace("+}{+", "").replace("-][-", "").lines().filter(changed).map(ToOwned::to_owned).collect()
+    text.replace("+}{+", "")
+        .replace("-][-", "")
+        .lines()
+        .filter(changed)
+        .map(ToOwned::to_owned)
+        .collect()
 }

@@ -36,14 +36,21 @@ pub(super) async fn status(folder: &Path, args: Args, json: bool) -> Outcome {
 /// Prints a campaign for people.
 pub(super) fn print(campaign: &Campaign, experiments: &[Experiment]) {
     let status = campaign.status().name();
-    let simulated = if campaign.frozen.simulated { "  SIMULATED FIGURES" } else { "" };
+    let simulated = if campaign.frozen.simulated {
+        "  SIMULATED FIGURES"
+    } else {
+        ""
+    };
     output::line(&format!("campaign {}  {status}{simulated}", campaign.id));
     if let Some(reason) = reason(campaign) {
         output::line(&format!("  {reason}"));
     }
     if let Some(metrics) = &campaign.baseline.established {
         let version = campaign.baseline.version;
-        output::line(&format!("  baseline v{version}: {}", metrics_words(metrics)));
+        output::line(&format!(
+            "  baseline v{version}: {}",
+            metrics_words(metrics)
+        ));
     }
     for experiment in experiments {
         output::line(&experiment_line(experiment));
@@ -60,7 +67,12 @@ pub(super) fn print(campaign: &Campaign, experiments: &[Experiment]) {
 /// Metrics in words: `81 of 100 cases pass (81.0%), …`.
 pub(super) fn metrics_words(metrics: &Metrics) -> String {
     let cases = metrics.cases;
-    let mut words = format!("{} of {} cases pass ({})", cases.num, cases.den, cases.percent());
+    let mut words = format!(
+        "{} of {} cases pass ({})",
+        cases.num,
+        cases.den,
+        cases.percent()
+    );
     if metrics.replicates > 1 {
         words.push_str(&format!(" over {} replays", metrics.replicates));
     }
@@ -71,15 +83,29 @@ pub(super) fn metrics_words(metrics: &Metrics) -> String {
 }
 
 fn experiment_line(experiment: &Experiment) -> String {
-    let head = format!("  #{:<3} {}.{}", experiment.number, experiment.mutation.node, experiment.mutation.field);
+    let head = format!(
+        "  #{:<3} {}.{}",
+        experiment.number, experiment.mutation.node, experiment.mutation.field
+    );
     let (mark, words) = match &experiment.state {
         ExperimentState::Evaluating => ("…", "is measured".to_owned()),
-        ExperimentState::Recommended(judged) => ("?", format!("promote? {}", judged.judgement.reason)),
-        ExperimentState::NeedsReview(judged) => ("?", format!("review: {}", judged.judgement.reason)),
+        ExperimentState::Recommended(judged) => {
+            ("?", format!("promote? {}", judged.judgement.reason))
+        }
+        ExperimentState::NeedsReview(judged) => {
+            ("?", format!("review: {}", judged.judgement.reason))
+        }
         ExperimentState::Discarded(judged) => ("x", judged.judgement.reason.clone()),
-        ExperimentState::Approved { judged, .. } => ("+", format!("approved: {}", judged.judgement.reason)),
-        ExperimentState::Rejected { by, .. } => ("x", format!("rejected: {}", by.reason.as_deref().unwrap_or("no reason"))),
-        ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => ("!", reason.clone()),
+        ExperimentState::Approved { judged, .. } => {
+            ("+", format!("approved: {}", judged.judgement.reason))
+        }
+        ExperimentState::Rejected { by, .. } => (
+            "x",
+            format!("rejected: {}", by.reason.as_deref().unwrap_or("no reason")),
+        ),
+        ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
+            ("!", reason.clone())
+        }
     };
     format!("{head:<48} {mark} {words}  [{}]", experiment.proposer.name)
 }

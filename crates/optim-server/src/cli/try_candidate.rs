@@ -30,7 +30,12 @@ pub(super) struct Args {
     #[arg(long, requires = "node")]
     field: Option<String>,
     /// A file with the new text of a text field.
-    #[arg(long, value_name = "FILE", requires = "field", conflicts_with = "candidate")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "field",
+        conflicts_with = "candidate"
+    )]
     text_file: Option<PathBuf>,
     /// The new value of a number field.
     #[arg(long, value_name = "NUMBER", requires = "field", conflicts_with_all = ["candidate", "text_file"])]
@@ -44,22 +49,36 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
         None => {
             let project = session.project()?;
             let mutation = args.mutation(&project.workflow)?;
-            validate::check_mutation(&project.workflow, &mutation, &project.policies.mutation, &project.policies.scope)
-                .map_err(refused)?;
-            session.create(&project, None, SearchMode::Suggestions).await?
+            validate::check_mutation(
+                &project.workflow,
+                &mutation,
+                &project.policies.mutation,
+                &project.policies.scope,
+            )
+            .map_err(refused)?;
+            session
+                .create(&project, None, SearchMode::Suggestions)
+                .await?
         }
     };
     let baseline = session.engine.workflow(campaign.baseline.snapshot).await?;
     let mutation = args.mutation(&baseline)?;
     let policies = &campaign.frozen.policies;
-    validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope).map_err(refused)?;
-    let campaign = session.engine.submit(&campaign.id, &Command::Suggest { mutation }, actor()).await?;
+    validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope)
+        .map_err(refused)?;
+    let campaign = session
+        .engine
+        .submit(&campaign.id, &Command::Suggest { mutation }, actor())
+        .await?;
     let campaign = run::follow(&session, campaign, json).await?;
     run::finish(&session, &campaign, folder, json).await
 }
 
 fn refused(error: MutationError) -> CliError {
-    CliError::Usage { code: error.code(), message: format!("the change is refused: {error}") }
+    CliError::Usage {
+        code: error.code(),
+        message: format!("the change is refused: {error}"),
+    }
 }
 
 impl Args {
@@ -75,24 +94,52 @@ impl Args {
         let after = match (&self.text_file, self.value, field.spec().family()) {
             (Some(file), _, Family::Text) => FieldValue::Text(read_text(file)?),
             (_, Some(value), Family::Knob) => FieldValue::Integer(value),
-            (_, _, Family::Text) => return Err(usage("text_expected", format!("{field} is text; give --text-file FILE"))),
+            (_, _, Family::Text) => {
+                return Err(usage(
+                    "text_expected",
+                    format!("{field} is text; give --text-file FILE"),
+                ));
+            }
             (_, _, Family::Knob) => {
-                return Err(usage("number_expected", format!("{field} is a number; give --value NUMBER")));
+                return Err(usage(
+                    "number_expected",
+                    format!("{field} is a number; give --value NUMBER"),
+                ));
             }
         };
-        let nodes = || baseline.nodes().iter().map(|node| node.id().as_str()).collect::<Vec<_>>().join(", ");
+        let nodes = || {
+            baseline
+                .nodes()
+                .iter()
+                .map(|node| node.id().as_str())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
         let Some((_, found)) = baseline.node(&node) else {
-            return Err(usage("unknown_node", format!("the workflow has no node {node}; it has {}", nodes())));
+            return Err(usage(
+                "unknown_node",
+                format!("the workflow has no node {node}; it has {}", nodes()),
+            ));
         };
         let Some(before) = field.spec().get(found) else {
-            return Err(usage("field_missing", format!("node {node} has no {field}; a field can be changed, not created")));
+            return Err(usage(
+                "field_missing",
+                format!("node {node} has no {field}; a field can be changed, not created"),
+            ));
         };
-        Ok(Mutation { node, field, before, after })
+        Ok(Mutation {
+            node,
+            field,
+            before,
+            after,
+        })
     }
 
     fn field(&self) -> Result<MutableField, CliError> {
         let asked = self.field.clone().unwrap_or_default();
-        let found = MutableField::ALL.into_iter().find(|field| field.name() == asked || field.path() == asked);
+        let found = MutableField::ALL
+            .into_iter()
+            .find(|field| field.name() == asked || field.path() == asked);
         found.ok_or_else(|| CliError::Usage {
             code: "unknown_field",
             message: format!(
@@ -104,15 +151,24 @@ impl Args {
 }
 
 fn parent(file: &Path) -> &Path {
-    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    file.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn read_text(file: &Path) -> Result<String, CliError> {
     let usage = |code, message| CliError::Usage { code, message };
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let artifact = Artifact::read(parent(file), &name, WORKFLOW_BYTES_MAX)
         .map_err(|error| usage(error.code(), error.to_string()))?;
-    let text = String::from_utf8(artifact.bytes)
-        .map_err(|error| usage("not_utf8", format!("{}: is not UTF-8: {error}", file.display())))?;
+    let text = String::from_utf8(artifact.bytes).map_err(|error| {
+        usage(
+            "not_utf8",
+            format!("{}: is not UTF-8: {error}", file.display()),
+        )
+    })?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -6,12 +6,12 @@ const STOP_WORDS: &[&str] = &[
     "because", "been", "before", "being", "but", "by", "can", "cant", "could", "did", "didnt",
     "do", "does", "doesnt", "doing", "dont", "each", "even", "every", "for", "from", "get", "go",
     "got", "had", "has", "have", "having", "he", "hello", "help", "her", "here", "hi", "him",
-    "his", "how", "if", "im", "in", "into", "is", "isnt", "it", "its", "ive", "just", "like",
-    "me", "more", "most", "much", "my", "no", "not", "now", "of", "off", "on", "once", "one",
-    "only", "or", "other", "our", "out", "over", "please", "pls", "really", "she", "should", "so",
-    "some", "still", "such", "than", "thank", "thanks", "that", "thats", "the", "their", "them",
-    "then", "there", "these", "they", "this", "those", "to", "too", "us", "very", "was", "wasnt",
-    "we", "were", "weve", "what", "when", "where", "which", "while", "who", "why", "will", "with",
+    "his", "how", "if", "im", "in", "into", "is", "isnt", "it", "its", "ive", "just", "like", "me",
+    "more", "most", "much", "my", "no", "not", "now", "of", "off", "on", "once", "one", "only",
+    "or", "other", "our", "out", "over", "please", "pls", "really", "she", "should", "so", "some",
+    "still", "such", "than", "thank", "thanks", "that", "thats", "the", "their", "them", "then",
+    "there", "these", "they", "this", "those", "to", "too", "us", "very", "was", "wasnt", "we",
+    "were", "weve", "what", "when", "where", "which", "while", "who", "why", "will", "with",
     "wont", "would", "you", "your",
 ];
 
@@ -21,7 +21,9 @@ const STOP_WORDS: &[&str] = &[
 pub(super) fn stems(text: &str) -> Vec<String> {
     text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '\'' | '’')))
         .map(|word| word.replace(['\'', '’'], "").to_lowercase())
-        .filter(|word| word.chars().nth(1).is_some() && STOP_WORDS.binary_search(&word.as_str()).is_err())
+        .filter(|word| {
+            word.chars().nth(1).is_some() && STOP_WORDS.binary_search(&word.as_str()).is_err()
+        })
         .map(|word| stem(&word).to_owned())
         .collect()
 }
@@ -41,9 +43,15 @@ fn stem(word: &str) -> &str {
         .iter()
         .find_map(|suffix| singular.strip_suffix(suffix).filter(|rest| is_base(rest)))
         .map_or(singular, single_ending);
-    let without_e = base.strip_suffix('e').filter(|rest| rest.len() >= 3).unwrap_or(base);
+    let without_e = base
+        .strip_suffix('e')
+        .filter(|rest| rest.len() >= 3)
+        .unwrap_or(base);
     // `deliveries` has become `deliveri`: the same stem as `delivery` without its last letter.
-    without_e.strip_suffix(['y', 'i']).filter(|rest| rest.len() >= 3).unwrap_or(without_e)
+    without_e
+        .strip_suffix(['y', 'i'])
+        .filter(|rest| rest.len() >= 3)
+        .unwrap_or(without_e)
 }
 
 /// Whether a suffix may be cut: what is left must look like a word, so `bring` and `need` stay.
@@ -99,25 +107,39 @@ mod tests {
             &["glass"],
         ] {
             let stems: Vec<&str> = family.iter().map(|word| stem(word)).collect();
-            assert!(stems.iter().all(|stem| *stem == stems[0]), "{family:?} -> {stems:?}");
+            assert!(
+                stems.iter().all(|stem| *stem == stems[0]),
+                "{family:?} -> {stems:?}"
+            );
         }
     }
 
     #[test]
     fn different_words_keep_different_stems() {
-        for (a, b) in [("bring", "bran"), ("need", "net"), ("glass", "glad"), ("bus", "bun")] {
+        for (a, b) in [
+            ("bring", "bran"),
+            ("need", "net"),
+            ("glass", "glad"),
+            ("bus", "bun"),
+        ] {
             assert_ne!(stem(a), stem(b));
         }
     }
 
     #[test]
     fn function_words_and_punctuation_are_dropped_and_identifiers_kept() {
-        assert_eq!(stems("I've the Jars, isn't it: first_class?"), ["jar", "first_class"]);
+        assert_eq!(
+            stems("I've the Jars, isn't it: first_class?"),
+            ["jar", "first_class"]
+        );
     }
 
     #[test]
     fn any_script_passes() {
-        assert_eq!(stems("Größe 寸法 👍 e\u{301}tude"), ["größ", "寸法", "e", "tud"][..0].to_vec());
+        assert_eq!(
+            stems("Größe 寸法 👍 e\u{301}tude"),
+            ["größ", "寸法", "e", "tud"][..0].to_vec()
+        );
     }
 
     #[test]
