@@ -8,9 +8,12 @@ use crate::store::{Commit, EventSeq, Page, RunFilter, Store, StoreError};
 use crate::testing::conformance::block_on;
 use crate::testing::sample;
 
+use heed::RwTxn;
+
 use super::super::Error;
 use super::super::envelope::{Codec, encode, seal};
 use super::super::file::DataFile;
+use super::super::tables::Tables;
 use super::{Lmdb, directory, everything, expect_intact, open, options};
 
 fn filled(path: &Path) {
@@ -264,4 +267,32 @@ fn an_index_that_leads_astray_is_found() {
         assert_eq!(codes, ["record_corrupt"; 5]);
         assert!(!store.verify().await.unwrap().is_empty());
     });
+}
+
+/// LMDB does not write pages at the end of the file that a transaction took and gave back.
+#[test]
+fn a_store_whose_last_pages_are_free_is_not_taken_for_a_truncated_one() {
+    let directory = directory();
+    let store = open(directory.path());
+    let large = vec![0; 300_000];
+    for step in 0..5_u64 {
+        let change = |tables: &Tables<'static>, txn: &mut RwTxn<'_>| -> Result<(), Error> {
+            match step {
+                0 => (0..400).try_for_each(|key| tables.events.put(txn, &key, &large[..1000]))?,
+                1 => (0..400)
+                    .filter(|key| key % 50 < 25)
+                    .try_for_each(|key| tables.events.delete(txn, &key).map(drop))?,
+                2 | 3 => tables.events.put(txn, &(1000 + step), &large[..1000])?,
+                _ => {
+                    tables.events.put(txn, &(1000 + step), &large[..1000])?;
+                    tables.blobs.put(txn, b"key", &large)?;
+                    tables.blobs.delete(txn, b"key")?;
+                }
+            }
+            Ok(())
+        };
+        store.environment.0.write(change).unwrap();
+    }
+    drop(store);
+    drop(open(directory.path()));
 }

@@ -3,6 +3,7 @@
 mod child;
 mod damage;
 mod differential;
+mod group;
 mod growth;
 mod kill;
 mod owner;
