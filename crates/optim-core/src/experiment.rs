@@ -106,7 +106,9 @@ impl ExperimentState {
     #[must_use]
     pub fn judged(&self) -> Option<&Judged> {
         match self {
-            Self::Recommended(judged) | Self::NeedsReview(judged) | Self::Discarded(judged) => Some(judged),
+            Self::Recommended(judged) | Self::NeedsReview(judged) | Self::Discarded(judged) => {
+                Some(judged)
+            }
             Self::Approved { judged, .. } | Self::Rejected { judged, .. } => Some(judged),
             Self::Evaluating | Self::Failed { .. } | Self::Superseded { .. } => None,
         }

@@ -2,7 +2,10 @@
 
 /// `did you mean …?` with the word of `known` that is closest to `word`; `None` when none is close.
 #[must_use]
-pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn did_you_mean<'a>(
+    word: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     // One slip in three letters; more is another word.
     let most = word.chars().count() / 3;
     let plain = |word: &str| word.to_lowercase().replace(['-', ' ', '.'], "_");

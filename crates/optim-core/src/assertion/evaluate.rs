@@ -23,28 +23,54 @@ pub fn evaluate(
 ) -> (Outcome, Option<String>) {
     let pointer = expectation.at.as_deref().unwrap_or("");
     let Some(value) = output.and_then(|output| output.pointer(pointer)) else {
-        let place = if pointer.is_empty() { "output" } else { pointer };
-        return (Outcome::Failed, Some(format!("there is no {place} to check")));
+        let place = if pointer.is_empty() {
+            "output"
+        } else {
+            pointer
+        };
+        return (
+            Outcome::Failed,
+            Some(format!("there is no {place} to check")),
+        );
     };
     match holds(&expectation.assertion, value, usage, matcher) {
         Ok(holds) if holds != expectation.negated => (Outcome::Passed, None),
         Ok(_) => {
             let not = if expectation.negated { "not " } else { "" };
-            let sentence = format!("wanted {not}{}, found {}", wanted(&expectation.assertion), found(expectation, value, usage));
+            let sentence = format!(
+                "wanted {not}{}, found {}",
+                wanted(&expectation.assertion),
+                found(expectation, value, usage)
+            );
             (Outcome::Failed, Some(sentence))
         }
         Err(broken) => (Outcome::Failed, Some(broken)),
     }
 }
 
-fn holds(assertion: &Assertion, value: &Value, usage: &Usage, matcher: &dyn Matcher) -> Result<bool, String> {
+fn holds(
+    assertion: &Assertion,
+    value: &Value,
+    usage: &Usage,
+    matcher: &dyn Matcher,
+) -> Result<bool, String> {
     let text = text(value);
     Ok(match assertion {
         Assertion::Equals { value: wanted } => same(wanted, value),
-        Assertion::Contains { value: wanted, case_sensitive: true } => text.contains(wanted.as_str()),
-        Assertion::Contains { value: wanted, case_sensitive: false } => text.to_lowercase().contains(&wanted.to_lowercase()),
-        Assertion::ContainsAny { values } => values.iter().any(|wanted| text.contains(wanted.as_str())),
-        Assertion::ContainsAll { values } => values.iter().all(|wanted| text.contains(wanted.as_str())),
+        Assertion::Contains {
+            value: wanted,
+            case_sensitive: true,
+        } => text.contains(wanted.as_str()),
+        Assertion::Contains {
+            value: wanted,
+            case_sensitive: false,
+        } => text.to_lowercase().contains(&wanted.to_lowercase()),
+        Assertion::ContainsAny { values } => {
+            values.iter().any(|wanted| text.contains(wanted.as_str()))
+        }
+        Assertion::ContainsAll { values } => {
+            values.iter().all(|wanted| text.contains(wanted.as_str()))
+        }
         Assertion::StartsWith { value: wanted } => text.starts_with(wanted.as_str()),
         Assertion::Regex { pattern } => matcher.regex(pattern, &text)?,
         Assertion::IsJson { schema } => match parsed(value) {
@@ -65,9 +91,10 @@ fn holds(assertion: &Assertion, value: &Value, usage: &Usage, matcher: &dyn Matc
         Assertion::Levenshtein { value: wanted, max } => {
             u64::try_from(strsim::levenshtein(wanted, &text)).is_ok_and(|edits| edits <= *max)
         }
-        Assertion::Number { value: wanted, tolerance } => {
-            Decimal::parse(&text).is_some_and(|number| number.distance(*wanted) <= *tolerance)
-        }
+        Assertion::Number {
+            value: wanted,
+            tolerance,
+        } => Decimal::parse(&text).is_some_and(|number| number.distance(*wanted) <= *tolerance),
         Assertion::Latency { max } => usage.latency <= *max,
         Assertion::Cost { max } => usage.cost <= *max,
     })
@@ -85,11 +112,17 @@ fn text(value: &Value) -> Cow<'_, str> {
 fn same(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Number(a), Value::Number(b)) => {
-            a == b || Decimal::parse(&a.to_string()).is_some_and(|a| Decimal::parse(&b.to_string()) == Some(a))
+            a == b
+                || Decimal::parse(&a.to_string())
+                    .is_some_and(|a| Decimal::parse(&b.to_string()) == Some(a))
         }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
         }
         _ => wanted == found,
     }
@@ -105,11 +138,15 @@ pub(crate) fn parsed(value: &Value) -> Option<Value> {
 
 /// The JSON objects and lists in a value: itself, or those in its text, from left to right.
 fn embedded(value: &Value) -> Vec<Value> {
-    let Value::String(text) = value else { return vec![value.clone()] };
+    let Value::String(text) = value else {
+        return vec![value.clone()];
+    };
     let mut found = Vec::new();
     let mut rest = text.as_str();
     while let Some(start) = rest.find(['{', '[']) {
-        let Some(candidate) = rest.get(start..) else { break };
+        let Some(candidate) = rest.get(start..) else {
+            break;
+        };
         let mut stream = serde_json::Deserializer::from_str(candidate).into_iter::<Value>();
         let end = match stream.next() {
             Some(Ok(value)) => {
@@ -124,7 +161,11 @@ fn embedded(value: &Value) -> Vec<Value> {
 }
 
 fn conforms(schema: Option<&Value>, value: &Value, matcher: &dyn Matcher) -> Result<bool, String> {
-    schema.map_or(Ok(true), |schema| matcher.schema(schema, value).map(|violations| violations.is_empty()))
+    schema.map_or(Ok(true), |schema| {
+        matcher
+            .schema(schema, value)
+            .map(|violations| violations.is_empty())
+    })
 }
 
 fn length(value: &Value, text: &str) -> u64 {
@@ -147,8 +188,14 @@ fn shown(text: &str) -> String {
 fn wanted(assertion: &Assertion) -> String {
     match assertion {
         Assertion::Equals { value } => shown(&value.to_string()),
-        Assertion::Contains { value, case_sensitive: true } => format!("text that contains {value:?}"),
-        Assertion::Contains { value, case_sensitive: false } => format!("text that contains {value:?} in any case"),
+        Assertion::Contains {
+            value,
+            case_sensitive: true,
+        } => format!("text that contains {value:?}"),
+        Assertion::Contains {
+            value,
+            case_sensitive: false,
+        } => format!("text that contains {value:?} in any case"),
         Assertion::ContainsAny { values } => format!("text that contains one of {values:?}"),
         Assertion::ContainsAll { values } => format!("text that contains all of {values:?}"),
         Assertion::StartsWith { value } => format!("text that starts with {value:?}"),
@@ -156,9 +203,12 @@ fn wanted(assertion: &Assertion) -> String {
         Assertion::IsJson { schema: None } => "JSON".to_owned(),
         Assertion::IsJson { schema: Some(_) } => "JSON that conforms to the schema".to_owned(),
         Assertion::ContainsJson { schema: None } => "text that holds JSON".to_owned(),
-        Assertion::ContainsJson { schema: Some(_) } => "text that holds JSON that conforms to the schema".to_owned(),
+        Assertion::ContainsJson { schema: Some(_) } => {
+            "text that holds JSON that conforms to the schema".to_owned()
+        }
         Assertion::Length { min, max } => {
-            let bound = |bound: &Option<u64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+            let bound =
+                |bound: &Option<u64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
             format!("a length of {}..{}", bound(min), bound(max))
         }
         Assertion::Levenshtein { value, max } => format!("text at most {max} edits from {value:?}"),

@@ -130,7 +130,11 @@ impl Decimal {
         if !plain(whole) || !plain(decimals) || whole.len() > 20 {
             return None;
         }
-        let decimals: String = decimals.chars().chain(std::iter::repeat('0')).take(Self::PLACES).collect();
+        let decimals: String = decimals
+            .chars()
+            .chain(std::iter::repeat('0'))
+            .take(Self::PLACES)
+            .collect();
         let amount: i128 = format!("{whole}{decimals}").parse().ok()?;
         Some(Self(if negative { -amount } else { amount }))
     }
@@ -145,11 +149,18 @@ impl Decimal {
 impl std::fmt::Display for Decimal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, decimals) = (self.0.unsigned_abs() / 1_000_000_000, self.0.unsigned_abs() % 1_000_000_000);
+        let (whole, decimals) = (
+            self.0.unsigned_abs() / 1_000_000_000,
+            self.0.unsigned_abs() % 1_000_000_000,
+        );
         if decimals == 0 {
             return write!(f, "{sign}{whole}");
         }
-        write!(f, "{sign}{whole}.{}", format!("{decimals:09}").trim_end_matches('0'))
+        write!(
+            f,
+            "{sign}{whole}.{}",
+            format!("{decimals:09}").trim_end_matches('0')
+        )
     }
 }
 
@@ -177,9 +188,12 @@ impl Expectation {
     pub fn check(&self, matcher: &dyn Matcher) -> Result<(), String> {
         match &self.assertion {
             Assertion::Regex { pattern } => matcher.regex(pattern, "").map(drop),
-            Assertion::IsJson { schema: Some(schema) } | Assertion::ContainsJson { schema: Some(schema) } => {
-                matcher.schema(schema, &Value::Null).map(drop)
+            Assertion::IsJson {
+                schema: Some(schema),
             }
+            | Assertion::ContainsJson {
+                schema: Some(schema),
+            } => matcher.schema(schema, &Value::Null).map(drop),
             _ => Ok(()),
         }
     }

@@ -47,10 +47,12 @@ impl Keys {
 
     fn texts(&mut self, key: &str) -> Result<Vec<String>, String> {
         let found = self.left.remove(key);
-        let texts: Option<Vec<_>> = found
-            .as_ref()
-            .and_then(Value::as_array)
-            .map(|items| items.iter().filter_map(|item| item.as_str().map(ToOwned::to_owned)).collect());
+        let texts: Option<Vec<_>> = found.as_ref().and_then(Value::as_array).map(|items| {
+            items
+                .iter()
+                .filter_map(|item| item.as_str().map(ToOwned::to_owned))
+                .collect()
+        });
         let complete = found.as_ref().and_then(Value::as_array).map(Vec::len);
         match texts {
             Some(texts) if !texts.is_empty() && Some(texts.len()) == complete => Ok(texts),
@@ -61,22 +63,33 @@ impl Keys {
     fn count(&mut self, key: &str) -> Result<Option<u64>, String> {
         match self.left.remove(key) {
             None => Ok(None),
-            Some(found) => found.as_u64().map(Some).ok_or_else(|| self.wrong(key, "a whole number of at least 0", Some(&found))),
+            Some(found) => found
+                .as_u64()
+                .map(Some)
+                .ok_or_else(|| self.wrong(key, "a whole number of at least 0", Some(&found))),
         }
     }
 
     fn required_count(&mut self, key: &str) -> Result<u64, String> {
-        self.count(key)?.ok_or_else(|| self.wrong(key, "a whole number of at least 0", None))
+        self.count(key)?
+            .ok_or_else(|| self.wrong(key, "a whole number of at least 0", None))
     }
 
     fn decimal(&mut self, key: &str) -> Result<Decimal, String> {
         let found = self.left.remove(key);
-        let number = found.as_ref().filter(|value| value.is_number()).and_then(|value| Decimal::parse(&value.to_string()));
+        let number = found
+            .as_ref()
+            .filter(|value| value.is_number())
+            .and_then(|value| Decimal::parse(&value.to_string()));
         number.ok_or_else(|| self.wrong(key, "a plain decimal number", found.as_ref()))
     }
 
     fn wrong(&self, key: &str, wanted: &str, found: Option<&Value>) -> String {
-        let found: String = found.map_or_else(|| "nothing".to_owned(), ToString::to_string).chars().take(80).collect();
+        let found: String = found
+            .map_or_else(|| "nothing".to_owned(), ToString::to_string)
+            .chars()
+            .take(80)
+            .collect();
         format!("`{}` needs `{key}`: {wanted}, found {found}", self.kind)
     }
 }
@@ -86,7 +99,10 @@ impl TryFrom<Wire> for Expectation {
 
     fn try_from(Wire(mut left): Wire) -> Result<Self, String> {
         let Some(Value::String(named)) = left.remove("type") else {
-            return Err(format!("an expectation needs a `type`: one of {}, or one of them after `not-`", TYPES.join(", ")));
+            return Err(format!(
+                "an expectation needs a `type`: one of {}, or one of them after `not-`",
+                TYPES.join(", ")
+            ));
         };
         let (negated, kind) = match named.strip_prefix("not-") {
             Some(kind) => (true, kind.to_owned()),
@@ -95,17 +111,26 @@ impl TryFrom<Wire> for Expectation {
         let mut keys = Keys { left, kind };
         let node = match keys.left.remove("node") {
             None => None,
-            Some(Value::String(node)) => Some(NodeId::new(node).map_err(|error| error.to_string())?),
+            Some(Value::String(node)) => {
+                Some(NodeId::new(node).map_err(|error| error.to_string())?)
+            }
             Some(found) => return Err(keys.wrong("node", "a node id", Some(&found))),
         };
         let at = match keys.left.remove("at") {
             None => None,
             Some(Value::String(at)) if at.is_empty() || at.starts_with('/') => Some(at),
-            Some(found) => return Err(keys.wrong("at", "a JSON pointer such as `/label`", Some(&found))),
+            Some(found) => {
+                return Err(keys.wrong("at", "a JSON pointer such as `/label`", Some(&found)));
+            }
         };
         let assertion = assertion(&mut keys)?;
         match keys.left.keys().next() {
-            None => Ok(Self { node, at, negated, assertion }),
+            None => Ok(Self {
+                node,
+                at,
+                negated,
+                assertion,
+            }),
             Some(unknown) => Err(format!("`{}` knows no key `{unknown}`", keys.kind)),
         }
     }
@@ -117,33 +142,75 @@ fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
             Some(value) => Assertion::Equals { value },
             None => return Err(keys.wrong("value", "any value", None)),
         },
-        "contains" => Assertion::Contains { value: keys.text("value")?, case_sensitive: true },
-        "icontains" => Assertion::Contains { value: keys.text("value")?, case_sensitive: false },
-        "contains-any" => Assertion::ContainsAny { values: keys.texts("value")? },
-        "contains-all" => Assertion::ContainsAll { values: keys.texts("value")? },
-        "starts-with" => Assertion::StartsWith { value: keys.text("value")? },
-        "regex" => Assertion::Regex { pattern: keys.text("value")? },
-        "is-json" => Assertion::IsJson { schema: keys.left.remove("schema") },
-        "contains-json" => Assertion::ContainsJson { schema: keys.left.remove("schema") },
+        "contains" => Assertion::Contains {
+            value: keys.text("value")?,
+            case_sensitive: true,
+        },
+        "icontains" => Assertion::Contains {
+            value: keys.text("value")?,
+            case_sensitive: false,
+        },
+        "contains-any" => Assertion::ContainsAny {
+            values: keys.texts("value")?,
+        },
+        "contains-all" => Assertion::ContainsAll {
+            values: keys.texts("value")?,
+        },
+        "starts-with" => Assertion::StartsWith {
+            value: keys.text("value")?,
+        },
+        "regex" => Assertion::Regex {
+            pattern: keys.text("value")?,
+        },
+        "is-json" => Assertion::IsJson {
+            schema: keys.left.remove("schema"),
+        },
+        "contains-json" => Assertion::ContainsJson {
+            schema: keys.left.remove("schema"),
+        },
         "length" => match (keys.count("min")?, keys.count("max")?) {
-            (None, None) => return Err(keys.wrong("min` or `max", "a whole number of at least 0", None)),
-            (Some(min), Some(max)) if min > max => return Err(format!("`length`: min {min} is above max {max}")),
+            (None, None) => {
+                return Err(keys.wrong("min` or `max", "a whole number of at least 0", None));
+            }
+            (Some(min), Some(max)) if min > max => {
+                return Err(format!("`length`: min {min} is above max {max}"));
+            }
             (min, max) => Assertion::Length { min, max },
         },
-        "levenshtein" => Assertion::Levenshtein { value: keys.text("value")?, max: keys.required_count("max")? },
-        "number" => Assertion::Number { value: keys.decimal("value")?, tolerance: keys.decimal("tolerance")? },
-        "latency" => Assertion::Latency { max: Millis(keys.required_count("max_ms")?) },
-        "cost" => Assertion::Cost { max: MicroUsd(keys.required_count("max_micro_usd")?) },
+        "levenshtein" => Assertion::Levenshtein {
+            value: keys.text("value")?,
+            max: keys.required_count("max")?,
+        },
+        "number" => Assertion::Number {
+            value: keys.decimal("value")?,
+            tolerance: keys.decimal("tolerance")?,
+        },
+        "latency" => Assertion::Latency {
+            max: Millis(keys.required_count("max_ms")?),
+        },
+        "cost" => Assertion::Cost {
+            max: MicroUsd(keys.required_count("max_micro_usd")?),
+        },
         other => {
-            let guess = did_you_mean(other, TYPES).map(|guess| format!(" ({guess})")).unwrap_or_default();
-            return Err(format!("there is no assertion `{other}`{guess}; there are {}", TYPES.join(", ")));
+            let guess = did_you_mean(other, TYPES)
+                .map(|guess| format!(" ({guess})"))
+                .unwrap_or_default();
+            return Err(format!(
+                "there is no assertion `{other}`{guess}; there are {}",
+                TYPES.join(", ")
+            ));
         }
     })
 }
 
 impl From<Expectation> for Wire {
     fn from(expectation: Expectation) -> Self {
-        let Expectation { node, at, negated, assertion } = expectation;
+        let Expectation {
+            node,
+            at,
+            negated,
+            assertion,
+        } = expectation;
         let mut wire = Map::new();
         let mut put = |key: &str, value: Value| drop(wire.insert(key.to_owned(), value));
         if let Some(node) = node {
@@ -157,9 +224,16 @@ impl From<Expectation> for Wire {
                 put("value", value);
                 "equals"
             }
-            Assertion::Contains { value, case_sensitive } => {
+            Assertion::Contains {
+                value,
+                case_sensitive,
+            } => {
                 put("value", value.into());
-                if case_sensitive { "contains" } else { "icontains" }
+                if case_sensitive {
+                    "contains"
+                } else {
+                    "icontains"
+                }
             }
             Assertion::ContainsAny { values } => {
                 put("value", values.into());
@@ -197,8 +271,14 @@ impl From<Expectation> for Wire {
             }
             Assertion::Number { value, tolerance } => {
                 // Both were read from JSON numbers, so both are JSON numbers again.
-                put("value", serde_json::from_str(&value.to_string()).unwrap_or(Value::Null));
-                put("tolerance", serde_json::from_str(&tolerance.to_string()).unwrap_or(Value::Null));
+                put(
+                    "value",
+                    serde_json::from_str(&value.to_string()).unwrap_or(Value::Null),
+                );
+                put(
+                    "tolerance",
+                    serde_json::from_str(&tolerance.to_string()).unwrap_or(Value::Null),
+                );
                 "number"
             }
             Assertion::Latency { max } => {
@@ -210,7 +290,11 @@ impl From<Expectation> for Wire {
                 "cost"
             }
         };
-        let kind = if negated { format!("not-{kind}") } else { kind.to_owned() };
+        let kind = if negated {
+            format!("not-{kind}")
+        } else {
+            kind.to_owned()
+        };
         put("type", kind.into());
         Self(wire)
     }

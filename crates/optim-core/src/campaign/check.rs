@@ -24,7 +24,14 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
             violations.push(Violation { rule, detail });
         }
     };
-    let Campaign { baseline, search, frozen, live, phase, .. } = campaign;
+    let Campaign {
+        baseline,
+        search,
+        frozen,
+        live,
+        phase,
+        ..
+    } = campaign;
     let budget = &frozen.policies.budget;
 
     require(
@@ -33,27 +40,49 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         format!("{} of {}", search.experiments, budget.max_experiments),
     );
     require(
-        usize::try_from(search.experiments).is_ok_and(|experiments| search.tried.len() <= experiments),
+        usize::try_from(search.experiments)
+            .is_ok_and(|experiments| search.tried.len() <= experiments),
         "tried_has_an_experiment_each",
-        format!("{} tried, {} experiments", search.tried.len(), search.experiments),
+        format!(
+            "{} tried, {} experiments",
+            search.tried.len(),
+            search.experiments
+        ),
     );
-    require(search.suggestions.len() <= SUGGESTIONS_MAX, "suggestions_bounded", search.suggestions.len().to_string());
-    require(baseline.replays.len() <= REPLAYS_KEPT, "replays_bounded", baseline.replays.len().to_string());
     require(
-        baseline.version > 0 || (baseline.fingerprint == campaign.source.fingerprint && baseline.patch.is_empty()),
+        search.suggestions.len() <= SUGGESTIONS_MAX,
+        "suggestions_bounded",
+        search.suggestions.len().to_string(),
+    );
+    require(
+        baseline.replays.len() <= REPLAYS_KEPT,
+        "replays_bounded",
+        baseline.replays.len().to_string(),
+    );
+    require(
+        baseline.version > 0
+            || (baseline.fingerprint == campaign.source.fingerprint && baseline.patch.is_empty()),
         "version_0_is_the_source",
         format!("{:?}", baseline.fingerprint),
     );
-    let pending = search.tried.values().filter(|fate| **fate == Fate::Pending).count();
+    let pending = search
+        .tried
+        .values()
+        .filter(|fate| **fate == Fate::Pending)
+        .count();
     let current = campaign.current_experiment();
     require(
         pending == usize::from(current.is_some()),
         "at_most_one_pending",
-        format!("{pending} pending mutations, {} current experiment", usize::from(current.is_some())),
+        format!(
+            "{pending} pending mutations, {} current experiment",
+            usize::from(current.is_some())
+        ),
     );
     if let Some(experiment) = current {
         require(
-            experiment.baseline == baseline.fingerprint && experiment.baseline_version == baseline.version,
+            experiment.baseline == baseline.fingerprint
+                && experiment.baseline_version == baseline.version,
             "pending_belongs_to_the_baseline",
             experiment.id.to_string(),
         );
@@ -62,10 +91,15 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
             "experiment_state_fits_the_phase",
             format!("{:?}", experiment.state),
         );
-        require(baseline.established.is_some(), "measured_against_a_baseline", experiment.id.to_string());
+        require(
+            baseline.established.is_some(),
+            "measured_against_a_baseline",
+            experiment.id.to_string(),
+        );
     }
     require(
-        !matches!(phase, Phase::Draft | Phase::Closed { .. }) || campaign.in_flight().next().is_none(),
+        !matches!(phase, Phase::Draft | Phase::Closed { .. })
+            || campaign.in_flight().next().is_none(),
         "nothing_runs_before_start_or_after_the_end",
         format!("{phase:?}"),
     );
@@ -74,7 +108,11 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         "an_ended_campaign_is_not_held",
         format!("{:?}", campaign.hold),
     );
-    require(live.version() <= baseline.version, "live_is_not_ahead", format!("{} > {}", live.version(), baseline.version));
+    require(
+        live.version() <= baseline.version,
+        "live_is_not_ahead",
+        format!("{} > {}", live.version(), baseline.version),
+    );
     violations
 }
 

@@ -118,7 +118,9 @@ pub enum Rejection {
         waiting: usize,
     },
     /// The live workflow holds what is approved.
-    #[error("there is nothing to apply: the live workflow holds baseline version {version}, the newest that is approved")]
+    #[error(
+        "there is nothing to apply: the live workflow holds baseline version {version}, the newest that is approved"
+    )]
     NothingToApply {
         /// The version.
         version: u32,
@@ -127,10 +129,14 @@ pub enum Rejection {
     #[error("there is nothing to roll back: no apply of this campaign is in effect")]
     NothingToRollBack,
     /// An earlier write has no recorded end.
-    #[error("an earlier write to the live workflow has no recorded end; run the command again to settle it")]
+    #[error(
+        "an earlier write to the live workflow has no recorded end; run the command again to settle it"
+    )]
     WriteInProgress,
     /// The live workflow is not what the campaign knows.
-    #[error("the live workflow is {found}, this campaign knows {expected}: it was edited since; start a new campaign, or accept it with --accept-drift REASON")]
+    #[error(
+        "the live workflow is {found}, this campaign knows {expected}: it was edited since; start a new campaign, or accept it with --accept-drift REASON"
+    )]
     LiveDrift {
         /// What the campaign knows.
         expected: Fingerprint,

@@ -349,7 +349,10 @@ impl Spent {
     /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self { runs: self.runs.saturating_add(other.runs), usage: self.usage.plus(other.usage) }
+        Self {
+            runs: self.runs.saturating_add(other.runs),
+            usage: self.usage.plus(other.usage),
+        }
     }
 
     /// The limit of `budget` that is reached, with the figure; `None` while all have room.
@@ -358,13 +361,29 @@ impl Spent {
         let minutes = Millis::from_minutes(budget.max_runtime_minutes);
         if self.usage.latency >= minutes {
             let spent = self.usage.latency.0 / 60_000;
-            return Some(format!("run time: {spent} of {} minutes (max_runtime_minutes)", budget.max_runtime_minutes));
+            return Some(format!(
+                "run time: {spent} of {} minutes (max_runtime_minutes)",
+                budget.max_runtime_minutes
+            ));
         }
-        if let Some(limit) = budget.max_total_tokens.filter(|limit| self.usage.tokens() >= *limit) {
-            return Some(format!("tokens: {} of {} (max_total_tokens)", self.usage.tokens().0, limit.0));
+        if let Some(limit) = budget
+            .max_total_tokens
+            .filter(|limit| self.usage.tokens() >= *limit)
+        {
+            return Some(format!(
+                "tokens: {} of {} (max_total_tokens)",
+                self.usage.tokens().0,
+                limit.0
+            ));
         }
-        if let Some(limit) = budget.max_total_cost.filter(|limit| self.usage.cost >= *limit) {
-            return Some(format!("money: {} of {limit} (max_total_cost_usd)", self.usage.cost));
+        if let Some(limit) = budget
+            .max_total_cost
+            .filter(|limit| self.usage.cost >= *limit)
+        {
+            return Some(format!(
+                "money: {} of {limit} (max_total_cost_usd)",
+                self.usage.cost
+            ));
         }
         None
     }
@@ -377,8 +396,12 @@ impl Purpose {
         let (kind, subject): (&[u8], Vec<u8>) = match self {
             Self::Replay { number } => (b"replay", number.to_be_bytes().to_vec()),
             Self::Candidate { experiment } => (b"candidate", experiment.as_bytes().to_vec()),
-            Self::ConfirmBaseline { experiment } => (b"confirm-baseline", experiment.as_bytes().to_vec()),
-            Self::ConfirmCandidate { experiment } => (b"confirm-candidate", experiment.as_bytes().to_vec()),
+            Self::ConfirmBaseline { experiment } => {
+                (b"confirm-baseline", experiment.as_bytes().to_vec())
+            }
+            Self::ConfirmCandidate { experiment } => {
+                (b"confirm-candidate", experiment.as_bytes().to_vec())
+            }
         };
         EvaluationId::derive(&[campaign.as_str().as_bytes(), kind, &subject])
     }
@@ -400,7 +423,14 @@ impl Fate {
 impl Campaign {
     /// A new draft: nothing runs before it is started.
     #[must_use]
-    pub fn draft(id: CampaignId, name: String, seed: u64, source: Source, frozen: Frozen, now: Timestamp) -> Self {
+    pub fn draft(
+        id: CampaignId,
+        name: String,
+        seed: u64,
+        source: Source,
+        frozen: Frozen,
+        now: Timestamp,
+    ) -> Self {
         let baseline = Baseline {
             version: 0,
             snapshot: source.snapshot,

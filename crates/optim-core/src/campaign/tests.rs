@@ -15,7 +15,10 @@ use super::*;
 use crate::experiment::{ExperimentState, Proposer};
 use crate::id::NodeId;
 use crate::mutation::{FieldValue, MutableField, Mutation};
-use crate::policy::{BudgetPolicy, EvalPolicy, Guardrail, MetricName, MutationPolicy, PackRef, Profile, Rule, ScopePolicy, Score};
+use crate::policy::{
+    BudgetPolicy, EvalPolicy, Guardrail, MetricName, MutationPolicy, PackRef, Profile, Rule,
+    ScopePolicy, Score,
+};
 use crate::quantity::{Fraction, Millis, PerMillion, Tokens};
 
 const CASES: u64 = 10;
@@ -79,11 +82,21 @@ fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
         executor: "scripted".to_owned(),
         simulated: true,
     };
-    Campaign::draft(CampaignId::new("c").unwrap(), "c".to_owned(), 1, source, frozen, Timestamp(0))
+    Campaign::draft(
+        CampaignId::new("c").unwrap(),
+        "c".to_owned(),
+        1,
+        source,
+        frozen,
+        Timestamp(0),
+    )
 }
 
 fn cx(now: i64) -> Context {
-    Context { now: Timestamp(now), actor: Actor::new("local:test").unwrap() }
+    Context {
+        now: Timestamp(now),
+        actor: Actor::new("local:test").unwrap(),
+    }
 }
 
 /// A result with `passed` of the cases passing; `None` when nothing could be measured.
@@ -93,7 +106,9 @@ fn result(passed: Option<u64>) -> EvaluationResult {
         Some(_) => CaseMark::Failed,
         None => CaseMark::Void,
     };
-    let cases = (0..CASES).map(|index| (CaseId::new(format!("case-{index}")).unwrap(), mark(index))).collect();
+    let cases = (0..CASES)
+        .map(|index| (CaseId::new(format!("case-{index}")).unwrap(), mark(index)))
+        .collect();
     let count = Fraction::new(passed.unwrap_or(0), CASES);
     let void = if passed.is_none() { 10 } else { 0 };
     let metrics = Metrics {
@@ -106,8 +121,15 @@ fn result(passed: Option<u64>) -> EvaluationResult {
         void,
         usage: Usage::default(),
     };
-    let usage = Usage { prompt_tokens: Tokens(10), ..Usage::default() };
-    EvaluationResult { metrics, cases, spent: Spent { runs: CASES, usage } }
+    let usage = Usage {
+        prompt_tokens: Tokens(10),
+        ..Usage::default()
+    };
+    EvaluationResult {
+        metrics,
+        cases,
+        spent: Spent { runs: CASES, usage },
+    }
 }
 
 fn mutation(tag: u64) -> Mutation {
@@ -122,7 +144,11 @@ fn mutation(tag: u64) -> Mutation {
 fn candidate(tag: u64) -> Candidate {
     let bytes = format!("candidate {tag}");
     let digest = Digest::of(bytes.as_bytes());
-    Candidate { mutation: mutation(tag), fingerprint: Fingerprint(digest), snapshot: digest }
+    Candidate {
+        mutation: mutation(tag),
+        fingerprint: Fingerprint(digest),
+        snapshot: digest,
+    }
 }
 
 /// A campaign that is driven step by step, with everything that was asked of the outside.
@@ -135,7 +161,12 @@ struct Driven {
 
 impl Driven {
     fn new(campaign: Campaign) -> Self {
-        Self { campaign, now: 0, queued: BTreeSet::new(), experiments: BTreeMap::new() }
+        Self {
+            campaign,
+            now: 0,
+            queued: BTreeSet::new(),
+            experiments: BTreeMap::new(),
+        }
     }
 
     fn command(&mut self, command: Command) -> Result<(), Rejection> {
@@ -153,8 +184,17 @@ impl Driven {
 
     /// Commits a decision, checking what must hold for every one of them.
     fn take(&mut self, decision: Decision) {
-        let Decision { next, experiments, effects, events } = decision;
-        assert_eq!(next != self.campaign, !events.is_empty(), "changed exactly when there is an event: {events:?}");
+        let Decision {
+            next,
+            experiments,
+            effects,
+            events,
+        } = decision;
+        assert_eq!(
+            next != self.campaign,
+            !events.is_empty(),
+            "changed exactly when there is an event: {events:?}"
+        );
         assert_eq!(check(&next), Vec::new());
         if self.campaign.is_closed() {
             assert_eq!(next.phase, self.campaign.phase, "terminal is terminal");
@@ -163,29 +203,54 @@ impl Driven {
             match effect {
                 Effect::QueueRuns(evaluation) => {
                     assert!(next.hold.is_none(), "nothing starts while held");
-                    assert!(self.queued.insert(evaluation.id), "no evaluation is queued twice");
+                    assert!(
+                        self.queued.insert(evaluation.id),
+                        "no evaluation is queued twice"
+                    );
                 }
                 Effect::CancelRuns { evaluation, .. } => assert!(self.queued.contains(&evaluation)),
             }
         }
-        assert!(next.in_flight().all(|evaluation| self.queued.contains(&evaluation.id)));
-        self.experiments.extend(experiments.into_iter().map(|experiment| (experiment.id, experiment)));
+        assert!(
+            next.in_flight()
+                .all(|evaluation| self.queued.contains(&evaluation.id))
+        );
+        self.experiments.extend(
+            experiments
+                .into_iter()
+                .map(|experiment| (experiment.id, experiment)),
+        );
         if let Some(current) = next.current_experiment() {
-            assert_eq!(self.experiments.get(&current.id), Some(current), "the record and the campaign's copy are equal");
+            assert_eq!(
+                self.experiments.get(&current.id),
+                Some(current),
+                "the record and the campaign's copy are equal"
+            );
         }
         self.campaign = next;
     }
 
     /// Ends the first evaluation in flight.
     fn land(&mut self, passed: Option<u64>) {
-        let evaluation = self.campaign.in_flight().next().expect("something is in flight").id;
-        self.observe(Observation::EvaluationFinished { evaluation, result: result(passed) });
+        let evaluation = self
+            .campaign
+            .in_flight()
+            .next()
+            .expect("something is in flight")
+            .id;
+        self.observe(Observation::EvaluationFinished {
+            evaluation,
+            result: result(passed),
+        });
     }
 
     fn propose(&mut self, tag: u64) {
         self.observe(Observation::Proposed {
             baseline: self.campaign.baseline.fingerprint,
-            proposer: Proposer { name: "test".to_owned(), version: 1 },
+            proposer: Proposer {
+                name: "test".to_owned(),
+                version: 1,
+            },
             candidate: candidate(tag),
             refused: BTreeMap::new(),
         });
@@ -202,7 +267,10 @@ impl Driven {
     }
 
     fn pending(&self) -> ExperimentId {
-        self.campaign.current_experiment().expect("an experiment is pending").id
+        self.campaign
+            .current_experiment()
+            .expect("an experiment is pending")
+            .id
     }
 }
 
@@ -215,7 +283,10 @@ fn nothing_runs_before_start() {
     assert!(driven.queued.is_empty());
     driven.command(Command::Start).unwrap();
     assert_eq!(driven.queued.len(), 1);
-    assert_eq!(driven.command(Command::Start).unwrap_err().code(), "campaign_wrong_status");
+    assert_eq!(
+        driven.command(Command::Start).unwrap_err().code(),
+        "campaign_wrong_status"
+    );
 }
 
 #[test]
@@ -223,17 +294,37 @@ fn a_better_candidate_is_confirmed_approved_and_becomes_the_measured_baseline() 
     let mut driven = Driven::searching(campaign(5, 4), 6);
     driven.propose(1);
     driven.land(Some(9));
-    let confirming: Vec<_> = driven.campaign.in_flight().map(|evaluation| evaluation.split).collect();
+    let confirming: Vec<_> = driven
+        .campaign
+        .in_flight()
+        .map(|evaluation| evaluation.split)
+        .collect();
     assert_eq!(confirming, [Split::Holdout, Split::Holdout]);
     driven.land(Some(5));
     driven.land(Some(7));
     let pending = driven.pending();
-    let ExperimentState::Recommended(judged) = &driven.experiments[&pending].state else { panic!("not recommended") };
+    let ExperimentState::Recommended(judged) = &driven.experiments[&pending].state else {
+        panic!("not recommended")
+    };
     let confirmation = judged.confirmation.clone().unwrap();
-    assert_eq!((confirmation.baseline.cases.num, confirmation.candidate.cases.num), (5, 7));
-    driven.command(Command::Approve { experiment: pending, reason: None }).unwrap();
+    assert_eq!(
+        (
+            confirmation.baseline.cases.num,
+            confirmation.candidate.cases.num
+        ),
+        (5, 7)
+    );
+    driven
+        .command(Command::Approve {
+            experiment: pending,
+            reason: None,
+        })
+        .unwrap();
     assert_eq!(driven.campaign.baseline.version, 1);
-    assert_eq!(driven.campaign.baseline.fingerprint, candidate(1).fingerprint);
+    assert_eq!(
+        driven.campaign.baseline.fingerprint,
+        candidate(1).fingerprint
+    );
     // Its own runs are no evidence about the new baseline: two fresh replays come first.
     assert_eq!(driven.campaign.baseline.established, None);
     driven.land(Some(9));
@@ -246,15 +337,42 @@ fn only_the_pending_experiment_can_be_decided() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
     let early = driven.pending();
-    assert_eq!(driven.command(Command::Approve { experiment: early, reason: None }).unwrap_err().code(), "not_pending");
+    assert_eq!(
+        driven
+            .command(Command::Approve {
+                experiment: early,
+                reason: None
+            })
+            .unwrap_err()
+            .code(),
+        "not_pending"
+    );
     driven.land(Some(2));
-    assert!(matches!(driven.experiments[&early].state, ExperimentState::Discarded(_)));
-    assert_eq!(driven.command(Command::Approve { experiment: early, reason: None }).unwrap_err().code(), "not_pending");
+    assert!(matches!(
+        driven.experiments[&early].state,
+        ExperimentState::Discarded(_)
+    ));
+    assert_eq!(
+        driven
+            .command(Command::Approve {
+                experiment: early,
+                reason: None
+            })
+            .unwrap_err()
+            .code(),
+        "not_pending"
+    );
     driven.propose(2);
     driven.land(Some(9));
-    let wrong = Command::Reject { experiment: early, reason: "no".to_owned() };
+    let wrong = Command::Reject {
+        experiment: early,
+        reason: "no".to_owned(),
+    };
     assert_eq!(driven.command(wrong).unwrap_err().code(), "not_pending");
-    let blank = Command::Reject { experiment: driven.pending(), reason: " ".to_owned() };
+    let blank = Command::Reject {
+        experiment: driven.pending(),
+        reason: " ".to_owned(),
+    };
     assert_eq!(driven.command(blank).unwrap_err().code(), "reason_required");
 }
 
@@ -264,17 +382,33 @@ fn a_rejected_mutation_does_not_come_again_and_a_failed_one_may() {
     driven.propose(1);
     driven.land(Some(9));
     let rejected = driven.pending();
-    driven.command(Command::Reject { experiment: rejected, reason: "too long".to_owned() }).unwrap();
-    let ExperimentState::Rejected { by, .. } = &driven.experiments[&rejected].state else { panic!("not rejected") };
+    driven
+        .command(Command::Reject {
+            experiment: rejected,
+            reason: "too long".to_owned(),
+        })
+        .unwrap();
+    let ExperimentState::Rejected { by, .. } = &driven.experiments[&rejected].state else {
+        panic!("not rejected")
+    };
     assert_eq!(by.reason.as_deref(), Some("too long"));
     driven.propose(1);
-    assert_eq!(work(&driven.campaign), Work::Propose, "a rejected mutation is not evaluated again");
-    let again = Command::Suggest { mutation: mutation(1) };
+    assert_eq!(
+        work(&driven.campaign),
+        Work::Propose,
+        "a rejected mutation is not evaluated again"
+    );
+    let again = Command::Suggest {
+        mutation: mutation(1),
+    };
     assert_eq!(driven.command(again).unwrap_err().code(), "already_tried");
     driven.propose(2);
     driven.land(None);
     driven.propose(2);
-    assert!(matches!(work(&driven.campaign), Work::AwaitRuns(_)), "an outage says nothing about the mutation");
+    assert!(
+        matches!(work(&driven.campaign), Work::AwaitRuns(_)),
+        "an outage says nothing about the mutation"
+    );
 }
 
 #[test]
@@ -282,22 +416,43 @@ fn a_paused_campaign_keeps_what_lands_and_starts_nothing() {
     let mut driven = Driven::searching(campaign(5, 4), 6);
     driven.propose(1);
     let queued = driven.queued.len();
-    driven.command(Command::Pause { reason: Some("lunch".to_owned()) }).unwrap();
+    driven
+        .command(Command::Pause {
+            reason: Some("lunch".to_owned()),
+        })
+        .unwrap();
     driven.land(Some(9));
     assert_eq!(driven.queued.len(), queued);
     assert_eq!(driven.campaign.status(), Status::PausedManual);
-    assert!(matches!(driven.experiments[&driven.pending()].state, ExperimentState::Recommended(_)));
+    assert!(matches!(
+        driven.experiments[&driven.pending()].state,
+        ExperimentState::Recommended(_)
+    ));
     driven.command(Command::Resume).unwrap();
-    assert_eq!(driven.queued.len(), queued + 2, "the confirmation is queued on resume");
+    assert_eq!(
+        driven.queued.len(),
+        queued + 2,
+        "the confirmation is queued on resume"
+    );
 }
 
 #[test]
 fn a_campaign_ends_only_when_nothing_is_in_flight() {
     let mut driven = Driven::searching(campaign(1, 0), 6);
     driven.propose(1);
-    assert_eq!(driven.campaign.status(), Status::Running, "the last experiment is still in flight");
+    assert_eq!(
+        driven.campaign.status(),
+        Status::Running,
+        "the last experiment is still in flight"
+    );
     driven.land(Some(2));
-    assert!(matches!(driven.campaign.phase, Phase::Closed { ending: Ending::ExperimentsUsedUp, .. }));
+    assert!(matches!(
+        driven.campaign.phase,
+        Phase::Closed {
+            ending: Ending::ExperimentsUsedUp,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -307,7 +462,13 @@ fn replays_that_fail_again_and_again_end_the_campaign() {
     for _ in 0..3 {
         driven.land(None);
     }
-    assert!(matches!(driven.campaign.phase, Phase::Closed { ending: Ending::TooManyFailures { failures: 3, .. }, .. }));
+    assert!(matches!(
+        driven.campaign.phase,
+        Phase::Closed {
+            ending: Ending::TooManyFailures { failures: 3, .. },
+            ..
+        }
+    ));
     assert_eq!(driven.queued.len(), 3);
 }
 
@@ -331,8 +492,13 @@ fn a_spent_budget_holds_the_campaign() {
     costly.spent.usage.prompt_tokens = Tokens(10_000);
     driven.propose(1);
     let evaluation = driven.campaign.in_flight().next().unwrap().id;
-    driven.observe(Observation::EvaluationFinished { evaluation, result: costly });
-    let Some(Hold::Budget { reason }) = &driven.campaign.hold else { panic!("not held") };
+    driven.observe(Observation::EvaluationFinished {
+        evaluation,
+        result: costly,
+    });
+    let Some(Hold::Budget { reason }) = &driven.campaign.hold else {
+        panic!("not held")
+    };
     assert!(reason.contains("10020 of 10000"), "{reason}");
 }
 
@@ -342,8 +508,14 @@ fn a_cancelled_campaign_supersedes_what_was_open() {
     driven.propose(1);
     let open = driven.pending();
     driven.command(Command::Cancel { reason: None }).unwrap();
-    assert!(matches!(driven.experiments[&open].state, ExperimentState::Superseded { .. }));
-    assert_eq!(driven.command(Command::Resume).unwrap_err().code(), "campaign_wrong_status");
+    assert!(matches!(
+        driven.experiments[&open].state,
+        ExperimentState::Superseded { .. }
+    ));
+    assert_eq!(
+        driven.command(Command::Resume).unwrap_err().code(),
+        "campaign_wrong_status"
+    );
 }
 
 fn fingerprint(text: &str) -> Fingerprint {
@@ -353,10 +525,18 @@ fn fingerprint(text: &str) -> Fingerprint {
 #[test]
 fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
-    assert_eq!(plan_apply(&driven.campaign).unwrap_err().code(), "nothing_to_apply");
+    assert_eq!(
+        plan_apply(&driven.campaign).unwrap_err().code(),
+        "nothing_to_apply"
+    );
     driven.propose(1);
     driven.land(Some(9));
-    driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
+    driven
+        .command(Command::Approve {
+            experiment: driven.pending(),
+            reason: None,
+        })
+        .unwrap();
     let patch = plan_apply(&driven.campaign).unwrap();
     let change = |from: &str, to: &str, patch: &Patch| LiveChange {
         from: fingerprint(from),
@@ -371,19 +551,40 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
 
     let apply = Command::Apply(change("source", "candidate 1", &patch));
     driven.command(apply.clone()).unwrap();
-    assert_eq!(driven.command(apply.clone()).unwrap_err().code(), "write_in_progress");
-    driven.observe(Observation::LiveWriteEnded { found: fingerprint("source") });
-    assert_eq!(driven.campaign.live.version(), 0, "the write did not take effect");
+    assert_eq!(
+        driven.command(apply.clone()).unwrap_err().code(),
+        "write_in_progress"
+    );
+    driven.observe(Observation::LiveWriteEnded {
+        found: fingerprint("source"),
+    });
+    assert_eq!(
+        driven.campaign.live.version(),
+        0,
+        "the write did not take effect"
+    );
     driven.command(apply.clone()).unwrap();
-    driven.observe(Observation::LiveWriteEnded { found: fingerprint("candidate 1") });
+    driven.observe(Observation::LiveWriteEnded {
+        found: fingerprint("candidate 1"),
+    });
     assert_eq!(driven.campaign.live.version(), 1);
-    assert_eq!(driven.command(apply).unwrap_err().code(), "nothing_to_apply");
+    assert_eq!(
+        driven.command(apply).unwrap_err().code(),
+        "nothing_to_apply"
+    );
 
     let inverse = plan_rollback(&driven.campaign).unwrap();
-    driven.command(Command::Rollback(change("candidate 1", "source", &inverse))).unwrap();
-    driven.observe(Observation::LiveWriteEnded { found: fingerprint("source") });
+    driven
+        .command(Command::Rollback(change("candidate 1", "source", &inverse)))
+        .unwrap();
+    driven.observe(Observation::LiveWriteEnded {
+        found: fingerprint("source"),
+    });
     assert_eq!(driven.campaign.live.version(), 0);
-    assert_eq!(plan_rollback(&driven.campaign).unwrap_err().code(), "nothing_to_roll_back");
+    assert_eq!(
+        plan_rollback(&driven.campaign).unwrap_err().code(),
+        "nothing_to_roll_back"
+    );
 }
 
 /// One move of a random walk.
@@ -424,28 +625,49 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
     let mut driven = Driven::new(campaign(4, holdout));
     let mut last = None;
     for step in moves {
-        let pending = driven.campaign.current_experiment().map(|experiment| experiment.id);
+        let pending = driven
+            .campaign
+            .current_experiment()
+            .map(|experiment| experiment.id);
         let command = match step {
             Move::Start => Some(Command::Start),
             Move::Pause => Some(Command::Pause { reason: None }),
             Move::Resume => Some(Command::Resume),
             Move::Cancel => Some(Command::Cancel { reason: None }),
-            Move::Suggest(tag) => Some(Command::Suggest { mutation: mutation(*tag) }),
-            Move::Approve => pending.map(|experiment| Command::Approve { experiment, reason: Some("why".to_owned()) }),
-            Move::Reject => pending.map(|experiment| Command::Reject { experiment, reason: "why".to_owned() }),
+            Move::Suggest(tag) => Some(Command::Suggest {
+                mutation: mutation(*tag),
+            }),
+            Move::Approve => pending.map(|experiment| Command::Approve {
+                experiment,
+                reason: Some("why".to_owned()),
+            }),
+            Move::Reject => pending.map(|experiment| Command::Reject {
+                experiment,
+                reason: "why".to_owned(),
+            }),
             Move::Propose(tag) => {
                 driven.propose(*tag);
                 None
             }
             Move::NothingToPropose => {
                 let baseline = driven.campaign.baseline.fingerprint;
-                driven.observe(Observation::NothingToPropose { baseline, refused: BTreeMap::new() });
+                driven.observe(Observation::NothingToPropose {
+                    baseline,
+                    refused: BTreeMap::new(),
+                });
                 None
             }
             Move::Land(passed) => {
-                let open = driven.campaign.in_flight().next().map(|evaluation| evaluation.id);
+                let open = driven
+                    .campaign
+                    .in_flight()
+                    .next()
+                    .map(|evaluation| evaluation.id);
                 if let Some(evaluation) = open {
-                    let landed = Observation::EvaluationFinished { evaluation, result: result(*passed) };
+                    let landed = Observation::EvaluationFinished {
+                        evaluation,
+                        result: result(*passed),
+                    };
                     last = Some(landed.clone());
                     driven.observe(landed);
                 }
@@ -491,7 +713,10 @@ fn events_name_the_rejection_reason() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
     driven.land(Some(9));
-    let command = Command::Reject { experiment: driven.pending(), reason: "tone".to_owned() };
+    let command = Command::Reject {
+        experiment: driven.pending(),
+        reason: "tone".to_owned(),
+    };
     let decision = decide(&driven.campaign, &command, &cx(99)).unwrap();
     let told = decision.events.iter().any(
         |event| matches!(&event.what, EventKind::CandidateRejected { reason, .. } if reason == "tone"),

@@ -16,7 +16,9 @@ use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::{Event, EventKind};
 use super::live::{LiveWrite, LiveWriteKind, plan_apply, plan_rollback};
 use super::observation::{Candidate, EvaluationResult, Observation};
-use super::{Campaign, Ending, Evaluation, Fate, Hold, Phase, Purpose, Replay, SearchMode, needs_a_person};
+use super::{
+    Campaign, Ending, Evaluation, Fate, Hold, Phase, Purpose, Replay, SearchMode, needs_a_person,
+};
 
 /// Candidates of people that may wait at once.
 pub const SUGGESTIONS_MAX: usize = 100;
@@ -84,8 +86,15 @@ pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<De
 pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> Decision {
     let mut step = Step::new(campaign, cx);
     match observation {
-        Observation::EvaluationFinished { evaluation, result } => step.evaluation_finished(*evaluation, result),
-        Observation::Proposed { baseline, proposer, candidate, refused } => {
+        Observation::EvaluationFinished { evaluation, result } => {
+            step.evaluation_finished(*evaluation, result)
+        }
+        Observation::Proposed {
+            baseline,
+            proposer,
+            candidate,
+            refused,
+        } => {
             if step.wants_candidate(*baseline) {
                 step.next.search.refused.clone_from(refused);
                 step.evaluate(proposer.clone(), candidate);
@@ -93,15 +102,23 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
         }
         Observation::NothingToPropose { baseline, refused } => {
             if step.wants_candidate(*baseline) && step.next.search.suggestions.is_empty() {
-                step.close(Ending::NoFurtherMutation { refused: refused.clone() });
+                step.close(Ending::NoFurtherMutation {
+                    refused: refused.clone(),
+                });
             }
         }
         Observation::SuggestionRefused { mutation, reason } => {
             let before = step.next.search.suggestions.len();
-            step.next.search.suggestions.retain(|waiting| waiting != mutation);
+            step.next
+                .search
+                .suggestions
+                .retain(|waiting| waiting != mutation);
             if step.next.search.suggestions.len() < before {
                 let mutation = mutation_words(mutation);
-                step.tell(EventKind::SuggestionRefused { mutation, reason: reason.clone() });
+                step.tell(EventKind::SuggestionRefused {
+                    mutation,
+                    reason: reason.clone(),
+                });
             }
         }
         Observation::LiveWriteEnded { found } => step.live_write_ended(*found),
@@ -129,21 +146,45 @@ struct Step<'a> {
 impl<'a> Step<'a> {
     fn new(before: &'a Campaign, cx: &'a Context) -> Self {
         let (experiments, effects, events) = (Vec::new(), Vec::new(), Vec::new());
-        Self { before, next: before.clone(), cx, experiments, effects, events }
+        Self {
+            before,
+            next: before.clone(),
+            cx,
+            experiments,
+            effects,
+            events,
+        }
     }
 
     fn finish(self) -> Decision {
-        debug_assert!(self.next == *self.before || !self.events.is_empty(), "a change without an event");
-        Decision { next: self.next, experiments: self.experiments, effects: self.effects, events: self.events }
+        debug_assert!(
+            self.next == *self.before || !self.events.is_empty(),
+            "a change without an event"
+        );
+        Decision {
+            next: self.next,
+            experiments: self.experiments,
+            effects: self.effects,
+            events: self.events,
+        }
     }
 
     fn tell(&mut self, what: EventKind) {
         let (campaign, actor, at) = (self.next.id.clone(), self.cx.actor.clone(), self.cx.now);
-        self.events.push(Event { campaign, actor, at, what });
+        self.events.push(Event {
+            campaign,
+            actor,
+            at,
+            what,
+        });
     }
 
     fn wrong_status(&self, command: &'static str, help: &'static str) -> Rejection {
-        Rejection::WrongStatus { command, status: self.next.status(), help }
+        Rejection::WrongStatus {
+            command,
+            status: self.next.status(),
+            help,
+        }
     }
 
     /// Puts the campaign into `phase` and returns the one that it was in.
@@ -168,7 +209,10 @@ impl<'a> Step<'a> {
         if self.next.is_closed() || self.next.hold.is_some() || self.next.phase == Phase::Draft {
             return Err(self.wrong_status("pause", "only a campaign at work can"));
         }
-        self.hold(Hold::Operator { actor: self.cx.actor.clone(), reason });
+        self.hold(Hold::Operator {
+            actor: self.cx.actor.clone(),
+            reason,
+        });
         Ok(())
     }
 
@@ -188,7 +232,10 @@ impl<'a> Step<'a> {
         if self.next.is_closed() {
             return Err(self.wrong_status("cancel", "it is over already"));
         }
-        self.close(Ending::Cancelled { actor: self.cx.actor.clone(), reason });
+        self.close(Ending::Cancelled {
+            actor: self.cx.actor.clone(),
+            reason,
+        });
         Ok(())
     }
 
@@ -201,11 +248,15 @@ impl<'a> Step<'a> {
             return Err(Rejection::AlreadyTried { fate: *fate });
         }
         if search.suggestions.len() >= SUGGESTIONS_MAX {
-            return Err(Rejection::TooManySuggestions { waiting: search.suggestions.len() });
+            return Err(Rejection::TooManySuggestions {
+                waiting: search.suggestions.len(),
+            });
         }
         if !search.suggestions.contains(mutation) {
             self.next.search.suggestions.push(mutation.clone());
-            self.tell(EventKind::CandidateSuggested { mutation: mutation_words(mutation) });
+            self.tell(EventKind::CandidateSuggested {
+                mutation: mutation_words(mutation),
+            });
         }
         Ok(())
     }
@@ -221,10 +272,14 @@ impl<'a> Step<'a> {
                     Err(Rejection::BaselineMoved { experiment: asked })
                 }
             }
-            Phase::AwaitingApproval { experiment } => {
-                Err(Rejection::NotPending { asked, pending: Some(experiment.id) })
-            }
-            _ => Err(Rejection::NotPending { asked, pending: None }),
+            Phase::AwaitingApproval { experiment } => Err(Rejection::NotPending {
+                asked,
+                pending: Some(experiment.id),
+            }),
+            _ => Err(Rejection::NotPending {
+                asked,
+                pending: None,
+            }),
         }
     }
 
@@ -234,13 +289,23 @@ impl<'a> Step<'a> {
             ExperimentState::Recommended(judged) => judged,
             ExperimentState::NeedsReview(judged) if has_words(reason.as_deref()) => judged,
             ExperimentState::NeedsReview(_) => {
-                return Err(Rejection::ReasonRequired { what: "approving a candidate that the judge did not recommend" });
+                return Err(Rejection::ReasonRequired {
+                    what: "approving a candidate that the judge did not recommend",
+                });
             }
-            _ => return Err(Rejection::NotPending { asked, pending: None }),
+            _ => {
+                return Err(Rejection::NotPending {
+                    asked,
+                    pending: None,
+                });
+            }
         };
         let patch = self.next.baseline.patch.then(&experiment.mutation);
         let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
-        self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
+        self.next
+            .search
+            .tried
+            .insert(experiment.mutation.key(), Fate::Approved);
         self.next.search.refused.clear();
         let baseline = &mut self.next.baseline;
         baseline.version += 1;
@@ -252,29 +317,53 @@ impl<'a> Step<'a> {
         baseline.replays.clear();
         baseline.established = None;
         let version = baseline.version;
-        let by = PersonDecision { actor: self.cx.actor.clone(), at: self.cx.now, reason: reason.clone() };
+        let by = PersonDecision {
+            actor: self.cx.actor.clone(),
+            at: self.cx.now,
+            reason: reason.clone(),
+        };
         experiment.state = ExperimentState::Approved { judged, by };
         self.experiments.push(experiment);
         self.enter(Phase::Replaying { evaluation: None });
-        self.tell(EventKind::CandidateApproved { experiment: asked, version, reason });
+        self.tell(EventKind::CandidateApproved {
+            experiment: asked,
+            version,
+            reason,
+        });
         Ok(())
     }
 
     fn reject(&mut self, asked: ExperimentId, reason: &str) -> Result<(), Rejection> {
         let mut experiment = self.pending(asked)?;
         if !has_words(Some(reason)) {
-            return Err(Rejection::ReasonRequired { what: "a rejection" });
+            return Err(Rejection::ReasonRequired {
+                what: "a rejection",
+            });
         }
-        let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) = experiment.state.clone()
+        let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
+            experiment.state.clone()
         else {
-            return Err(Rejection::NotPending { asked, pending: None });
+            return Err(Rejection::NotPending {
+                asked,
+                pending: None,
+            });
         };
-        self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
-        let by = PersonDecision { actor: self.cx.actor.clone(), at: self.cx.now, reason: Some(reason.to_owned()) };
+        self.next
+            .search
+            .tried
+            .insert(experiment.mutation.key(), Fate::Rejected);
+        let by = PersonDecision {
+            actor: self.cx.actor.clone(),
+            at: self.cx.now,
+            reason: Some(reason.to_owned()),
+        };
         experiment.state = ExperimentState::Rejected { judged, by };
         self.experiments.push(experiment);
         self.enter(Phase::Searching);
-        self.tell(EventKind::CandidateRejected { experiment: asked, reason: reason.to_owned() });
+        self.tell(EventKind::CandidateRejected {
+            experiment: asked,
+            reason: reason.to_owned(),
+        });
         Ok(())
     }
 
@@ -285,7 +374,14 @@ impl<'a> Step<'a> {
         let (patch, version) = match kind {
             LiveWriteKind::Apply => (plan_apply(&self.next)?, self.next.baseline.version),
             LiveWriteKind::Rollback => {
-                let below = self.next.live.applied.iter().rev().nth(1).map_or(0, |write| write.version);
+                let below = self
+                    .next
+                    .live
+                    .applied
+                    .iter()
+                    .rev()
+                    .nth(1)
+                    .map_or(0, |write| write.version);
                 (plan_rollback(&self.next)?, below)
             }
         };
@@ -293,24 +389,44 @@ impl<'a> Step<'a> {
             return Err(Rejection::StalePatch);
         }
         if change.from != self.next.live.expected && !has_words(change.accept_drift.as_deref()) {
-            return Err(Rejection::LiveDrift { expected: self.next.live.expected, found: change.from });
+            return Err(Rejection::LiveDrift {
+                expected: self.next.live.expected,
+                found: change.from,
+            });
         }
         let (actor, at) = (self.cx.actor.clone(), self.cx.now);
         let LiveChange { from, to, .. } = *change;
-        self.next.live.intent = Some(LiveWrite { kind, patch, from, to, version, actor, at });
-        self.tell(EventKind::LiveWriteAnnounced { kind, from, to, accepted_drift: change.accept_drift.clone() });
+        self.next.live.intent = Some(LiveWrite {
+            kind,
+            patch,
+            from,
+            to,
+            version,
+            actor,
+            at,
+        });
+        self.tell(EventKind::LiveWriteAnnounced {
+            kind,
+            from,
+            to,
+            accepted_drift: change.accept_drift.clone(),
+        });
         Ok(())
     }
 
     // --- facts ------------------------------------------------------------------------------
 
     fn live_write_ended(&mut self, found: Fingerprint) {
-        let Some(write) = self.next.live.intent.take() else { return };
+        let Some(write) = self.next.live.intent.take() else {
+            return;
+        };
         if found != write.to {
             let reason = if found == write.from {
                 "the live workflow is as it was before".to_owned()
             } else {
-                format!("the live workflow is {found}, which is neither what it was nor what was written")
+                format!(
+                    "the live workflow is {found}, which is neither what it was nor what was written"
+                )
             };
             self.tell(EventKind::LiveWriteFailed { reason });
             return;
@@ -332,8 +448,13 @@ impl<'a> Step<'a> {
     /// Makes an experiment of `candidate` and queues its evaluation.
     fn evaluate(&mut self, proposer: crate::experiment::Proposer, candidate: &Candidate) {
         let key = candidate.mutation.key();
-        self.next.search.suggestions.retain(|waiting| waiting.key() != key);
-        if self.next.search.tried.contains_key(&key) || self.next.search.experiments >= self.max_experiments() {
+        self.next
+            .search
+            .suggestions
+            .retain(|waiting| waiting.key() != key);
+        if self.next.search.tried.contains_key(&key)
+            || self.next.search.experiments >= self.max_experiments()
+        {
             return;
         }
         self.next.search.tried.insert(key, Fate::Pending);
@@ -362,24 +483,55 @@ impl<'a> Step<'a> {
         self.experiments.push(experiment.clone());
         self.tell(EventKind::CandidateProposed { experiment: id });
         let purpose = Purpose::Candidate { experiment: id };
-        let evaluation = self.queue(purpose, candidate.snapshot, candidate.fingerprint, Split::Search);
-        self.enter(Phase::Evaluating { experiment: Box::new(experiment), evaluation });
+        let evaluation = self.queue(
+            purpose,
+            candidate.snapshot,
+            candidate.fingerprint,
+            Split::Search,
+        );
+        self.enter(Phase::Evaluating {
+            experiment: Box::new(experiment),
+            evaluation,
+        });
     }
 
     fn evaluation_finished(&mut self, id: EvaluationId, result: &EvaluationResult) {
-        let Some(evaluation) = self.next.in_flight().find(|evaluation| evaluation.id == id).cloned() else { return };
+        let Some(evaluation) = self
+            .next
+            .in_flight()
+            .find(|evaluation| evaluation.id == id)
+            .cloned()
+        else {
+            return;
+        };
         self.next.spent = self.next.spent.plus(result.spent);
-        self.tell(EventKind::EvaluationFinished { evaluation: id, purpose: evaluation.purpose });
+        self.tell(EventKind::EvaluationFinished {
+            evaluation: id,
+            purpose: evaluation.purpose,
+        });
         match self.enter(Phase::Searching) {
             Phase::Replaying { .. } => self.replay_finished(id, result),
             Phase::Evaluating { experiment, .. } => self.candidate_finished(*experiment, result),
-            Phase::Confirming { experiment, evaluations, baseline, candidate } => {
-                let evaluations = evaluations.into_iter().filter(|open| open.id != id).collect();
+            Phase::Confirming {
+                experiment,
+                evaluations,
+                baseline,
+                candidate,
+            } => {
+                let evaluations = evaluations
+                    .into_iter()
+                    .filter(|open| open.id != id)
+                    .collect();
                 let (baseline, candidate) = match evaluation.purpose {
                     Purpose::ConfirmBaseline { .. } => (Some(result.metrics), candidate),
                     _ => (baseline, Some(result.metrics)),
                 };
-                self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
+                self.enter(Phase::Confirming {
+                    experiment,
+                    evaluations,
+                    baseline,
+                    candidate,
+                });
             }
             // Nothing is in flight in the other phases.
             phase => drop(self.enter(phase)),
@@ -407,12 +559,18 @@ impl<'a> Step<'a> {
     }
 
     fn candidate_finished(&mut self, mut experiment: Experiment, result: &EvaluationResult) {
-        let (Some(baseline), true) = (self.next.baseline.established, result.is_measurable()) else {
+        let (Some(baseline), true) = (self.next.baseline.established, result.is_measurable())
+        else {
             let reason = "no case run gave a measurable result".to_owned();
             // An outage says nothing about the mutation: it may come again.
             self.next.search.tried.remove(&experiment.mutation.key());
-            experiment.state = ExperimentState::Failed { reason: reason.clone() };
-            self.tell(EventKind::CandidateFailed { experiment: experiment.id, reason: reason.clone() });
+            experiment.state = ExperimentState::Failed {
+                reason: reason.clone(),
+            };
+            self.tell(EventKind::CandidateFailed {
+                experiment: experiment.id,
+                reason: reason.clone(),
+            });
             self.experiments.push(experiment);
             self.count_failure(&reason);
             return;
@@ -420,7 +578,10 @@ impl<'a> Step<'a> {
         self.next.search.consecutive_failures = 0;
         let judged = self.judge(baseline, result);
         let verdict = judged.judgement.verdict;
-        self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
+        self.tell(EventKind::CandidateJudged {
+            experiment: experiment.id,
+            verdict,
+        });
         experiment.state = match verdict {
             Verdict::Promote => ExperimentState::Recommended(judged),
             Verdict::NeedsOperatorReview => ExperimentState::NeedsReview(judged),
@@ -429,23 +590,38 @@ impl<'a> Step<'a> {
         self.experiments.push(experiment.clone());
         if needs_a_person(verdict) {
             let (evaluations, baseline, candidate) = (Vec::new(), None, None);
-            self.enter(Phase::Confirming { experiment: Box::new(experiment), evaluations, baseline, candidate });
+            self.enter(Phase::Confirming {
+                experiment: Box::new(experiment),
+                evaluations,
+                baseline,
+                candidate,
+            });
         } else {
-            self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
+            self.next
+                .search
+                .tried
+                .insert(experiment.mutation.key(), Fate::Discarded);
         }
     }
 
     fn judge(&self, baseline: Metrics, result: &EvaluationResult) -> Judged {
         let eval = &self.next.frozen.policies.eval;
         let evidence = judge::Evidence::new(&self.next.baseline.replays, baseline, result, eval);
-        Judged { judgement: judge::judge(eval, &evidence), flips: judge::flips(&evidence), confirmation: None }
+        Judged {
+            judgement: judge::judge(eval, &evidence),
+            flips: judge::flips(&evidence),
+            confirmation: None,
+        }
     }
 
     fn count_failure(&mut self, last: &str) {
         self.next.search.consecutive_failures += 1;
         let failures = self.next.search.consecutive_failures;
         if failures >= self.next.frozen.policies.budget.max_consecutive_failures {
-            self.close(Ending::TooManyFailures { failures, last: last.to_owned() });
+            self.close(Ending::TooManyFailures {
+                failures,
+                last: last.to_owned(),
+            });
         }
     }
 
@@ -458,7 +634,10 @@ impl<'a> Step<'a> {
                 Phase::Replaying { .. } => self.advance_replaying(),
                 Phase::Searching => self.advance_searching(),
                 Phase::Confirming { .. } => self.advance_confirming(),
-                Phase::Draft | Phase::Evaluating { .. } | Phase::AwaitingApproval { .. } | Phase::Closed { .. } => false,
+                Phase::Draft
+                | Phase::Evaluating { .. }
+                | Phase::AwaitingApproval { .. }
+                | Phase::Closed { .. } => false,
             };
             if !moved {
                 return;
@@ -468,7 +647,12 @@ impl<'a> Step<'a> {
 
     fn replay_is_due(&self) -> bool {
         let (baseline, search) = (&self.next.baseline, &self.next.search);
-        replay_due(&baseline.replays, search.experiments, self.cx.now, &self.next.frozen.policies.eval)
+        replay_due(
+            &baseline.replays,
+            search.experiments,
+            self.cx.now,
+            &self.next.frozen.policies.eval,
+        )
     }
 
     fn advance_replaying(&mut self) -> bool {
@@ -477,19 +661,28 @@ impl<'a> Step<'a> {
                 return true;
             }
             self.next.search.replays += 1;
-            let purpose = Purpose::Replay { number: self.next.search.replays };
-            let (snapshot, fingerprint) = (self.next.baseline.snapshot, self.next.baseline.fingerprint);
+            let purpose = Purpose::Replay {
+                number: self.next.search.replays,
+            };
+            let (snapshot, fingerprint) =
+                (self.next.baseline.snapshot, self.next.baseline.fingerprint);
             let evaluation = self.queue(purpose, snapshot, fingerprint, Split::Search);
-            self.enter(Phase::Replaying { evaluation: Some(evaluation) });
+            self.enter(Phase::Replaying {
+                evaluation: Some(evaluation),
+            });
             return true;
         }
         match establish(&self.next.baseline.replays, &self.next.frozen.policies.eval) {
             Ok(metrics) => {
                 self.next.baseline.established = Some(metrics);
                 self.enter(Phase::Searching);
-                self.tell(EventKind::BaselineEstablished { version: self.next.baseline.version });
+                self.tell(EventKind::BaselineEstablished {
+                    version: self.next.baseline.version,
+                });
             }
-            Err(instability) => self.hold(Hold::BaselineUnstable { reason: instability.to_string() }),
+            Err(instability) => self.hold(Hold::BaselineUnstable {
+                reason: instability.to_string(),
+            }),
         }
         true
     }
@@ -499,7 +692,9 @@ impl<'a> Step<'a> {
             self.close(Ending::ExperimentsUsedUp);
             return true;
         }
-        if self.next.search.mode == SearchMode::Suggestions && self.next.search.suggestions.is_empty() {
+        if self.next.search.mode == SearchMode::Suggestions
+            && self.next.search.suggestions.is_empty()
+        {
             self.close(Ending::SuggestionsDone);
             return true;
         }
@@ -511,15 +706,27 @@ impl<'a> Step<'a> {
     }
 
     fn advance_confirming(&mut self) -> bool {
-        let Phase::Confirming { mut experiment, baseline, candidate, .. } = self.enter(Phase::Searching) else {
+        let Phase::Confirming {
+            mut experiment,
+            baseline,
+            candidate,
+            ..
+        } = self.enter(Phase::Searching)
+        else {
             return false;
         };
         let confirmation = match (baseline, candidate) {
             _ if self.next.frozen.holdout_cases == 0 => None,
-            (Some(baseline), Some(candidate)) => Some(crate::experiment::Confirmation { baseline, candidate }),
+            (Some(baseline), Some(candidate)) => Some(crate::experiment::Confirmation {
+                baseline,
+                candidate,
+            }),
             _ => {
                 let id = experiment.id;
-                let (old, new) = (&self.next.baseline, (experiment.snapshot, experiment.candidate));
+                let (old, new) = (
+                    &self.next.baseline,
+                    (experiment.snapshot, experiment.candidate),
+                );
                 let (snapshot, fingerprint) = (old.snapshot, old.fingerprint);
                 let of_baseline = Purpose::ConfirmBaseline { experiment: id };
                 let of_candidate = Purpose::ConfirmCandidate { experiment: id };
@@ -527,15 +734,24 @@ impl<'a> Step<'a> {
                     self.queue(of_baseline, snapshot, fingerprint, Split::Holdout),
                     self.queue(of_candidate, new.0, new.1, Split::Holdout),
                 ];
-                self.enter(Phase::Confirming { experiment, evaluations, baseline: None, candidate: None });
+                self.enter(Phase::Confirming {
+                    experiment,
+                    evaluations,
+                    baseline: None,
+                    candidate: None,
+                });
                 return true;
             }
         };
         if let Some(confirmation) = confirmation {
-            if let ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged) = &mut experiment.state {
+            if let ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged) =
+                &mut experiment.state
+            {
                 judged.confirmation = Some(confirmation);
             }
-            self.tell(EventKind::CandidateConfirmed { experiment: experiment.id });
+            self.tell(EventKind::CandidateConfirmed {
+                experiment: experiment.id,
+            });
             self.experiments.push(experiment.as_ref().clone());
         }
         self.enter(Phase::AwaitingApproval { experiment });
@@ -567,9 +783,19 @@ impl<'a> Step<'a> {
         split: Split,
     ) -> Evaluation {
         let id = purpose.evaluation_id(&self.next.id);
-        let evaluation = Evaluation { id, purpose, snapshot, fingerprint, split, queued_at: self.cx.now };
+        let evaluation = Evaluation {
+            id,
+            purpose,
+            snapshot,
+            fingerprint,
+            split,
+            queued_at: self.cx.now,
+        };
         self.effects.push(Effect::QueueRuns(evaluation.clone()));
-        self.tell(EventKind::EvaluationQueued { evaluation: id, purpose });
+        self.tell(EventKind::EvaluationQueued {
+            evaluation: id,
+            purpose,
+        });
         evaluation
     }
 
@@ -580,19 +806,33 @@ impl<'a> Step<'a> {
 
     /// Ends the campaign: runs in flight are cancelled, an undecided experiment is superseded.
     fn close(&mut self, ending: Ending) {
-        let open: Vec<_> = self.next.in_flight().map(|evaluation| evaluation.id).collect();
+        let open: Vec<_> = self
+            .next
+            .in_flight()
+            .map(|evaluation| evaluation.id)
+            .collect();
         for evaluation in open {
-            self.effects.push(Effect::CancelRuns { evaluation, reason: "the campaign ended" });
+            self.effects.push(Effect::CancelRuns {
+                evaluation,
+                reason: "the campaign ended",
+            });
             self.tell(EventKind::EvaluationDropped { evaluation });
         }
-        let phase = self.enter(Phase::Closed { ending: ending.clone(), at: self.cx.now });
+        let phase = self.enter(Phase::Closed {
+            ending: ending.clone(),
+            at: self.cx.now,
+        });
         if let Phase::Evaluating { mut experiment, .. }
         | Phase::Confirming { mut experiment, .. }
         | Phase::AwaitingApproval { mut experiment } = phase
         {
             self.next.search.tried.remove(&experiment.mutation.key());
-            experiment.state = ExperimentState::Superseded { reason: "the campaign ended".to_owned() };
-            self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
+            experiment.state = ExperimentState::Superseded {
+                reason: "the campaign ended".to_owned(),
+            };
+            self.tell(EventKind::CandidateSuperseded {
+                experiment: experiment.id,
+            });
             self.experiments.push(*experiment);
         }
         self.next.hold = None;
@@ -604,4 +844,3 @@ impl<'a> Step<'a> {
 fn has_words(reason: Option<&str>) -> bool {
     reason.is_some_and(|reason| !reason.trim().is_empty())
 }
-

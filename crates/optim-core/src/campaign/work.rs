@@ -26,7 +26,10 @@ pub enum Work {
 /// The work of `campaign` now.
 #[must_use]
 pub fn work(campaign: &Campaign) -> Work {
-    let open: Vec<_> = campaign.in_flight().map(|evaluation| evaluation.id).collect();
+    let open: Vec<_> = campaign
+        .in_flight()
+        .map(|evaluation| evaluation.id)
+        .collect();
     if !open.is_empty() {
         return Work::AwaitRuns(open);
     }
@@ -50,7 +53,9 @@ pub fn work(campaign: &Campaign) -> Work {
 #[must_use]
 pub fn next_wakeup(campaign: &Campaign) -> Option<Timestamp> {
     match (&campaign.phase, &campaign.hold) {
-        (Phase::Searching, None) => next_replay_at(&campaign.baseline.replays, &campaign.frozen.policies.eval),
+        (Phase::Searching, None) => {
+            next_replay_at(&campaign.baseline.replays, &campaign.frozen.policies.eval)
+        }
         _ => None,
     }
 }

@@ -65,15 +65,30 @@ impl Tally {
 impl Evidence {
     /// Pairs the counting replays of the baseline with the candidate's evaluation.
     #[must_use]
-    pub fn new(replays: &[Replay], baseline: Metrics, candidate: &EvaluationResult, eval: &EvalPolicy) -> Self {
+    pub fn new(
+        replays: &[Replay],
+        baseline: Metrics,
+        candidate: &EvaluationResult,
+        eval: &EvalPolicy,
+    ) -> Self {
         let replays = counting(replays, eval);
         let pair = |(case, mark): (&CaseId, &CaseMark)| {
-            let mut paired = PairedCase { case: case.clone(), baseline: Tally::default(), candidate: Tally::default() };
+            let mut paired = PairedCase {
+                case: case.clone(),
+                baseline: Tally::default(),
+                candidate: Tally::default(),
+            };
             paired.candidate.add(Some(*mark));
-            replays.iter().for_each(|replay| paired.baseline.add(replay.cases.get(case).copied()));
+            replays
+                .iter()
+                .for_each(|replay| paired.baseline.add(replay.cases.get(case).copied()));
             paired
         };
-        Self { cases: candidate.cases.iter().map(pair).collect(), baseline, candidate: candidate.metrics }
+        Self {
+            cases: candidate.cases.iter().map(pair).collect(),
+            baseline,
+            candidate: candidate.metrics,
+        }
     }
 }
 
@@ -89,7 +104,10 @@ pub fn judge(eval: &EvalPolicy, evidence: &Evidence) -> Judgement {
 #[must_use]
 pub fn flips(evidence: &Evidence) -> Flips {
     let changed = |from: fn(Tally) -> bool, to: fn(Tally) -> bool| {
-        let changed = evidence.cases.iter().filter(|pair| from(pair.baseline) && to(pair.candidate));
+        let changed = evidence
+            .cases
+            .iter()
+            .filter(|pair| from(pair.baseline) && to(pair.candidate));
         changed.map(|pair| pair.case.clone()).collect()
     };
     Flips {

@@ -19,11 +19,22 @@ struct Trace {
 }
 
 impl Trace {
-    fn ask(&mut self, rule: &'static str, detail: String, fires: bool, verdict: Verdict, reason: impl FnOnce() -> String) {
+    fn ask(
+        &mut self,
+        rule: &'static str,
+        detail: String,
+        fires: bool,
+        verdict: Verdict,
+        reason: impl FnOnce() -> String,
+    ) {
         if self.decided.is_some() {
             return;
         }
-        self.rules.push(RuleTrace { rule: rule.to_owned(), fired: fires, detail });
+        self.rules.push(RuleTrace {
+            rule: rule.to_owned(),
+            fired: fires,
+            detail,
+        });
         if fires {
             self.decided = Some((verdict, reason()));
         }
@@ -40,29 +51,62 @@ pub(super) fn judge(score: Score, evidence: &Evidence) -> Judgement {
     let limits = format!("within limits: {}", new.within_limits);
     let blocked = format!("blocked nodes {}, baseline {}", new.blocked, old.blocked);
 
-    let mut trace = Trace { rules: Vec::new(), decided: None };
-    trace.ask("budget_ceilings", limits, !new.within_limits, Verdict::Discard, || {
-        "a case run broke a limit of the workflow".to_owned()
-    });
-    trace.ask("blocked_node_rate", blocked.clone(), new.blocked > old.blocked, Verdict::Discard, || {
-        format!("more nodes are blocked: {blocked}")
-    });
+    let mut trace = Trace {
+        rules: Vec::new(),
+        decided: None,
+    };
+    trace.ask(
+        "budget_ceilings",
+        limits,
+        !new.within_limits,
+        Verdict::Discard,
+        || "a case run broke a limit of the workflow".to_owned(),
+    );
+    trace.ask(
+        "blocked_node_rate",
+        blocked.clone(),
+        new.blocked > old.blocked,
+        Verdict::Discard,
+        || format!("more nodes are blocked: {blocked}"),
+    );
     let voids = void > Fraction::new(VOID_MAX.0, VOID_MAX.1);
-    trace.ask("void_cases", format!("{void} cases gave no outcome"), voids, Verdict::NeedsOperatorReview, || {
-        format!("{void} cases gave no outcome, which is too many to decide; {passes}")
-    });
+    trace.ask(
+        "void_cases",
+        format!("{void} cases gave no outcome"),
+        voids,
+        Verdict::NeedsOperatorReview,
+        || format!("{void} cases gave no outcome, which is too many to decide; {passes}"),
+    );
     let contradiction = new_pass > old_pass && new_unmet > old_unmet;
-    trace.ask("trade_off", format!("{passes}; {unmet}"), contradiction, Verdict::NeedsOperatorReview, || {
-        format!("more passes, but more requirements are unmet: {passes}; {unmet}")
-    });
-    trace.ask("artifact_validator_pass_rate", passes.clone(), new_pass > old_pass, Verdict::Promote, || passes.clone());
+    trace.ask(
+        "trade_off",
+        format!("{passes}; {unmet}"),
+        contradiction,
+        Verdict::NeedsOperatorReview,
+        || format!("more passes, but more requirements are unmet: {passes}; {unmet}"),
+    );
+    trace.ask(
+        "artifact_validator_pass_rate",
+        passes.clone(),
+        new_pass > old_pass,
+        Verdict::Promote,
+        || passes.clone(),
+    );
     let tie = new_pass == old_pass && new_unmet < old_unmet;
-    trace.ask("unmet_requirement_count", unmet.clone(), tie, Verdict::Promote, || {
-        format!("passes as often, with fewer unmet requirements: {unmet}")
+    trace.ask(
+        "unmet_requirement_count",
+        unmet.clone(),
+        tie,
+        Verdict::Promote,
+        || format!("passes as often, with fewer unmet requirements: {unmet}"),
+    );
+    trace.ask("otherwise", passes.clone(), true, Verdict::Discard, || {
+        format!("did not beat the baseline: {passes}")
     });
-    trace.ask("otherwise", passes.clone(), true, Verdict::Discard, || format!("did not beat the baseline: {passes}"));
 
-    let (verdict, reason) = trace.decided.unwrap_or((Verdict::NeedsOperatorReview, passes));
+    let (verdict, reason) = trace
+        .decided
+        .unwrap_or((Verdict::NeedsOperatorReview, passes));
     Judgement {
         verdict,
         reason,
@@ -78,7 +122,11 @@ fn passes_words(score: Score, old: Fraction, new: Fraction, replicates: u32) -> 
         Score::AllOrNothing => "cases",
         Score::Fraction => "checks",
     };
-    let replays = if replicates > 1 { format!(" over {replicates} replays") } else { String::new() };
+    let replays = if replicates > 1 {
+        format!(" over {replicates} replays")
+    } else {
+        String::new()
+    };
     format!(
         "passes {} of {} {unit} ({}), baseline {} of {} ({}){replays}",
         new.num,

@@ -36,7 +36,9 @@ pub enum Instability {
         limit: String,
     },
     /// Too many cases change their outcome between replays.
-    #[error("{flaky} of {cases} cases change their outcome between replays, at most {limit} of them may: {examples}")]
+    #[error(
+        "{flaky} of {cases} cases change their outcome between replays, at most {limit} of them may: {examples}"
+    )]
     Flaky {
         /// How many.
         flaky: usize,
@@ -56,7 +58,9 @@ fn required(eval: &EvalPolicy) -> usize {
 /// The replays that count: the last ones that the policy asks for.
 #[must_use]
 pub fn counting<'a>(replays: &'a [Replay], eval: &EvalPolicy) -> &'a [Replay] {
-    replays.get(replays.len().saturating_sub(required(eval))..).unwrap_or(replays)
+    replays
+        .get(replays.len().saturating_sub(required(eval))..)
+        .unwrap_or(replays)
 }
 
 /// The baseline's metrics: the last required replays together, if they agree.
@@ -64,35 +68,69 @@ pub fn counting<'a>(replays: &'a [Replay], eval: &EvalPolicy) -> &'a [Replay] {
 /// # Errors
 /// [`Instability`] names what disagrees.
 pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Instability> {
-    let Rule::Point { max_range, max_flaky } = &eval.rule;
+    let Rule::Point {
+        max_range,
+        max_flaky,
+    } = &eval.rule;
     let counted = counting(replays, eval);
     if counted.len() < required(eval) {
-        return Err(Instability::TooFew { found: counted.len(), required: required(eval) });
+        return Err(Instability::TooFew {
+            found: counted.len(),
+            required: required(eval),
+        });
     }
     if counted.iter().any(|replay| !replay.metrics.within_limits) {
         return Err(Instability::OverLimits);
     }
     let shares: [(&'static str, fn(&Metrics, &EvalPolicy) -> Fraction); 3] = [
-        ("artifact_validator_pass_rate", |metrics, eval| metrics.primary(eval.score)),
+        ("artifact_validator_pass_rate", |metrics, eval| {
+            metrics.primary(eval.score)
+        }),
         ("blocked_node_rate", |metrics, _| metrics.blocked),
         // Unmet requirements have no share of their own: their number for each expected check has.
-        ("unmet_requirement_count", |metrics, _| Fraction::new(metrics.unmet, metrics.checks.den)),
+        ("unmet_requirement_count", |metrics, _| {
+            Fraction::new(metrics.unmet, metrics.checks.den)
+        }),
     ];
     for (metric, share) in shares {
-        let values: Vec<_> = counted.iter().map(|replay| share(&replay.metrics, eval)).collect();
+        let values: Vec<_> = counted
+            .iter()
+            .map(|replay| share(&replay.metrics, eval))
+            .collect();
         if let (Some(low), Some(high)) = (values.iter().min(), values.iter().max())
             && !low.is_within(*high, *max_range)
         {
             let (low, high, limit) = (low.to_string(), high.to_string(), max_range.to_string());
-            return Err(Instability::Spread { metric, low, high, limit });
+            return Err(Instability::Spread {
+                metric,
+                low,
+                high,
+                limit,
+            });
         }
     }
     let (flaky, cases) = flaky_cases(counted);
     if !Fraction::new(count(flaky.len()), count(cases)).is_within(Fraction::new(0, 1), *max_flaky) {
-        let examples = flaky.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        return Err(Instability::Flaky { flaky: flaky.len(), cases, limit: max_flaky.to_string(), examples });
+        let examples = flaky
+            .iter()
+            .take(5)
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        return Err(Instability::Flaky {
+            flaky: flaky.len(),
+            cases,
+            limit: max_flaky.to_string(),
+            examples,
+        });
     }
-    Ok(counted.iter().map(|replay| replay.metrics).fold(Metrics { within_limits: true, ..Metrics::default() }, Metrics::plus))
+    Ok(counted.iter().map(|replay| replay.metrics).fold(
+        Metrics {
+            within_limits: true,
+            ..Metrics::default()
+        },
+        Metrics::plus,
+    ))
 }
 
 /// The cases whose outcome is not the same in every replay, and the number of cases. A case that is
@@ -101,17 +139,27 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
 pub fn flaky_cases(replays: &[Replay]) -> (Vec<CaseId>, usize) {
     let mut outcomes: BTreeMap<&CaseId, BTreeSet<Option<CaseMark>>> = BTreeMap::new();
     for case in replays.iter().flat_map(|replay| replay.cases.keys()) {
-        outcomes.entry(case).or_insert_with(|| replays.iter().map(|replay| replay.cases.get(case).copied()).collect());
+        outcomes.entry(case).or_insert_with(|| {
+            replays
+                .iter()
+                .map(|replay| replay.cases.get(case).copied())
+                .collect()
+        });
     }
     let cases = outcomes.len();
-    let flaky = outcomes.into_iter().filter(|(_, marks)| marks.len() > 1).map(|(case, _)| case.clone());
+    let flaky = outcomes
+        .into_iter()
+        .filter(|(_, marks)| marks.len() > 1)
+        .map(|(case, _)| case.clone());
     (flaky.collect(), cases)
 }
 
 /// Whether another replay is due: fewer than required, or enough experiments or time since the last.
 #[must_use]
 pub fn replay_due(replays: &[Replay], experiments: u32, now: Timestamp, eval: &EvalPolicy) -> bool {
-    let Some(last) = replays.last().filter(|_| replays.len() >= required(eval)) else { return true };
+    let Some(last) = replays.last().filter(|_| replays.len() >= required(eval)) else {
+        return true;
+    };
     let since = experiments.saturating_sub(last.experiments);
     since >= eval.baseline_replay_every_candidates.max(1) || now.since(last.at) >= period(eval)
 }

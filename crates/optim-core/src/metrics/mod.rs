@@ -51,9 +51,18 @@ impl Expected {
     /// The expectations of `baseline` on `cases`.
     #[must_use]
     pub fn new<'a>(baseline: &Workflow, cases: impl Iterator<Item = &'a Case>) -> Self {
-        let validators = baseline.nodes().iter().filter(|node| node.validator().is_some()).count();
-        let checks = cases.map(|case| (case.id.clone(), count(validators + case.expect.len()))).collect();
-        Self { checks, nodes: count(baseline.nodes().len()) }
+        let validators = baseline
+            .nodes()
+            .iter()
+            .filter(|node| node.validator().is_some())
+            .count();
+        let checks = cases
+            .map(|case| (case.id.clone(), count(validators + case.expect.len())))
+            .collect();
+        Self {
+            checks,
+            nodes: count(baseline.nodes().len()),
+        }
     }
 }
 
@@ -62,7 +71,11 @@ impl Metrics {
     /// count as failed; a void case counts as failed too and is counted apart.
     #[must_use]
     pub fn of(expected: &Expected, reports: &BTreeMap<&CaseId, &RunReport>) -> Self {
-        let mut metrics = Self { replicates: 1, within_limits: true, ..Self::default() };
+        let mut metrics = Self {
+            replicates: 1,
+            within_limits: true,
+            ..Self::default()
+        };
         for (case, checks) in &expected.checks {
             metrics.cases.den += 1;
             metrics.checks.den += checks;
@@ -85,10 +98,21 @@ impl Metrics {
                 return;
             }
         };
-        let passed = count(measured.checks.iter().filter(|check| check.outcome.passes()).count()).min(expected);
+        let passed = count(
+            measured
+                .checks
+                .iter()
+                .filter(|check| check.outcome.passes())
+                .count(),
+        )
+        .min(expected);
         self.checks.num += passed;
         self.cases.num += u64::from(passed == expected && measured.passes());
-        self.unmet += measured.checks.iter().map(|check| unmet(check.outcome, check.unmet.len())).sum::<u64>();
+        self.unmet += measured
+            .checks
+            .iter()
+            .map(|check| unmet(check.outcome, check.unmet.len()))
+            .sum::<u64>();
         self.unmet += expected.saturating_sub(count(measured.checks.len()));
         self.blocked.num += count(measured.blocked.len());
         self.within_limits &= measured.over_limit.is_none();
@@ -128,7 +152,11 @@ impl Metrics {
 
 /// A check that did not pass has at least one unmet requirement.
 fn unmet(outcome: Outcome, listed: usize) -> u64 {
-    if outcome.passes() { 0 } else { count(listed).max(1) }
+    if outcome.passes() {
+        0
+    } else {
+        count(listed).max(1)
+    }
 }
 
 fn count(number: usize) -> u64 {

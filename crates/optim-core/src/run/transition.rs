@@ -68,9 +68,14 @@ impl Run {
         evaluation: &crate::campaign::Evaluation,
         case: (&Case, u32),
     ) -> Self {
-        let intent = [evaluation.id.as_bytes().as_slice(), case.0.id.as_str().as_bytes()];
+        let intent = [
+            evaluation.id.as_bytes().as_slice(),
+            case.0.id.as_str().as_bytes(),
+        ];
         let mut seed = Hasher::new("optim/run-seed/1");
-        seed.part(&campaign.1.to_be_bytes()).part(intent[0]).part(intent[1]);
+        seed.part(&campaign.1.to_be_bytes())
+            .part(intent[0])
+            .part(intent[1]);
         let [a, b, c, d, e, f, g, h, ..] = *seed.finish().as_bytes();
         Self {
             id: RunId::derive(&intent),
@@ -102,7 +107,10 @@ pub fn decide(run: &Run, command: &RunCommand, now: Timestamp) -> Result<Run, Ru
             next.state = RunState::Running { since: now };
         }
         (RunState::Queued | RunState::Running { .. }, RunCommand::Cancel { reason }) => {
-            next.state = RunState::Cancelled { at: now, reason: reason.clone() };
+            next.state = RunState::Cancelled {
+                at: now,
+                reason: reason.clone(),
+            };
         }
         (_, RunCommand::Claim) => return Err(refuse(run, "claimed")),
         (_, RunCommand::Cancel { .. }) => return Err(refuse(run, "cancelled")),
@@ -111,7 +119,11 @@ pub fn decide(run: &Run, command: &RunCommand, now: Timestamp) -> Result<Run, Ru
 }
 
 fn refuse(run: &Run, command: &'static str) -> RunRejection {
-    RunRejection { run: run.id, state: run.state.name(), command }
+    RunRejection {
+        run: run.id,
+        state: run.state.name(),
+        command,
+    }
 }
 
 /// Takes in a fact.
@@ -125,7 +137,9 @@ pub fn observe(run: &Run, observation: RunObservation) -> Result<Run, Ignored> {
     match run.state {
         RunState::Running { .. } if epoch == run.epoch => {}
         RunState::Running { .. } => return Err(Ignored::StaleEpoch),
-        RunState::Queued | RunState::Finished(_) | RunState::Cancelled { .. } => return Err(Ignored::NotRunning),
+        RunState::Queued | RunState::Finished(_) | RunState::Cancelled { .. } => {
+            return Err(Ignored::NotRunning);
+        }
     }
     let mut next = run.clone();
     match observation {
@@ -138,7 +152,10 @@ pub fn observe(run: &Run, observation: RunObservation) -> Result<Run, Ignored> {
 
 fn finish(run: &mut Run, mut report: RunReport) {
     if report.executed != run.fingerprint {
-        let fault = format!("another definition was executed: {} instead of {}", report.executed, run.fingerprint);
+        let fault = format!(
+            "another definition was executed: {} instead of {}",
+            report.executed, run.fingerprint
+        );
         report.outcome = CaseOutcome::Void { fault };
     }
     let void = matches!(report.outcome, CaseOutcome::Void { .. });
@@ -201,14 +218,21 @@ pub(crate) mod tests {
             executed: run.fingerprint,
             outcome,
             nodes: Vec::new(),
-            usage: Usage { prompt_tokens: Tokens(5), ..Usage::default() },
+            usage: Usage {
+                prompt_tokens: Tokens(5),
+                ..Usage::default()
+            },
             started_at: Timestamp(2),
             finished_at: Timestamp(3),
         })
     }
 
     fn measured() -> CaseOutcome {
-        CaseOutcome::Measured(Measured { checks: Vec::new(), blocked: Vec::new(), over_limit: None })
+        CaseOutcome::Measured(Measured {
+            checks: Vec::new(),
+            blocked: Vec::new(),
+            over_limit: None,
+        })
     }
 
     fn claim(run: &Run) -> Run {
@@ -218,13 +242,29 @@ pub(crate) mod tests {
     #[test]
     fn a_run_is_claimed_once_and_a_late_result_of_an_earlier_claim_is_ignored() {
         let first = claim(&run());
-        assert_eq!(decide(&first, &RunCommand::Claim, Timestamp(2)).unwrap_err().to_string().split(" is ").nth(1), Some("running, so it cannot be claimed"));
+        assert_eq!(
+            decide(&first, &RunCommand::Claim, Timestamp(2))
+                .unwrap_err()
+                .to_string()
+                .split(" is ")
+                .nth(1),
+            Some("running, so it cannot be claimed")
+        );
         let lost = observe(&first, RunObservation::Lost { epoch: first.epoch }).unwrap();
         let second = claim(&lost);
         assert_eq!(second.epoch, Epoch(2));
-        let late = RunObservation::Finished { epoch: first.epoch, report: report(&first, measured()) };
+        let late = RunObservation::Finished {
+            epoch: first.epoch,
+            report: report(&first, measured()),
+        };
         assert_eq!(observe(&second, late.clone()), Err(Ignored::StaleEpoch));
-        let done = observe(&second, RunObservation::Finished { epoch: second.epoch, report: report(&second, measured()) });
+        let done = observe(
+            &second,
+            RunObservation::Finished {
+                epoch: second.epoch,
+                report: report(&second, measured()),
+            },
+        );
         let done = done.unwrap();
         assert!(done.state.is_terminal());
         assert_eq!(observe(&done, late), Err(Ignored::NotRunning));
@@ -235,8 +275,17 @@ pub(crate) mod tests {
         let mut run = run();
         for round in 1..=FAULT_RETRIES_MAX + 1 {
             let claimed = claim(&run);
-            let void = CaseOutcome::Void { fault: "down".to_owned() };
-            run = observe(&claimed, RunObservation::Finished { epoch: claimed.epoch, report: report(&claimed, void) }).unwrap();
+            let void = CaseOutcome::Void {
+                fault: "down".to_owned(),
+            };
+            run = observe(
+                &claimed,
+                RunObservation::Finished {
+                    epoch: claimed.epoch,
+                    report: report(&claimed, void),
+                },
+            )
+            .unwrap();
             assert_eq!(run.state.is_terminal(), round > FAULT_RETRIES_MAX);
         }
         assert_eq!(run.spent_on_faults.tokens(), Tokens(10));
@@ -247,15 +296,38 @@ pub(crate) mod tests {
         let claimed = claim(&run());
         let mut foreign = report(&claimed, measured());
         foreign.executed = Fingerprint(Digest::of(b"live"));
-        let back = observe(&claimed, RunObservation::Finished { epoch: claimed.epoch, report: foreign }).unwrap();
+        let back = observe(
+            &claimed,
+            RunObservation::Finished {
+                epoch: claimed.epoch,
+                report: foreign,
+            },
+        )
+        .unwrap();
         assert_eq!((back.state, back.faults), (RunState::Queued, 1));
     }
 
     #[test]
     fn a_cancelled_run_stays_cancelled() {
-        let cancelled = decide(&run(), &RunCommand::Cancel { reason: "enough".to_owned() }, Timestamp(4)).unwrap();
+        let cancelled = decide(
+            &run(),
+            &RunCommand::Cancel {
+                reason: "enough".to_owned(),
+            },
+            Timestamp(4),
+        )
+        .unwrap();
         assert_eq!(work(&cancelled), RunWork::Nothing);
         assert!(decide(&cancelled, &RunCommand::Claim, Timestamp(5)).is_err());
-        assert!(decide(&cancelled, &RunCommand::Cancel { reason: String::new() }, Timestamp(5)).is_err());
+        assert!(
+            decide(
+                &cancelled,
+                &RunCommand::Cancel {
+                    reason: String::new()
+                },
+                Timestamp(5)
+            )
+            .is_err()
+        );
     }
 }

@@ -10,12 +10,20 @@ use super::{Findings, Subject};
 
 pub(super) fn check(subject: &Subject<'_>) -> Findings {
     let mut findings = Findings::default();
-    let fields = ["patch", "diff"].iter().filter_map(|key| subject.output.get(key));
+    let fields = ["patch", "diff"]
+        .iter()
+        .filter_map(|key| subject.output.get(key));
     let Some(text) = fields.chain([subject.output]).find_map(Value::as_str) else {
-        findings.unmet.push("there is no patch; wanted a unified diff".to_owned());
+        findings
+            .unmet
+            .push("there is no patch; wanted a unified diff".to_owned());
         return findings;
     };
-    let options = if text.contains("diff --git ") { ParseOptions::gitdiff() } else { ParseOptions::unidiff() };
+    let options = if text.contains("diff --git ") {
+        ParseOptions::gitdiff()
+    } else {
+        ParseOptions::unidiff()
+    };
     let mut files: u64 = 0;
     for patch in PatchSet::parse(text, options) {
         files += 1;
@@ -24,9 +32,13 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
             findings.unmet.push(why);
         }
     }
-    findings.require(files > 0, || "the patch changes no file; wanted a unified diff".to_owned());
+    findings.require(files > 0, || {
+        "the patch changes no file; wanted a unified diff".to_owned()
+    });
     if let Some(limit) = subject.settings.count("max_files") {
-        findings.require(files <= limit, || format!("the patch changes {files} files, at most {limit} are allowed"));
+        findings.require(files <= limit, || {
+            format!("the patch changes {files} files, at most {limit} are allowed")
+        });
     }
     findings
 }
@@ -43,15 +55,21 @@ fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), Stri
     let text = match (old, new) {
         (Some(old), _) => read(subject, old)?,
         (None, Some(new)) if subject.workspace.read(inside(new)?)?.is_some() => {
-            return Err(format!("{new:?} is created by the patch but exists already"));
+            return Err(format!(
+                "{new:?} is created by the patch but exists already"
+            ));
         }
         (None, _) => String::new(),
     };
     let path = old.or(new).unwrap_or("the file");
     let Some(patch) = patch.patch().as_text() else {
-        return Err(format!("{path:?} is changed by a binary patch; wanted text"));
+        return Err(format!(
+            "{path:?} is changed by a binary patch; wanted text"
+        ));
     };
-    diffy::apply(&text, patch).map(drop).map_err(|error| format!("the patch does not apply to {path:?}: {error}"))
+    diffy::apply(&text, patch)
+        .map(drop)
+        .map_err(|error| format!("the patch does not apply to {path:?}: {error}"))
 }
 
 /// The file before and the file after; one is absent when the file is created or deleted.
@@ -60,14 +78,18 @@ fn sides<'a>(operation: &'a FileOperation<'_, str>) -> (Option<&'a str>, Option<
         FileOperation::Create(new) => (None, Some(new)),
         FileOperation::Delete(old) => (Some(old), None),
         FileOperation::Modify { original, modified } => (Some(original), Some(modified)),
-        FileOperation::Rename { from, to } | FileOperation::Copy { from, to } => (Some(from), Some(to)),
+        FileOperation::Rename { from, to } | FileOperation::Copy { from, to } => {
+            (Some(from), Some(to))
+        }
     }
 }
 
 fn read(subject: &Subject<'_>, path: &str) -> Result<String, String> {
     match subject.workspace.read(inside(path)?)? {
         Some(bytes) => String::from_utf8(bytes).map_err(|_| format!("{path:?} is not text")),
-        None => Err(format!("{path:?} is changed by the patch but does not exist")),
+        None => Err(format!(
+            "{path:?} is changed by the patch but does not exist"
+        )),
     }
 }
 

@@ -18,27 +18,42 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
         sections = vec!["summary", "findings", "sources"];
     }
     for section in sections {
-        findings.require(has_section(subject.output, section), || format!("the section {section:?} is missing or empty"));
+        findings.require(has_section(subject.output, section), || {
+            format!("the section {section:?} is missing or empty")
+        });
     }
     let wanted = subject.settings.count("min_sources").unwrap_or(1);
     let found = sources(subject.output);
-    findings.require(found >= wanted, || format!("{found} sources are cited, wanted at least {wanted}"));
+    findings.require(found >= wanted, || {
+        format!("{found} sources are cited, wanted at least {wanted}")
+    });
     findings
 }
 
 fn sources(output: &Value) -> u64 {
-    let text = output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned);
-    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>' | ')' | ']' | '}' | '\\' | '`' | '|');
+    let text = output
+        .as_str()
+        .map_or_else(|| output.to_string(), ToOwned::to_owned);
+    let ends = |c: char| {
+        c.is_whitespace() || matches!(c, '"' | '<' | '>' | ')' | ']' | '}' | '\\' | '`' | '|')
+    };
     let mut cited = BTreeSet::new();
     for scheme in ["http://", "https://"] {
         for (start, _) in text.match_indices(scheme) {
-            let address = text.get(start..).and_then(|rest| rest.split(ends).next()).unwrap_or("");
+            let address = text
+                .get(start..)
+                .and_then(|rest| rest.split(ends).next())
+                .unwrap_or("");
             let address = address.trim_end_matches(['.', ',', ';', ':', '\'']);
             if address.len() > scheme.len() {
                 cited.insert(address.to_owned());
             }
         }
     }
-    let listed = ["sources", "citations"].iter().filter_map(|key| output.get(key)?.as_array()).map(Vec::len).max();
+    let listed = ["sources", "citations"]
+        .iter()
+        .filter_map(|key| output.get(key)?.as_array())
+        .map(Vec::len)
+        .max();
     u64::try_from(cited.len().max(listed.unwrap_or(0))).unwrap_or(u64::MAX)
 }

@@ -16,16 +16,28 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
     }
     let decision = field(subject.output, "decision");
     match decision.as_deref().map(str::trim) {
-        None | Some("") => findings.unmet.push(format!("there is no decision; wanted one of {}", decisions.join(", "))),
-        Some(decision) => findings.require(decisions.iter().any(|known| known.eq_ignore_ascii_case(decision)), || {
-            let shown: String = decision.chars().take(60).collect();
-            format!("the decision {shown:?} is none of {}", decisions.join(", "))
-        }),
+        None | Some("") => findings.unmet.push(format!(
+            "there is no decision; wanted one of {}",
+            decisions.join(", ")
+        )),
+        Some(decision) => findings.require(
+            decisions
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(decision)),
+            || {
+                let shown: String = decision.chars().take(60).collect();
+                format!("the decision {shown:?} is none of {}", decisions.join(", "))
+            },
+        ),
     }
     let wanted = subject.settings.count("min_reason_chars").unwrap_or(10);
-    let reason = field(subject.output, "reason").or_else(|| field(subject.output, "rationale")).unwrap_or_default();
+    let reason = field(subject.output, "reason")
+        .or_else(|| field(subject.output, "rationale"))
+        .unwrap_or_default();
     let found = u64::try_from(reason.trim().chars().count()).unwrap_or(u64::MAX);
-    findings.require(found >= wanted, || format!("the reason has {found} characters, wanted at least {wanted}"));
+    findings.require(found >= wanted, || {
+        format!("the reason has {found} characters, wanted at least {wanted}")
+    });
     findings
 }
 
@@ -37,7 +49,10 @@ fn field(output: &Value, name: &str) -> Option<String> {
     let lines = output.as_str()?.lines();
     let value = |line: &str| {
         let (key, value) = line.split_once(':')?;
-        key.trim().trim_matches('*').eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        key.trim()
+            .trim_matches('*')
+            .eq_ignore_ascii_case(name)
+            .then(|| value.trim().to_owned())
     };
     lines.filter_map(value).next()
 }

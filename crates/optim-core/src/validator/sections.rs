@@ -13,8 +13,13 @@ pub(super) fn has_section(output: &Value, name: &str) -> bool {
 
 fn in_object(map: &Map<String, Value>, name: &str) -> bool {
     let named = |key: &str| normal(key) == normal(name);
-    let direct = map.iter().any(|(key, value)| named(key) && !is_empty(value));
-    direct || map.values().any(|value| value.as_str().is_some_and(|text| in_text(text, name)))
+    let direct = map
+        .iter()
+        .any(|(key, value)| named(key) && !is_empty(value));
+    direct
+        || map
+            .values()
+            .any(|value| value.as_str().is_some_and(|text| in_text(text, name)))
 }
 
 fn in_text(text: &str, name: &str) -> bool {
@@ -39,14 +44,23 @@ fn in_text(text: &str, name: &str) -> bool {
 fn heading(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
     if let Some(title) = line.strip_prefix('#') {
-        return Some((title.trim_start_matches('#').trim().trim_end_matches(':'), ""));
+        return Some((
+            title.trim_start_matches('#').trim().trim_end_matches(':'),
+            "",
+        ));
     }
-    let bold = line.strip_prefix("**").and_then(|rest| rest.split_once("**"));
+    let bold = line
+        .strip_prefix("**")
+        .and_then(|rest| rest.split_once("**"));
     if let Some((title, rest)) = bold {
-        return Some((title.trim().trim_end_matches(':'), rest.trim_start_matches(':')));
+        return Some((
+            title.trim().trim_end_matches(':'),
+            rest.trim_start_matches(':'),
+        ));
     }
     let (title, rest) = line.split_once(':')?;
-    let short = title.split_whitespace().count() <= 4 && title.chars().next().is_some_and(char::is_alphabetic);
+    let short = title.split_whitespace().count() <= 4
+        && title.chars().next().is_some_and(char::is_alphabetic);
     (short && !rest.starts_with("//")).then_some((title, rest))
 }
 

@@ -12,7 +12,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
         sections = vec!["yesterday", "today", "blockers"];
     }
     for section in sections {
-        findings.require(has_section(subject.output, section), || format!("the section {section:?} is missing or empty"));
+        findings.require(has_section(subject.output, section), || {
+            format!("the section {section:?} is missing or empty")
+        });
     }
     findings
 }
