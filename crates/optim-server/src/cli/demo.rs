@@ -58,7 +58,7 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
                 .await?
         }
     };
-    let campaign = run::follow(&session, campaign, json).await?;
+    let campaign = run::follow(&session, campaign, json, |_| false).await?;
     run::finish(&session, &campaign, &folder, json).await?;
     Ok(Exit::Success)
 }

@@ -11,7 +11,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::ExperimentId;
 use optim_core::pack::Split;
 use optim_runtime::engine::Engine;
-use optim_store::{EventSeq, RunFilter, StoreError};
+use optim_store::{EventSeq, RunFilter, Store, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -33,7 +33,14 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Follows `campaign` from now on. Lines go to stderr, so that stdout holds the result only.
-    pub(super) fn start(session: &Session, campaign: &Campaign, json: bool) -> Self {
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) async fn start(
+        session: &Session,
+        campaign: &Campaign,
+        json: bool,
+    ) -> Result<Self, StoreError> {
         let bar = ProgressBar::new(0);
         let terminal = std::io::stderr().is_terminal() && !json;
         bar.set_draw_target(if terminal {
@@ -49,15 +56,15 @@ impl Progress {
             engine: Arc::clone(&session.engine),
             campaign: campaign.clone(),
             bar,
-            after: EventSeq(0),
+            after: last_event(session.engine.store().as_ref()).await?,
         };
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.follow(stopped));
-        Self {
+        Ok(Self {
             stop,
             follower: tasks,
-        }
+        })
     }
 
     /// Prints what is left, and stops.
@@ -66,6 +73,15 @@ impl Progress {
         drop(stop);
         while follower.join_next().await.is_some() {}
     }
+}
+
+/// The last event so far; what came before is not told again.
+async fn last_event(store: &dyn Store) -> Result<EventSeq, StoreError> {
+    let mut last = EventSeq(0);
+    while let Some(event) = store.events(last, EVENTS).await?.last() {
+        last = event.seq;
+    }
+    Ok(last)
 }
 
 struct Follower {
@@ -78,7 +94,6 @@ struct Follower {
 impl Follower {
     async fn follow(mut self, mut stopped: oneshot::Receiver<()>) {
         let mut redraw = tokio::time::interval(REDRAW);
-        self.after = self.skip_history().await;
         loop {
             tokio::select! {
                 _ = redraw.tick() => {}
@@ -91,19 +106,6 @@ impl Follower {
         }
         drop(self.print_events().await);
         self.bar.finish_and_clear();
-    }
-
-    /// The last event before the campaign began to be followed.
-    async fn skip_history(&self) -> EventSeq {
-        let mut last = EventSeq(0);
-        loop {
-            match self.engine.store().events(last, EVENTS).await {
-                Ok(events) if !events.is_empty() => {
-                    last = events.last().map_or(last, |event| event.seq)
-                }
-                _ => return last,
-            }
-        }
     }
 
     async fn print_events(&mut self) -> Result<(), StoreError> {

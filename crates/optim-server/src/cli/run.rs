@@ -42,24 +42,26 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
                 .await?
         }
     };
-    let campaign = follow(&session, campaign, json).await?;
+    let campaign = follow(&session, campaign, json, |_| false).await?;
     finish(&session, &campaign, folder, json).await
 }
 
-/// Starts a draft, works the campaign off until a person is needed or it is over, and shows how it goes.
+/// Starts a draft, works the campaign off until a person is needed, it is over, or `enough` says so,
+/// and shows how it goes.
 pub(super) async fn follow(
     session: &Session,
     campaign: Campaign,
     json: bool,
+    enough: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
     let id = campaign.id.clone();
+    let progress = Progress::start(session, &campaign, json).await?;
     if campaign.phase == Phase::Draft {
         session.engine.submit(&id, &Command::Start, actor()).await?;
     }
     let service = session.serve().await?;
-    let progress = Progress::start(session, &campaign, json);
     let settled = tokio::select! {
-        settled = service.settled(&id) => settled.map(Some),
+        settled = service.settled_when(&id, enough) => settled.map(Some),
         _ = tokio::signal::ctrl_c() => Ok(None),
     };
     progress.stop().await;

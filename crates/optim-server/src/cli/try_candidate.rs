@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use optim_core::campaign::SearchMode;
+use optim_core::campaign::{Campaign, Fate, SearchMode};
 use optim_core::campaign::command::Command;
 use optim_core::id::NodeId;
 use optim_core::mutation::validate::{self, MutationError};
@@ -66,11 +66,17 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
     let policies = &campaign.frozen.policies;
     validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope)
         .map_err(refused)?;
+    let key = mutation.key();
     let campaign = session
         .engine
         .submit(&campaign.id, &Command::Suggest { mutation }, actor())
         .await?;
-    let campaign = run::follow(&session, campaign, json).await?;
+    let decided = |campaign: &Campaign| {
+        let search = &campaign.search;
+        !search.suggestions.iter().any(|waiting| waiting.key() == key)
+            && search.tried.get(&key) != Some(&Fate::Pending)
+    };
+    let campaign = run::follow(&session, campaign, json, decided).await?;
     run::finish(&session, &campaign, folder, json).await
 }
 
