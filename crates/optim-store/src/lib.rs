@@ -1,8 +1,9 @@
 //! The state of optim behind one small trait.
 //!
 //! [`Store`] is the whole contract, in plain data: reads by id, listings by cursor, and one
-//! all-or-nothing [`Commit`]. [`memory`] is the reference, [`lmdb`] the backend of one machine;
-//! both pass the suite in [`testing`], which is published for backends of others.
+//! all-or-nothing [`Commit`]. `check` holds the rules of a commit and `cursor` the paging, for every
+//! backend the same code. [`memory`] is the reference, `lmdb` the backend of one machine; both pass
+//! the suite in `testing`, which is published for backends of others. [`url::open`] picks one.
 
 mod check;
 mod cursor;

@@ -307,7 +307,7 @@ pub enum StoreError {
         holder: String,
     },
     /// The store may not grow any further.
-    #[error("the store at {path} is full at {limit_mib} MiB; raise its size limit or remove old campaigns", path = path.display())]
+    #[error("the store at {path} is full at {limit_mib} MiB; raise its size limit", path = path.display())]
     Full {
         /// The store.
         path: PathBuf,

@@ -24,6 +24,8 @@ const READERS_MAX: u32 = 1024;
 const MAP_UNIT: u64 = 64 * 1024;
 /// What the tables need at least.
 const MAP_MIN: u64 = 1024 * 1024;
+/// A disk with fewer bytes to give is full.
+const FULL_BELOW: u64 = 1024 * 1024;
 /// Tells a store that lost its data file from a new one, and people what they look at.
 const MARKER: &str = "optim-store";
 
@@ -136,16 +138,20 @@ impl Environment {
     /// failure, the state of the disk is unknown and a second sync proves nothing.
     fn commit_failed(&self, opened: &Opened, error: heed::Error) -> Error {
         let harmless = matches!(&error, heed::Error::Mdb(MdbError::MapFull))
-            || matches!(&error, heed::Error::Io(error) if is_no_space(error));
+            || matches!(&error, heed::Error::Io(error) if is_no_space(&self.path, error));
         if harmless && opened.env.write_txn().is_ok() {
             return error.into();
         }
-        let why = format!("a commit failed ({error}); open the store again");
+        self.fail(format!("a commit failed ({error}); open the store again"))
+            .into()
+    }
+
+    /// From here on nothing is answered.
+    fn fail(&self, why: String) -> StoreError {
         io_failed(
             &self.path,
             std::io::Error::other(self.failed.get_or_init(|| why).clone()),
         )
-        .into()
     }
 
     /// Doubles the map. The environment is opened anew, since the map may only change while no
@@ -160,10 +166,8 @@ impl Environment {
             });
         }
         drop(slot.take());
-        *slot = Some(Opened::open(
-            &self.path,
-            map_size.saturating_mul(2).min(self.map_max),
-        )?);
+        let larger = Opened::open(&self.path, map_size.saturating_mul(2).min(self.map_max));
+        *slot = Some(larger.map_err(|error| self.fail(format!("its map cannot grow: {error}")))?);
         Ok(())
     }
 
@@ -314,11 +318,17 @@ fn write_marker(marker: &Path) -> std::io::Result<()> {
     file.sync_all()
 }
 
-pub(super) fn is_no_space(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-    )
+/// Whether `error` at the store `path` means that its disk is full. LMDB reports a write that was
+/// cut short, which is how a disk fills up, as an input/output error.
+pub(super) fn is_no_space(path: &Path, error: &std::io::Error) -> bool {
+    if error.raw_os_error() != Some(rustix::io::Errno::IO.raw_os_error()) {
+        return matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+        );
+    }
+    let space = |disk: rustix::fs::StatVfs| disk.f_bavail.saturating_mul(disk.f_frsize);
+    rustix::fs::statvfs(path).is_ok_and(|disk| space(disk) < FULL_BELOW)
 }
 
 fn round_up(size: u64) -> u64 {

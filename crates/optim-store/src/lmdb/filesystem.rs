@@ -5,15 +5,8 @@ use std::path::Path;
 /// The kind of file system at `path` when it is one of those; only Linux tells.
 #[cfg(target_os = "linux")]
 pub(super) fn unsafe_kind(path: &Path) -> std::io::Result<Option<&'static str>> {
-    let magic = rustix::fs::statfs(path)?.f_type;
-    // The type of the field differs between machines; the magic numbers have 32 bits.
-    #[expect(
-        clippy::as_conversions,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "only the low 32 bits hold the number"
-    )]
-    Ok(kind_of(magic as u32))
+    let magic = u64::try_from(rustix::fs::statfs(path)?.f_type);
+    Ok(magic.ok().and_then(kind_of))
 }
 
 /// The kind of file system at `path` when it is one of those; only Linux tells.
@@ -23,7 +16,7 @@ pub(super) fn unsafe_kind(_path: &Path) -> std::io::Result<Option<&'static str>>
 }
 
 #[cfg(any(target_os = "linux", test))]
-fn kind_of(magic: u32) -> Option<&'static str> {
+fn kind_of(magic: u64) -> Option<&'static str> {
     match magic {
         0x6969 => Some("NFS"),
         0xFF53_4D42 | 0xFE53_4D42 | 0x517B => Some("CIFS"),

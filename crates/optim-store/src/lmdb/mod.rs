@@ -216,9 +216,11 @@ impl Error {
     fn into_store(self, path: &Path) -> StoreError {
         match self {
             Self::Store(error) => error,
-            Self::Lmdb(heed::Error::Io(error)) if is_no_space(&error) => StoreError::NoSpace {
-                path: path.to_owned(),
-            },
+            Self::Lmdb(heed::Error::Io(error)) if is_no_space(path, &error) => {
+                StoreError::NoSpace {
+                    path: path.to_owned(),
+                }
+            }
             Self::Lmdb(heed::Error::Io(source)) => io_failed(path, source),
             Self::Lmdb(heed::Error::EnvAlreadyOpened) => StoreError::Owned {
                 path: path.to_owned(),

@@ -4,7 +4,8 @@ use crate::store::{Blob, Commit, Page, Store, StoreError};
 use crate::testing::conformance::block_on;
 use crate::testing::sample;
 
-use super::{Lmdb, Options, directory, everything, expect_intact, options};
+use super::child::{self, Second};
+use super::{Lmdb, Options, directory, everything, expect_intact, open, options};
 
 const MIB: u64 = 1 << 20;
 
@@ -140,4 +141,53 @@ fn a_commit_that_does_not_fit_takes_none_of_its_group_down() {
             }
         }
     });
+}
+
+/// In a file system of 8 MiB, which takes the right to mount one in a namespace of one's own.
+#[test]
+fn on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again() {
+    if let Some(path) = child::directory() {
+        child::tell("mounted");
+        let filler = path.join("filler");
+        std::fs::write(&filler, vec![0; 2 << 20]).unwrap();
+        block_on(async {
+            let store = open(&path.join("store"));
+            let mut stored = 0;
+            let error = loop {
+                match store.commit(blob(stored, 100_000)).await {
+                    Ok(_) => stored += 1,
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(error, StoreError::NoSpace { .. }), "{error:?}");
+            assert!(store.commit(blob(stored, 100_000)).await.is_err());
+            expect_intact(&store).await;
+            std::fs::remove_file(filler).unwrap();
+            store.commit(blob(stored, 100_000)).await.unwrap();
+            drop(store);
+            let store = open(&path.join("store"));
+            for number in 0..=stored {
+                let digest = blob(number, 100_000).blobs.remove(0).digest();
+                assert!(
+                    store.blob(digest).await.unwrap().is_some(),
+                    "{number} of {stored}"
+                );
+            }
+        });
+        child::tell("done");
+        return;
+    }
+    let directory = directory();
+    let mut second = Second::start(
+        "lmdb::tests::growth::on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again",
+        directory.path(),
+        r#"exec unshare --map-root-user --mount sh -c '
+            mount -t tmpfs -o size=8m tmpfs "$OPTIM_STORE_TEST_CHILD" && exec "$0" "$@"
+        ' "$0" "$@""#,
+    );
+    if second.hear().is_none() {
+        eprintln!("SKIPPED: a file system cannot be mounted here, so no disk was filled");
+        return;
+    }
+    assert_eq!(second.hear().as_deref(), Some("done"));
 }
