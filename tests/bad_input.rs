@@ -1,6 +1,6 @@
 //! What people get wrong: each gets a clear error with a code, and nothing stored is lost.
 
-use optim_tests::{Project, temporary};
+use crate::support::{Project, temporary};
 use std::process::Command;
 use std::time::{Duration, Instant};
 

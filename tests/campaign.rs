@@ -1,6 +1,6 @@
 //! A campaign from a frozen workflow to an applied winner, and back.
 
-use optim_tests::{Project, Ran, optim};
+use crate::support::{Project, Ran, optim};
 use serde_json::Value;
 use std::process::Command;
 
@@ -217,7 +217,7 @@ fn a_candidate_file_may_change_one_field_only() {
 
 #[test]
 fn the_demo_runs_anywhere_and_says_what_comes_next() {
-    let folder = optim_tests::temporary();
+    let folder = crate::support::temporary();
     let dir = folder.path().join("demo");
     let demo = Command::new(optim())
         .args(["demo", "--json", "--dir"])

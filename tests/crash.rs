@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use optim_tests::Project;
+use crate::support::Project;
 use serde_json::Value;
 
 /// What must not depend on how often the process died.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use optim_tests::{Project, root};
+use crate::support::{Project, root};
 use serde_json::Value;
 
 /// Every file under `folder`, `target` and state left out.

@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 /// The repository's root.
-#[must_use]
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("tests/ has a parent")
@@ -17,8 +16,7 @@ pub fn root() -> PathBuf {
 }
 
 /// The binary `optim`, built from the sources as they are.
-#[must_use]
-pub fn optim() -> &'static Path {
+pub(crate) fn optim() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
         // A package cannot ask cargo for another package's binary, so the test asks for the build. It
@@ -46,41 +44,37 @@ pub fn optim() -> &'static Path {
 }
 
 /// A copy of the example project in a folder of its own.
-pub struct Project {
+pub(crate) struct Project {
     folder: tempfile::TempDir,
 }
 
 impl Project {
     /// A fresh copy of `examples/ticket-triage`.
-    #[must_use]
-    pub fn example() -> Self {
+    pub(crate) fn example() -> Self {
         let folder = temporary();
         copy(&root().join("examples/ticket-triage"), folder.path());
         Self { folder }
     }
 
     /// An empty folder.
-    #[must_use]
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self {
             folder: temporary(),
         }
     }
 
     /// The folder.
-    #[must_use]
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Reads a file of the project.
-    #[must_use]
-    pub fn read(&self, file: &str) -> String {
+    pub(crate) fn read(&self, file: &str) -> String {
         std::fs::read_to_string(self.path().join(file)).expect("the file is there")
     }
 
     /// Writes a file of the project.
-    pub fn write(&self, file: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, file: &str, content: impl AsRef<[u8]>) {
         let path = self.path().join(file);
         std::fs::create_dir_all(path.parent().expect("a file has a folder"))
             .expect("the folder is made");
@@ -88,14 +82,14 @@ impl Project {
     }
 
     /// Replaces `from`, which must be there, by `to` in a file of the project.
-    pub fn replace(&self, file: &str, from: &str, to: &str) {
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) {
         let text = self.read(file);
         assert!(text.contains(from), "{file} holds {from:?}");
         self.write(file, text.replacen(from, to, 1));
     }
 
     /// `optim -C <folder> ARGS`, ready to be started.
-    pub fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+    pub(crate) fn command<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Command {
         let mut command = Command::new(optim());
         command
             .arg("-C")
@@ -108,26 +102,25 @@ impl Project {
     }
 
     /// Runs `optim -C <folder> ARGS` to its end.
-    pub fn optim<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+    pub(crate) fn optim<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
         Ran::of(self.command(args).output().expect("optim starts"))
     }
 }
 
 /// How a process ended, and what it said.
 #[derive(Debug)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// Its exit code; -1 when a signal ended it.
-    pub code: i32,
+    pub(crate) code: i32,
     /// Its data.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Everything else.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// The end of a process.
-    #[must_use]
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("optim prints UTF-8");
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -137,14 +130,13 @@ impl Ran {
     }
 
     /// The document on stdout; the exit code must be `code`.
-    #[must_use]
-    pub fn document(&self, code: i32) -> Value {
+    pub(crate) fn document(&self, code: i32) -> Value {
         assert_eq!(self.code, code, "{self:#?}");
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 
     /// The exit code must be `code`, and stderr must name the error `name`.
-    pub fn refused(&self, code: i32, name: &str) {
+    pub(crate) fn refused(&self, code: i32, name: &str) {
         assert_eq!(self.code, code, "{self:#?}");
         assert!(self.stderr.contains(name), "{name} is named: {self:#?}");
         assert!(!self.stderr.contains("panicked"), "{self:#?}");
@@ -152,8 +144,7 @@ impl Ran {
 }
 
 /// A temporary folder; in memory where there is such a file system, since the disk is not the subject.
-#[must_use]
-pub fn temporary() -> tempfile::TempDir {
+pub(crate) fn temporary() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() {
         tempfile::tempdir_in(memory)

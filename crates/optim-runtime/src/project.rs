@@ -147,7 +147,7 @@ impl PolicyArtifacts {
         let mut findings = Vec::new();
         let mut read = |reference: &str| {
             artifact(root, reference, POLICY_BYTES_MAX)
-                .map_err(|finding| findings.push(finding))
+                .map_err(|found: Diagnostics| findings.extend(found))
                 .ok()
         };
         let objective = read(&refs.objective);
@@ -194,9 +194,9 @@ impl PolicyArtifacts {
     }
 }
 
-fn artifact(root: &Path, reference: &str, limit: u64) -> Result<Artifact, Diagnostic> {
+fn artifact(root: &Path, reference: &str, limit: u64) -> Result<Artifact, Diagnostics> {
     Artifact::read(root, reference, limit).map_err(|error: ArtifactError| {
-        Diagnostic::error(error.code(), Place::file(reference), error.to_string())
+        Diagnostic::error(error.code(), Place::file(reference), error.to_string()).into()
     })
 }
 

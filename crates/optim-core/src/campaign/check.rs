@@ -117,12 +117,13 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
 }
 
 fn state_fits(phase: &Phase, state: &ExperimentState) -> bool {
-    match (phase, state) {
-        (Phase::Evaluating { .. }, ExperimentState::Evaluating) => true,
-        (
-            Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
-            ExperimentState::Recommended(_) | ExperimentState::NeedsReview(_),
-        ) => true,
-        _ => false,
-    }
+    use ExperimentState::{Evaluating, NeedsReview, Recommended};
+    matches!(
+        (phase, state),
+        (Phase::Evaluating { .. }, Evaluating)
+            | (
+                Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
+                Recommended(_) | NeedsReview(_)
+            )
+    )
 }

@@ -54,7 +54,6 @@ pub enum Effect {
 }
 
 /// The events of a campaign that is being created.
-#[must_use]
 pub fn create(campaign: Campaign, cx: &Context) -> Decision {
     let mut step = Step::new(&campaign, cx);
     step.tell(EventKind::CampaignCreated);

@@ -9,12 +9,12 @@ use crate::error::{CliError, Exit};
 
 /// Prints one line of data on stdout. A reader that went away is no error.
 pub fn line(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}").is_err();
+    writeln!(std::io::stdout().lock(), "{text}").unwrap_or_default();
 }
 
 /// Prints one line for people on stderr.
 pub fn error_line(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}").is_err();
+    writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default();
 }
 
 /// Prints one JSON document on stdout.

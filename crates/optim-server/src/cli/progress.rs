@@ -182,9 +182,6 @@ impl Follower {
                     replay.unwrap_or_else(|| "done".to_owned())
                 )
             }
-            EventKind::BaselineEstablished { version } => {
-                format!("  baseline v{version} is established")
-            }
             EventKind::CandidateProposed { experiment } => {
                 let experiment = self.experiment(*experiment).await?;
                 let mutation = &experiment.mutation;

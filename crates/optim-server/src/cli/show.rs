@@ -147,8 +147,8 @@ pub(super) fn change(before: &FieldValue, after: &FieldValue) -> Vec<String> {
     for change in TextDiff::from_words(before, after).iter_all_changes() {
         match change.tag() {
             ChangeTag::Equal => text.push_str(change.value()),
-            ChangeTag::Delete => text.push_str(&format!("[-{}-]", change.value())),
-            ChangeTag::Insert => text.push_str(&format!("{{+{}+}}", change.value())),
+            ChangeTag::Delete => text.extend(["[-", change.value(), "-]"]),
+            ChangeTag::Insert => text.extend(["{+", change.value(), "+}"]),
         }
     }
     let changed = |line: &&str| line.contains("[-") || line.contains("{+");

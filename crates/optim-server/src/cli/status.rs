@@ -67,19 +67,16 @@ pub(super) fn print(campaign: &Campaign, experiments: &[Experiment]) {
 /// Metrics in words: `81 of 100 cases pass (81.0%), …`.
 pub(super) fn metrics_words(metrics: &Metrics) -> String {
     let cases = metrics.cases;
-    let mut words = format!(
-        "{} of {} cases pass ({})",
-        cases.num,
-        cases.den,
-        cases.percent()
-    );
-    if metrics.replicates > 1 {
-        words.push_str(&format!(" over {} replays", metrics.replicates));
-    }
-    if metrics.blocked.num > 0 {
-        words.push_str(&format!(", {} nodes blocked", metrics.blocked.num));
-    }
-    words
+    let replays = match metrics.replicates {
+        0 | 1 => String::new(),
+        replicates => format!(" over {replicates} replays"),
+    };
+    let blocked = match metrics.blocked.num {
+        0 => String::new(),
+        blocked => format!(", {blocked} nodes blocked"),
+    };
+    let (num, den, percent) = (cases.num, cases.den, cases.percent());
+    format!("{num} of {den} cases pass ({percent}){replays}{blocked}")
 }
 
 fn experiment_line(experiment: &Experiment) -> String {

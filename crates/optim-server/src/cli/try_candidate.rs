@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use optim_core::campaign::{Campaign, Fate, SearchMode};
 use optim_core::campaign::command::Command;
+use optim_core::campaign::{Campaign, Fate, SearchMode};
 use optim_core::id::NodeId;
 use optim_core::mutation::validate::{self, MutationError};
 use optim_core::mutation::{Family, FieldValue, MutableField, Mutation};
@@ -73,7 +73,10 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
         .await?;
     let decided = |campaign: &Campaign| {
         let search = &campaign.search;
-        !search.suggestions.iter().any(|waiting| waiting.key() == key)
+        !search
+            .suggestions
+            .iter()
+            .any(|waiting| waiting.key() == key)
             && search.tried.get(&key) != Some(&Fate::Pending)
     };
     let campaign = run::follow(&session, campaign, json, decided).await?;
