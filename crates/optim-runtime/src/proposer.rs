@@ -8,11 +8,10 @@ use optim_core::campaign::Fate;
 use optim_core::experiment::Proposer as Description;
 use optim_core::mutation::{Mutation, MutationKey};
 use optim_core::policy::{Objective, Policies};
-use optim_core::proposal::rules::Rules;
+use optim_core::proposal::examples::{self, ObservedCase};
+use optim_core::proposal::rules::{self, Rules};
 use optim_core::proposal::{Cursor, Offer, Prepared};
 use optim_core::workflow::Workflow;
-
-use crate::evidence::ObservedCase;
 
 /// What a proposer may know. Holdout cases are never part of it.
 #[derive(Debug, Clone)]
@@ -27,10 +26,8 @@ pub struct ProposalRequest {
     pub seed: u64,
     /// Mutations that may not come again.
     pub tried: BTreeMap<MutationKey, Fate>,
-    /// Search cases that the baseline fails.
-    pub failing: Vec<ObservedCase>,
-    /// Search cases that the baseline passes.
-    pub passing: Vec<ObservedCase>,
+    /// What the search cases expected, and what came out on the baseline.
+    pub observed: Vec<ObservedCase>,
 }
 
 /// What a proposer answers.
@@ -57,6 +54,7 @@ pub trait Proposer: Send + Sync {
 #[must_use]
 pub fn built_in(name: &str) -> Option<Arc<dyn Proposer>> {
     match name {
+        "examples" => Some(Arc::new(FromExamples)),
         "rules" => Some(Arc::new(FromRules)),
         _ => None,
     }
@@ -68,13 +66,33 @@ struct FromRules;
 #[async_trait]
 impl Proposer for FromRules {
     fn description(&self) -> Description {
-        optim_core::proposal::rules::IDENTITY.into()
+        rules::IDENTITY.into()
     }
 
     async fn propose(&self, request: &ProposalRequest) -> Proposals {
         let rules = Rules::new(&request.objective, request.seed);
         match prepare(request) {
             Ok(prepared) => first_new(rules.stream(&prepared, Cursor::default()), request),
+            Err(refused) => refused,
+        }
+    }
+}
+
+/// `examples`: the words of the search cases that the baseline fails.
+struct FromExamples;
+
+#[async_trait]
+impl Proposer for FromExamples {
+    fn description(&self) -> Description {
+        examples::IDENTITY.into()
+    }
+
+    async fn propose(&self, request: &ProposalRequest) -> Proposals {
+        match prepare(request) {
+            Ok(prepared) => first_new(
+                examples::offers(&prepared, &request.observed, request.seed),
+                request,
+            ),
             Err(refused) => refused,
         }
     }

@@ -247,15 +247,14 @@ impl Reconciler {
             Some(replay) => self.engine.runs_of(replay.evaluation).await?,
             None => Vec::new(),
         };
-        let (failing, passing) = evidence::outcomes(pack.split(Split::Search), &runs);
+        let observed = evidence::observed(pack.split(Split::Search), &runs);
         Ok(ProposalRequest {
             baseline,
             policies: campaign.frozen.policies.clone(),
             objective: self.engine.objective(campaign.frozen.objective).await?,
             seed: campaign.seed,
             tried: campaign.search.tried.clone(),
-            failing,
-            passing,
+            observed,
         })
     }
 }
