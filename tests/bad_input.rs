@@ -97,11 +97,19 @@ fn an_ill_formed_graph_is_refused_with_its_place() {
     );
     let ran = project.optim(["run"]);
     ran.refused(3, "unknown_dependency");
-    assert!(ran.stderr.contains("workflow.yaml:"), "{ran:#?}");
+    assert!(ran.stderr.contains("workflow.yaml:"), "{ran}");
 
     let project = Project::example();
-    project.replace("workflow.yaml", "node_id: classify", "node_id: reply");
+    project.replace("workflow.yaml", "node_id: summarize", "node_id: route");
     project.optim(["run"]).refused(3, "duplicate_node_id");
+    let project = Project::example();
+    project.replace("workflow.yaml", "depends_on: []", "depends_on: [summarize]");
+    let ran = project.optim(["run"]);
+    ran.refused(3, "cycle");
+    assert!(
+        ran.stderr.contains("classify -> "),
+        "the cycle is shown: {ran}"
+    );
 }
 
 #[test]
@@ -233,7 +241,7 @@ fn a_second_process_is_refused_and_the_first_goes_on() {
     second.refused(6, "store_owned");
     assert!(
         second.stderr.contains(&first.id().to_string()),
-        "the holder is named: {second:#?}"
+        "the holder is named: {second}"
     );
     std::fs::write(signals.path().join("go"), "").unwrap();
     assert!(first.wait().unwrap().code().is_some());

@@ -108,7 +108,6 @@ impl Project {
 }
 
 /// How a process ended, and what it said.
-#[derive(Debug)]
 pub(crate) struct Ran {
     /// Its exit code; -1 when a signal ended it.
     pub(crate) code: i32,
@@ -116,6 +115,24 @@ pub(crate) struct Ran {
     pub(crate) stdout: String,
     /// Everything else.
     pub(crate) stderr: String,
+}
+
+impl std::fmt::Display for Ran {
+    /// The end of what was said; all of it would bury the failure.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tail = |text: &str| {
+            text.chars()
+                .skip(text.chars().count().saturating_sub(1500))
+                .collect::<String>()
+        };
+        write!(
+            f,
+            "exit code {}\nstdout: …{}\nstderr: …{}",
+            self.code,
+            tail(&self.stdout),
+            tail(&self.stderr)
+        )
+    }
 }
 
 impl Ran {
@@ -131,15 +148,15 @@ impl Ran {
 
     /// The document on stdout; the exit code must be `code`.
     pub(crate) fn document(&self, code: i32) -> Value {
-        assert_eq!(self.code, code, "{self:#?}");
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+        assert_eq!(self.code, code, "{self}");
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
     /// The exit code must be `code`, and stderr must name the error `name`.
     pub(crate) fn refused(&self, code: i32, name: &str) {
-        assert_eq!(self.code, code, "{self:#?}");
-        assert!(self.stderr.contains(name), "{name} is named: {self:#?}");
-        assert!(!self.stderr.contains("panicked"), "{self:#?}");
+        assert_eq!(self.code, code, "{self}");
+        assert!(self.stderr.contains(name), "{name} is named: {self}");
+        assert!(!self.stderr.contains("panicked"), "{self}");
     }
 }
 

@@ -7,6 +7,9 @@ use serde_json::json;
 
 use crate::error::{CliError, Exit};
 
+/// Findings that are printed for people; a mistake that repeats in every case buries the others.
+const FINDINGS_SHOWN: usize = 20;
+
 /// Prints one line of data on stdout. A reader that went away is no error.
 pub fn line(text: &str) {
     writeln!(std::io::stdout().lock(), "{text}").unwrap_or_default();
@@ -51,8 +54,16 @@ pub fn error(error: &CliError, json: bool) {
         return;
     }
     if let CliError::Project(findings) = error {
-        for finding in &findings.0 {
+        for finding in findings.0.iter().take(FINDINGS_SHOWN) {
             error_line(&finding.to_string());
+        }
+        if let Some(more) = findings
+            .0
+            .len()
+            .checked_sub(FINDINGS_SHOWN)
+            .filter(|more| *more > 0)
+        {
+            error_line(&format!("… and {more} more; --json lists them all"));
         }
     }
     error_line(&format!("error[{}]: {error}", error.code()));

@@ -138,11 +138,33 @@ fn print_judged(judged: &Judged, holdout_cases: u32) {
     }
 }
 
-/// A change word by word: `[-removed-]` and `{+added+}`.
+/// A change for people: the lines of a longer text that are gone (`-`) and new (`+`), or one line word
+/// by word, `[-gone-]` and `{+new+}`.
 pub(super) fn change(before: &FieldValue, after: &FieldValue) -> Vec<String> {
     let (FieldValue::Text(before), FieldValue::Text(after)) = (before, after) else {
         return vec![format!("{before} -> {after}")];
     };
+    let lines = TextDiff::from_lines(before, after);
+    let changed = |tag: ChangeTag| {
+        let changes = lines
+            .iter_all_changes()
+            .filter(move |change| change.tag() == tag);
+        changes
+            .map(|change| change.value().trim_end().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (gone, new) = (changed(ChangeTag::Delete), changed(ChangeTag::Insert));
+    match (gone.as_slice(), new.as_slice()) {
+        ([gone], [new]) => vec![words(gone, new)],
+        _ => gone
+            .iter()
+            .map(|line| format!("- {line}"))
+            .chain(new.iter().map(|line| format!("+ {line}")))
+            .collect(),
+    }
+}
+
+fn words(before: &str, after: &str) -> String {
     let mut text = String::new();
     for change in TextDiff::from_words(before, after).iter_all_changes() {
         match change.tag() {
@@ -151,11 +173,5 @@ pub(super) fn change(before: &FieldValue, after: &FieldValue) -> Vec<String> {
             ChangeTag::Insert => text.extend(["{+", change.value(), "+}"]),
         }
     }
-    let changed = |line: &&str| line.contains("[-") || line.contains("{+");
-    text.replace("+}{+", "")
-        .replace("-][-", "")
-        .lines()
-        .filter(changed)
-        .map(ToOwned::to_owned)
-        .collect()
+    text.replace("+}{+", "").replace("-][-", "")
 }
