@@ -71,7 +71,10 @@ fn a_second_change_of_a_field_joins_the_first() {
     assert_eq!(second, &steps[1].0);
 
     let back = sample::walk(end(&start, &steps), &[timeout(60_000)]);
-    assert_eq!(patch.then(&back[0].0).unwrap().changes(), std::slice::from_ref(second));
+    assert_eq!(
+        patch.then(&back[0].0).unwrap().changes(),
+        std::slice::from_ref(second)
+    );
 }
 
 #[test]
