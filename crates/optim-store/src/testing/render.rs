@@ -157,7 +157,7 @@ impl Rendering {
         self.payloads.insert(run.snapshot);
         fields!(self, run: Run {
             id, campaign, evaluation, case, case_index, snapshot, fingerprint, seed, epoch, faults,
-            state, queued_at,
+            spent_on_faults, state, queued_at,
         });
     }
 

@@ -71,9 +71,8 @@ pub fn campaign(id: &str) -> Campaign {
         },
         live: Live {
             expected: fingerprint,
-            version: 0,
             intent: None,
-            history: Vec::new(),
+            applied: Vec::new(),
         },
         created_at: NOW,
     }
@@ -184,6 +183,7 @@ pub fn run(campaign: &str, evaluation: EvaluationId, case_index: u32) -> Run {
         seed: u64::from(case_index),
         epoch: Epoch(0),
         faults: 0,
+        spent_on_faults: Usage::default(),
         state: RunState::Queued,
         queued_at: NOW,
     }
