@@ -1,1 +1,5 @@
-//! Shared pieces of the benchmarks.
+//! What the benchmarks share: workloads of any size, a plain reference, and medians.
+
+pub mod measure;
+pub mod reference;
+pub mod workload;

@@ -1,7 +1,7 @@
 //! Drives optim campaigns.
 //!
 //! [`engine`] is the one write path; [`service`] runs the loops over it: [`dispatch`] gives case runs
-//! to workers, [`reconcile`] takes campaigns from one phase to the next. [`runner`] executes one case
+//! to workers as the [`scheduler`] allows, [`reconcile`] takes campaigns from one phase to the next. [`runner`] executes one case
 //! run through an [`executor`]; [`proposer`] finds candidates; [`live`] applies and rolls back;
 //! [`project`] reads and freezes a project's files.
 
@@ -17,6 +17,7 @@ pub mod project;
 pub mod proposer;
 pub mod reconcile;
 pub mod runner;
+pub mod scheduler;
 pub mod service;
 pub mod tasks;
 pub mod wake;

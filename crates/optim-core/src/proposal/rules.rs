@@ -44,16 +44,17 @@ enum Move {
     Append { idea: usize, tier: usize },
     /// Puts the idea in the place of a clause that was added before.
     Replace { idea: usize },
-    /// Leaves the `nth` redundant sentence out.
-    Shorten { nth: usize },
+    /// Leaves a redundant sentence out.
+    Shorten,
     /// Moves a knob.
     Step(Step),
 }
 
+/// Nodes that are gone through together: each has its turn with every field before others follow.
+/// Few enough to stay in the processor's cache, many enough to be diverse.
+const WINDOW: u64 = 16;
 /// The lengths of an idea.
 const TIERS: usize = 3;
-/// The redundant sentences that are tried.
-const SHORTENINGS: usize = 2;
 
 impl Rules {
     /// Reads what `objective` asks for. `seed` decides which of equally good options come first.
@@ -159,14 +160,10 @@ impl Plan {
                 let idea = idea(index)?;
                 (replaced(text, idea, &self.wording, policy)?, idea.name)
             }
-            Move::Shorten { nth } => {
-                let places = shorten::redundant(text);
-                let place = places.get(nth)?;
-                (
-                    shorten::without(text, place),
-                    "leave out a sentence that adds nothing",
-                )
-            }
+            Move::Shorten => (
+                shorten::without(text, &shorten::redundant(text)?),
+                "leave out a sentence that adds nothing",
+            ),
             Move::Step(_) => return None,
         };
         Some(Ok((FieldValue::Text(after), name)))
@@ -182,8 +179,8 @@ fn text_moves(ideas: usize) -> Vec<Move> {
             if tier == 0 {
                 moves.push(Move::Replace { idea });
             }
-            if tier == 0 && idea < SHORTENINGS {
-                moves.push(Move::Shorten { nth: idea });
+            if tier == 0 && idea == 0 {
+                moves.push(Move::Shorten);
             }
         }
     }
@@ -194,9 +191,6 @@ fn text_moves(ideas: usize) -> Vec<Move> {
 ///
 /// When no length fits, the shortest comes back, for the limits to refuse.
 fn appended(text: &str, idea: &Idea, tier: usize, policy: &MutationPolicy) -> Option<String> {
-    if idea.clauses.iter().any(|clause| clause.is_in(text)) {
-        return None;
-    }
     let body = text.trim_end();
     let joint = joint(body);
     let room = text_allowance(text, policy).saturating_sub(u64::try_from(joint.len()).unwrap_or(0));
@@ -206,7 +200,8 @@ fn appended(text: &str, idea: &Idea, tier: usize, policy: &MutationPolicy) -> Op
         None if tier == 0 => idea.clauses.last()?,
         None => return None,
     };
-    Some([body, joint, &clause.text].concat())
+    let said = idea.clauses.iter().any(|clause| clause.is_in(text));
+    (!said).then(|| [body, joint, &clause.text].concat())
 }
 
 /// `text` with the idea in place of the clause at its end; `None` when it does not end with a
@@ -290,12 +285,15 @@ impl<'a> Stream<'a> {
     fn option(&mut self) -> Option<(&'a Plan, Move, usize)> {
         self.enter_rank()?;
         let at = self.cursor.0.checked_sub(self.rank.begin)?;
-        let (round, place) = (
-            at.checked_div(self.order.count())?,
-            at.checked_rem(self.order.count())?,
-        );
         let moves = u64::try_from(self.rank.moves.len()).ok()?;
-        let turn = round.saturating_add(place).checked_rem(moves)?;
+        let window = at.checked_div(moves.saturating_mul(WINDOW))?;
+        let first = window.saturating_mul(WINDOW);
+        let at = at.checked_sub(first.saturating_mul(moves))?;
+        let nodes = self.order.count().checked_sub(first)?.min(WINDOW);
+        let place = first.saturating_add(at.checked_rem(nodes)?);
+        let turn = place
+            .saturating_add(at.checked_div(nodes)?)
+            .checked_rem(moves)?;
         let (plan, action) = *self.rank.moves.get(usize::try_from(turn).ok()?)?;
         Some((plan, action, self.order.at(place)?))
     }

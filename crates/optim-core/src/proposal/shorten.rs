@@ -59,27 +59,24 @@ const FILLER: &[&str] = &[
     "your",
 ];
 
-/// The places of sentences that repeat an earlier one or say nothing, in text order.
+/// The first sentence that repeats an earlier one or says nothing.
 ///
 /// Lines of a list are left alone: their items are data as often as they are sentences. So is the
 /// only sentence of a text.
-pub(super) fn redundant(text: &str) -> Vec<Range<usize>> {
+pub(super) fn redundant(text: &str) -> Option<Range<usize>> {
     let sentences = sentences(text);
-    let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
-    let mut places = Vec::new();
-    for place in &sentences {
-        let words = words(text.get(place.clone()).unwrap_or_default());
-        let says_nothing = words
-            .iter()
-            .all(|word| FILLER.binary_search(&word.as_str()).is_ok());
-        if says_nothing || !seen.insert(words) {
-            places.push(place.clone());
-        }
-    }
-    if places.len() == sentences.len() {
-        places.clear();
-    }
-    places
+    let mut seen = BTreeSet::new();
+    sentences
+        .iter()
+        .find(|place| {
+            let words = words(text.get(Range::clone(place)).unwrap_or_default());
+            let says_nothing = words
+                .iter()
+                .all(|word| FILLER.binary_search(&word.as_str()).is_ok());
+            says_nothing || !seen.insert(words)
+        })
+        .filter(|_| sentences.len() > 1)
+        .cloned()
 }
 
 /// `text` without the sentence at `place` and one run of space beside it.
@@ -150,37 +147,36 @@ mod tests {
 
     #[test]
     fn padding_and_repetition_are_found_and_lists_are_left_alone() {
-        let text = "Please do your best. Sort the mail. Name it.\nsort THE mail. Thank you.\n- a: thank you\n- a: thank you\nEnd.";
-        let found: Vec<&str> = redundant(text)
-            .into_iter()
-            .map(|place| text.get(place).unwrap())
-            .collect();
-        assert_eq!(
-            found,
-            ["Please do your best.", "sort THE mail.", "Thank you."]
-        );
-        let shorter: Vec<String> = redundant(text)
-            .iter()
-            .map(|place| without(text, place))
-            .collect();
-        assert!(shorter[0].starts_with("Sort the mail. Name it.\nsort"));
-        assert!(shorter[1].contains("Name it.\nThank you.\n- a"));
-        assert!(shorter[2].contains("sort THE mail.\n- a"));
+        let list = "\n- a: thank you\n- a: thank you\nEnd.";
+        let table = [
+            ("Please do your best. Sort the mail.", "Sort the mail."),
+            (
+                "Sort the mail. Name it.\nsort THE mail. Go on.",
+                "Sort the mail. Name it.\nGo on.",
+            ),
+            ("Sort the mail. Thank you.", "Sort the mail."),
+        ];
+        for (text, shorter) in table {
+            let text = format!("{text}{list}");
+            let place = redundant(&text).unwrap();
+            assert_eq!(without(&text, &place), format!("{shorter}{list}"));
+            assert_eq!(redundant(&format!("{shorter}{list}")), None);
+        }
     }
 
     #[test]
-    fn a_text_of_nothing_else_keeps_it() {
-        assert!(redundant("Please try hard.").is_empty());
-        assert!(redundant("").is_empty());
+    fn the_only_sentence_of_a_text_stays() {
+        assert_eq!(redundant("Please try hard."), None);
+        assert_eq!(redundant(""), None);
     }
 
     proptest! {
         #[test]
         fn only_the_sentence_and_space_go(text in "[a-c. \né-]{0,80}") {
-            for place in redundant(&text) {
+            if let Some(place) = redundant(&text) {
                 let shorter = without(&text, &place);
                 let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
-                prop_assert_eq!(letters(&shorter) + letters(text.get(place).unwrap()), letters(&text));
+                prop_assert_eq!(letters(&shorter) + letters(text.get(place.clone()).unwrap()), letters(&text));
             }
         }
     }

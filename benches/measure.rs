@@ -1,0 +1,40 @@
+//! Processor times as medians of repeated runs, and how they grow.
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The processor time of this process in nanoseconds: what a busy machine does beside it hardly
+/// counts.
+fn now_ns() -> f64 {
+    let now = clock_gettime(ClockId::ProcessCPUTime);
+    let nanoseconds = now
+        .tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(now.tv_nsec);
+    std::time::Duration::from_nanos(nanoseconds.unsigned_abs()).as_secs_f64() * 1e9
+}
+
+/// The median processor time in nanoseconds of `runs` runs of `work`, after one that is not counted.
+pub fn median_ns(runs: usize, mut work: impl FnMut()) -> f64 {
+    work();
+    let mut times: Vec<f64> = (0..runs.max(1))
+        .map(|_| {
+            let start = now_ns();
+            work();
+            now_ns() - start
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The exponent of growth between two sizes: 1 is linear, 2 quadratic.
+#[must_use]
+pub fn exponent((small, small_ns): (usize, f64), (large, large_ns): (usize, f64)) -> f64 {
+    (large_ns / small_ns).ln() / (float(large) / float(small)).ln()
+}
+
+/// A count as a float, for a ratio.
+#[must_use]
+pub fn float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
