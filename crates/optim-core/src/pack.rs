@@ -435,6 +435,10 @@ mod tests {
     #[test]
     fn expectations_must_name_a_node_that_is_there() {
         let pack = |expect: &str| {
+            let expect = expect
+                .replace('}', r#"  "type": "is-json"}"#)
+                .replace("\"  ", "\", ")
+                .replace("{  ", "{");
             let line = format!("{{\"id\": \"c1\", \"inputs\": {{}}, \"expect\": [{expect}]}}");
             read("cases.jsonl", line.as_bytes()).unwrap()
         };

@@ -2,8 +2,9 @@
 //! and by commands that verify a store.
 
 use crate::experiment::ExperimentState;
+use crate::metrics::baseline::required;
 
-use super::transition::{REPLAYS_KEPT, SUGGESTIONS_MAX};
+use super::transition::SUGGESTIONS_MAX;
 use super::{Campaign, Fate, Phase};
 
 /// A rule that a campaign breaks.
@@ -55,7 +56,7 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         search.suggestions.len().to_string(),
     );
     require(
-        baseline.replays.len() <= REPLAYS_KEPT,
+        baseline.replays.len() <= required(&frozen.policies.eval),
         "replays_bounded",
         baseline.replays.len().to_string(),
     );

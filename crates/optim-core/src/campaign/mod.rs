@@ -115,7 +115,7 @@ pub struct Baseline {
     pub fingerprint: Fingerprint,
     /// The difference from the source to here.
     pub patch: Patch,
-    /// The replays of this version, oldest first; only the last few are kept.
+    /// The replays of this version that count, oldest first.
     pub replays: Vec<Replay>,
     /// The metrics that candidates are compared with; absent until enough replays agree.
     pub established: Option<Metrics>,

@@ -7,7 +7,7 @@ use crate::experiment::{Decision as PersonDecision, Experiment, ExperimentState,
 use crate::id::{EvaluationId, ExperimentId};
 use crate::judge;
 use crate::metrics::Metrics;
-use crate::metrics::baseline::{establish, replay_due};
+use crate::metrics::baseline::{establish, replay_due, required};
 use crate::pack::Split;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
@@ -22,8 +22,6 @@ use super::{
 
 /// Candidates of people that may wait at once.
 pub const SUGGESTIONS_MAX: usize = 100;
-/// Replays that are kept; older ones are forgotten.
-pub const REPLAYS_KEPT: usize = 20;
 
 /// A step: the next state, and what must be committed with it.
 #[must_use]
@@ -552,7 +550,8 @@ impl<'a> Step<'a> {
             at: self.cx.now,
             cases: result.cases.clone(),
         });
-        if replays.len() > REPLAYS_KEPT {
+        // Older replays decide nothing; a campaign's record stays as small as its policy asks for.
+        while replays.len() > required(&self.next.frozen.policies.eval) {
             replays.remove(0);
         }
     }

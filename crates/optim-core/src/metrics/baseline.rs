@@ -51,7 +51,9 @@ pub enum Instability {
     },
 }
 
-fn required(eval: &EvalPolicy) -> usize {
+/// How many replays a baseline needs; at least one.
+#[must_use]
+pub fn required(eval: &EvalPolicy) -> usize {
     usize::try_from(eval.campaign_start_baseline_runs.max(1)).unwrap_or(usize::MAX)
 }
 

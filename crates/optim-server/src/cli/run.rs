@@ -62,13 +62,28 @@ pub(super) async fn follow(
     let service = session.serve().await?;
     let settled = tokio::select! {
         settled = service.settled_when(&id, enough) => settled.map(Some),
-        _ = tokio::signal::ctrl_c() => Ok(None),
+        () = stop_wished() => Ok(None),
     };
     progress.stop().await;
     service.stop().await;
     match settled? {
         Some(campaign) => Ok(campaign),
         None => Err(CliError::Interrupted),
+    }
+}
+
+/// Waits until somebody wishes the process to end: from the keyboard, or as a service manager does.
+async fn stop_wished() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            // Without a handler the signal ends the process as it always did.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
     }
 }
 
