@@ -54,10 +54,11 @@ fn files_that_are_not_text_are_refused() {
 
 #[test]
 fn yaml_bombs_and_huge_files_are_refused_quickly() {
-    let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
-    for (this, last) in ('b'..='i').zip('a'..) {
-        bomb.push_str(&format!("{this}: &{this} [*{last},*{last},*{last},*{last},*{last},*{last},*{last},*{last},*{last}]\n"));
-    }
+    let level = |(this, last): (char, char)| {
+        format!("{this}: &{this} [{}]\n", format!("*{last},").repeat(9))
+    };
+    let levels: String = ('b'..='i').zip('a'..).map(level).collect();
+    let bomb = format!("a: &a [x,x,x,x,x,x,x,x,x]\n{levels}");
     refuse("policy/scope.yaml", &bomb, "error[");
     refuse("workflow.yaml", &bomb, "error[");
     refuse(

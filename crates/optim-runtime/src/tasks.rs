@@ -128,11 +128,18 @@ impl TaskSet {
     }
 
     /// Wishes the loops to end, and waits until they have.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.wish.send_replace(true);
-        for ended in self.loops {
+        for ended in std::mem::take(&mut self.loops) {
             drop(ended.await);
         }
+    }
+}
+
+impl Drop for TaskSet {
+    /// Stops loops that nobody will wait for.
+    fn drop(&mut self) {
+        self.loops.iter().for_each(JoinHandle::abort);
     }
 }
 

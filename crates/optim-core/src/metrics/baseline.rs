@@ -65,6 +65,9 @@ pub fn counting<'a>(replays: &'a [Replay], eval: &EvalPolicy) -> &'a [Replay] {
         .unwrap_or(replays)
 }
 
+/// What share of itself a metric has in a replay.
+type Share = fn(&Metrics, &EvalPolicy) -> Fraction;
+
 /// The baseline's metrics: the last required replays together, if they agree.
 ///
 /// # Errors
@@ -84,7 +87,7 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
     if counted.iter().any(|replay| !replay.metrics.within_limits) {
         return Err(Instability::OverLimits);
     }
-    let shares: [(&'static str, fn(&Metrics, &EvalPolicy) -> Fraction); 3] = [
+    let shares: [(&'static str, Share); 3] = [
         ("artifact_validator_pass_rate", |metrics, eval| {
             metrics.primary(eval.score)
         }),

@@ -1,0 +1,359 @@
+//! The loops over a real engine, in virtual time: faults of the store, errors and panics of one
+//! campaign, processes that die.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers fail the test that calls them"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use optim_core::campaign::command::Command;
+use optim_core::campaign::{Campaign, SearchMode};
+use optim_core::experiment::{Experiment, Proposer as Description};
+use optim_core::id::{Actor, CampaignId};
+use optim_core::quantity::Timestamp;
+use optim_runtime::clock::ManualClock;
+use optim_runtime::engine::{Engine, EngineError, NewCampaign};
+use optim_runtime::executor::Capabilities;
+use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
+use optim_runtime::project::{self, ProjectRefs, Setup};
+use optim_runtime::proposer::{ProposalRequest, Proposals, Proposer, built_in};
+use optim_runtime::service::{Service, ServiceConfig};
+use optim_store::memory::Memory;
+use optim_store::testing::faulty::FaultyStore;
+use optim_store::{Page, RunFilter, Store};
+use serde_json::json;
+
+const WORKFLOW: &str = "
+automation_id: w
+name: w
+agents: [{agent_id: a}]
+flow:
+  nodes:
+    - node_id: n
+      agent_id: a
+      objective: Answer with care and keep to the form that was asked for.
+      timeout_ms: 60000
+      output_contract: {kind: j, validator: structured_json, schema: {type: object, required: [ok]}}
+";
+const EVAL: &str = "
+pack_ref: cases.jsonl
+primary_metric: artifact_validator_pass_rate
+secondary_metric: unmet_requirement_count
+hard_guardrails: [blocked_node_rate, budget_ceilings]
+campaign_start_baseline_runs: 2
+baseline_replay_every_candidates: 5
+baseline_replay_every_minutes: 30
+decision: {rule: point, point: {stability: {max_range: 1.0, max_flaky: 1.0}}}
+profile: custom
+";
+const MUTATION: &str = "
+max_nodes_changed_per_candidate: 1
+max_field_families_changed_per_candidate: 1
+allowed_text_fields: [objective]
+allowed_knob_fields: [timeout_ms]
+max_text_delta_chars: 300
+max_text_delta_ratio: 0.25
+timeout_delta_percent: 0.15
+timeout_delta_ms: 30000
+timeout_min_ms: 30000
+timeout_max_ms: 600000
+retry_delta: 1
+retry_min: 0
+retry_max: 3
+";
+const SCOPE: &str = "
+candidate_snapshot_only: true
+allow_live_source_mutation: false
+allow_external_side_effects_in_eval: false
+promotion_requires_operator_approval: true
+";
+const BUDGET: &str = "
+max_experiments: 4
+max_runtime_minutes: 600
+max_consecutive_failures: 3
+max_total_tokens: null
+max_total_cost_usd: null
+";
+
+/// A campaign on a small project of eight cases.
+fn draft(id: &str, seed: u64) -> NewCampaign {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+    write("workflow.yaml", WORKFLOW);
+    write(
+        "objective.md",
+        "Answers keep to the form. Name the evidence.",
+    );
+    for (file, text) in [
+        ("eval.yaml", EVAL),
+        ("mutation.yaml", MUTATION),
+        ("scope.yaml", SCOPE),
+        ("budget.yaml", BUDGET),
+    ] {
+        write(file, text);
+    }
+    let case = |index: u32| {
+        let split = if index < 6 { "search" } else { "holdout" };
+        format!(
+            "{}\n",
+            json!({"id": format!("c{index}"), "inputs": {"text": index}, "split": split})
+        )
+    };
+    write("cases.jsonl", &(0..8).map(case).collect::<String>());
+    let refs = refs(folder.path());
+    let project = project::read(&refs, &Capabilities::default()).unwrap();
+    let setup = Setup {
+        id: CampaignId::new(id).unwrap(),
+        name: None,
+        seed,
+        executor: "scripted".to_owned(),
+        simulated: true,
+        mode: SearchMode::Proposers,
+    };
+    project.draft(setup, Timestamp(0))
+}
+
+fn refs(folder: &Path) -> ProjectRefs {
+    ProjectRefs {
+        folder: folder.to_owned(),
+        workflow: "workflow.yaml".to_owned(),
+        objective: "objective.md".to_owned(),
+        eval: "eval.yaml".to_owned(),
+        mutation_policy: "mutation.yaml".to_owned(),
+        scope: "scope.yaml".to_owned(),
+        budget: "budget.yaml".to_owned(),
+    }
+}
+
+/// An engine over `store`, with the clock standing still.
+fn engine(store: Arc<dyn Store>) -> Arc<Engine> {
+    Arc::new(Engine::new(store, Arc::new(ManualClock::at(Timestamp(1)))))
+}
+
+async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Service, EngineError> {
+    let script = ScriptedConfig {
+        pass_per_mille: 600,
+        effect_per_mille: 200,
+        fault_per_mille: 50,
+        ..ScriptedConfig::default()
+    };
+    let config = ServiceConfig {
+        capacity: 3,
+        proposers: vec![proposer],
+    };
+    Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
+}
+
+fn rules() -> Arc<dyn Proposer> {
+    built_in("rules").unwrap()
+}
+
+fn actor() -> Actor {
+    Actor::new("local:test").unwrap()
+}
+
+/// Does `act` again until the store lets it.
+async fn insist<T, F: Future<Output = Result<T, EngineError>>>(act: impl Fn() -> F) -> T {
+    for _ in 0..100 {
+        match act().await {
+            Ok(done) => return done,
+            Err(EngineError::Store(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the store never answers");
+}
+
+/// Runs a campaign to where a person is needed, rejecting what is recommended, until it is over.
+async fn to_the_end(engine: &Arc<Engine>, service: &Service, id: &CampaignId) -> Campaign {
+    loop {
+        let settled = insist(|| service.settled(id)).await;
+        let Some(pending) = settled.current_experiment().map(|experiment| experiment.id) else {
+            return settled;
+        };
+        let reject = Command::Reject {
+            experiment: pending,
+            reason: "not this time".to_owned(),
+        };
+        match engine.submit(id, &reject, actor()).await {
+            Ok(_) | Err(EngineError::Store(_) | EngineError::Rejected(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn experiments(store: &dyn Store, id: &CampaignId) -> Vec<Experiment> {
+    store.experiments(id, Page::first()).await.unwrap().items
+}
+
+/// A campaign from its draft to its end on `store`.
+async fn whole(store: Arc<dyn Store>, seed: u64) -> Campaign {
+    let engine = engine(store);
+    let new = draft("c", seed);
+    let id = new.campaign.id.clone();
+    for _ in 0..100 {
+        match engine.create(new.clone(), actor()).await {
+            Ok(_) | Err(EngineError::Exists(_)) => break,
+            Err(_) => {}
+        }
+    }
+    for _ in 0..100 {
+        match engine.submit(&id, &Command::Start, actor()).await {
+            Ok(_) | Err(EngineError::Rejected(_)) => break,
+            Err(_) => {}
+        }
+    }
+    let service = insist(|| serve(&engine, rules())).await;
+    let ended = to_the_end(&engine, &service, &id).await;
+    service.stop().await;
+    ended
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_now_and_then_changes_no_result() {
+    let mut injected = 0;
+    for seed in 0..30 {
+        let calm = Arc::new(Memory::new());
+        let expected = whole(Arc::clone(&calm) as Arc<dyn Store>, seed).await;
+        assert!(expected.is_closed());
+
+        let faulty = Arc::new(FaultyStore::seeded(Memory::new(), seed, 60));
+        let found = whole(Arc::clone(&faulty) as Arc<dyn Store>, seed).await;
+        faulty.heal();
+        injected += faulty.injected();
+        assert_eq!(found, expected, "seed {seed}");
+        let id = &expected.id;
+        assert_eq!(
+            experiments(faulty.as_ref(), id).await,
+            experiments(calm.as_ref(), id).await,
+            "seed {seed}"
+        );
+        for filter in [RunFilter::Queued, RunFilter::Running] {
+            assert_eq!(
+                faulty.runs(&filter, Page::first()).await.unwrap().items,
+                [],
+                "seed {seed}: no run is left over"
+            );
+        }
+    }
+    assert!(injected > 300, "the faults were reached: {injected}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
+    let engine = engine(Arc::new(Memory::new()));
+    // The payloads of this one are missing: nothing of it can be executed or proposed.
+    let mut broken = draft("broken", 1);
+    broken
+        .blobs
+        .retain(|blob| blob.digest() == broken.campaign.frozen.pack);
+    for new in [broken, draft("sound", 1)] {
+        let id = new.campaign.id.clone();
+        engine.create(new, actor()).await.unwrap();
+        engine.submit(&id, &Command::Start, actor()).await.unwrap();
+    }
+    let service = serve(&engine, rules()).await.unwrap();
+    let sound = to_the_end(&engine, &service, &CampaignId::new("sound").unwrap()).await;
+    assert!(sound.is_closed());
+    assert_eq!(sound.search.experiments, 4);
+    service.stop().await;
+}
+
+/// Panics for one campaign and proposes as `rules` for the others.
+struct Explosive;
+
+#[async_trait]
+impl Proposer for Explosive {
+    fn description(&self) -> Description {
+        rules().description()
+    }
+
+    async fn propose(&self, request: &ProposalRequest) -> Proposals {
+        assert!(
+            request.seed != 13,
+            "this proposer cannot stand the number 13"
+        );
+        rules().propose(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_one_campaign_is_its_own() {
+    let engine = engine(Arc::new(Memory::new()));
+    for new in [draft("unlucky", 13), draft("lucky", 7)] {
+        let id = new.campaign.id.clone();
+        engine.create(new, actor()).await.unwrap();
+        engine.submit(&id, &Command::Start, actor()).await.unwrap();
+    }
+    let service = serve(&engine, Arc::new(Explosive)).await.unwrap();
+    let lucky = to_the_end(&engine, &service, &CampaignId::new("lucky").unwrap()).await;
+    assert_eq!(lucky.search.experiments, 4);
+    let unlucky = engine
+        .campaign(&CampaignId::new("unlucky").unwrap())
+        .await
+        .unwrap()
+        .value;
+    assert!(!unlucky.is_closed(), "it waits for a better proposer");
+    service.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_in_any_phase_is_succeeded_by_the_next() {
+    let expected = whole(Arc::new(Memory::new()), 5).await;
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let new = draft("c", 5);
+    let id = new.campaign.id.clone();
+    let first = engine(Arc::clone(&store));
+    first.create(new, actor()).await.unwrap();
+    first.submit(&id, &Command::Start, actor()).await.unwrap();
+    let mut deaths = 0;
+    let ended = loop {
+        let engine = engine(Arc::clone(&store));
+        let service = serve(&engine, rules()).await.unwrap();
+        // Each process lives for a few commits, then is gone, with whatever it had claimed.
+        let mut changes = engine.changes();
+        let life = async {
+            for _ in 0..=deaths % 3 {
+                changes.changed().await.unwrap();
+            }
+        };
+        tokio::select! {
+            ended = to_the_end(&engine, &service, &id) => break ended,
+            () = life => deaths += 1,
+        }
+        drop(service);
+    };
+    assert!(deaths > 5, "{deaths} deaths");
+    assert_eq!(ended, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_writers_of_one_campaign_lose_nothing() {
+    let engine = engine(Arc::new(Memory::new()));
+    let new = draft("c", 1);
+    let id = new.campaign.id.clone();
+    engine.create(new.clone(), actor()).await.unwrap();
+    assert!(matches!(
+        engine.create(new, actor()).await,
+        Err(EngineError::Exists(_))
+    ));
+    let starts = (0..4).map(|_| engine.submit(&id, &Command::Start, actor()));
+    let mut started = 0;
+    for start in starts {
+        started += u32::from(start.await.is_ok());
+    }
+    assert_eq!(started, 1);
+    let queued = engine.list_runs(&RunFilter::Queued).await.unwrap();
+    let by_case: BTreeMap<_, _> = queued.iter().map(|run| (&run.case, run.id)).collect();
+    assert_eq!(
+        (queued.len(), by_case.len()),
+        (6, 6),
+        "one run for each search case"
+    );
+}
