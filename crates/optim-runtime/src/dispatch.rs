@@ -1,145 +1,205 @@
 //! Gives queued case runs to workers while there is room.
 //!
 //! The queue is the store's; what is held here is a window of it and the runs in flight. Who may
-//! start is decided by the pure [`plan`].
+//! start is decided by the [`Scheduler`].
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use optim_core::id::RunId;
-use optim_core::run::Epoch;
-use optim_store::{Page, RunFilter, RunSummary};
+use optim_core::outcome::{CaseOutcome, Usage};
+use optim_core::run::transition::RunObservation;
+use optim_core::run::{Run, RunReport};
+use optim_store::{Page, RunFilter, RunSummary, StoreError};
 use tokio::task::JoinSet;
 
 use crate::engine::{Engine, EngineError};
 use crate::runner::{Job, Runner};
+use crate::scheduler::plan::{Class, Entry};
+use crate::scheduler::{Admission, Metrics, Scheduler};
 use crate::tasks::Shutdown;
 
-/// How long the dispatcher leaves a failing store alone.
+/// How long a failing store is left alone.
 const BACK_OFF: Duration = Duration::from_secs(1);
+/// The most queued runs that are looked at together; campaigns take turns among these.
+const WINDOW_RUNS_MAX: usize = 4096;
 
 /// The dispatch loop.
 pub struct Dispatcher {
     engine: Arc<Engine>,
     runner: Arc<Runner>,
-    capacity: usize,
+    scheduler: Arc<Mutex<Scheduler>>,
 }
 
 /// The dispatcher's state while it runs.
-#[derive(Default)]
 struct Desk {
-    /// The oldest queued runs, as last listed.
-    window: VecDeque<RunSummary>,
-    /// Whether the store may hold queued runs beyond the window.
-    more: bool,
-    workers: JoinSet<Result<(), EngineError>>,
+    /// The oldest queued runs, as last listed, without those that were started since.
+    window: Vec<Entry>,
+    /// Whether runs were queued since.
+    stale: bool,
+    /// Whether the store holds queued runs that the window does not.
+    beyond: bool,
+    /// Whether an operation failed: a claim whose answer is lost may have taken effect.
+    doubt: bool,
+    workers: JoinSet<()>,
 }
 
 impl Dispatcher {
     /// A loop with room for `capacity` runs at once; at least one.
     #[must_use]
     pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, capacity: u32) -> Self {
-        Self {
-            engine,
-            runner,
-            capacity: usize::try_from(capacity.max(1)).unwrap_or(1),
-        }
+        Self { engine, runner, scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))) }
+    }
+
+    /// What is at work, and what waits for what.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        locked(&self.scheduler).metrics()
     }
 
     /// Works the queue off until shut down. Runs in flight then are dropped, with their processes.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        let mut desk = Desk {
-            more: true,
-            ..Desk::default()
-        };
+        let (window, workers) = (Vec::new(), JoinSet::new());
+        let mut desk = Desk { window, stale: true, beyond: false, doubt: false, workers };
         loop {
             if let Err(error) = self.fill(&mut desk).await {
-                tracing::warn!(%error, "the queue could not be read");
-                self.pause(&shutdown).await;
+                tracing::warn!(%error, "the queue cannot be worked off now");
+                desk.doubt = true;
+                tokio::select! {
+                    () = tokio::time::sleep(BACK_OFF) => continue,
+                    () = shutdown.requested() => return,
+                }
             }
             tokio::select! {
-                () = self.engine.wakes().runs() => desk.more = true,
-                Some(ended) = desk.workers.join_next() => self.ended(ended, &mut desk),
+                () = self.engine.wakes().runs() => desk.stale = true,
+                Some(ended) = desk.workers.join_next() => desk.doubt |= ended.is_err(),
                 () = shutdown.requested() => return,
             }
         }
     }
 
-    async fn pause(&self, shutdown: &Shutdown) {
-        tokio::select! {
-            () = tokio::time::sleep(BACK_OFF) => {}
-            () = shutdown.requested() => {}
-        }
-        self.engine.wakes().runs_waiting();
-    }
-
-    fn ended(
-        &self,
-        ended: Result<Result<(), EngineError>, tokio::task::JoinError>,
-        desk: &mut Desk,
-    ) {
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the result of a run could not be recorded"),
-            Err(panic) => tracing::error!(%panic, "a worker panicked"),
-        }
-        // A run that could not be recorded, or that went back to the queue, is found by looking again.
-        desk.more = true;
-    }
-
-    /// Starts runs while there is room.
+    /// Starts runs until there is no room, or nothing that may start.
     async fn fill(&self, desk: &mut Desk) -> Result<(), EngineError> {
-        while desk.workers.len() < self.capacity {
-            let Some(next) = desk.window.pop_front() else {
-                if !std::mem::take(&mut desk.more) {
-                    return Ok(());
-                }
-                desk.window = self
-                    .engine
-                    .store()
-                    .runs(&RunFilter::Queued, Page::first())
-                    .await?
-                    .items
-                    .into();
-                continue;
-            };
-            self.start(next.id, &mut desk.workers).await?;
+        if desk.doubt {
+            self.rescue().await?;
+            (desk.doubt, desk.stale) = (false, true);
+        }
+        loop {
+            if desk.stale || (desk.beyond && desk.window.is_empty()) {
+                desk.beyond = self.look(&mut desk.window).await?;
+                desk.stale = false;
+            }
+            let admissions = locked(&self.scheduler).admit(&mut desk.window);
+            if admissions.is_empty() {
+                return Ok(());
+            }
+            // Slots first: those that are not used for an error's sake are given back.
+            let slots: Vec<_> = admissions.into_iter().map(|admission| self.slot(admission)).collect();
+            for slot in slots {
+                self.start(slot, &mut desk.workers).await?;
+            }
+        }
+    }
+
+    /// Gives back the claimed runs that nobody works on.
+    async fn rescue(&self) -> Result<(), EngineError> {
+        for run in self.engine.list_runs(&RunFilter::Running).await? {
+            let has_worker = locked(&self.scheduler).holds(run.id);
+            if !has_worker {
+                // One that has moved on meanwhile needs no help.
+                drop(self.engine.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
+            }
         }
         Ok(())
     }
 
+    /// Lists the oldest queued runs; says whether there are others.
+    async fn look(&self, window: &mut Vec<Entry>) -> Result<bool, EngineError> {
+        let mut page = Page::first();
+        window.clear();
+        loop {
+            let listed = self.engine.store().runs(&RunFilter::Queued, page).await?;
+            window.extend(listed.items.into_iter().map(entry));
+            match listed.next {
+                Some(after) if window.len() < WINDOW_RUNS_MAX => {
+                    page = Page { after: Some(after), ..Page::first() };
+                }
+                next => return Ok(next.is_some()),
+            }
+        }
+    }
+
+    fn slot(&self, admission: Admission) -> Slot {
+        Slot { admission, scheduler: Arc::clone(&self.scheduler) }
+    }
+
     /// Claims a run and hands it to a worker. Nothing happens when it is not queued any more.
-    async fn start(
-        &self,
-        id: RunId,
-        workers: &mut JoinSet<Result<(), EngineError>>,
-    ) -> Result<(), EngineError> {
-        let Some(run) = self.engine.claim(id).await? else {
-            return Ok(());
-        };
+    async fn start(&self, slot: Slot, workers: &mut JoinSet<()>) -> Result<(), EngineError> {
+        let Some(run) = self.engine.claim(slot.admission.run).await? else { return Ok(()) };
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
         workers.spawn(async move {
-            let epoch = run.epoch;
-            let worked = work(&engine, &runner, run).await;
-            if worked.is_err() {
-                give_back(&engine, id, epoch).await;
-            }
-            worked
+            work(engine, runner, run).await;
+            drop(slot);
         });
         Ok(())
     }
 }
 
-/// Executes a claimed run and records its result.
-async fn work(
-    engine: &Engine,
-    runner: &Runner,
-    run: optim_core::run::Run,
-) -> Result<(), EngineError> {
-    let campaign = engine.campaign(&run.campaign).await?.value;
-    let workflow = engine.workflow(run.snapshot).await?;
-    let pack = engine.pack(campaign.frozen.pack).await?;
+/// An admission that is released when it is dropped: with its worker, whatever that worker's end.
+struct Slot {
+    admission: Admission,
+    scheduler: Arc<Mutex<Scheduler>>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        locked(&self.scheduler).release(self.admission.id);
+    }
+}
+
+fn locked(scheduler: &Mutex<Scheduler>) -> MutexGuard<'_, Scheduler> {
+    scheduler.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A case run: it works in a scratch copy of its own, so it locks no workspace.
+fn entry(run: RunSummary) -> Entry {
+    Entry { run: run.id, campaign: run.campaign, class: Class::Evaluation, workspace: None }
+}
+
+/// Executes a claimed run and records its result. What keeps it from being executed is a fault of
+/// the outside; a store that fails is waited for, as the result is paid for.
+async fn work(engine: Arc<Engine>, runner: Arc<Runner>, run: Run) {
+    let (id, executed, claimed_at) = (run.id, run.fingerprint, engine.clock().now());
+    let epoch = run.epoch;
+    let mut body = JoinSet::new();
+    body.spawn({
+        let engine = Arc::clone(&engine);
+        async move { execute(&engine, &runner, &run).await }
+    });
+    let report = match body.join_next().await {
+        Some(Ok(Ok(report))) => report,
+        ended => {
+            let fault = match ended {
+                Some(Ok(Err(error))) => error.to_string(),
+                Some(Err(panic)) => format!("the worker panicked: {panic}"),
+                Some(Ok(Ok(_))) | None => "the worker ended early".to_owned(),
+            };
+            tracing::error!(run = %id, fault, "a run could not be executed");
+            let (outcome, nodes, usage) = (CaseOutcome::Void { fault }, Vec::new(), Usage::default());
+            let finished_at = engine.clock().now();
+            RunReport { executed, outcome, nodes, usage, started_at: claimed_at, finished_at }
+        }
+    };
+    match patiently(|| engine.finish(id, epoch, report.clone())).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(ignored)) => tracing::info!(run = %id, ?ignored, "a result came too late"),
+        Err(error) => tracing::error!(run = %id, %error, "a result cannot be recorded"),
+    }
+}
+
+async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunReport, EngineError> {
+    let campaign = patiently(|| engine.campaign(&run.campaign)).await?.value;
+    let workflow = patiently(|| engine.workflow(run.snapshot)).await?;
+    let pack = patiently(|| engine.pack(campaign.frozen.pack)).await?;
     let index = usize::try_from(run.case_index).unwrap_or(usize::MAX);
     let Some(case) = pack.cases.get(index) else {
         return Err(EngineError::Payload {
@@ -148,24 +208,21 @@ async fn work(
             why: format!("it has no case number {index}"),
         });
     };
-    let report = runner
-        .run(Job {
-            run: &run,
-            workflow,
-            case,
-        })
-        .await;
-    if let Err(ignored) = engine.finish(run.id, run.epoch, report).await? {
-        tracing::info!(run = %run.id, ?ignored, "a result came too late");
-    }
-    Ok(())
+    Ok(runner.run(Job { run, workflow, case }).await)
 }
 
-/// Puts a run back into the queue whose worker cannot go on. When that fails too, the next start of
-/// the process finds it.
-async fn give_back(engine: &Engine, id: RunId, epoch: Epoch) {
-    let lost = optim_core::run::transition::RunObservation::Lost { epoch };
-    if let Err(error) = engine.observe_run(id, lost).await {
-        tracing::warn!(run = %id, %error, "a run could not be given back");
+/// Tries until the store answers, or cannot ever.
+async fn patiently<T, F>(operation: impl Fn() -> F) -> Result<T, EngineError>
+where
+    F: Future<Output = Result<T, EngineError>>,
+{
+    loop {
+        match operation().await {
+            Err(EngineError::Store(error)) if !matches!(error, StoreError::Corrupt { .. }) => {
+                tracing::warn!(%error, "the store fails; a run waits for it");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+            answered => return answered,
+        }
     }
 }

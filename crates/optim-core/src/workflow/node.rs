@@ -243,6 +243,12 @@ impl Node {
         }
     }
 
+    /// A field of the node that has no type here, as written.
+    #[must_use]
+    pub fn extra(&self, key: &str) -> Option<&Value> {
+        self.fixed.get(key)
+    }
+
     pub(crate) fn set_objective(&mut self, text: String) {
         self.objective = text;
     }

@@ -4,14 +4,17 @@
 //! schemas are in docs/reference.
 
 pub mod lexical;
+mod needs;
 pub mod process;
 pub mod scripted;
 
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
-use optim_core::diagnostic::Severity;
 use optim_core::node_io::{NodeRequest, NodeResponse};
-use optim_core::workflow::Workflow;
-use optim_core::workflow::check::Finding;
+
+pub use needs::unmet_needs;
 
 /// Does the work of a node.
 ///
@@ -43,11 +46,4 @@ pub struct Capabilities {
     pub mcp: bool,
     /// It waits for something outside.
     pub waits: bool,
-}
-
-/// What nodes of `workflow` need and `capabilities` lack; one finding for each need.
-#[must_use]
-pub fn unmet_needs(workflow: &Workflow, capabilities: &Capabilities) -> Vec<Finding> {
-    let _ = (workflow, capabilities, Severity::Error);
-    Vec::new()
 }

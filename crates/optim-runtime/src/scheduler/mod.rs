@@ -129,6 +129,12 @@ impl Scheduler {
         released
     }
 
+    /// Whether an admission of `run` is not released yet.
+    #[must_use]
+    pub fn holds(&self, run: RunId) -> bool {
+        self.admitted.values().any(|entry| entry.run == run)
+    }
+
     /// The counts as they are.
     #[must_use]
     pub fn metrics(&self) -> Metrics {

@@ -143,7 +143,7 @@ fn a_run_whose_workspace_is_held_costs_its_campaign_no_turn() {
 #[test]
 fn turns_go_on_from_one_plan_to_the_next() {
     let case = |campaign| (campaign, Evaluation, None);
-    let mut queue = queue(&[case("a"), case("a"), case("a"), case("b"), case("b")]);
+    let mut queue = queue(&[case("a"), case("b"), case("b"), case("a"), case("a")]);
     let mut scheduler = Scheduler::new(1);
     let mut served = Vec::new();
     while !queue.is_empty() {
@@ -153,7 +153,7 @@ fn turns_go_on_from_one_plan_to_the_next() {
         served.push(admission.run);
         assert!(scheduler.release(admission.id));
     }
-    assert_eq!(served, [0, 3, 1, 4, 2].map(run));
+    assert_eq!(served, [0, 1, 3, 2, 4].map(run));
 }
 
 #[test]
