@@ -8,6 +8,7 @@
 //! The policies bind every proposer in the same way: whatever proposes, [`Prepared::propose`] or
 //! [`check_mutation`](crate::mutation::validate::check_mutation) decides.
 
+pub mod examples;
 mod order;
 mod phrase;
 mod plain;

@@ -16,7 +16,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub(crate) use text::allowance as text_allowance;
+pub(crate) use text::{allowance as text_allowance, total_delta as text_delta};
 
 use super::{Family, FieldValue, MutableField};
 use crate::policy::MutationPolicy;

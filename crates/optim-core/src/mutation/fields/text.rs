@@ -53,6 +53,12 @@ pub(crate) fn allowance(text: &str, policy: &MutationPolicy) -> u64 {
     share(chars(text), policy).min(policy.max_text_delta_chars.into())
 }
 
+/// Characters removed plus characters added.
+pub(crate) fn total_delta(before: &str, after: &str) -> u64 {
+    let (removed, added) = delta(before, after);
+    removed.saturating_add(added)
+}
+
 /// What ratio and floor allow for a text of `old` characters.
 fn share(old: u64, policy: &MutationPolicy) -> u64 {
     let share = policy.max_text_delta_ratio.of_floor(old.max(1));
