@@ -176,7 +176,7 @@ mod tests {
             if let Some(place) = redundant(&text) {
                 let shorter = without(&text, &place);
                 let letters = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count();
-                prop_assert_eq!(letters(&shorter) + letters(text.get(place.clone()).unwrap()), letters(&text));
+                prop_assert_eq!(letters(&shorter) + letters(text.get(place).unwrap()), letters(&text));
             }
         }
     }
