@@ -26,6 +26,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// What the core may use outside its tests. A crate on this list does no I/O, reads no clock and
 /// draws no random numbers of its own.
 const CORE_USES: &[&str] = &[
+    "diffy",
     "granit-parser",
     "rand_chacha",
     "rand_core",

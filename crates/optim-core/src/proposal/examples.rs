@@ -28,6 +28,8 @@ pub const IDENTITY: Identity = Identity {
     version: 1,
 };
 
+/// The longest value that is named in a text. Anything but one plain line is no name.
+const VALUE_CHARS_MAX: usize = 60;
 /// The characters of a case that an example quotes, at most.
 const QUOTE_CHARS: usize = 90;
 /// Characters that may be left when a list of words is cut to the limit.
@@ -47,6 +49,12 @@ pub struct ObservedCase {
 }
 
 impl ObservedCase {
+    /// Whether the expected value can be named in an instruction.
+    fn is_nameable(&self) -> bool {
+        let value = &self.expected;
+        value.chars().count() <= VALUE_CHARS_MAX && plain::line(value) == *value
+    }
+
     fn failed(&self) -> bool {
         self.actual.as_deref() != Some(self.expected.as_str())
     }
@@ -72,10 +80,8 @@ pub fn offers(
 ) -> impl Iterator<Item = Offer> {
     let mut ideas: Vec<Idea> = Vec::new();
     for (index, node) in prepared.baseline().nodes().iter().enumerate() {
-        let cases: Vec<_> = observed
-            .iter()
-            .filter(|case| case.node == *node.id())
-            .collect();
+        let of_node = observed.iter().filter(|case| case.node == *node.id());
+        let cases: Vec<_> = of_node.filter(|case| case.is_nameable()).collect();
         if cases.iter().any(|case| case.failed()) {
             ideas.extend(node_ideas(prepared, index, node, &cases, seed));
         }
@@ -235,3 +241,6 @@ fn shortest_quote(cases: &[&ObservedCase], value: &str) -> Option<String> {
 fn chars(text: &str) -> u64 {
     u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
