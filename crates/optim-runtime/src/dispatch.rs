@@ -270,3 +270,164 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use optim_core::assertion::Matcher;
+    use optim_core::campaign::Campaign;
+    use optim_core::node_io::{NodeRequest, NodeResponse};
+    use optim_core::quantity::Timestamp;
+    use optim_core::run::RunState;
+    use optim_core::workflow::Workflow;
+    use optim_store::memory::Memory;
+    use optim_store::testing::{faulty::FaultyStore, sample};
+    use optim_store::{Blob, Commit, Revision, Store, Write};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::executor::{Capabilities, NodeExecutor};
+    use crate::matcher::Engines;
+    use crate::tasks::TaskSet;
+
+    /// Counts how many attempts are made at once.
+    #[derive(Default)]
+    struct Counting {
+        now: AtomicUsize,
+        most: AtomicUsize,
+        attempts: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl NodeExecutor for Counting {
+        fn name(&self) -> &str {
+            "counting"
+        }
+
+        fn capabilities(&self) -> &Capabilities {
+            &Capabilities { tools: false, mcp: false, waits: false }
+        }
+
+        fn simulated(&self) -> bool {
+            true
+        }
+
+        async fn execute(&self, _: NodeRequest) -> NodeResponse {
+            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most.fetch_max(now, Ordering::SeqCst);
+            self.attempts.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            self.now.fetch_sub(1, Ordering::SeqCst);
+            NodeResponse { result: Ok(json!("done")), usage: Usage::default() }
+        }
+    }
+
+    /// A check that breaks down.
+    struct Broken;
+
+    impl Matcher for Broken {
+        fn regex(&self, _: &str, _: &str) -> Result<bool, String> {
+            panic!("a broken engine")
+        }
+
+        fn schema(&self, _: &Value, _: &Value) -> Result<Vec<String>, String> {
+            panic!("a broken engine")
+        }
+    }
+
+    const PACK: &str = r#"{"id": "one", "inputs": {}, "expect": [{"type": "regex", "value": "done"}]}"#;
+
+    /// A store with `count` queued runs of each campaign.
+    async fn filled(campaigns: &[&str], count: u32) -> Memory {
+        let store = Memory::new();
+        let node = json!({"node_id": "a", "agent_id": "x", "objective": "o"});
+        let workflow = json!({"automation_id": "w", "agents": [{"agent_id": "x"}], "flow": {"nodes": [node]}});
+        let definition = Blob::new(serde_json::to_vec(&workflow).unwrap());
+        let pack = Blob::new(PACK.as_bytes().to_vec());
+        let fingerprint = Workflow::from_json(workflow).unwrap().fingerprint();
+        for id in campaigns {
+            let mut campaign: Campaign = sample::campaign(id);
+            campaign.frozen.pack = pack.digest();
+            let evaluation = sample::evaluation(id, "replay 1");
+            let runs = (0..count).map(|index| {
+                let run = sample::run(id, evaluation, index);
+                let value = Run { case_index: 0, snapshot: definition.digest(), fingerprint, ..run };
+                Write { expected: Revision(0), value }
+            });
+            let (runs, blobs) = (runs.collect(), vec![definition.clone(), pack.clone()]);
+            let campaign = Some(Write { expected: Revision(0), value: campaign });
+            store.commit(Commit { campaign, runs, blobs, ..Commit::default() }).await.unwrap();
+        }
+        store
+    }
+
+    /// Works until every run of the campaigns is over; the runs.
+    async fn worked_off(store: Arc<dyn Store>, runner: Runner, campaigns: &[&str]) -> (Vec<Run>, Metrics) {
+        let engine = Arc::new(Engine::new(store, Arc::new(ManualClock::at(Timestamp(0)))));
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), Arc::new(runner), 3));
+        let mut changes = engine.changes();
+        let mut tasks = TaskSet::new();
+        tasks.supervise("dispatcher", {
+            let dispatcher = Arc::clone(&dispatcher);
+            move |shutdown| Arc::clone(&dispatcher).run(shutdown)
+        });
+        let mut runs = Vec::new();
+        for id in campaigns {
+            let evaluation = sample::evaluation(id, "replay 1");
+            let done = async {
+                loop {
+                    match engine.finished_runs(evaluation).await {
+                        Ok(Some(done)) => return done,
+                        Ok(None) => changes.changed().await.unwrap(),
+                        Err(_) => {}
+                    }
+                }
+            };
+            // In virtual time.
+            runs.extend(tokio::time::timeout(Duration::from_secs(3600), done).await.expect("all runs end"));
+        }
+        tasks.shutdown().await;
+        (runs, dispatcher.metrics())
+    }
+
+    fn runner(executor: &Arc<Counting>, matcher: Arc<dyn Matcher + Send + Sync>) -> Runner {
+        let executor: Arc<dyn NodeExecutor> = Arc::<Counting>::clone(executor);
+        Runner::new(executor, matcher, Arc::new(ManualClock::at(Timestamp(0))))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_run_is_executed_once_and_no_more_at_once_than_there_is_room() {
+        let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
+        let store = Arc::new(filled(&campaigns, 20).await);
+        let (runs, metrics) = worked_off(store, runner(&executor, Arc::new(Engines::default())), &campaigns).await;
+        assert!(runs.iter().all(|run| matches!(&run.report().unwrap().outcome, CaseOutcome::Measured(m) if m.passes())));
+        assert_eq!((runs.len(), executor.attempts.load(Ordering::SeqCst)), (40, 40));
+        assert_eq!(executor.most.load(Ordering::SeqCst), 3);
+        assert_eq!((metrics.active, metrics.admitted_total, metrics.released_total), (0, 40, 40));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_fails_often_loses_no_run() {
+        for seed in 0..20 {
+            let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
+            let store = Arc::new(FaultyStore::seeded(filled(&campaigns, 5).await, seed, 300));
+            let runner = runner(&executor, Arc::new(Engines::default()));
+            let (runs, metrics) = worked_off(Arc::<FaultyStore<_>>::clone(&store), runner, &campaigns).await;
+            assert!(store.injected() > 0);
+            assert!(runs.iter().all(|run| matches!(run.state, RunState::Finished(_))), "seed {seed}");
+            assert_eq!((runs.len(), metrics.active), (10, 0), "seed {seed}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_panics_is_a_fault_and_frees_its_slot() {
+        let executor = Arc::new(Counting::default());
+        let store = Arc::new(filled(&["a"], 4).await);
+        let (runs, metrics) = worked_off(store, runner(&executor, Arc::new(Broken)), &["a"]).await;
+        assert!(runs.iter().all(|run| matches!(&run.report().unwrap().outcome, CaseOutcome::Void { fault } if fault.contains("panicked"))));
+        assert_eq!((metrics.active, metrics.released_total), (0, 12));
+    }
+}
