@@ -308,7 +308,11 @@ mod tests {
         }
 
         fn capabilities(&self) -> &Capabilities {
-            &Capabilities { tools: false, mcp: false, waits: false }
+            &Capabilities {
+                tools: false,
+                mcp: false,
+                waits: false,
+            }
         }
 
         fn simulated(&self) -> bool {
@@ -321,7 +325,10 @@ mod tests {
             self.attempts.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(5)).await;
             self.now.fetch_sub(1, Ordering::SeqCst);
-            NodeResponse { result: Ok(json!("done")), usage: Usage::default() }
+            NodeResponse {
+                result: Ok(json!("done")),
+                usage: Usage::default(),
+            }
         }
     }
 
@@ -338,13 +345,15 @@ mod tests {
         }
     }
 
-    const PACK: &str = r#"{"id": "one", "inputs": {}, "expect": [{"type": "regex", "value": "done"}]}"#;
+    const PACK: &str =
+        r#"{"id": "one", "inputs": {}, "expect": [{"type": "regex", "value": "done"}]}"#;
 
     /// A store with `count` queued runs of each campaign.
     async fn filled(campaigns: &[&str], count: u32) -> Memory {
         let store = Memory::new();
         let node = json!({"node_id": "a", "agent_id": "x", "objective": "o"});
-        let workflow = json!({"automation_id": "w", "agents": [{"agent_id": "x"}], "flow": {"nodes": [node]}});
+        let workflow =
+            json!({"automation_id": "w", "agents": [{"agent_id": "x"}], "flow": {"nodes": [node]}});
         let definition = Blob::new(serde_json::to_vec(&workflow).unwrap());
         let pack = Blob::new(PACK.as_bytes().to_vec());
         let fingerprint = Workflow::from_json(workflow).unwrap().fingerprint();
@@ -354,18 +363,41 @@ mod tests {
             let evaluation = sample::evaluation(id, "replay 1");
             let runs = (0..count).map(|index| {
                 let run = sample::run(id, evaluation, index);
-                let value = Run { case_index: 0, snapshot: definition.digest(), fingerprint, ..run };
-                Write { expected: Revision(0), value }
+                let value = Run {
+                    case_index: 0,
+                    snapshot: definition.digest(),
+                    fingerprint,
+                    ..run
+                };
+                Write {
+                    expected: Revision(0),
+                    value,
+                }
             });
             let (runs, blobs) = (runs.collect(), vec![definition.clone(), pack.clone()]);
-            let campaign = Some(Write { expected: Revision(0), value: campaign });
-            store.commit(Commit { campaign, runs, blobs, ..Commit::default() }).await.unwrap();
+            let campaign = Some(Write {
+                expected: Revision(0),
+                value: campaign,
+            });
+            store
+                .commit(Commit {
+                    campaign,
+                    runs,
+                    blobs,
+                    ..Commit::default()
+                })
+                .await
+                .unwrap();
         }
         store
     }
 
     /// Works until every run of the campaigns is over; the runs.
-    async fn worked_off(store: Arc<dyn Store>, runner: Runner, campaigns: &[&str]) -> (Vec<Run>, Metrics) {
+    async fn worked_off(
+        store: Arc<dyn Store>,
+        runner: Runner,
+        campaigns: &[&str],
+    ) -> (Vec<Run>, Metrics) {
         let engine = Arc::new(Engine::new(store, Arc::new(ManualClock::at(Timestamp(0)))));
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), Arc::new(runner), 3));
         let mut changes = engine.changes();
@@ -387,7 +419,11 @@ mod tests {
                 }
             };
             // In virtual time.
-            runs.extend(tokio::time::timeout(Duration::from_secs(3600), done).await.expect("all runs end"));
+            runs.extend(
+                tokio::time::timeout(Duration::from_secs(3600), done)
+                    .await
+                    .expect("all runs end"),
+            );
         }
         tasks.shutdown().await;
         (runs, dispatcher.metrics())
@@ -402,11 +438,28 @@ mod tests {
     async fn every_run_is_executed_once_and_no_more_at_once_than_there_is_room() {
         let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
         let store = Arc::new(filled(&campaigns, 20).await);
-        let (runs, metrics) = worked_off(store, runner(&executor, Arc::new(Engines::default())), &campaigns).await;
-        assert!(runs.iter().all(|run| matches!(&run.report().unwrap().outcome, CaseOutcome::Measured(m) if m.passes())));
-        assert_eq!((runs.len(), executor.attempts.load(Ordering::SeqCst)), (40, 40));
+        let (runs, metrics) = worked_off(
+            store,
+            runner(&executor, Arc::new(Engines::default())),
+            &campaigns,
+        )
+        .await;
+        assert!(runs.iter().all(
+            |run| matches!(&run.report().unwrap().outcome, CaseOutcome::Measured(m) if m.passes())
+        ));
+        assert_eq!(
+            (runs.len(), executor.attempts.load(Ordering::SeqCst)),
+            (40, 40)
+        );
         assert_eq!(executor.most.load(Ordering::SeqCst), 3);
-        assert_eq!((metrics.active, metrics.admitted_total, metrics.released_total), (0, 40, 40));
+        assert_eq!(
+            (
+                metrics.active,
+                metrics.admitted_total,
+                metrics.released_total
+            ),
+            (0, 40, 40)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -415,9 +468,14 @@ mod tests {
             let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
             let store = Arc::new(FaultyStore::seeded(filled(&campaigns, 5).await, seed, 300));
             let runner = runner(&executor, Arc::new(Engines::default()));
-            let (runs, metrics) = worked_off(Arc::<FaultyStore<_>>::clone(&store), runner, &campaigns).await;
+            let (runs, metrics) =
+                worked_off(Arc::<FaultyStore<_>>::clone(&store), runner, &campaigns).await;
             assert!(store.injected() > 0);
-            assert!(runs.iter().all(|run| matches!(run.state, RunState::Finished(_))), "seed {seed}");
+            assert!(
+                runs.iter()
+                    .all(|run| matches!(run.state, RunState::Finished(_))),
+                "seed {seed}"
+            );
             assert_eq!((runs.len(), metrics.active), (10, 0), "seed {seed}");
         }
     }

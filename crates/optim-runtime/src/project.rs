@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use optim_core::assertion::Matcher as _;
 use optim_core::campaign::{Campaign, Frozen, SearchMode, Source};
 use optim_core::canonical;
 use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
@@ -14,11 +15,13 @@ use optim_core::quantity::Timestamp;
 use optim_core::workflow::check::check;
 use optim_core::workflow::{Workflow, load};
 use optim_store::Blob;
+use serde_json::Value;
 
 use crate::artifact::{Artifact, ArtifactError};
 use crate::engine::NewCampaign;
 use crate::executor::{Capabilities, unmet_needs};
 use crate::live::WORKFLOW_BYTES_MAX;
+use crate::matcher::Engines;
 
 /// The most bytes of a policy file.
 const POLICY_BYTES_MAX: u64 = 256 * 1024;
@@ -114,6 +117,12 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
         .as_ref()
         .map_or("the implicit case", |file| file.reference.as_str());
     findings.0.extend(pack.check(pack_name, &workflow));
+    findings.0.extend(engines_refuse(
+        &workflow,
+        &workflow_file.reference,
+        &pack,
+        pack_name,
+    ));
     if findings.has_errors() {
         return Err(findings);
     }
@@ -130,6 +139,46 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
         files,
         warnings: findings,
     })
+}
+
+/// Patterns and schemas that no engine can use; found here, they cost nothing.
+fn engines_refuse(
+    workflow: &Workflow,
+    workflow_name: &str,
+    pack: &Pack,
+    pack_name: &str,
+) -> Vec<Diagnostic> {
+    let engines = Engines::default();
+    let schemas = workflow
+        .nodes()
+        .iter()
+        .enumerate()
+        .filter_map(|(index, node)| {
+            let why = engines
+                .schema(node.contract()?.schema.as_ref()?, &Value::Null)
+                .err()?;
+            let path = format!("/flow/nodes/{index}/output_contract/schema");
+            let message = format!("the schema of node `{}` is not valid: {why}", node.id());
+            Some(Diagnostic::error(
+                "schema_invalid",
+                Place::file(workflow_name).path(path),
+                message,
+            ))
+        });
+    let expectations = pack.cases.iter().flat_map(|case| {
+        let places = case.expect.iter().enumerate();
+        places.map(move |(index, expectation)| (case, index, expectation))
+    });
+    let refused = expectations.filter_map(|(case, index, expectation)| {
+        let why = expectation.check(&engines).err()?;
+        let message = format!("case `{}`, expectation {}: {why}", case.id, index + 1);
+        Some(Diagnostic::error(
+            "expectation_invalid",
+            Place::file(pack_name),
+            message,
+        ))
+    });
+    schemas.chain(refused).collect()
 }
 
 /// The five policy files, read.

@@ -28,8 +28,6 @@ const EDGES: &[(&str, &[&str])] = &[
 const CORE_USES: &[&str] = &[
     "diffy",
     "granit-parser",
-    "rand_chacha",
-    "rand_core",
     "serde",
     "serde_json",
     "sha2",

@@ -11,6 +11,9 @@ use crate::outcome::{Outcome, Usage};
 /// The characters of a value that a sentence shows.
 const SHOWN_CHARS: usize = 120;
 
+/// The longest text that a distance of edits is computed for.
+const LEVENSHTEIN_CHARS_MAX: usize = 10_000;
+
 /// The outcome of `expectation` on a node's `output`, with one sentence when it is not met.
 ///
 /// Without an output nothing is met, whether negated or not.
@@ -88,9 +91,7 @@ fn holds(
             let length = length(value, &text);
             min.is_none_or(|min| length >= min) && max.is_none_or(|max| length <= max)
         }
-        Assertion::Levenshtein { value: wanted, max } => {
-            u64::try_from(strsim::levenshtein(wanted, &text)).is_ok_and(|edits| edits <= *max)
-        }
+        Assertion::Levenshtein { value: wanted, max } => within(wanted, &text, *max),
         Assertion::Number {
             value: wanted,
             tolerance,
@@ -98,6 +99,16 @@ fn holds(
         Assertion::Latency { max } => usage.latency <= *max,
         Assertion::Cost { max } => usage.cost <= *max,
     })
+}
+
+/// Whether two texts are at most `max` edits apart. The work grows with the product of their lengths,
+/// so a text over the limit is too far from any other.
+fn within(wanted: &str, found: &str, max: u64) -> bool {
+    let (long, short) = (wanted.chars().count(), found.chars().count());
+    let fits = long.max(short) <= LEVENSHTEIN_CHARS_MAX;
+    let least = u64::try_from(long.abs_diff(short)).unwrap_or(u64::MAX);
+    fits && least <= max
+        && u64::try_from(strsim::levenshtein(wanted, found)).is_ok_and(|edits| edits <= max)
 }
 
 /// The text of a value: itself, or the canonical JSON of what is no text.

@@ -82,7 +82,8 @@ pub enum Assertion {
         /// At most.
         max: Option<u64>,
     },
-    /// The text is at most this many single-character edits away from another.
+    /// The text is at most this many single-character edits away from another. A text of more than
+    /// 10 000 characters is not.
     Levenshtein {
         /// The other text.
         value: String,
@@ -198,3 +199,6 @@ impl Expectation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

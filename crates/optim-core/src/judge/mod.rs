@@ -1,6 +1,8 @@
 //! The judge: a rule over paired per-case outcomes. Pure, and the only place that decides.
 
 mod point;
+#[cfg(test)]
+mod tests;
 
 use crate::campaign::observation::EvaluationResult;
 use crate::campaign::{CaseMark, Replay};
@@ -8,7 +10,7 @@ use crate::experiment::Flips;
 use crate::id::CaseId;
 use crate::metrics::Metrics;
 use crate::metrics::baseline::counting;
-use crate::policy::{EvalPolicy, Rule};
+use crate::policy::{EvalPolicy, Rule, Score};
 use crate::verdict::Judgement;
 
 /// What a verdict may depend on: baseline and candidate, case by case and in sum.
@@ -95,8 +97,14 @@ impl Evidence {
 /// Judges a candidate by the policy's rule.
 #[must_use]
 pub fn judge(eval: &EvalPolicy, evidence: &Evidence) -> Judgement {
-    match eval.rule {
-        Rule::Point { .. } => point::judge(eval.score, evidence),
+    judge_by(&eval.rule, eval.score, evidence)
+}
+
+/// Judges a candidate by `rule`, for callers without a policy file.
+#[must_use]
+pub fn judge_by(rule: &Rule, score: Score, evidence: &Evidence) -> Judgement {
+    match rule {
+        Rule::Point { .. } => point::judge(score, evidence),
     }
 }
 

@@ -3,6 +3,7 @@
 //! The order is that of the seed; comparisons are of exact fractions, so a tie is a tie. Where the
 //! figures contradict each other or are not enough, a person decides.
 
+use crate::metrics::Metrics;
 use crate::policy::Score;
 use crate::quantity::Fraction;
 use crate::verdict::{ErrorControl, Judgement, RuleTrace, Verdict};
@@ -46,7 +47,11 @@ pub(super) fn judge(score: Score, evidence: &Evidence) -> Judgement {
     let (old_pass, new_pass) = (old.primary(score), new.primary(score));
     let (old_unmet, new_unmet) = (old.unmet_mean(), new.unmet_mean());
     let passes = passes_words(score, old_pass, new_pass, old.replicates);
-    let unmet = format!("unmet requirements {new_unmet}, baseline {old_unmet}");
+    let unmet = format!(
+        "unmet requirements {}, baseline {}",
+        per_replay(new),
+        per_replay(old)
+    );
     let void = Fraction::new(new.void.into(), new.cases.den);
     let limits = format!("within limits: {}", new.within_limits);
     let blocked = format!("blocked nodes {}, baseline {}", new.blocked, old.blocked);
@@ -136,4 +141,12 @@ fn passes_words(score: Score, old: Fraction, new: Fraction, replicates: u32) -> 
         old.den,
         old.percent()
     )
+}
+
+/// Unmet requirements in words, of one replay when there were several.
+fn per_replay(metrics: &Metrics) -> String {
+    match metrics.replicates {
+        0 | 1 => metrics.unmet.to_string(),
+        replicates => format!("{} in {replicates} replays", metrics.unmet),
+    }
 }

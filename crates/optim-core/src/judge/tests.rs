@@ -1,0 +1,212 @@
+//! The seed's rule, row by row, and what must hold whatever the figures.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::campaign::Spent;
+use crate::id::EvaluationId;
+use crate::policy::{Guardrail, MetricName, PackRef, Profile, Score};
+use crate::quantity::{Fraction, Timestamp};
+use crate::verdict::Verdict;
+
+/// Figures over 100 cases of one node each.
+fn metrics(passed: u64, unmet: u64, blocked: u64, replicates: u32) -> Metrics {
+    let all = 100 * u64::from(replicates);
+    Metrics {
+        replicates,
+        cases: Fraction::new(passed, all),
+        checks: Fraction::new(passed, all),
+        unmet,
+        blocked: Fraction::new(blocked, all),
+        within_limits: true,
+        ..Metrics::default()
+    }
+}
+
+fn evidence(baseline: Metrics, candidate: Metrics) -> Evidence {
+    Evidence {
+        cases: Vec::new(),
+        baseline,
+        candidate,
+    }
+}
+
+fn decide(baseline: Metrics, candidate: Metrics) -> Judgement {
+    judge_by(
+        &Rule::default(),
+        Score::AllOrNothing,
+        &evidence(baseline, candidate),
+    )
+}
+
+#[test]
+fn the_rows_of_the_rule_decide_in_their_order() {
+    // Baseline: 80 of 100 pass, 2 unmet, 10 blocked, as the mean of two replays.
+    let baseline = metrics(160, 4, 20, 2);
+    let over = Metrics {
+        within_limits: false,
+        ..metrics(95, 0, 0, 1)
+    };
+    let void = Metrics {
+        void: 11,
+        ..metrics(85, 2, 10, 1)
+    };
+    for (candidate, verdict, rule) in [
+        (over, Verdict::Discard, "budget_ceilings"),
+        (metrics(90, 0, 11, 1), Verdict::Discard, "blocked_node_rate"),
+        (void, Verdict::NeedsOperatorReview, "void_cases"),
+        (
+            metrics(81, 5, 10, 1),
+            Verdict::NeedsOperatorReview,
+            "trade_off",
+        ),
+        (
+            metrics(81, 2, 10, 1),
+            Verdict::Promote,
+            "artifact_validator_pass_rate",
+        ),
+        (
+            metrics(80, 1, 10, 1),
+            Verdict::Promote,
+            "unmet_requirement_count",
+        ),
+        (metrics(80, 2, 10, 1), Verdict::Discard, "otherwise"),
+        (metrics(80, 3, 9, 1), Verdict::Discard, "otherwise"),
+        (metrics(79, 0, 0, 1), Verdict::Discard, "otherwise"),
+    ] {
+        let judgement = decide(baseline, candidate);
+        let last = judgement.trace.last().unwrap();
+        assert_eq!((judgement.verdict, last.rule.as_str()), (verdict, rule));
+        assert!(last.fired && judgement.trace.iter().rev().skip(1).all(|rule| !rule.fired));
+    }
+}
+
+#[test]
+fn a_reason_is_a_sentence_with_the_figures() {
+    let better = decide(metrics(124, 4, 0, 2), metrics(71, 2, 0, 1));
+    assert_eq!(
+        better.reason,
+        "passes 71 of 100 cases (71.0%), baseline 124 of 200 (62.0%) over 2 replays"
+    );
+    let worse = decide(metrics(62, 2, 0, 1), metrics(50, 2, 0, 1));
+    assert!(
+        worse
+            .reason
+            .starts_with("did not beat the baseline: passes 50 of 100 cases"),
+        "{}",
+        worse.reason
+    );
+    assert_eq!(better.error_control, crate::verdict::ErrorControl::None);
+}
+
+#[test]
+fn a_fractional_score_counts_checks() {
+    let partly = |passed, checks| Metrics {
+        checks: Fraction::new(checks, 400),
+        ..metrics(passed, 0, 0, 1)
+    };
+    let evidence = evidence(partly(50, 300), partly(50, 310));
+    let by = |score| judge_by(&Rule::default(), score, &evidence).verdict;
+    assert_eq!(by(Score::AllOrNothing), Verdict::Discard);
+    assert_eq!(by(Score::Fraction), Verdict::Promote);
+}
+
+fn case(name: &str) -> CaseId {
+    CaseId::new(name).unwrap()
+}
+
+fn replay(marks: &[(&str, CaseMark)]) -> Replay {
+    Replay {
+        evaluation: EvaluationId::derive(&[b"replay"]),
+        metrics: Metrics::default(),
+        experiments: 0,
+        at: Timestamp(0),
+        cases: marks
+            .iter()
+            .map(|(name, mark)| (case(name), *mark))
+            .collect(),
+    }
+}
+
+fn eval() -> EvalPolicy {
+    EvalPolicy {
+        profile: Profile::Strict,
+        pack_ref: PackRef::Implicit,
+        primary_metric: MetricName::ArtifactValidatorPassRate,
+        secondary_metric: MetricName::UnmetRequirementCount,
+        hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
+        campaign_start_baseline_runs: 2,
+        baseline_replay_every_candidates: 5,
+        baseline_replay_every_minutes: 30,
+        score: Score::AllOrNothing,
+        rule: Rule::default(),
+    }
+}
+
+#[test]
+fn only_cases_that_were_steady_on_the_baseline_flip() {
+    use CaseMark::{Failed, Passed, Void};
+    let replays = [
+        replay(&[("old", Passed)]),
+        replay(&[
+            ("fixed", Failed),
+            ("broken", Passed),
+            ("flaky", Passed),
+            ("same", Passed),
+            ("gone", Void),
+        ]),
+        replay(&[
+            ("fixed", Failed),
+            ("broken", Passed),
+            ("flaky", Failed),
+            ("same", Passed),
+            ("gone", Failed),
+        ]),
+    ];
+    let marks = [
+        ("fixed", Passed),
+        ("broken", Failed),
+        ("flaky", Passed),
+        ("same", Passed),
+        ("gone", Passed),
+    ];
+    let result = EvaluationResult {
+        metrics: Metrics::default(),
+        cases: marks
+            .iter()
+            .map(|(name, mark)| (case(name), *mark))
+            .collect::<BTreeMap<_, _>>(),
+        spent: Spent::default(),
+    };
+    let flips = flips(&Evidence::new(
+        &replays,
+        Metrics::default(),
+        &result,
+        &eval(),
+    ));
+    assert_eq!(flips.broken, [case("broken")]);
+    assert_eq!(flips.fixed, [case("fixed"), case("gone")]);
+}
+
+proptest! {
+    #[test]
+    fn a_candidate_that_is_nowhere_better_is_never_promoted(
+        (old_pass, old_unmet, old_blocked) in (0..=200u64, 0..50u64, 0..50u64),
+        (new_pass, new_unmet, new_blocked) in (0..=100u64, 0..50u64, 0..50u64),
+        void in 0..20u32,
+    ) {
+        let baseline = metrics(old_pass, old_unmet, old_blocked, 2);
+        let candidate = Metrics { void, ..metrics(new_pass, new_unmet, new_blocked, 1) };
+        let judgement = decide(baseline, candidate);
+        prop_assert_eq!(&judgement, &decide(baseline, candidate));
+        prop_assert_eq!(judgement.trace.iter().filter(|rule| rule.fired).count(), 1);
+        if judgement.verdict == Verdict::Promote {
+            let passes_more = new_pass * 2 > old_pass;
+            let fewer_unmet = new_pass * 2 == old_pass && new_unmet * 2 < old_unmet;
+            prop_assert!(passes_more || fewer_unmet);
+            prop_assert!(new_blocked * 2 <= old_blocked && void <= 10);
+        }
+    }
+}
