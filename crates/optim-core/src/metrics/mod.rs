@@ -1,6 +1,9 @@
 //! Metrics of an evaluation: integer counts over the *expected* outcomes.
 
 pub mod baseline;
+#[cfg(test)]
+mod tests;
+pub mod wire;
 
 use std::collections::BTreeMap;
 

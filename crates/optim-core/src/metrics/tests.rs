@@ -1,0 +1,324 @@
+//! Counts over what was expected, and when replays agree.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::baseline::{Instability, establish, next_replay_at, replay_due};
+use super::*;
+use crate::campaign::{CaseMark, Replay};
+use crate::digest::Digest;
+use crate::id::{CaseId, EvaluationId, NodeId};
+use crate::outcome::{Check, CheckKind, Measured};
+use crate::pack::Split;
+use crate::policy::{EvalPolicy, Guardrail, MetricName, PackRef, Profile, Rule};
+use crate::quantity::{Millis, PerMillion, Timestamp, Tokens};
+use crate::workflow::{Fingerprint, ValidatorKind};
+
+/// Two nodes with a validator and one without.
+fn workflow() -> Workflow {
+    let node = |id: &str, contract: bool| {
+        let contract = contract.then(|| json!({"kind": "k", "validator": "generic_artifact"}));
+        json!({"node_id": id, "agent_id": "a", "objective": "o", "output_contract": contract})
+    };
+    let nodes = [
+        node("node-1", true),
+        node("node-2", true),
+        node("plain", false),
+    ];
+    Workflow::from_json(json!({"automation_id": "w", "flow": {"nodes": nodes}})).unwrap()
+}
+
+fn case(name: &str) -> Case {
+    Case {
+        id: CaseId::new(name).unwrap(),
+        inputs: serde_json::Map::new(),
+        expect: Vec::new(),
+        split: Split::Search,
+    }
+}
+
+fn check(node: &str, outcome: Outcome, unmet: usize) -> Check {
+    Check {
+        node: NodeId::new(node).unwrap(),
+        kind: CheckKind::Validator(ValidatorKind::GenericArtifact),
+        outcome,
+        unmet: vec!["something is missing".to_owned(); unmet],
+        warnings: Vec::new(),
+    }
+}
+
+fn report(outcome: CaseOutcome) -> RunReport {
+    RunReport {
+        executed: Fingerprint(Digest::of(b"w")),
+        outcome,
+        nodes: Vec::new(),
+        usage: Usage {
+            prompt_tokens: Tokens(100),
+            latency: Millis(8000),
+            ..Usage::default()
+        },
+        started_at: Timestamp(0),
+        finished_at: Timestamp(8000),
+    }
+}
+
+fn measured(checks: Vec<Check>, blocked: &[&str]) -> RunReport {
+    let blocked = blocked.iter().map(|id| NodeId::new(*id).unwrap()).collect();
+    report(CaseOutcome::Measured(Measured {
+        checks,
+        blocked,
+        over_limit: None,
+    }))
+}
+
+fn metrics(cases: &[Case], reports: &[(&str, RunReport)]) -> Metrics {
+    let ids: Vec<_> = reports
+        .iter()
+        .map(|(name, _)| CaseId::new(*name).unwrap())
+        .collect();
+    let reports: BTreeMap<_, _> = ids
+        .iter()
+        .zip(reports.iter().map(|(_, report)| report))
+        .collect();
+    Metrics::of(&Expected::new(&workflow(), cases.iter()), &reports)
+}
+
+#[test]
+fn a_run_that_blocks_is_measured_over_what_was_expected() {
+    let checks = vec![
+        check("node-1", Outcome::Passed, 0),
+        check("node-2", Outcome::Blocked, 2),
+    ];
+    let found = metrics(&[case("a")], &[("a", measured(checks, &["node-2"]))]);
+    assert_eq!(found.checks.to_string(), "1/2");
+    assert_eq!(found.cases.to_string(), "0/1");
+    assert_eq!(
+        (found.unmet, found.blocked.to_string()),
+        (2, "1/3".to_owned())
+    );
+    assert!(found.within_limits);
+    assert_eq!(found.usage.tokens(), Tokens(100));
+}
+
+#[test]
+fn what_a_run_did_not_produce_has_failed() {
+    // A candidate that skips its failing node, and a case without a run: neither shrinks what is expected.
+    let skipped = measured(vec![check("node-1", Outcome::Passed, 0)], &[]);
+    let found = metrics(&[case("a"), case("b")], &[("a", skipped)]);
+    assert_eq!(
+        (found.checks.to_string(), found.cases.to_string()),
+        ("1/4".to_owned(), "0/2".to_owned())
+    );
+    assert_eq!(found.unmet, 3, "one for each check that is not there");
+}
+
+#[test]
+fn warnings_pass_and_a_failure_without_words_is_one_unmet_requirement() {
+    let checks = vec![
+        check("node-1", Outcome::PassedWithWarnings, 0),
+        check("node-2", Outcome::Failed, 0),
+    ];
+    let found = metrics(&[case("a")], &[("a", measured(checks, &[]))]);
+    assert_eq!(
+        (found.checks.to_string(), found.unmet),
+        ("1/2".to_owned(), 1)
+    );
+}
+
+#[test]
+fn a_broken_limit_fails_the_case_though_its_checks_pass() {
+    let checks = vec![
+        check("node-1", Outcome::Passed, 0),
+        check("node-2", Outcome::Passed, 0),
+    ];
+    let over_limit = Some("max_total_tokens: 9 of 5".to_owned());
+    let over = report(CaseOutcome::Measured(Measured {
+        checks,
+        blocked: Vec::new(),
+        over_limit,
+    }));
+    let found = metrics(&[case("a")], &[("a", over)]);
+    assert_eq!(
+        (found.cases.to_string(), found.within_limits),
+        ("0/1".to_owned(), false)
+    );
+}
+
+#[test]
+fn a_void_run_is_counted_apart() {
+    let void = report(CaseOutcome::Void {
+        fault: "down".to_owned(),
+    });
+    let found = metrics(&[case("a")], &[("a", void)]);
+    assert_eq!(
+        (found.void, found.cases.to_string(), found.unmet),
+        (1, "0/1".to_owned(), 2)
+    );
+}
+
+/// A replay of 100 cases, of which `passed` pass; `unmet` and `blocked` in all.
+fn replay(passed: u64, unmet: u64, blocked: u64) -> Replay {
+    let mark = |index: u64| {
+        if index < passed {
+            CaseMark::Passed
+        } else {
+            CaseMark::Failed
+        }
+    };
+    Replay {
+        evaluation: EvaluationId::derive(&[&passed.to_be_bytes()]),
+        metrics: Metrics {
+            replicates: 1,
+            cases: Fraction::new(passed, 100),
+            checks: Fraction::new(passed, 100),
+            unmet,
+            blocked: Fraction::new(blocked, 100),
+            within_limits: true,
+            ..Metrics::default()
+        },
+        experiments: 2,
+        at: Timestamp(1500),
+        cases: (0..100)
+            .map(|index| (CaseId::new(format!("c{index}")).unwrap(), mark(index)))
+            .collect(),
+    }
+}
+
+fn eval() -> EvalPolicy {
+    EvalPolicy {
+        profile: Profile::Strict,
+        pack_ref: PackRef::Implicit,
+        primary_metric: MetricName::ArtifactValidatorPassRate,
+        secondary_metric: MetricName::UnmetRequirementCount,
+        hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
+        campaign_start_baseline_runs: 2,
+        baseline_replay_every_candidates: 5,
+        baseline_replay_every_minutes: 30,
+        score: Score::AllOrNothing,
+        rule: Rule::Point {
+            max_range: PerMillion(50_000),
+            max_flaky: PerMillion(100_000),
+        },
+    }
+}
+
+#[test]
+fn replays_that_agree_are_a_baseline_and_a_spread_of_exactly_five_points_does() {
+    for (one, two) in [(80, 84), (100, 95), (90, 85), (85, 80)] {
+        let established = establish(&[replay(one, 3, 0), replay(two, 3, 0)], &eval()).unwrap();
+        assert_eq!(
+            (
+                established.cases.num,
+                established.cases.den,
+                established.replicates
+            ),
+            (one + two, 200, 2)
+        );
+    }
+    let spread = establish(&[replay(80, 0, 0), replay(86, 0, 0)], &eval()).unwrap_err();
+    assert!(
+        spread
+            .to_string()
+            .contains("artifact_validator_pass_rate differs by more than 0.05"),
+        "{spread}"
+    );
+}
+
+#[test]
+fn every_figure_that_decides_must_agree() {
+    let error = |one, two| establish(&[one, two], &eval()).unwrap_err().to_string();
+    assert!(error(replay(80, 0, 0), replay(80, 0, 6)).contains("blocked_node_rate"));
+    assert!(error(replay(80, 0, 0), replay(80, 6, 0)).contains("unmet_requirement_count"));
+    let mut over = replay(80, 0, 0);
+    over.metrics.within_limits = false;
+    assert_eq!(
+        establish(&[over, replay(80, 0, 0)], &eval()),
+        Err(Instability::OverLimits)
+    );
+    let few = establish(&[replay(80, 0, 0)], &eval());
+    assert_eq!(
+        few,
+        Err(Instability::TooFew {
+            found: 1,
+            required: 2
+        })
+    );
+}
+
+#[test]
+fn cases_that_change_or_are_missing_are_flaky() {
+    // Eleven cases swap sides: the share that passes is the same, the cases are not.
+    let mut swapped = replay(80, 0, 0);
+    for index in (74..80).chain(80..86) {
+        let mark = if index < 80 {
+            CaseMark::Failed
+        } else {
+            CaseMark::Passed
+        };
+        swapped
+            .cases
+            .insert(CaseId::new(format!("c{index}")).unwrap(), mark);
+    }
+    let flaky = establish(&[replay(80, 0, 0), swapped], &eval()).unwrap_err();
+    assert!(flaky.to_string().contains("12 of 100 cases"), "{flaky}");
+    let mut shorter = replay(80, 0, 0);
+    shorter.cases.retain(|case, _| case.as_str().len() < 3);
+    assert!(matches!(
+        establish(&[replay(80, 0, 0), shorter], &eval()),
+        Err(Instability::Flaky { flaky: 90, .. })
+    ));
+}
+
+#[test]
+fn only_the_last_required_replays_count() {
+    let replays = [replay(10, 90, 0), replay(80, 3, 0), replay(82, 3, 0)];
+    assert_eq!(establish(&replays, &eval()).unwrap().cases.num, 162);
+}
+
+#[test]
+fn replays_are_due_at_the_start_after_candidates_and_after_time() {
+    let replays = [replay(80, 0, 0), replay(80, 0, 0)];
+    let due = |experiments, now| replay_due(&replays, experiments, Timestamp(now), &eval());
+    assert!(replay_due(&[], 0, Timestamp(0), &eval()));
+    assert!(replay_due(&replays[..1], 2, Timestamp(1500), &eval()));
+    assert!(due(7, 1500));
+    assert!(due(3, 1_801_500));
+    assert!(!due(3, 2000));
+    assert_eq!(
+        next_replay_at(&replays, &eval()),
+        Some(Timestamp(1_801_500))
+    );
+    assert_eq!(next_replay_at(&[], &eval()), None);
+}
+
+proptest! {
+    #[test]
+    fn counts_stay_within_what_is_expected_and_failures_never_help(
+        outcomes in prop::collection::vec((0..4u8, 0..4u8, any::<bool>()), 0..6),
+    ) {
+        let outcome = |code: u8| match code {
+            0 => Outcome::Passed,
+            1 => Outcome::PassedWithWarnings,
+            2 => Outcome::Failed,
+            _ => Outcome::Blocked,
+        };
+        let cases: Vec<_> = (0..outcomes.len()).map(|index| case(&format!("c{index}"))).collect();
+        let names: Vec<_> = cases.iter().map(|case| case.id.to_string()).collect();
+        let reports = |worse: bool| -> Vec<(&str, RunReport)> {
+            let report = |(one, two, there): &(u8, u8, bool)| {
+                let first = if worse { Outcome::Failed } else { outcome(*one) };
+                there.then(|| measured(vec![check("node-1", first, 1), check("node-2", outcome(*two), 0)], &[]))
+            };
+            names.iter().map(String::as_str).zip(outcomes.iter().map(report)).filter_map(|(name, report)| Some((name, report?))).collect()
+        };
+        let found = metrics(&cases, &reports(false));
+        prop_assert!(found.cases.num <= found.cases.den && found.checks.num <= found.checks.den);
+        prop_assert_eq!(found.checks.den, 2 * u64::try_from(cases.len()).unwrap());
+        let worse = metrics(&cases, &reports(true));
+        prop_assert!(worse.cases <= found.cases && worse.checks <= found.checks && worse.unmet >= found.unmet.min(worse.unmet));
+        let twice = found.plus(found);
+        prop_assert_eq!((twice.cases, twice.replicates), (found.cases, 2));
+    }
+}
