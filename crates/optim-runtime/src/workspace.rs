@@ -1,11 +1,68 @@
 //! Scratch copies: the only folder that a case run may read and write.
 
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use optim_core::validator::Workspace;
+use optim_core::workflow::Workflow;
 
 /// The most bytes that a validator reads from one file of a scratch copy.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The most bytes of a template, all files together.
+const TEMPLATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// The folder that every case run gets a copy of, as `metadata.optim.workspace_template` names it:
+/// that is how a workflow declares that it works on files. Without it a run begins in an empty folder.
+#[must_use]
+pub fn template(workflow: &Workflow) -> Option<&str> {
+    workflow.extra("metadata")?.get("optim")?.get("workspace_template")?.as_str()
+}
+
+/// Why a template cannot be copied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// It, or a part of it, cannot be read, or the copy cannot be written.
+    #[error("the workspace template {path} cannot be copied: {error}; see metadata.optim.workspace_template", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// It is too large.
+    #[error("the workspace template {path} has more than {TEMPLATE_BYTES_MAX} bytes; name a folder with only what the workflow needs", path = path.display())]
+    TooLarge {
+        /// The template.
+        path: PathBuf,
+    },
+    /// A link would lead out of the copy.
+    #[error("{path} in the workspace template is a link that leads out of it; replace it by the file, or by a relative link", path = path.display())]
+    LinkOut {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Neither a file, a folder nor a link.
+    #[error("{path} in the workspace template is no file, folder or link; remove it", path = path.display())]
+    Special {
+        /// What it is about.
+        path: PathBuf,
+    },
+}
+
+impl TemplateError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "template_unreadable",
+            Self::TooLarge { .. } => "template_too_large",
+            Self::LinkOut { .. } => "template_link_out",
+            Self::Special { .. } => "template_special_file",
+        }
+    }
+}
 
 /// A folder of its own for one case run; removed when dropped.
 #[derive(Debug)]
@@ -20,6 +77,19 @@ impl Scratch {
     /// The system refuses.
     pub fn empty() -> std::io::Result<Self> {
         tempfile::Builder::new().prefix("optim-run-").tempdir().map(|folder| Self { folder })
+    }
+
+    /// A scratch folder with a copy of the folder `template`. Blocks while it copies.
+    ///
+    /// # Errors
+    /// The template is too large, has a link that leads out of it, or cannot be copied.
+    pub fn copy_of(template: &Path) -> Result<Self, TemplateError> {
+        let io = |error| TemplateError::Io { path: template.to_owned(), error };
+        let root = template.canonicalize().map_err(io)?;
+        let scratch = Self::empty().map_err(io)?;
+        let mut copy = Copy { root: &root, left: TEMPLATE_BYTES_MAX };
+        copy.folder(&root, scratch.path())?;
+        Ok(scratch)
     }
 
     /// The folder, absolute.
@@ -43,6 +113,50 @@ impl Scratch {
             Ok(found) if !found.is_file() => Err(format!("{path:?} is not a regular file")),
             Ok(found) => Ok(Some(found)),
         }
+    }
+}
+
+/// A copy in the making.
+struct Copy<'a> {
+    root: &'a Path,
+    /// Bytes that it may still have.
+    left: u64,
+}
+
+impl Copy<'_> {
+    fn folder(&mut self, from: &Path, to: &Path) -> Result<(), TemplateError> {
+        let io = |error| TemplateError::Io { path: from.to_owned(), error };
+        for entry in std::fs::read_dir(from).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let (kind, from, to) = (entry.file_type().map_err(io)?, entry.path(), to.join(entry.file_name()));
+            let io = |error| TemplateError::Io { path: from.clone(), error };
+            if kind.is_dir() {
+                std::fs::create_dir(&to).map_err(io)?;
+                self.folder(&from, &to)?;
+            } else if kind.is_symlink() {
+                let target = self.link(&from)?;
+                std::os::unix::fs::symlink(target, to).map_err(io)?;
+            } else if kind.is_file() {
+                let bytes = entry.metadata().map_err(io)?.len();
+                let too_large = || TemplateError::TooLarge { path: self.root.to_owned() };
+                self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
+                std::fs::copy(&from, to).map_err(io)?;
+            } else {
+                return Err(TemplateError::Special { path: from });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a link leads to, as written: relative, and inside the template.
+    fn link(&self, path: &Path) -> Result<PathBuf, TemplateError> {
+        let target = std::fs::read_link(path);
+        let target = target.map_err(|error| TemplateError::Io { path: path.to_owned(), error })?;
+        let inside = path.canonicalize().is_ok_and(|end| end.starts_with(self.root));
+        if target.is_absolute() || !inside {
+            return Err(TemplateError::LinkOut { path: path.to_owned() });
+        }
+        Ok(target)
     }
 }
 

@@ -13,11 +13,11 @@ fn schema(text: &str) -> Validator {
 }
 
 fn request_schema() -> Validator {
-    schema(include_str!("../../../docs/reference/node-request.schema.json"))
+    schema(include_str!("../../../../docs/reference/node-request.schema.json"))
 }
 
 fn response_schema() -> Validator {
-    schema(include_str!("../../../docs/reference/node-response.schema.json"))
+    schema(include_str!("../../../../docs/reference/node-response.schema.json"))
 }
 
 /// Whether the schema accepts `value`, which must be what the type does.
