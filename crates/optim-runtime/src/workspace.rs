@@ -87,8 +87,14 @@ impl Scratch {
         let io = |error| TemplateError::Io { path: template.to_owned(), error };
         let root = template.canonicalize().map_err(io)?;
         let scratch = Self::empty().map_err(io)?;
-        let mut copy = Copy { root: &root, left: TEMPLATE_BYTES_MAX };
+        let mut copy = Copy { root: &root, left: TEMPLATE_BYTES_MAX, links: Vec::new() };
         copy.folder(&root, scratch.path())?;
+        let inside = scratch.path().canonicalize().map_err(io)?;
+        for (path, copied) in copy.links {
+            if !copied.canonicalize().is_ok_and(|end| end.starts_with(&inside)) {
+                return Err(TemplateError::LinkOut { path });
+            }
+        }
         Ok(scratch)
     }
 
@@ -121,6 +127,9 @@ struct Copy<'a> {
     root: &'a Path,
     /// Bytes that it may still have.
     left: u64,
+    /// Links with their copies. They are judged by where the copies lead, once all is there: a link
+    /// may stay in the template and lead out of the copy.
+    links: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Copy<'_> {
@@ -134,8 +143,9 @@ impl Copy<'_> {
                 std::fs::create_dir(&to).map_err(io)?;
                 self.folder(&from, &to)?;
             } else if kind.is_symlink() {
-                let target = self.link(&from)?;
-                std::os::unix::fs::symlink(target, to).map_err(io)?;
+                let target = std::fs::read_link(&from).map_err(io)?;
+                std::os::unix::fs::symlink(target, &to).map_err(io)?;
+                self.links.push((from, to));
             } else if kind.is_file() {
                 let bytes = entry.metadata().map_err(io)?.len();
                 let too_large = || TemplateError::TooLarge { path: self.root.to_owned() };
@@ -146,17 +156,6 @@ impl Copy<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Where a link leads to, as written: relative, and inside the template.
-    fn link(&self, path: &Path) -> Result<PathBuf, TemplateError> {
-        let target = std::fs::read_link(path);
-        let target = target.map_err(|error| TemplateError::Io { path: path.to_owned(), error })?;
-        let inside = path.canonicalize().is_ok_and(|end| end.starts_with(self.root));
-        if target.is_absolute() || !inside {
-            return Err(TemplateError::LinkOut { path: path.to_owned() });
-        }
-        Ok(target)
     }
 }
 
@@ -186,5 +185,53 @@ mod tests {
         for out in ["../a.txt", "/etc/hostname", "link", "x/../../y"] {
             assert!(scratch.read(out).is_err(), "{out}");
         }
+    }
+
+    /// A folder to copy.
+    fn template_with(make: impl Fn(&Path)) -> (tempfile::TempDir, Result<Scratch, TemplateError>) {
+        let template = tempfile::tempdir().unwrap();
+        make(template.path());
+        let copied = Scratch::copy_of(template.path());
+        (template, copied)
+    }
+
+    #[test]
+    fn a_copy_has_every_file_and_inner_link_and_shares_nothing_with_its_template() {
+        let (template, copied) = template_with(|root| {
+            std::fs::create_dir_all(root.join("src/deep")).unwrap();
+            std::fs::write(root.join("src/deep/a.txt"), "text").unwrap();
+            std::os::unix::fs::symlink("src/deep/a.txt", root.join("link")).unwrap();
+        });
+        let copied = copied.unwrap();
+        assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"text".to_vec())));
+        std::fs::write(copied.path().join("link"), "changed").unwrap();
+        assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"changed".to_vec())));
+        assert_eq!(std::fs::read(template.path().join("src/deep/a.txt")).unwrap(), b"text");
+    }
+
+    #[test]
+    fn a_template_that_is_no_safe_folder_is_refused() {
+        let code = |make: &dyn Fn(&Path)| template_with(make).1.unwrap_err().code();
+        let link = |to: &'static str| code(&move |root: &Path| std::os::unix::fs::symlink(to, root.join("link")).unwrap());
+        assert_eq!(link("/etc/hostname"), "template_link_out");
+        assert_eq!(link("../../etc/hostname"), "template_link_out");
+        assert_eq!(link("nowhere"), "template_link_out");
+        let absolute = |root: &Path| {
+            std::fs::write(root.join("a"), "").unwrap();
+            std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
+        };
+        assert_eq!(code(&absolute), "template_link_out", "it would lead into the template");
+        let roundabout = |root: &Path| {
+            std::fs::write(root.join("a"), "").unwrap();
+            let out_and_in = Path::new("..").join(root.file_name().unwrap()).join("a");
+            std::os::unix::fs::symlink(out_and_in, root.join("link")).unwrap();
+        };
+        assert_eq!(code(&roundabout), "template_link_out");
+        let socket = |root: &Path| drop(std::os::unix::net::UnixListener::bind(root.join("s")).unwrap());
+        assert_eq!(code(&socket), "template_special_file");
+        assert_eq!(Scratch::copy_of(Path::new("/nowhere/at/all")).unwrap_err().code(), "template_unreadable");
+        // Sparse files: their size counts, and they are refused before anything is written.
+        let large = |bytes: u64| move |root: &Path| std::fs::File::create(root.join("l")).unwrap().set_len(bytes).unwrap();
+        assert_eq!(code(&large(TEMPLATE_BYTES_MAX + 1)), "template_too_large");
     }
 }
