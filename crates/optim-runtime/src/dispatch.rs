@@ -48,7 +48,11 @@ impl Dispatcher {
     /// A loop with room for `capacity` runs at once; at least one.
     #[must_use]
     pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, capacity: u32) -> Self {
-        Self { engine, runner, scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))) }
+        Self {
+            engine,
+            runner,
+            scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))),
+        }
     }
 
     /// What is at work, and what waits for what.
@@ -60,7 +64,13 @@ impl Dispatcher {
     /// Works the queue off until shut down. Runs in flight then are dropped, with their processes.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let (window, workers) = (Vec::new(), JoinSet::new());
-        let mut desk = Desk { window, stale: true, beyond: false, doubt: false, workers };
+        let mut desk = Desk {
+            window,
+            stale: true,
+            beyond: false,
+            doubt: false,
+            workers,
+        };
         loop {
             if let Err(error) = self.fill(&mut desk).await {
                 tracing::warn!(%error, "the queue cannot be worked off now");
@@ -94,7 +104,10 @@ impl Dispatcher {
                 return Ok(());
             }
             // Slots first: those that are not used for an error's sake are given back.
-            let slots: Vec<_> = admissions.into_iter().map(|admission| self.slot(admission)).collect();
+            let slots: Vec<_> = admissions
+                .into_iter()
+                .map(|admission| self.slot(admission))
+                .collect();
             for slot in slots {
                 self.start(slot, &mut desk.workers).await?;
             }
@@ -107,7 +120,11 @@ impl Dispatcher {
             let has_worker = locked(&self.scheduler).holds(run.id);
             if !has_worker {
                 // One that has moved on meanwhile needs no help.
-                drop(self.engine.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
+                drop(
+                    self.engine
+                        .observe_run(run.id, RunObservation::Lost { epoch: run.epoch })
+                        .await?,
+                );
             }
         }
         Ok(())
@@ -122,7 +139,10 @@ impl Dispatcher {
             window.extend(listed.items.into_iter().map(entry));
             match listed.next {
                 Some(after) if window.len() < WINDOW_RUNS_MAX => {
-                    page = Page { after: Some(after), ..Page::first() };
+                    page = Page {
+                        after: Some(after),
+                        ..Page::first()
+                    };
                 }
                 next => return Ok(next.is_some()),
             }
@@ -130,12 +150,17 @@ impl Dispatcher {
     }
 
     fn slot(&self, admission: Admission) -> Slot {
-        Slot { admission, scheduler: Arc::clone(&self.scheduler) }
+        Slot {
+            admission,
+            scheduler: Arc::clone(&self.scheduler),
+        }
     }
 
     /// Claims a run and hands it to a worker. Nothing happens when it is not queued any more.
     async fn start(&self, slot: Slot, workers: &mut JoinSet<()>) -> Result<(), EngineError> {
-        let Some(run) = self.engine.claim(slot.admission.run).await? else { return Ok(()) };
+        let Some(run) = self.engine.claim(slot.admission.run).await? else {
+            return Ok(());
+        };
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
         workers.spawn(async move {
             work(engine, runner, run).await;
@@ -163,7 +188,12 @@ fn locked(scheduler: &Mutex<Scheduler>) -> MutexGuard<'_, Scheduler> {
 
 /// A case run: it works in a scratch copy of its own, so it locks no workspace.
 fn entry(run: RunSummary) -> Entry {
-    Entry { run: run.id, campaign: run.campaign, class: Class::Evaluation, workspace: None }
+    Entry {
+        run: run.id,
+        campaign: run.campaign,
+        class: Class::Evaluation,
+        workspace: None,
+    }
 }
 
 /// Executes a claimed run and records its result. What keeps it from being executed is a fault of
@@ -185,9 +215,17 @@ async fn work(engine: Arc<Engine>, runner: Arc<Runner>, run: Run) {
                 Some(Ok(Ok(_))) | None => "the worker ended early".to_owned(),
             };
             tracing::error!(run = %id, fault, "a run could not be executed");
-            let (outcome, nodes, usage) = (CaseOutcome::Void { fault }, Vec::new(), Usage::default());
+            let (outcome, nodes, usage) =
+                (CaseOutcome::Void { fault }, Vec::new(), Usage::default());
             let finished_at = engine.clock().now();
-            RunReport { executed, outcome, nodes, usage, started_at: claimed_at, finished_at }
+            RunReport {
+                executed,
+                outcome,
+                nodes,
+                usage,
+                started_at: claimed_at,
+                finished_at,
+            }
         }
     };
     match patiently(|| engine.finish(id, epoch, report.clone())).await {
@@ -209,8 +247,17 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
             why: format!("it has no case number {index}"),
         });
     };
-    let folder = Path::new(&campaign.source.location).parent().unwrap_or(Path::new("/"));
-    Ok(runner.run(Job { run, workflow, case, folder }).await)
+    let folder = Path::new(&campaign.source.location)
+        .parent()
+        .unwrap_or(Path::new("/"));
+    Ok(runner
+        .run(Job {
+            run,
+            workflow,
+            case,
+            folder,
+        })
+        .await)
 }
 
 /// Tries until the store answers, or cannot ever.
@@ -266,7 +313,11 @@ mod tests {
         }
 
         fn capabilities(&self) -> &Capabilities {
-            &Capabilities { tools: false, mcp: false, waits: false }
+            &Capabilities {
+                tools: false,
+                mcp: false,
+                waits: false,
+            }
         }
 
         fn simulated(&self) -> bool {
@@ -279,7 +330,10 @@ mod tests {
             self.attempts.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(5)).await;
             self.now.fetch_sub(1, Ordering::SeqCst);
-            NodeResponse { result: Ok(json!("done")), usage: Usage::default() }
+            NodeResponse {
+                result: Ok(json!("done")),
+                usage: Usage::default(),
+            }
         }
     }
 
@@ -296,13 +350,15 @@ mod tests {
         }
     }
 
-    const PACK: &str = r#"{"id": "one", "inputs": {}, "expect": [{"type": "regex", "value": "done"}]}"#;
+    const PACK: &str =
+        r#"{"id": "one", "inputs": {}, "expect": [{"type": "regex", "value": "done"}]}"#;
 
     /// A store with `count` queued runs of each campaign.
     async fn filled(campaigns: &[&str], count: u32) -> Memory {
         let store = Memory::new();
         let node = json!({"node_id": "a", "agent_id": "x", "objective": "o"});
-        let workflow = json!({"automation_id": "w", "agents": [{"agent_id": "x"}], "flow": {"nodes": [node]}});
+        let workflow =
+            json!({"automation_id": "w", "agents": [{"agent_id": "x"}], "flow": {"nodes": [node]}});
         let definition = Blob::new(serde_json::to_vec(&workflow).unwrap());
         let pack = Blob::new(PACK.as_bytes().to_vec());
         let fingerprint = Workflow::from_json(workflow).unwrap().fingerprint();
@@ -312,18 +368,41 @@ mod tests {
             let evaluation = sample::evaluation(id, "replay 1");
             let runs = (0..count).map(|index| {
                 let run = sample::run(id, evaluation, index);
-                let value = Run { case_index: 0, snapshot: definition.digest(), fingerprint, ..run };
-                Write { expected: Revision(0), value }
+                let value = Run {
+                    case_index: 0,
+                    snapshot: definition.digest(),
+                    fingerprint,
+                    ..run
+                };
+                Write {
+                    expected: Revision(0),
+                    value,
+                }
             });
             let (runs, blobs) = (runs.collect(), vec![definition.clone(), pack.clone()]);
-            let campaign = Some(Write { expected: Revision(0), value: campaign });
-            store.commit(Commit { campaign, runs, blobs, ..Commit::default() }).await.unwrap();
+            let campaign = Some(Write {
+                expected: Revision(0),
+                value: campaign,
+            });
+            store
+                .commit(Commit {
+                    campaign,
+                    runs,
+                    blobs,
+                    ..Commit::default()
+                })
+                .await
+                .unwrap();
         }
         store
     }
 
     /// Works until every run of the campaigns is over; the runs.
-    async fn worked_off(store: Arc<dyn Store>, runner: Runner, campaigns: &[&str]) -> (Vec<Run>, Metrics) {
+    async fn worked_off(
+        store: Arc<dyn Store>,
+        runner: Runner,
+        campaigns: &[&str],
+    ) -> (Vec<Run>, Metrics) {
         let engine = Arc::new(Engine::new(store, Arc::new(ManualClock::at(Timestamp(0)))));
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), Arc::new(runner), 3));
         let mut changes = engine.changes();
@@ -345,7 +424,11 @@ mod tests {
                 }
             };
             // In virtual time.
-            runs.extend(tokio::time::timeout(Duration::from_secs(3600), done).await.expect("all runs end"));
+            runs.extend(
+                tokio::time::timeout(Duration::from_secs(3600), done)
+                    .await
+                    .expect("all runs end"),
+            );
         }
         tasks.shutdown().await;
         (runs, dispatcher.metrics())
@@ -360,11 +443,28 @@ mod tests {
     async fn every_run_is_executed_once_and_no_more_at_once_than_there_is_room() {
         let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
         let store = Arc::new(filled(&campaigns, 20).await);
-        let (runs, metrics) = worked_off(store, runner(&executor, Arc::new(Engines::default())), &campaigns).await;
-        assert!(runs.iter().all(|run| matches!(&run.report().unwrap().outcome, CaseOutcome::Measured(m) if m.passes())));
-        assert_eq!((runs.len(), executor.attempts.load(Ordering::SeqCst)), (40, 40));
+        let (runs, metrics) = worked_off(
+            store,
+            runner(&executor, Arc::new(Engines::default())),
+            &campaigns,
+        )
+        .await;
+        assert!(runs.iter().all(
+            |run| matches!(&run.report().unwrap().outcome, CaseOutcome::Measured(m) if m.passes())
+        ));
+        assert_eq!(
+            (runs.len(), executor.attempts.load(Ordering::SeqCst)),
+            (40, 40)
+        );
         assert_eq!(executor.most.load(Ordering::SeqCst), 3);
-        assert_eq!((metrics.active, metrics.admitted_total, metrics.released_total), (0, 40, 40));
+        assert_eq!(
+            (
+                metrics.active,
+                metrics.admitted_total,
+                metrics.released_total
+            ),
+            (0, 40, 40)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -373,9 +473,14 @@ mod tests {
             let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
             let store = Arc::new(FaultyStore::seeded(filled(&campaigns, 5).await, seed, 300));
             let runner = runner(&executor, Arc::new(Engines::default()));
-            let (runs, metrics) = worked_off(Arc::<FaultyStore<_>>::clone(&store), runner, &campaigns).await;
+            let (runs, metrics) =
+                worked_off(Arc::<FaultyStore<_>>::clone(&store), runner, &campaigns).await;
             assert!(store.injected() > 0);
-            assert!(runs.iter().all(|run| matches!(run.state, RunState::Finished(_))), "seed {seed}");
+            assert!(
+                runs.iter()
+                    .all(|run| matches!(run.state, RunState::Finished(_))),
+                "seed {seed}"
+            );
             assert_eq!((runs.len(), metrics.active), (10, 0), "seed {seed}");
         }
     }

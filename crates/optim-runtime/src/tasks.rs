@@ -26,7 +26,10 @@ impl Shutdown {
     }
 
     /// Runs `body` beside the loops until it ends or the shutdown is wished.
-    #[expect(clippy::disallowed_methods, reason = "the body ends with the shutdown, as the rule asks")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the body ends with the shutdown, as the rule asks"
+    )]
     pub fn detach(&self, body: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.clone();
         drop(tokio::spawn(async move {
@@ -65,11 +68,18 @@ impl TaskSet {
     /// An empty set.
     #[must_use]
     pub fn new() -> Self {
-        Self { wish: watch::Sender::new(false), loops: Vec::new(), status: Arc::default() }
+        Self {
+            wish: watch::Sender::new(false),
+            loops: Vec::new(),
+            status: Arc::default(),
+        }
     }
 
     /// Starts the loop `name`; starts it again when it panics, until the shutdown.
-    #[expect(clippy::disallowed_methods, reason = "this is the supervisor that the rule asks for")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the supervisor that the rule asks for"
+    )]
     pub fn supervise<F, R>(&mut self, name: &'static str, make: F)
     where
         F: Fn(Shutdown) -> R + Send + 'static,
@@ -79,7 +89,13 @@ impl TaskSet {
         let status = Arc::clone(&self.status);
         self.loops.push(tokio::spawn(async move {
             let update = |change: &dyn Fn(&mut LoopStatus)| {
-                change(status.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default());
+                change(
+                    status
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .entry(name)
+                        .or_default(),
+                );
             };
             loop {
                 update(&|status| status.running = true);
@@ -105,7 +121,10 @@ impl TaskSet {
     /// How the loops fare, by name.
     #[must_use]
     pub fn status(&self) -> BTreeMap<&'static str, LoopStatus> {
-        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Wishes the loops to end, and waits until they have.
@@ -140,7 +159,13 @@ mod tests {
             }
         });
         done.wait_for(|round| *round == 2).await.unwrap();
-        assert_eq!(tasks.status()["shaky"], LoopStatus { panics: 2, running: true });
+        assert_eq!(
+            tasks.status()["shaky"],
+            LoopStatus {
+                panics: 2,
+                running: true
+            }
+        );
         tasks.shutdown().await;
     }
 }

@@ -16,7 +16,11 @@ const TEMPLATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// that is how a workflow declares that it works on files. Without it a run begins in an empty folder.
 #[must_use]
 pub fn template(workflow: &Workflow) -> Option<&str> {
-    workflow.extra("metadata")?.get("optim")?.get("workspace_template")?.as_str()
+    workflow
+        .extra("metadata")?
+        .get("optim")?
+        .get("workspace_template")?
+        .as_str()
 }
 
 /// Why a template cannot be copied.
@@ -76,7 +80,10 @@ impl Scratch {
     /// # Errors
     /// The system refuses.
     pub fn empty() -> std::io::Result<Self> {
-        tempfile::Builder::new().prefix("optim-run-").tempdir().map(|folder| Self { folder })
+        tempfile::Builder::new()
+            .prefix("optim-run-")
+            .tempdir()
+            .map(|folder| Self { folder })
     }
 
     /// A scratch folder with a copy of the folder `template`. Blocks while it copies.
@@ -84,14 +91,28 @@ impl Scratch {
     /// # Errors
     /// The template is too large, has a link that leads out of it, or cannot be copied.
     pub fn copy_of(template: &Path) -> Result<Self, TemplateError> {
-        let io = |error| TemplateError::Io { path: template.to_owned(), error };
+        Self::copy_up_to(template, TEMPLATE_BYTES_MAX)
+    }
+
+    fn copy_up_to(template: &Path, bytes: u64) -> Result<Self, TemplateError> {
+        let io = |error| TemplateError::Io {
+            path: template.to_owned(),
+            error,
+        };
         let root = template.canonicalize().map_err(io)?;
         let scratch = Self::empty().map_err(io)?;
-        let mut copy = Copy { root: &root, left: TEMPLATE_BYTES_MAX, links: Vec::new() };
+        let mut copy = Copy {
+            root: &root,
+            left: bytes,
+            links: Vec::new(),
+        };
         copy.folder(&root, scratch.path())?;
         let inside = scratch.path().canonicalize().map_err(io)?;
         for (path, copied) in copy.links {
-            if !copied.canonicalize().is_ok_and(|end| end.starts_with(&inside)) {
+            if !copied
+                .canonicalize()
+                .is_ok_and(|end| end.starts_with(&inside))
+            {
                 return Err(TemplateError::LinkOut { path });
             }
         }
@@ -107,15 +128,22 @@ impl Scratch {
     /// The file `path` of the scratch copy, if it is a regular file inside it.
     fn resolve(&self, path: &str) -> Result<Option<PathBuf>, String> {
         let relative = Path::new(path);
-        if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
-            return Err(format!("{path:?} leads out of the workspace; use a relative path without `..`"));
+        if !relative
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        {
+            return Err(format!(
+                "{path:?} leads out of the workspace; use a relative path without `..`"
+            ));
         }
         let io = |error: std::io::Error| format!("{path:?} cannot be read: {error}");
         let root = self.path().canonicalize().map_err(io)?;
         match root.join(relative).canonicalize() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(io(error)),
-            Ok(found) if !found.starts_with(&root) => Err(format!("{path:?} is a link that leads out of the workspace")),
+            Ok(found) if !found.starts_with(&root) => Err(format!(
+                "{path:?} is a link that leads out of the workspace"
+            )),
             Ok(found) if !found.is_file() => Err(format!("{path:?} is not a regular file")),
             Ok(found) => Ok(Some(found)),
         }
@@ -134,11 +162,21 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     fn folder(&mut self, from: &Path, to: &Path) -> Result<(), TemplateError> {
-        let io = |error| TemplateError::Io { path: from.to_owned(), error };
+        let io = |error| TemplateError::Io {
+            path: from.to_owned(),
+            error,
+        };
         for entry in std::fs::read_dir(from).map_err(io)? {
             let entry = entry.map_err(io)?;
-            let (kind, from, to) = (entry.file_type().map_err(io)?, entry.path(), to.join(entry.file_name()));
-            let io = |error| TemplateError::Io { path: from.clone(), error };
+            let (kind, from, to) = (
+                entry.file_type().map_err(io)?,
+                entry.path(),
+                to.join(entry.file_name()),
+            );
+            let io = |error| TemplateError::Io {
+                path: from.clone(),
+                error,
+            };
             if kind.is_dir() {
                 std::fs::create_dir(&to).map_err(io)?;
                 self.folder(&from, &to)?;
@@ -148,7 +186,9 @@ impl Copy<'_> {
                 self.links.push((from, to));
             } else if kind.is_file() {
                 let bytes = entry.metadata().map_err(io)?.len();
-                let too_large = || TemplateError::TooLarge { path: self.root.to_owned() };
+                let too_large = || TemplateError::TooLarge {
+                    path: self.root.to_owned(),
+                };
                 self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
                 std::fs::copy(&from, to).map_err(io)?;
             } else {
@@ -161,11 +201,15 @@ impl Copy<'_> {
 
 impl Workspace for Scratch {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(found) = self.resolve(path)? else { return Ok(None) };
+        let Some(found) = self.resolve(path)? else {
+            return Ok(None);
+        };
         let io = |error: std::io::Error| format!("{path:?} cannot be read: {error}");
         let size = found.metadata().map_err(io)?.len();
         if size > FILE_BYTES_MAX {
-            return Err(format!("{path:?} has {size} bytes, at most {FILE_BYTES_MAX} are read"));
+            return Err(format!(
+                "{path:?} has {size} bytes, at most {FILE_BYTES_MAX} are read"
+            ));
         }
         std::fs::read(found).map(Some).map_err(io)
     }
@@ -206,13 +250,18 @@ mod tests {
         assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"text".to_vec())));
         std::fs::write(copied.path().join("link"), "changed").unwrap();
         assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"changed".to_vec())));
-        assert_eq!(std::fs::read(template.path().join("src/deep/a.txt")).unwrap(), b"text");
+        assert_eq!(
+            std::fs::read(template.path().join("src/deep/a.txt")).unwrap(),
+            b"text"
+        );
     }
 
     #[test]
     fn a_template_that_is_no_safe_folder_is_refused() {
         let code = |make: &dyn Fn(&Path)| template_with(make).1.unwrap_err().code();
-        let link = |to: &'static str| code(&move |root: &Path| std::os::unix::fs::symlink(to, root.join("link")).unwrap());
+        let link = |to: &'static str| {
+            code(&move |root: &Path| std::os::unix::fs::symlink(to, root.join("link")).unwrap())
+        };
         assert_eq!(link("/etc/hostname"), "template_link_out");
         assert_eq!(link("../../etc/hostname"), "template_link_out");
         assert_eq!(link("nowhere"), "template_link_out");
@@ -220,18 +269,43 @@ mod tests {
             std::fs::write(root.join("a"), "").unwrap();
             std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
         };
-        assert_eq!(code(&absolute), "template_link_out", "it would lead into the template");
+        assert_eq!(
+            code(&absolute),
+            "template_link_out",
+            "it would lead into the template"
+        );
         let roundabout = |root: &Path| {
             std::fs::write(root.join("a"), "").unwrap();
             let out_and_in = Path::new("..").join(root.file_name().unwrap()).join("a");
             std::os::unix::fs::symlink(out_and_in, root.join("link")).unwrap();
         };
         assert_eq!(code(&roundabout), "template_link_out");
-        let socket = |root: &Path| drop(std::os::unix::net::UnixListener::bind(root.join("s")).unwrap());
+        let socket =
+            |root: &Path| drop(std::os::unix::net::UnixListener::bind(root.join("s")).unwrap());
         assert_eq!(code(&socket), "template_special_file");
-        assert_eq!(Scratch::copy_of(Path::new("/nowhere/at/all")).unwrap_err().code(), "template_unreadable");
-        // Sparse files: their size counts, and they are refused before anything is written.
-        let large = |bytes: u64| move |root: &Path| std::fs::File::create(root.join("l")).unwrap().set_len(bytes).unwrap();
-        assert_eq!(code(&large(TEMPLATE_BYTES_MAX + 1)), "template_too_large");
+        assert_eq!(
+            Scratch::copy_of(Path::new("/nowhere/at/all"))
+                .unwrap_err()
+                .code(),
+            "template_unreadable"
+        );
+    }
+
+    #[test]
+    fn the_files_of_a_template_are_limited_together() {
+        let template = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            std::fs::write(template.path().join(name), [0; 10]).unwrap();
+        }
+        assert!(Scratch::copy_up_to(template.path(), 20).is_ok());
+        assert_eq!(
+            Scratch::copy_up_to(template.path(), 19).unwrap_err().code(),
+            "template_too_large"
+        );
+        // A sparse file: its size counts, and it is refused before anything of it is written.
+        let large = std::fs::File::create(template.path().join("large")).unwrap();
+        large.set_len(TEMPLATE_BYTES_MAX).unwrap();
+        let refused = Scratch::copy_of(template.path()).unwrap_err().to_string();
+        assert!(refused.contains("more than 268435456 bytes"), "{refused}");
     }
 }

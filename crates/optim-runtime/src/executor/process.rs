@@ -43,7 +43,9 @@ pub enum ProcessConfigError {
     #[error("executor.command is empty; name a program, for instance [\"python3\", \"agent.py\"]")]
     NoCommand,
     /// The program is nowhere.
-    #[error("executor.command: there is no program {0:?} in the project's folder or on PATH; install it or correct the name")]
+    #[error(
+        "executor.command: there is no program {0:?} in the project's folder or on PATH; install it or correct the name"
+    )]
     NotFound(String),
 }
 
@@ -63,17 +65,35 @@ impl Process {
     /// No program is named, or it cannot be found.
     pub fn new(config: ProcessConfig, folder: &Path) -> Result<Self, ProcessConfigError> {
         let mut words = config.command.into_iter();
-        let named = words.next().filter(|name| !name.trim().is_empty()).ok_or(ProcessConfigError::NoCommand)?;
+        let named = words
+            .next()
+            .filter(|name| !name.trim().is_empty())
+            .ok_or(ProcessConfigError::NoCommand)?;
         let program = find(&named, folder).ok_or(ProcessConfigError::NotFound(named))?;
         let in_folder = |word: String| {
             let file = folder.join(&word);
-            if !word.starts_with('-') && file.is_file() { file.display().to_string() } else { word }
+            if !word.starts_with('-') && file.is_file() {
+                file.display().to_string()
+            } else {
+                word
+            }
         };
         let names = std::iter::once("PATH".to_owned()).chain(config.env);
-        let environment = names.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
+        let environment = names
+            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
+            .collect();
         // What the program can do is not known here; it is its owner's business.
-        let capabilities = Capabilities { tools: true, mcp: true, waits: false };
-        Ok(Self { program, arguments: words.map(in_folder).collect(), environment, capabilities })
+        let capabilities = Capabilities {
+            tools: true,
+            mcp: true,
+            waits: false,
+        };
+        Ok(Self {
+            program,
+            arguments: words.map(in_folder).collect(),
+            environment,
+            capabilities,
+        })
     }
 
     fn spawn(&self, request: &NodeRequest) -> std::io::Result<Child> {
@@ -109,7 +129,10 @@ impl NodeExecutor for Process {
         let begun = tokio::time::Instant::now();
         let mut response = match self.attempt(&request).await {
             Ok(response) => response,
-            Err(error) => NodeResponse { result: Err(error), usage: Usage::default() },
+            Err(error) => NodeResponse {
+                result: Err(error),
+                usage: Usage::default(),
+            },
         };
         if response.usage.latency.0 == 0 {
             let took = begun.elapsed().as_millis();
@@ -121,16 +144,23 @@ impl NodeExecutor for Process {
 
 impl Process {
     async fn attempt(&self, request: &NodeRequest) -> Result<NodeResponse, NodeError> {
-        let provider = |message: String| NodeError { class: ErrorClass::Provider, message };
+        let provider = |message: String| NodeError {
+            class: ErrorClass::Provider,
+            message,
+        };
         let document = serde_json::to_vec(request)
             .map_err(|error| provider(format!("the request cannot be written: {error}")))?;
         // The program was there at the start; that it cannot be started now is the machine's fault.
-        let mut child = self
-            .spawn(request)
-            .map_err(|error| provider(format!("{} cannot be started: {error}", self.program.display())))?;
+        let mut child = self.spawn(request).map_err(|error| {
+            provider(format!(
+                "{} cannot be started: {error}",
+                self.program.display()
+            ))
+        })?;
         let group = Group::of(&child);
         let limit = request.limits.max_output_bytes;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let answer = async {
             let answer = read(stdout, limit.saturating_add(1)).await;
             if is_longer(&answer, limit) {
@@ -144,16 +174,27 @@ impl Process {
             group.kill();
             status
         };
-        let (status, answer, errors, ()) =
-            tokio::join!(end, answer, read_all(stderr, STDERR_BYTES_MAX), feed(stdin, &document));
+        let (status, answer, errors, ()) = tokio::join!(
+            end,
+            answer,
+            read_all(stderr, STDERR_BYTES_MAX),
+            feed(stdin, &document)
+        );
         if is_longer(&answer, limit) {
             let message = format!("the program answered more than {limit} bytes");
-            return Err(NodeError { class: ErrorClass::InvalidOutput, message });
+            return Err(NodeError {
+                class: ErrorClass::InvalidOutput,
+                message,
+            });
         }
-        let status = status.map_err(|error| provider(format!("the program's end is unknown: {error}")))?;
+        let status =
+            status.map_err(|error| provider(format!("the program's end is unknown: {error}")))?;
         if !status.success() {
             let message = format!("the program ended with {status}: {}", tail(&errors));
-            return Err(NodeError { class: ErrorClass::Failed, message });
+            return Err(NodeError {
+                class: ErrorClass::Failed,
+                message,
+            });
         }
         parse(&answer)
     }
@@ -164,7 +205,12 @@ struct Group(AtomicI32);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(AtomicI32::new(child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0)))
+        Self(AtomicI32::new(
+            child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .unwrap_or(0),
+        ))
     }
 
     /// Kills the group, once: later its number may belong to others.
@@ -201,7 +247,9 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
 
 /// Keeps up to `limit` bytes and reads on to the end, so that the writer never waits.
 async fn read_all(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
-    let Some(mut stream) = stream else { return Vec::new() };
+    let Some(mut stream) = stream else {
+        return Vec::new();
+    };
     let kept = read(Some(&mut stream), limit).await;
     drop(tokio::io::copy(&mut stream, &mut tokio::io::sink()).await);
     kept
@@ -221,9 +269,16 @@ fn tail(bytes: &[u8]) -> String {
 
 fn parse(answer: &[u8]) -> Result<NodeResponse, NodeError> {
     serde_json::from_slice(answer).map_err(|error| {
-        let shown: String = String::from_utf8_lossy(answer).chars().take(SHOWN_CHARS).collect();
-        let message = format!("the program's answer is not one JSON answer: {error}; it begins {shown:?}");
-        NodeError { class: ErrorClass::InvalidOutput, message }
+        let shown: String = String::from_utf8_lossy(answer)
+            .chars()
+            .take(SHOWN_CHARS)
+            .collect();
+        let message =
+            format!("the program's answer is not one JSON answer: {error}; it begins {shown:?}");
+        NodeError {
+            class: ErrorClass::InvalidOutput,
+            message,
+        }
     })
 }
 
@@ -237,7 +292,9 @@ fn find(name: &str, folder: &Path) -> Option<PathBuf> {
         return None;
     }
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|entry| entry.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|entry| entry.join(name))
+        .find(|file| file.is_file())
 }
 
 #[cfg(test)]
@@ -255,8 +312,16 @@ mod tests {
             inputs: Map::new(),
             upstream: Map::new(),
             contract: None,
-            attempt: Attempt { id: "1".to_owned(), number: 1, seed: 1 },
-            limits: Limits { timeout_ms: 1000, max_output_bytes: 1000, max_tokens: None },
+            attempt: Attempt {
+                id: "1".to_owned(),
+                number: 1,
+                seed: 1,
+            },
+            limits: Limits {
+                timeout_ms: 1000,
+                max_output_bytes: 1000,
+                max_tokens: None,
+            },
             working_directory: folder.display().to_string(),
             agent: Map::new(),
         }
@@ -265,7 +330,14 @@ mod tests {
     async fn run(script: &str) -> NodeResponse {
         let folder = tempfile::tempdir().unwrap();
         let command = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
-        let process = Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
+        let process = Process::new(
+            ProcessConfig {
+                command,
+                env: Vec::new(),
+            },
+            folder.path(),
+        )
+        .unwrap();
         process.execute(request(folder.path())).await
     }
 
@@ -282,27 +354,54 @@ mod tests {
 
     #[tokio::test]
     async fn the_program_sees_its_scratch_copy_and_path_only() {
-        let seen = run(r#"n=$(env | grep -v -e ^PATH= -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD= | wc -l); echo "{\"content\": [$n, \"$PWD\"]}""#);
+        let seen = run(
+            r#"n=$(env | grep -v -e ^PATH= -e ^PWD= -e ^SHLVL= -e ^_= -e ^OLDPWD= | wc -l); echo "{\"content\": [$n, \"$PWD\"]}""#,
+        );
         let seen = seen.await.result.unwrap();
         assert_eq!(seen[0], json!(0));
-        assert!(seen[1].as_str().unwrap().contains("tmp") || seen[1].as_str().unwrap().starts_with('/'));
+        assert!(
+            seen[1].as_str().unwrap().contains("tmp") || seen[1].as_str().unwrap().starts_with('/')
+        );
     }
 
     #[tokio::test]
     async fn what_goes_wrong_has_its_class() {
-        assert_eq!(class("echo oops >&2; exit 3").await, (ErrorClass::Failed, "the program ended with exit status: 3: oops".to_owned()));
+        assert_eq!(
+            class("echo oops >&2; exit 3").await,
+            (
+                ErrorClass::Failed,
+                "the program ended with exit status: 3: oops".to_owned()
+            )
+        );
         let (kind, message) = class("echo 'not json'").await;
         assert_eq!(kind, ErrorClass::InvalidOutput);
         assert!(message.contains("not json"), "{message}");
         assert_eq!(class("true").await.0, ErrorClass::InvalidOutput);
-        assert_eq!(class("yes").await, (ErrorClass::InvalidOutput, "the program answered more than 1000 bytes".to_owned()));
-        assert_eq!(class(r#"echo '{"error": {"class": "blocked", "message": "no access"}}'"#).await.0, ErrorClass::Blocked);
+        assert_eq!(
+            class("yes").await,
+            (
+                ErrorClass::InvalidOutput,
+                "the program answered more than 1000 bytes".to_owned()
+            )
+        );
+        assert_eq!(
+            class(r#"echo '{"error": {"class": "blocked", "message": "no access"}}'"#)
+                .await
+                .0,
+            ErrorClass::Blocked
+        );
     }
 
     #[tokio::test]
     async fn a_child_that_holds_the_pipe_open_does_not_hold_the_answer_back() {
-        let answer = tokio::time::timeout(Duration::from_secs(20), run(r#"sleep 100 & echo '{"content": 1}'"#));
-        assert_eq!(answer.await.expect("the answer comes at once").result, Ok(json!(1)));
+        let answer = tokio::time::timeout(
+            Duration::from_secs(20),
+            run(r#"sleep 100 & echo '{"content": 1}'"#),
+        );
+        assert_eq!(
+            answer.await.expect("the answer comes at once").result,
+            Ok(json!(1))
+        );
     }
 
     #[tokio::test]
@@ -316,9 +415,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("alive");
         // The child holds the write end of a named pipe; when the whole group is dead, reading it ends.
-        let script = format!("mkfifo {0}; (sleep 100; :) 3>{0} & sleep 100", pipe.display());
+        let script = format!(
+            "mkfifo {0}; (sleep 100; :) 3>{0} & sleep 100",
+            pipe.display()
+        );
         let command = ["sh", "-c", &script].map(ToOwned::to_owned).to_vec();
-        let process = Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
+        let process = Process::new(
+            ProcessConfig {
+                command,
+                env: Vec::new(),
+            },
+            folder.path(),
+        )
+        .unwrap();
         let mut attempt = Box::pin(process.execute(request(folder.path())));
         while !pipe.exists() {
             tokio::select! {
@@ -333,17 +442,35 @@ mod tests {
         }
         drop(attempt);
         let read = tokio::time::timeout(Duration::from_secs(20), reader).await;
-        assert_eq!(read.expect("the group is dead").unwrap().unwrap(), Vec::<u8>::new());
+        assert_eq!(
+            read.expect("the group is dead").unwrap().unwrap(),
+            Vec::<u8>::new()
+        );
     }
 
     #[tokio::test]
     async fn a_large_request_that_nobody_reads_is_no_failure() {
         let folder = tempfile::tempdir().unwrap();
-        let command = ["sh", "-c", r#"echo '{"content": 3}'"#].map(ToOwned::to_owned).to_vec();
-        let process = Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
-        let large = NodeRequest { objective: "x".repeat(4 << 20), ..request(folder.path()) };
+        let command = ["sh", "-c", r#"echo '{"content": 3}'"#]
+            .map(ToOwned::to_owned)
+            .to_vec();
+        let process = Process::new(
+            ProcessConfig {
+                command,
+                env: Vec::new(),
+            },
+            folder.path(),
+        )
+        .unwrap();
+        let large = NodeRequest {
+            objective: "x".repeat(4 << 20),
+            ..request(folder.path())
+        };
         let answer = tokio::time::timeout(Duration::from_secs(20), process.execute(large)).await;
-        assert_eq!(answer.expect("nobody waits for the reader").result, Ok(json!(3)));
+        assert_eq!(
+            answer.expect("nobody waits for the reader").result,
+            Ok(json!(3))
+        );
     }
 
     #[tokio::test]
@@ -351,7 +478,10 @@ mod tests {
         let of_bytes = |bytes: usize| format!(r#"printf '{{"content": "%0{}d"}}' 0"#, bytes - 15);
         let answer = run(&of_bytes(1000)).await.result.unwrap();
         assert_eq!(answer.as_str().map(str::len), Some(985));
-        assert_eq!(class(&of_bytes(1001)).await.1, "the program answered more than 1000 bytes");
+        assert_eq!(
+            class(&of_bytes(1001)).await.1,
+            "the program answered more than 1000 bytes"
+        );
     }
 
     #[tokio::test]
@@ -370,9 +500,20 @@ mod tests {
     fn a_program_that_is_not_there_is_found_out_at_once() {
         let new = |command: &[&str]| {
             let command = command.iter().map(|word| (*word).to_owned()).collect();
-            Process::new(ProcessConfig { command, env: Vec::new() }, Path::new("/")).unwrap_err()
+            Process::new(
+                ProcessConfig {
+                    command,
+                    env: Vec::new(),
+                },
+                Path::new("/"),
+            )
+            .unwrap_err()
         };
         assert_eq!(new(&[]), ProcessConfigError::NoCommand);
-        assert!(new(&["no-such-program-anywhere"]).to_string().contains("no-such-program-anywhere"));
+        assert!(
+            new(&["no-such-program-anywhere"])
+                .to_string()
+                .contains("no-such-program-anywhere")
+        );
     }
 }

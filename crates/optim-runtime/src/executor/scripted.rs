@@ -68,9 +68,17 @@ impl Scripted {
         let mut hasher = Hasher::new("optim/scripted-effect/1");
         hasher.part(objective.as_bytes());
         let [a, b, ..] = *hasher.finish().as_bytes();
-        let span = self.config.effect_per_mille.saturating_mul(2).saturating_add(1);
+        let span = self
+            .config
+            .effect_per_mille
+            .saturating_mul(2)
+            .saturating_add(1);
         let shift = u32::from(u16::from_be_bytes([a, b])) % span;
-        self.config.pass_per_mille.saturating_add(shift).saturating_sub(self.config.effect_per_mille).min(1000)
+        self.config
+            .pass_per_mille
+            .saturating_add(shift)
+            .saturating_sub(self.config.effect_per_mille)
+            .min(1000)
     }
 }
 
@@ -81,7 +89,11 @@ impl NodeExecutor for Scripted {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Capabilities { tools: true, mcp: true, waits: false }
+        &Capabilities {
+            tools: true,
+            mcp: true,
+            waits: false,
+        }
     }
 
     fn simulated(&self) -> bool {
@@ -99,7 +111,10 @@ impl NodeExecutor for Scripted {
             latency: Millis(self.config.latency_ms),
         };
         let result = if happens(self.config.fault_per_mille) {
-            Err(NodeError { class: ErrorClass::Provider, message: "a simulated outage".to_owned() })
+            Err(NodeError {
+                class: ErrorClass::Provider,
+                message: "a simulated outage".to_owned(),
+            })
         } else if happens(self.pass_per_mille(&request.objective)) {
             Ok(self.config.right.clone())
         } else {
@@ -122,8 +137,16 @@ mod tests {
             inputs: Map::new(),
             upstream: Map::new(),
             contract: None,
-            attempt: Attempt { id: String::new(), number: 1, seed },
-            limits: Limits { timeout_ms: 1, max_output_bytes: 1, max_tokens: None },
+            attempt: Attempt {
+                id: String::new(),
+                number: 1,
+                seed,
+            },
+            limits: Limits {
+                timeout_ms: 1,
+                max_output_bytes: 1,
+                max_tokens: None,
+            },
             working_directory: String::new(),
             agent: Map::new(),
         }
@@ -135,7 +158,11 @@ mod tests {
     async fn counts(config: &ScriptedConfig, objective: &str) -> (u32, u32) {
         let (mut right, mut faults) = (0, 0);
         for seed in 0..SEEDS {
-            match Scripted::new(config.clone()).execute(request(objective, seed.into())).await.result {
+            match Scripted::new(config.clone())
+                .execute(request(objective, seed.into()))
+                .await
+                .result
+            {
                 Ok(answer) => right += u32::from(answer == config.right),
                 Err(error) => {
                     assert_eq!(error.class, ErrorClass::Provider);
@@ -154,24 +181,40 @@ mod tests {
     #[tokio::test]
     async fn answers_are_right_as_often_as_the_settings_say() {
         for pass_per_mille in [0, 1, 250, 700, 999, 1000] {
-            let config = ScriptedConfig { pass_per_mille, ..ScriptedConfig::default() };
+            let config = ScriptedConfig {
+                pass_per_mille,
+                ..ScriptedConfig::default()
+            };
             let (right, faults) = counts(&config, "o").await;
             assert!(near(right, pass_per_mille), "{right} for {pass_per_mille}");
             assert_eq!(faults, 0);
-            assert!(pass_per_mille % 1000 != 0 || right == SEEDS * pass_per_mille / 1000, "none and all are exact");
+            assert!(
+                pass_per_mille % 1000 != 0 || right == SEEDS * pass_per_mille / 1000,
+                "none and all are exact"
+            );
         }
     }
 
     #[tokio::test]
     async fn faults_come_as_often_as_the_settings_say_and_leave_the_rest_alone() {
-        let config = ScriptedConfig { fault_per_mille: 200, ..ScriptedConfig::default() };
+        let config = ScriptedConfig {
+            fault_per_mille: 200,
+            ..ScriptedConfig::default()
+        };
         let (right, faults) = counts(&config, "o").await;
-        assert!(near(faults, 200) && near(right, 560), "{faults} faults, {right} right");
+        assert!(
+            near(faults, 200) && near(right, 560),
+            "{faults} faults, {right} right"
+        );
     }
 
     #[tokio::test]
     async fn a_wording_has_one_true_quality_within_the_reach_of_the_settings() {
-        let config = ScriptedConfig { pass_per_mille: 500, effect_per_mille: 200, ..ScriptedConfig::default() };
+        let config = ScriptedConfig {
+            pass_per_mille: 500,
+            effect_per_mille: 200,
+            ..ScriptedConfig::default()
+        };
         let mut qualities = std::collections::BTreeSet::new();
         for wording in ["a", "b", "c", "d", "e", "f"] {
             let quality = Scripted::new(config.clone()).pass_per_mille(wording);
@@ -180,7 +223,11 @@ mod tests {
             qualities.insert(quality);
         }
         assert!(qualities.len() > 1, "wordings differ");
-        let extreme = ScriptedConfig { pass_per_mille: u32::MAX, effect_per_mille: u32::MAX, ..config };
+        let extreme = ScriptedConfig {
+            pass_per_mille: u32::MAX,
+            effect_per_mille: u32::MAX,
+            ..config
+        };
         assert!(Scripted::new(extreme).pass_per_mille("a") <= 1000);
     }
 }
