@@ -3,6 +3,7 @@
 //! The queue is the store's; what is held here is a window of it and the runs in flight. Who may
 //! start is decided by the [`Scheduler`].
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -246,11 +247,15 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
             why: format!("it has no case number {index}"),
         });
     };
+    let folder = Path::new(&campaign.source.location)
+        .parent()
+        .unwrap_or(Path::new("/"));
     Ok(runner
         .run(Job {
             run,
             workflow,
             case,
+            folder,
         })
         .await)
 }

@@ -1,7 +1,8 @@
 //! Executes one case run: walks the DAG of the frozen definition, attempt by attempt.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use optim_core::assertion::Matcher;
@@ -20,7 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::NodeExecutor;
-use crate::workspace::Scratch;
+use crate::workspace::{Scratch, template};
 
 /// The most bytes of an attempt's answer.
 pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -42,6 +43,8 @@ pub struct Job<'a> {
     pub workflow: Arc<Workflow>,
     /// Its case.
     pub case: &'a Case,
+    /// Where relative paths of the definition begin.
+    pub folder: &'a Path,
 }
 
 /// What became of a node.
@@ -62,7 +65,72 @@ struct Walk {
     outputs: BTreeMap<usize, Value>,
     reports: Vec<NodeReport>,
     started: Vec<bool>,
-    usage: Usage,
+    meter: Meter,
+}
+
+/// What a run has used and may use; shared by the nodes at work.
+#[derive(Clone)]
+struct Meter {
+    limits: Execution,
+    begun: tokio::time::Instant,
+    /// Of the attempts that have ended, those of nodes that were stopped later included.
+    used: Arc<Mutex<Usage>>,
+}
+
+impl Meter {
+    fn new(limits: Execution) -> Self {
+        Self {
+            limits,
+            begun: tokio::time::Instant::now(),
+            used: Arc::default(),
+        }
+    }
+
+    fn used(&self) -> Usage {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, usage: Usage) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        *used = used.plus(usage);
+    }
+
+    fn tokens_left(&self) -> Option<u64> {
+        self.limits
+            .max_total_tokens
+            .map(|limit| limit.minus(self.used().tokens()).0)
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let limit = self.limits.max_total_runtime?;
+        Some(Duration::from_millis(limit.0).saturating_sub(self.begun.elapsed()))
+    }
+
+    /// The limit that is broken, with the numbers.
+    fn over_limit(&self) -> Option<String> {
+        let Execution {
+            max_total_runtime,
+            max_total_tokens,
+            max_total_cost,
+            ..
+        } = self.limits;
+        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let used = self.used();
+        if let Some(limit) = max_total_runtime.filter(|limit| elapsed >= limit.0) {
+            return Some(format!("max_total_runtime_ms: {elapsed} of {}", limit.0));
+        }
+        if let Some(limit) = max_total_tokens.filter(|limit| used.tokens() > *limit) {
+            return Some(format!(
+                "max_total_tokens: {} of {}",
+                used.tokens().0,
+                limit.0
+            ));
+        }
+        if let Some(limit) = max_total_cost.filter(|limit| used.cost > *limit) {
+            return Some(format!("max_total_cost_usd: {} of {limit}", used.cost));
+        }
+        None
+    }
 }
 
 impl Runner {
@@ -86,39 +154,31 @@ impl Runner {
         let executed = job.workflow.fingerprint();
         let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
             Ok(walk) => walk,
-            Err(fault) => return self.void(executed, started_at, fault),
+            Err(fault) => {
+                let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
+                let (nodes, usage) = (Vec::new(), Usage::default());
+                return RunReport {
+                    executed,
+                    outcome,
+                    nodes,
+                    usage,
+                    started_at,
+                    finished_at,
+                };
+            }
         };
-        let outcome = match Scratch::empty() {
+        let outcome = match scratch(&job).await {
             Ok(scratch) => self.walk(&job, &mut walk, &Arc::new(scratch)).await,
-            Err(error) => CaseOutcome::Void {
-                fault: format!("no scratch folder can be made: {error}"),
-            },
+            Err(fault) => CaseOutcome::Void { fault },
         };
-        let mut nodes = walk.reports;
+        let (usage, mut nodes) = (walk.meter.used(), walk.reports);
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
         RunReport {
             executed,
             outcome,
             nodes,
-            usage: walk.usage,
-            started_at,
-            finished_at,
-        }
-    }
-
-    fn void(
-        &self,
-        executed: optim_core::workflow::Fingerprint,
-        started_at: optim_core::quantity::Timestamp,
-        fault: String,
-    ) -> RunReport {
-        let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
-        RunReport {
-            executed,
-            outcome,
-            nodes: Vec::new(),
-            usage: Usage::default(),
+            usage,
             started_at,
             finished_at,
         }
@@ -126,55 +186,35 @@ impl Runner {
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
     async fn walk(&self, job: &Job<'_>, walk: &mut Walk, scratch: &Arc<Scratch>) -> CaseOutcome {
-        let execution = *job.workflow.execution();
-        let parallel = usize::try_from(execution.max_parallel_agents.unwrap_or(1)).unwrap_or(1);
-        let begun = tokio::time::Instant::now();
+        let parallel = job.workflow.execution().max_parallel_agents.unwrap_or(1);
+        let parallel = usize::try_from(parallel).unwrap_or(1).max(1);
         let mut working = JoinSet::new();
-        let mut over_limit = None;
-        loop {
-            over_limit = over_limit.or_else(|| walk.over_limit(&execution, begun.elapsed()));
-            while over_limit.is_none() && working.len() < parallel {
-                let Some(index) = walk.next_ready() else {
+        let over_limit = loop {
+            let over_limit = walk.meter.over_limit();
+            if over_limit.is_some() {
+                working.shutdown().await;
+                break over_limit;
+            }
+            while working.len() < parallel {
+                let Some((index, attempts, request)) = self.next(job, walk, scratch) else {
                     break;
-                };
-                let Some(node) = job.workflow.nodes().get(index) else {
-                    continue;
-                };
-                let request = self.prepare(job, walk, (index, node), scratch, &execution);
-                let attempts = NodeAttempts {
-                    executor: Arc::clone(&self.executor),
-                    matcher: Arc::clone(&self.matcher),
-                    scratch: Arc::clone(scratch),
-                    node: Arc::clone(node),
-                    run: (job.run.id.to_string(), job.run.epoch.0, job.run.seed),
                 };
                 working.spawn(async move { (index, attempts.make(request).await) });
             }
-            if over_limit.is_some() {
-                working.abort_all();
-            }
-            let left = execution
-                .max_total_runtime
-                .map(|limit| Duration::from_millis(limit.0).saturating_sub(begun.elapsed()));
-            let next = tokio::select! {
-                next = working.join_next() => next,
-                () = sleep_for(left), if over_limit.is_none() => continue,
+            let ended = tokio::select! {
+                ended = working.join_next() => ended,
+                () = sleep_for(walk.meter.time_left()) => continue,
             };
-            match next {
-                None => break,
-                Some(Ok((index, ended))) => {
-                    if let Some(fault) = walk.take(index, ended) {
-                        return CaseOutcome::Void { fault };
-                    }
-                }
-                Some(Err(error)) if error.is_cancelled() => {}
-                Some(Err(panic)) => {
-                    return CaseOutcome::Void {
-                        fault: format!("the executor panicked: {panic}"),
-                    };
-                }
+            let fault = match ended {
+                None => break None,
+                Some(Ok((index, ended))) => walk.take(index, ended),
+                Some(Err(panic)) => Some(format!("the executor panicked: {panic}")),
+            };
+            if let Some(fault) = fault {
+                return CaseOutcome::Void { fault };
             }
-        }
+        };
+        walk.report_the_stopped();
         let blocked = walk.block_the_rest();
         let checks = check_case(
             &job.workflow,
@@ -190,14 +230,36 @@ impl Runner {
         })
     }
 
+    /// The next node that can start, with its first request.
+    fn next(
+        &self,
+        job: &Job<'_>,
+        walk: &mut Walk,
+        scratch: &Arc<Scratch>,
+    ) -> Option<(usize, NodeAttempts, NodeRequest)> {
+        let index = walk.next_ready()?;
+        let node = job.workflow.nodes().get(index)?;
+        let attempts = NodeAttempts {
+            executor: Arc::clone(&self.executor),
+            matcher: Arc::clone(&self.matcher),
+            scratch: Arc::clone(scratch),
+            node: Arc::clone(node),
+            meter: walk.meter.clone(),
+            run: (job.run.id.to_string(), job.run.epoch.0, job.run.seed),
+        };
+        Some((
+            index,
+            attempts,
+            Self::prepare(job, walk, (index, node), scratch),
+        ))
+    }
+
     /// The request for the first attempt at a node.
     fn prepare(
-        &self,
         job: &Job<'_>,
         walk: &Walk,
         (index, node): (usize, &Node),
         scratch: &Scratch,
-        execution: &Execution,
     ) -> NodeRequest {
         let is_root = walk.graph.dependencies(index).is_empty();
         let upstream = node.input_refs().iter().filter_map(|input| {
@@ -208,9 +270,6 @@ impl Runner {
             .workflow
             .agent(node.agent())
             .map(|agent| agent.definition.clone());
-        let max_tokens = execution
-            .max_total_tokens
-            .map(|limit| limit.minus(walk.usage.tokens()).0);
         NodeRequest {
             objective: node.objective().to_owned(),
             inputs: if is_root {
@@ -228,7 +287,7 @@ impl Runner {
             limits: Limits {
                 timeout_ms: timeout(node).0,
                 max_output_bytes: OUTPUT_BYTES_MAX,
-                max_tokens,
+                max_tokens: None,
             },
             working_directory: scratch.path().display().to_string(),
             agent: agent.unwrap_or_default(),
@@ -260,13 +319,14 @@ impl Walk {
         let graph = Graph::new(&workflow)
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
         let started = vec![false; workflow.nodes().len()];
+        let meter = Meter::new(*workflow.execution());
         Ok(Self {
             workflow,
             graph,
             outputs: BTreeMap::new(),
             reports: Vec::new(),
             started,
-            usage: Usage::default(),
+            meter,
         })
     }
 
@@ -292,9 +352,29 @@ impl Walk {
             Ended::Failed(report) => (report, None),
             Ended::Fault(report, fault) => (report, Some(fault)),
         };
-        self.usage = self.usage.plus(report.usage);
         self.reports.push(report);
         fault
+    }
+
+    /// Reports the nodes that a broken limit stopped.
+    fn report_the_stopped(&mut self) {
+        let workflow = Arc::clone(&self.workflow);
+        for (node, started) in workflow.nodes().iter().zip(&self.started) {
+            if *started && !self.reports.iter().any(|report| report.node == *node.id()) {
+                let message = "stopped, because the run was over a limit".to_owned();
+                let result = Err(NodeError {
+                    class: ErrorClass::Failed,
+                    message,
+                });
+                // What it had used is in the run's usage; how often it had tried is not known any more.
+                self.reports.push(NodeReport {
+                    node: node.id().clone(),
+                    attempts: 1,
+                    result,
+                    usage: Usage::default(),
+                });
+            }
+        }
     }
 
     /// Reports the nodes that never started.
@@ -312,10 +392,7 @@ impl Walk {
             .filter(|id| !reported.contains(id))
             .collect();
         for node in &rest {
-            let error = NodeError {
-                class: ErrorClass::Blocked,
-                message: "a node that it needs has no valid output".to_owned(),
-            };
+            let error = NodeError { class: ErrorClass::Blocked, message: "it could not start: a node that it needs has no valid output, or the run was over a limit".to_owned() };
             self.reports.push(NodeReport {
                 node: (*node).clone(),
                 attempts: 0,
@@ -325,36 +402,6 @@ impl Walk {
         }
         rest.into_iter().cloned().collect()
     }
-
-    fn over_limit(&self, execution: &Execution, elapsed: Duration) -> Option<String> {
-        let Execution {
-            max_total_runtime,
-            max_total_tokens,
-            max_total_cost,
-            ..
-        } = *execution;
-        let elapsed = Millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-        if let Some(limit) = max_total_runtime.filter(|limit| elapsed >= *limit) {
-            return Some(format!(
-                "max_total_runtime_ms: {} of {}",
-                elapsed.0, limit.0
-            ));
-        }
-        if let Some(limit) = max_total_tokens.filter(|limit| self.usage.tokens() > *limit) {
-            return Some(format!(
-                "max_total_tokens: {} of {}",
-                self.usage.tokens().0,
-                limit.0
-            ));
-        }
-        if let Some(limit) = max_total_cost.filter(|limit| self.usage.cost > *limit) {
-            return Some(format!(
-                "max_total_cost_usd: {} of {limit}",
-                self.usage.cost
-            ));
-        }
-        None
-    }
 }
 
 /// The attempts at one node.
@@ -363,6 +410,7 @@ struct NodeAttempts {
     matcher: Arc<dyn Matcher + Send + Sync>,
     scratch: Arc<Scratch>,
     node: Arc<Node>,
+    meter: Meter,
     /// The run's id, epoch and seed.
     run: (String, u32, u64),
 }
@@ -382,7 +430,9 @@ impl NodeAttempts {
         };
         for number in 1..=node.attempts() {
             request.attempt = self.attempt(number);
+            request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
+            self.meter.add(usage);
             report.attempts = number;
             report.usage = report.usage.plus(usage);
             report.result = result;
@@ -393,6 +443,7 @@ impl NodeAttempts {
                     return Ended::Fault(report, fault);
                 }
                 Err(error) if error.class == ErrorClass::Blocked => break,
+                Ok(_) | Err(_) if self.meter.over_limit().is_some() => break,
                 Ok(_) | Err(_) => {}
             }
         }
@@ -412,7 +463,7 @@ impl NodeAttempts {
     async fn attempt_once(&self, request: &NodeRequest) -> NodeResponse {
         let limit = Duration::from_millis(request.limits.timeout_ms);
         match tokio::time::timeout(limit, self.executor.execute(request.clone())).await {
-            Ok(response) => response,
+            Ok(response) => within(response, request.limits.max_output_bytes),
             Err(_) => {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
                 let usage = Usage {
@@ -453,6 +504,34 @@ impl NodeAttempts {
     }
 }
 
+/// Refuses an output that is too large, whoever made it.
+fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
+    let bytes = response
+        .result
+        .as_ref()
+        .map_or(0, |output| output.to_string().len());
+    if u64::try_from(bytes).unwrap_or(u64::MAX) > limit {
+        let message = format!("the output has {bytes} bytes, at most {limit} are allowed");
+        response.result = Err(NodeError {
+            class: ErrorClass::InvalidOutput,
+            message,
+        });
+    }
+    response
+}
+
+/// The folder of a run: a copy of the template that the workflow names, else an empty one.
+async fn scratch(job: &Job<'_>) -> Result<Scratch, String> {
+    let Some(named) = template(&job.workflow) else {
+        return Scratch::empty().map_err(|error| format!("no scratch folder can be made: {error}"));
+    };
+    let folder = job.folder.join(named);
+    let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder)).await;
+    copied
+        .map_err(|panic| panic.to_string())?
+        .map_err(|error| error.to_string())
+}
+
 /// Replaces an output that is too long for the record by a note about it.
 fn shorten(report: &mut NodeReport) {
     if let Ok(output) = &report.result {
@@ -462,3 +541,6 @@ fn shorten(report: &mut NodeReport) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

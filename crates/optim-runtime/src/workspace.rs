@@ -1,11 +1,72 @@
 //! Scratch copies: the only folder that a case run may read and write.
 
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use optim_core::validator::Workspace;
+use optim_core::workflow::Workflow;
 
 /// The most bytes that a validator reads from one file of a scratch copy.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The most bytes of a template, all files together.
+const TEMPLATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// The folder that every case run gets a copy of, as `metadata.optim.workspace_template` names it:
+/// that is how a workflow declares that it works on files. Without it a run begins in an empty folder.
+#[must_use]
+pub fn template(workflow: &Workflow) -> Option<&str> {
+    workflow
+        .extra("metadata")?
+        .get("optim")?
+        .get("workspace_template")?
+        .as_str()
+}
+
+/// Why a template cannot be copied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// It, or a part of it, cannot be read, or the copy cannot be written.
+    #[error("the workspace template {path} cannot be copied: {error}; see metadata.optim.workspace_template", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// It is too large.
+    #[error("the workspace template {path} has more than {TEMPLATE_BYTES_MAX} bytes; name a folder with only what the workflow needs", path = path.display())]
+    TooLarge {
+        /// The template.
+        path: PathBuf,
+    },
+    /// A link would lead out of the copy.
+    #[error("{path} in the workspace template is a link that leads out of it; replace it by the file, or by a relative link", path = path.display())]
+    LinkOut {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Neither a file, a folder nor a link.
+    #[error("{path} in the workspace template is no file, folder or link; remove it", path = path.display())]
+    Special {
+        /// What it is about.
+        path: PathBuf,
+    },
+}
+
+impl TemplateError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "template_unreadable",
+            Self::TooLarge { .. } => "template_too_large",
+            Self::LinkOut { .. } => "template_link_out",
+            Self::Special { .. } => "template_special_file",
+        }
+    }
+}
 
 /// A folder of its own for one case run; removed when dropped.
 #[derive(Debug)]
@@ -23,6 +84,39 @@ impl Scratch {
             .prefix("optim-run-")
             .tempdir()
             .map(|folder| Self { folder })
+    }
+
+    /// A scratch folder with a copy of the folder `template`. Blocks while it copies.
+    ///
+    /// # Errors
+    /// The template is too large, has a link that leads out of it, or cannot be copied.
+    pub fn copy_of(template: &Path) -> Result<Self, TemplateError> {
+        Self::copy_up_to(template, TEMPLATE_BYTES_MAX)
+    }
+
+    fn copy_up_to(template: &Path, bytes: u64) -> Result<Self, TemplateError> {
+        let io = |error| TemplateError::Io {
+            path: template.to_owned(),
+            error,
+        };
+        let root = template.canonicalize().map_err(io)?;
+        let scratch = Self::empty().map_err(io)?;
+        let mut copy = Copy {
+            root: &root,
+            left: bytes,
+            links: Vec::new(),
+        };
+        copy.folder(&root, scratch.path())?;
+        let inside = scratch.path().canonicalize().map_err(io)?;
+        for (path, copied) in copy.links {
+            if !copied
+                .canonicalize()
+                .is_ok_and(|end| end.starts_with(&inside))
+            {
+                return Err(TemplateError::LinkOut { path });
+            }
+        }
+        Ok(scratch)
     }
 
     /// The folder, absolute.
@@ -56,6 +150,55 @@ impl Scratch {
     }
 }
 
+/// A copy in the making.
+struct Copy<'a> {
+    root: &'a Path,
+    /// Bytes that it may still have.
+    left: u64,
+    /// Links with their copies. They are judged by where the copies lead, once all is there: a link
+    /// may stay in the template and lead out of the copy.
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Copy<'_> {
+    fn folder(&mut self, from: &Path, to: &Path) -> Result<(), TemplateError> {
+        let io = |error| TemplateError::Io {
+            path: from.to_owned(),
+            error,
+        };
+        for entry in std::fs::read_dir(from).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let (kind, from, to) = (
+                entry.file_type().map_err(io)?,
+                entry.path(),
+                to.join(entry.file_name()),
+            );
+            let io = |error| TemplateError::Io {
+                path: from.clone(),
+                error,
+            };
+            if kind.is_dir() {
+                std::fs::create_dir(&to).map_err(io)?;
+                self.folder(&from, &to)?;
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(&from).map_err(io)?;
+                std::os::unix::fs::symlink(target, &to).map_err(io)?;
+                self.links.push((from, to));
+            } else if kind.is_file() {
+                let bytes = entry.metadata().map_err(io)?.len();
+                let too_large = || TemplateError::TooLarge {
+                    path: self.root.to_owned(),
+                };
+                self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
+                std::fs::copy(&from, to).map_err(io)?;
+            } else {
+                return Err(TemplateError::Special { path: from });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Workspace for Scratch {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
         let Some(found) = self.resolve(path)? else {
@@ -86,5 +229,83 @@ mod tests {
         for out in ["../a.txt", "/etc/hostname", "link", "x/../../y"] {
             assert!(scratch.read(out).is_err(), "{out}");
         }
+    }
+
+    /// A folder to copy.
+    fn template_with(make: impl Fn(&Path)) -> (tempfile::TempDir, Result<Scratch, TemplateError>) {
+        let template = tempfile::tempdir().unwrap();
+        make(template.path());
+        let copied = Scratch::copy_of(template.path());
+        (template, copied)
+    }
+
+    #[test]
+    fn a_copy_has_every_file_and_inner_link_and_shares_nothing_with_its_template() {
+        let (template, copied) = template_with(|root| {
+            std::fs::create_dir_all(root.join("src/deep")).unwrap();
+            std::fs::write(root.join("src/deep/a.txt"), "text").unwrap();
+            std::os::unix::fs::symlink("src/deep/a.txt", root.join("link")).unwrap();
+        });
+        let copied = copied.unwrap();
+        assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"text".to_vec())));
+        std::fs::write(copied.path().join("link"), "changed").unwrap();
+        assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"changed".to_vec())));
+        assert_eq!(
+            std::fs::read(template.path().join("src/deep/a.txt")).unwrap(),
+            b"text"
+        );
+    }
+
+    #[test]
+    fn a_template_that_is_no_safe_folder_is_refused() {
+        let code = |make: &dyn Fn(&Path)| template_with(make).1.unwrap_err().code();
+        let link = |to: &'static str| {
+            code(&move |root: &Path| std::os::unix::fs::symlink(to, root.join("link")).unwrap())
+        };
+        assert_eq!(link("/etc/hostname"), "template_link_out");
+        assert_eq!(link("../../etc/hostname"), "template_link_out");
+        assert_eq!(link("nowhere"), "template_link_out");
+        let absolute = |root: &Path| {
+            std::fs::write(root.join("a"), "").unwrap();
+            std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
+        };
+        assert_eq!(
+            code(&absolute),
+            "template_link_out",
+            "it would lead into the template"
+        );
+        let roundabout = |root: &Path| {
+            std::fs::write(root.join("a"), "").unwrap();
+            let out_and_in = Path::new("..").join(root.file_name().unwrap()).join("a");
+            std::os::unix::fs::symlink(out_and_in, root.join("link")).unwrap();
+        };
+        assert_eq!(code(&roundabout), "template_link_out");
+        let socket =
+            |root: &Path| drop(std::os::unix::net::UnixListener::bind(root.join("s")).unwrap());
+        assert_eq!(code(&socket), "template_special_file");
+        assert_eq!(
+            Scratch::copy_of(Path::new("/nowhere/at/all"))
+                .unwrap_err()
+                .code(),
+            "template_unreadable"
+        );
+    }
+
+    #[test]
+    fn the_files_of_a_template_are_limited_together() {
+        let template = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            std::fs::write(template.path().join(name), [0; 10]).unwrap();
+        }
+        assert!(Scratch::copy_up_to(template.path(), 20).is_ok());
+        assert_eq!(
+            Scratch::copy_up_to(template.path(), 19).unwrap_err().code(),
+            "template_too_large"
+        );
+        // A sparse file: its size counts, and it is refused before anything of it is written.
+        let large = std::fs::File::create(template.path().join("large")).unwrap();
+        large.set_len(TEMPLATE_BYTES_MAX).unwrap();
+        let refused = Scratch::copy_of(template.path()).unwrap_err().to_string();
+        assert!(refused.contains("more than 268435456 bytes"), "{refused}");
     }
 }

@@ -1,7 +1,6 @@
 //! The loops over a real engine, in virtual time: faults of the store, errors and panics of one
 //! campaign, processes that die.
 #![expect(
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "helpers fail the test that calls them"
@@ -193,8 +192,8 @@ async fn experiments(store: &dyn Store, id: &CampaignId) -> Vec<Experiment> {
 }
 
 /// A campaign from its draft to its end on `store`.
-async fn whole(store: Arc<dyn Store>, new: &NewCampaign) -> Campaign {
-    let engine = engine(store);
+async fn whole<S: Store>(store: &Arc<S>, new: &NewCampaign) -> Campaign {
+    let engine = engine(Arc::<S>::clone(store));
     let id = new.campaign.id.clone();
     for _ in 0..100 {
         match engine.create(new.clone(), actor()).await {
@@ -220,11 +219,11 @@ async fn a_store_that_fails_now_and_then_changes_no_result() {
     for seed in 0..30 {
         let new = draft("c", seed);
         let calm = Arc::new(Memory::new());
-        let expected = whole(Arc::clone(&calm) as Arc<dyn Store>, &new).await;
+        let expected = whole(&calm, &new).await;
         assert!(expected.is_closed());
 
         let faulty = Arc::new(FaultyStore::seeded(Memory::new(), seed, 60));
-        let found = whole(Arc::clone(&faulty) as Arc<dyn Store>, &new).await;
+        let found = whole(&faulty, &new).await;
         faulty.heal();
         injected += faulty.injected();
         assert_eq!(found, expected, "seed {seed}");
@@ -306,7 +305,7 @@ async fn a_panic_in_one_campaign_is_its_own() {
 #[tokio::test(start_paused = true)]
 async fn a_process_that_dies_in_any_phase_is_succeeded_by_the_next() {
     let new = draft("c", 5);
-    let expected = whole(Arc::new(Memory::new()), &new).await;
+    let expected = whole(&Arc::new(Memory::new()), &new).await;
     let store: Arc<dyn Store> = Arc::new(Memory::new());
     let id = new.campaign.id.clone();
     let first = engine(Arc::clone(&store));

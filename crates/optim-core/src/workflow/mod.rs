@@ -142,6 +142,12 @@ impl Workflow {
         next
     }
 
+    /// A field of the document that has no type here, as written.
+    #[must_use]
+    pub fn extra(&self, key: &str) -> Option<&Value> {
+        self.header.get(key)
+    }
+
     pub(crate) fn header(&self) -> &Map<String, Value> {
         &self.header
     }

@@ -6,6 +6,8 @@
 pub mod lexical;
 mod needs;
 pub mod process;
+#[cfg(test)]
+mod schemas;
 pub mod scripted;
 
 #[cfg(test)]

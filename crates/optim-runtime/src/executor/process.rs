@@ -448,6 +448,54 @@ mod tests {
         );
     }
 
+    #[tokio::test]
+    async fn a_large_request_that_nobody_reads_is_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = ["sh", "-c", r#"echo '{"content": 3}'"#]
+            .map(ToOwned::to_owned)
+            .to_vec();
+        let process = Process::new(
+            ProcessConfig {
+                command,
+                env: Vec::new(),
+            },
+            folder.path(),
+        )
+        .unwrap();
+        let large = NodeRequest {
+            objective: "x".repeat(4 << 20),
+            ..request(folder.path())
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(20), process.execute(large)).await;
+        assert_eq!(
+            answer.expect("nobody waits for the reader").result,
+            Ok(json!(3))
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_have_as_many_bytes_as_the_limit_says() {
+        let of_bytes = |bytes: usize| format!(r#"printf '{{"content": "%0{}d"}}' 0"#, bytes - 15);
+        let answer = run(&of_bytes(1000)).await.result.unwrap();
+        assert_eq!(answer.as_str().map(str::len), Some(985));
+        assert_eq!(
+            class(&of_bytes(1001)).await.1,
+            "the program answered more than 1000 bytes"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_program_sees_the_environment_that_the_settings_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"echo "{\"content\": [\"$CARGO_PKG_NAME\", \"$CARGO_PKG_VERSION\"]}""#;
+        let command = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
+        // Cargo sets both for tests.
+        let env = vec!["CARGO_PKG_NAME".to_owned(), "NOT_SET_ANYWHERE".to_owned()];
+        let process = Process::new(ProcessConfig { command, env }, folder.path()).unwrap();
+        let seen = process.execute(request(folder.path())).await.result;
+        assert_eq!(seen, Ok(json!(["optim-runtime", ""])));
+    }
+
     #[test]
     fn a_program_that_is_not_there_is_found_out_at_once() {
         let new = |command: &[&str]| {

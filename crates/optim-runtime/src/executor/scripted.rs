@@ -74,7 +74,9 @@ impl Scripted {
             .saturating_mul(2)
             .saturating_add(1);
         let shift = u32::from(u16::from_be_bytes([a, b])) % span;
-        (self.config.pass_per_mille + shift)
+        self.config
+            .pass_per_mille
+            .saturating_add(shift)
             .saturating_sub(self.config.effect_per_mille)
             .min(1000)
     }
@@ -119,5 +121,113 @@ impl NodeExecutor for Scripted {
             Ok(self.config.wrong.clone())
         };
         NodeResponse { result, usage }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use optim_core::node_io::{Attempt, Limits};
+    use serde_json::Map;
+
+    use super::*;
+
+    fn request(objective: &str, seed: u64) -> NodeRequest {
+        NodeRequest {
+            objective: objective.to_owned(),
+            inputs: Map::new(),
+            upstream: Map::new(),
+            contract: None,
+            attempt: Attempt {
+                id: String::new(),
+                number: 1,
+                seed,
+            },
+            limits: Limits {
+                timeout_ms: 1,
+                max_output_bytes: 1,
+                max_tokens: None,
+            },
+            working_directory: String::new(),
+            agent: Map::new(),
+        }
+    }
+
+    const SEEDS: u32 = 2000;
+
+    /// Of 2 000 seeds: right answers, and faults.
+    async fn counts(config: &ScriptedConfig, objective: &str) -> (u32, u32) {
+        let (mut right, mut faults) = (0, 0);
+        for seed in 0..SEEDS {
+            match Scripted::new(config.clone())
+                .execute(request(objective, seed.into()))
+                .await
+                .result
+            {
+                Ok(answer) => right += u32::from(answer == config.right),
+                Err(error) => {
+                    assert_eq!(error.class, ErrorClass::Provider);
+                    faults += 1;
+                }
+            }
+        }
+        (right, faults)
+    }
+
+    /// Whether a count is within four standard deviations, at most, of its expectation.
+    fn near(count: u32, per_mille: u32) -> bool {
+        count.abs_diff(SEEDS * per_mille / 1000) <= 90
+    }
+
+    #[tokio::test]
+    async fn answers_are_right_as_often_as_the_settings_say() {
+        for pass_per_mille in [0, 1, 250, 700, 999, 1000] {
+            let config = ScriptedConfig {
+                pass_per_mille,
+                ..ScriptedConfig::default()
+            };
+            let (right, faults) = counts(&config, "o").await;
+            assert!(near(right, pass_per_mille), "{right} for {pass_per_mille}");
+            assert_eq!(faults, 0);
+            assert!(
+                pass_per_mille % 1000 != 0 || right == SEEDS * pass_per_mille / 1000,
+                "none and all are exact"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn faults_come_as_often_as_the_settings_say_and_leave_the_rest_alone() {
+        let config = ScriptedConfig {
+            fault_per_mille: 200,
+            ..ScriptedConfig::default()
+        };
+        let (right, faults) = counts(&config, "o").await;
+        assert!(
+            near(faults, 200) && near(right, 560),
+            "{faults} faults, {right} right"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_wording_has_one_true_quality_within_the_reach_of_the_settings() {
+        let config = ScriptedConfig {
+            pass_per_mille: 500,
+            effect_per_mille: 200,
+            ..ScriptedConfig::default()
+        };
+        let mut qualities = std::collections::BTreeSet::new();
+        for wording in ["a", "b", "c", "d", "e", "f"] {
+            let quality = Scripted::new(config.clone()).pass_per_mille(wording);
+            assert!((300..=700).contains(&quality), "{quality}");
+            assert!(near(counts(&config, wording).await.0, quality), "{wording}");
+            qualities.insert(quality);
+        }
+        assert!(qualities.len() > 1, "wordings differ");
+        let extreme = ScriptedConfig {
+            pass_per_mille: u32::MAX,
+            effect_per_mille: u32::MAX,
+            ..config
+        };
+        assert!(Scripted::new(extreme).pass_per_mille("a") <= 1000);
     }
 }

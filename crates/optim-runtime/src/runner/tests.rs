@@ -1,0 +1,670 @@
+//! Runs of small workflows through an executor that does what the test says, in virtual time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use optim_core::id::RunId;
+use optim_core::pack::Split;
+use optim_core::quantity::{MicroUsd, Timestamp, Tokens};
+use optim_core::run::Epoch;
+use optim_store::testing::sample;
+use serde_json::json;
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::executor::Capabilities;
+use crate::matcher::Engines;
+
+/// What the executor does about an attempt.
+enum Reply {
+    Answer(Value),
+    Fail(ErrorClass),
+    /// Answers after that many milliseconds.
+    Slow(u64),
+    Panic,
+}
+
+/// Looks at the objective, which names the node here, and at the attempt's number.
+type Script = fn(&str, u32) -> Reply;
+
+struct Scripted {
+    script: Script,
+    usage: Usage,
+    requests: Mutex<Vec<NodeRequest>>,
+    at_once: AtomicUsize,
+    most_at_once: AtomicUsize,
+}
+
+#[async_trait]
+impl NodeExecutor for Scripted {
+    fn name(&self) -> &str {
+        "test"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Capabilities {
+            tools: false,
+            mcp: false,
+            waits: false,
+        }
+    }
+
+    fn simulated(&self) -> bool {
+        true
+    }
+
+    async fn execute(&self, request: NodeRequest) -> NodeResponse {
+        let reply = (self.script)(&request.objective, request.attempt.number);
+        let answer = json!(format!("output of {}", request.objective));
+        self.requests.lock().unwrap().push(request);
+        let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
+        let result = match reply {
+            Reply::Answer(value) => Ok(value),
+            Reply::Fail(class) => Err(NodeError {
+                class,
+                message: "as the test says".to_owned(),
+            }),
+            Reply::Slow(ms) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                Ok(answer)
+            }
+            Reply::Panic => panic!("as the test says"),
+        };
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
+        NodeResponse {
+            result,
+            usage: self.usage,
+        }
+    }
+}
+
+/// A run: what it reports, and what the executor was asked.
+struct Ran {
+    report: RunReport,
+    requests: Vec<NodeRequest>,
+    most_at_once: usize,
+}
+
+impl Ran {
+    fn measured(&self) -> &Measured {
+        match &self.report.outcome {
+            CaseOutcome::Measured(measured) => measured,
+            CaseOutcome::Void { fault } => panic!("the run is void: {fault}"),
+        }
+    }
+
+    fn fault(&self) -> &str {
+        match &self.report.outcome {
+            CaseOutcome::Measured(measured) => panic!("the run is measured: {measured:?}"),
+            CaseOutcome::Void { fault } => fault,
+        }
+    }
+
+    /// The nodes that were asked, in order, one entry for each attempt.
+    fn asked(&self) -> Vec<&str> {
+        self.requests
+            .iter()
+            .map(|request| request.objective.as_str())
+            .collect()
+    }
+
+    fn node(&self, id: &str) -> &NodeReport {
+        self.report
+            .nodes
+            .iter()
+            .find(|report| report.node.as_str() == id)
+            .unwrap()
+    }
+}
+
+fn workflow(execution: Value, nodes: Value) -> Workflow {
+    let agents = json!([{"agent_id": "x", "model": "m"}]);
+    let json = json!({"automation_id": "w", "agents": agents, "execution": execution, "flow": {"nodes": nodes}});
+    Workflow::from_json(json).unwrap()
+}
+
+/// A node whose objective is its id, with further fields.
+fn node(id: &str, after: &[&str], more: Value) -> Value {
+    let mut node = json!({"node_id": id, "agent_id": "x", "objective": id, "depends_on": after});
+    node.as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    node
+}
+
+fn case() -> Case {
+    let case = json!({"id": "secret-case", "inputs": {"text": "hello"}, "split": "holdout",
+                      "expect": [{"node": "a", "type": "equals", "value": "secret-label"}]});
+    serde_json::from_value(case).unwrap()
+}
+
+fn claimed() -> Run {
+    let run = sample::run("campaign", sample::evaluation("campaign", "replay 1"), 0);
+    Run {
+        epoch: Epoch(1),
+        ..run
+    }
+}
+
+async fn run_as(run: &Run, workflow: Workflow, usage: Usage, script: Script) -> Ran {
+    let (requests, at_once, most_at_once) =
+        (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let executor = Arc::new(Scripted {
+        script,
+        usage,
+        requests,
+        at_once,
+        most_at_once,
+    });
+    let port: Arc<dyn NodeExecutor> = Arc::<Scripted>::clone(&executor);
+    let runner = Runner::new(
+        port,
+        Arc::new(Engines::default()),
+        Arc::new(ManualClock::at(Timestamp(5))),
+    );
+    let (workflow, case) = (Arc::new(workflow), case());
+    let report = runner
+        .run(Job {
+            run,
+            workflow,
+            case: &case,
+            folder: Path::new("/nowhere"),
+        })
+        .await;
+    let requests = executor.requests.lock().unwrap().clone();
+    Ran {
+        report,
+        requests,
+        most_at_once: executor.most_at_once.load(Ordering::SeqCst),
+    }
+}
+
+async fn run(workflow: Workflow, script: Script) -> Ran {
+    run_as(&claimed(), workflow, Usage::default(), script).await
+}
+
+fn answers(_: &str, _: u32) -> Reply {
+    Reply::Slow(10)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_run_in_dependency_order_and_see_what_they_name() {
+    let nodes = json!([
+        node(
+            "c",
+            &["b"],
+            json!({"input_refs": [{"from_step_id": "a", "alias": "first"}]})
+        ),
+        node("b", &["a"], json!({})),
+        node(
+            "a",
+            &[],
+            json!({"output_contract": {"kind": "k", "summary_guidance": "be brief"}})
+        ),
+    ]);
+    let workflow = workflow(json!({}), nodes);
+    let fingerprint = workflow.fingerprint();
+    let ran = run(workflow, answers).await;
+    assert_eq!(ran.asked(), ["a", "b", "c"]);
+    let [a, b, c] = &ran.requests[..] else {
+        panic!("three nodes")
+    };
+    assert_eq!(a.inputs, case().inputs);
+    assert_eq!(
+        a.contract,
+        Some(json!({"kind": "k", "summary_guidance": "be brief"}))
+    );
+    assert_eq!(a.agent["model"], "m");
+    assert!(b.inputs.is_empty() && b.upstream.is_empty() && c.inputs.is_empty());
+    assert_eq!(
+        Value::Object(c.upstream.clone()),
+        json!({"first": "output of a"})
+    );
+    assert_eq!(ran.report.executed, fingerprint);
+    assert_eq!(
+        (ran.report.started_at, ran.report.finished_at),
+        (Timestamp(5), Timestamp(5))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_request_holds_nothing_of_the_case_but_its_inputs() {
+    let ran = run(
+        workflow(json!({}), json!([node("a", &[], json!({}))])),
+        answers,
+    )
+    .await;
+    let request = serde_json::to_string(&ran.requests[0]).unwrap();
+    let run = claimed();
+    let case = case();
+    assert_eq!(case.split, Split::Holdout);
+    for secret in [
+        "secret",
+        "holdout",
+        "expect",
+        "campaign",
+        "baseline",
+        run.case.as_str(),
+        &run.id.to_string(),
+    ] {
+        assert!(!request.contains(secret), "{secret} in {request}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_get_better_is_tried_again_as_often_as_the_node_allows() {
+    let contract =
+        json!({"kind": "k", "validator": "structured_json", "schema": {"type": "object"}});
+    let table: [(Value, Script, u32, bool); 8] = [
+        (json!({}), |_, _| Reply::Fail(ErrorClass::Failed), 1, false),
+        (
+            json!({"retries": 2}),
+            |_, _| Reply::Fail(ErrorClass::Failed),
+            3,
+            false,
+        ),
+        (
+            json!({"retries": 7, "max_attempts": 2}),
+            |_, _| Reply::Fail(ErrorClass::Failed),
+            2,
+            false,
+        ),
+        (
+            json!({"max_attempts": 3}),
+            |_, _| Reply::Fail(ErrorClass::InvalidOutput),
+            3,
+            false,
+        ),
+        (
+            json!({"max_attempts": 3}),
+            |_, _| Reply::Slow(100_000),
+            3,
+            false,
+        ),
+        (
+            json!({"max_attempts": 3}),
+            |_, _| Reply::Answer(json!("no object")),
+            3,
+            false,
+        ),
+        (
+            json!({"max_attempts": 3}),
+            |_, number| Reply::Answer(if number == 2 { json!({}) } else { json!(0) }),
+            2,
+            true,
+        ),
+        (
+            json!({"max_attempts": 3}),
+            |_, _| Reply::Fail(ErrorClass::Blocked),
+            1,
+            false,
+        ),
+    ];
+    for (policy, script, attempts, passes) in table {
+        let more =
+            json!({"retry_policy": policy, "output_contract": contract, "timeout_ms": 60_000});
+        let usage = Usage {
+            cost: MicroUsd(1),
+            ..Usage::default()
+        };
+        let ran = run_as(
+            &claimed(),
+            workflow(json!({}), json!([node("a", &[], more)])),
+            usage,
+            script,
+        )
+        .await;
+        assert_eq!(
+            (ran.requests.len(), ran.node("a").attempts),
+            (usize::try_from(attempts).unwrap(), attempts),
+            "{policy}"
+        );
+        assert_eq!(
+            ran.measured().checks[0].outcome.passes(),
+            passes,
+            "{policy}"
+        );
+        let timed_out = ran
+            .node("a")
+            .result
+            .as_ref()
+            .is_err_and(|error| error.class == ErrorClass::Timeout);
+        assert!(
+            timed_out || ran.report.usage.cost == MicroUsd(attempts.into()),
+            "all attempts are paid for"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_the_outside_voids_the_run_at_once() {
+    let nodes = || {
+        json!([
+            node("a", &[], json!({"retry_policy": {"max_attempts": 5}})),
+            node("b", &["a"], json!({}))
+        ])
+    };
+    let ran = run(workflow(json!({}), nodes()), |_, _| {
+        Reply::Fail(ErrorClass::Provider)
+    })
+    .await;
+    assert_eq!((ran.fault(), ran.requests.len()), ("as the test says", 1));
+    let ran = run(workflow(json!({}), nodes()), |_, _| Reply::Panic).await;
+    assert!(ran.fault().contains("panicked"), "{}", ran.fault());
+    assert_eq!(ran.requests.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_is_the_nodes_own_or_that_of_its_validator() {
+    let contract =
+        |validator: &str| json!({"output_contract": {"kind": "k", "validator": validator}});
+    for (more, limit) in [
+        (json!({"timeout_ms": 1234}), 1234),
+        (json!({}), 600_000),
+        (contract("standup_update"), 120_000),
+        (contract("structured_json"), 180_000),
+        (contract("code_patch"), 600_000),
+    ] {
+        let begun = tokio::time::Instant::now();
+        let ran = run(
+            workflow(json!({}), json!([node("a", &[], more)])),
+            |_, _| Reply::Slow(u64::MAX / 2),
+        )
+        .await;
+        let took = begun.elapsed().as_millis();
+        assert_eq!(
+            ran.node("a").result.as_ref().unwrap_err().class,
+            ErrorClass::Timeout
+        );
+        assert_eq!(ran.requests[0].limits.timeout_ms, limit);
+        assert!(
+            (limit.into()..=u128::from(limit) + 1).contains(&took),
+            "{took}"
+        );
+        assert_eq!(ran.report.usage.latency, Millis(limit));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_over_a_limit_is_stopped_and_fails() {
+    let usage = Usage {
+        prompt_tokens: Tokens(30),
+        cost: MicroUsd(400_000),
+        ..Usage::default()
+    };
+    let nodes = json!([
+        node("a", &[], json!({})),
+        node("b", &["a"], json!({})),
+        node("c", &["b"], json!({}))
+    ]);
+    for (limits, asked, broken) in [
+        (json!({"max_total_tokens": 90}), 3, None),
+        (
+            json!({"max_total_tokens": 59}),
+            2,
+            Some("max_total_tokens: 60 of 59"),
+        ),
+        (
+            json!({"max_total_cost_usd": 0.4}),
+            2,
+            Some("max_total_cost_usd"),
+        ),
+        (
+            json!({"max_total_runtime_ms": 15}),
+            2,
+            Some("max_total_runtime_ms: 15 of 15"),
+        ),
+    ] {
+        let ran = run_as(
+            &claimed(),
+            workflow(limits.clone(), nodes.clone()),
+            usage,
+            answers,
+        )
+        .await;
+        assert_eq!(ran.requests.len(), asked, "{limits}");
+        let over_limit = ran.measured().over_limit.as_deref();
+        assert_eq!(
+            over_limit.is_some(),
+            broken.is_some(),
+            "{limits}: {over_limit:?}"
+        );
+        assert!(
+            over_limit.unwrap_or("").starts_with(broken.unwrap_or("")),
+            "{limits}: {over_limit:?}"
+        );
+        assert!(broken.is_none() || !ran.measured().passes());
+        assert_eq!(ran.report.nodes.len(), 3, "every node is reported");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_a_limit_stops_is_reported_as_stopped_and_its_attempts_are_paid_for() {
+    let usage = Usage {
+        prompt_tokens: Tokens(30),
+        ..Usage::default()
+    };
+    let nodes = json!([
+        node("a", &[], json!({"retry_policy": {"max_attempts": 5}})),
+        node("b", &["a"], json!({}))
+    ]);
+    let script: Script = |_, number| {
+        if number == 1 {
+            Reply::Fail(ErrorClass::Failed)
+        } else {
+            Reply::Slow(100)
+        }
+    };
+    let limits = json!({"max_total_runtime_ms": 50});
+    let ran = run_as(&claimed(), workflow(limits, nodes.clone()), usage, script).await;
+    assert_eq!(ran.report.usage.tokens(), Tokens(30));
+    assert!(ran.node("a").attempts > 0);
+    assert_eq!(
+        ran.measured()
+            .blocked
+            .iter()
+            .map(NodeId::as_str)
+            .collect::<Vec<_>>(),
+        ["b"]
+    );
+    // Within a node, an attempt more than the limit allows is not made, and each knows what is left.
+    let limits = json!({"max_total_tokens": 50});
+    let ran = run_as(&claimed(), workflow(limits, nodes), usage, |_, _| {
+        Reply::Fail(ErrorClass::Failed)
+    })
+    .await;
+    assert_eq!(
+        ran.requests
+            .iter()
+            .map(|request| request.limits.max_tokens)
+            .collect::<Vec<_>>(),
+        [Some(50), Some(20)]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_nodes_run_at_once_as_the_workflow_allows() {
+    let nodes: Vec<_> = ["a", "b", "c", "d", "e"]
+        .iter()
+        .map(|id| node(id, &[], json!({})))
+        .collect();
+    for (execution, most) in [
+        (json!({}), 1),
+        (json!({"max_parallel_agents": 3}), 3),
+        (json!({"max_parallel_agents": 16}), 5),
+    ] {
+        let ran = run(workflow(execution, json!(nodes)), answers).await;
+        assert_eq!((ran.most_at_once, ran.requests.len()), (most, 5));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_depends_on_a_failed_node_is_blocked_and_the_rest_runs() {
+    let nodes = json!([
+        node("a", &[], json!({})),
+        node("b", &["a"], json!({})),
+        node("c", &["b"], json!({})),
+        node("d", &[], json!({}))
+    ]);
+    let script: Script = |id, _| {
+        if id == "a" {
+            Reply::Fail(ErrorClass::Failed)
+        } else {
+            Reply::Slow(1)
+        }
+    };
+    let ran = run(workflow(json!({}), nodes), script).await;
+    assert_eq!(ran.asked(), ["a", "d"]);
+    assert_eq!(
+        ran.measured()
+            .blocked
+            .iter()
+            .map(NodeId::as_str)
+            .collect::<Vec<_>>(),
+        ["b", "c"]
+    );
+    for id in ["b", "c"] {
+        let report = ran.node(id);
+        assert_eq!(
+            (report.attempts, report.result.as_ref().unwrap_err().class),
+            (0, ErrorClass::Blocked)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_have_ids_of_their_own_that_stay_when_the_claim_is_the_same() {
+    let nodes = || {
+        json!([
+            node("a", &[], json!({"retry_policy": {"max_attempts": 3}})),
+            node("b", &[], json!({}))
+        ])
+    };
+    let script: Script = |_, _| Reply::Fail(ErrorClass::Failed);
+    let attempts = async |run: Run| {
+        let ran = run_as(&run, workflow(json!({}), nodes()), Usage::default(), script).await;
+        ran.requests
+            .into_iter()
+            .map(|request| request.attempt)
+            .collect::<Vec<_>>()
+    };
+    let first = attempts(claimed()).await;
+    assert_eq!(
+        first
+            .iter()
+            .map(|attempt| attempt.number)
+            .collect::<Vec<_>>(),
+        [1, 2, 3, 1]
+    );
+    assert_eq!(attempts(claimed()).await, first);
+    let again = attempts(Run {
+        epoch: Epoch(2),
+        ..claimed()
+    })
+    .await;
+    let other = attempts(Run {
+        id: RunId::derive(&[b"other"]),
+        ..claimed()
+    })
+    .await;
+    let ids: std::collections::BTreeSet<_> = [&first, &again, &other]
+        .into_iter()
+        .flatten()
+        .map(|attempt| &attempt.id)
+        .collect();
+    assert_eq!(ids.len(), 12);
+    let seeds = |attempts: &[Attempt]| {
+        attempts
+            .iter()
+            .map(|attempt| attempt.seed)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        seeds(&first),
+        seeds(&again),
+        "luck is the run's, not the claim's"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_output_that_is_too_large_is_no_output_and_a_long_one_is_left_out_of_the_record() {
+    let nodes = || json!([node("a", &[], json!({}))]);
+    let ran = run(workflow(json!({}), nodes()), |_, _| {
+        Reply::Answer(json!("x".repeat(5 << 20)))
+    })
+    .await;
+    assert_eq!(
+        ran.node("a").result.as_ref().unwrap_err().class,
+        ErrorClass::InvalidOutput
+    );
+    let ran = run(workflow(json!({}), nodes()), |_, _| {
+        Reply::Answer(json!("x".repeat(1 << 20)))
+    })
+    .await;
+    assert_eq!(
+        ran.node("a").result,
+        Ok(json!({"optim_truncated": {"bytes": (1 << 20) + 2, "kept": 0}}))
+    );
+}
+
+#[tokio::test]
+async fn a_run_works_in_a_copy_of_the_template_or_is_void() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("files")).unwrap();
+    std::fs::write(folder.path().join("files/a.txt"), "text").unwrap();
+    let definition = |template: &str| {
+        let nodes = json!([node(
+            "a",
+            &[],
+            json!({"output_contract":
+            {"kind": "k", "validator": "code_patch"}})
+        )]);
+        let mut json = workflow(json!({}), nodes).to_json();
+        json["metadata"] = json!({"optim": {"workspace_template": template}});
+        Arc::new(Workflow::from_json(json).unwrap())
+    };
+    let (requests, at_once, most_at_once) =
+        (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let script: Script = |_, _| {
+        Reply::Answer(json!(
+            "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-text\n\\ No newline at end of file\n+more\n\\ No newline at end of file\n"
+        ))
+    };
+    let executor = Scripted {
+        script,
+        usage: Usage::default(),
+        requests,
+        at_once,
+        most_at_once,
+    };
+    let runner = Runner::new(
+        Arc::new(executor),
+        Arc::new(Engines::default()),
+        Arc::new(ManualClock::default()),
+    );
+    let (run, case) = (
+        claimed(),
+        Case {
+            expect: Vec::new(),
+            ..case()
+        },
+    );
+    let job = |template| Job {
+        run: &run,
+        workflow: definition(template),
+        case: &case,
+        folder: folder.path(),
+    };
+    match runner.run(job("files")).await.outcome {
+        CaseOutcome::Measured(measured) => assert!(measured.passes(), "{measured:?}"),
+        CaseOutcome::Void { fault } => panic!("{fault}"),
+    }
+    match runner.run(job("nowhere")).await.outcome {
+        CaseOutcome::Void { fault } => assert!(
+            fault.contains("workspace template") && fault.contains("nowhere"),
+            "{fault}"
+        ),
+        CaseOutcome::Measured(measured) => panic!("{measured:?}"),
+    }
+}
