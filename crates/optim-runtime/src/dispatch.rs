@@ -196,11 +196,10 @@ fn entry(run: RunSummary) -> Entry {
     }
 }
 
-/// Executes a claimed run and records its result. What keeps it from being executed is a fault of
-/// the outside; a store that fails is waited for, as the result is paid for.
+/// Executes a claimed run and records its result. A store that fails is waited for, as the result
+/// is paid for.
 async fn work(engine: Arc<Engine>, runner: Arc<Runner>, run: Run) {
-    let (id, executed, claimed_at) = (run.id, run.fingerprint, engine.clock().now());
-    let epoch = run.epoch;
+    let claimed = run.clone();
     let mut body = JoinSet::new();
     body.spawn({
         let engine = Arc::clone(&engine);
@@ -208,30 +207,29 @@ async fn work(engine: Arc<Engine>, runner: Arc<Runner>, run: Run) {
     });
     let report = match body.join_next().await {
         Some(Ok(Ok(report))) => report,
-        ended => {
-            let fault = match ended {
-                Some(Ok(Err(error))) => error.to_string(),
-                Some(Err(panic)) => format!("the worker panicked: {panic}"),
-                Some(Ok(Ok(_))) | None => "the worker ended early".to_owned(),
-            };
-            tracing::error!(run = %id, fault, "a run could not be executed");
-            let (outcome, nodes, usage) =
-                (CaseOutcome::Void { fault }, Vec::new(), Usage::default());
-            let finished_at = engine.clock().now();
-            RunReport {
-                executed,
-                outcome,
-                nodes,
-                usage,
-                started_at: claimed_at,
-                finished_at,
-            }
-        }
+        Some(Ok(Err(error))) => void(&engine, &claimed, error.to_string()),
+        Some(Err(panic)) => void(&engine, &claimed, format!("the worker panicked: {panic}")),
+        None => void(&engine, &claimed, "there was no worker".to_owned()),
     };
+    let Run { id, epoch, .. } = claimed;
     match patiently(|| engine.finish(id, epoch, report.clone())).await {
         Ok(Ok(_)) => {}
         Ok(Err(ignored)) => tracing::info!(run = %id, ?ignored, "a result came too late"),
         Err(error) => tracing::error!(run = %id, %error, "a result cannot be recorded"),
+    }
+}
+
+/// The report of a run that could not be executed, which is a fault of the outside.
+fn void(engine: &Engine, run: &Run, fault: String) -> RunReport {
+    tracing::error!(run = %run.id, fault, "a run could not be executed");
+    let now = engine.clock().now();
+    RunReport {
+        executed: run.fingerprint,
+        outcome: CaseOutcome::Void { fault },
+        nodes: Vec::new(),
+        usage: Usage::default(),
+        started_at: now,
+        finished_at: now,
     }
 }
 
@@ -250,14 +248,13 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
     let folder = Path::new(&campaign.source.location)
         .parent()
         .unwrap_or(Path::new("/"));
-    Ok(runner
-        .run(Job {
-            run,
-            workflow,
-            case,
-            folder,
-        })
-        .await)
+    let job = Job {
+        run,
+        workflow,
+        case,
+        folder,
+    };
+    Ok(runner.run(job).await)
 }
 
 /// Tries until the store answers, or cannot ever.

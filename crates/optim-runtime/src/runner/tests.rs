@@ -66,7 +66,8 @@ impl NodeExecutor for Scripted {
                 message: "as the test says".to_owned(),
             }),
             Reply::Slow(ms) => {
-                tokio::time::sleep(Duration::from_millis(ms)).await;
+                // In virtual time.
+                sleep_for(Some(Duration::from_millis(ms))).await;
                 Ok(answer)
             }
             Reply::Panic => panic!("as the test says"),
