@@ -136,10 +136,7 @@ mod tests {
 
     #[test]
     fn any_script_passes() {
-        assert_eq!(
-            stems("Größe 寸法 👍 e\u{301}tude"),
-            ["größ", "寸法", "e", "tud"][..0].to_vec()
-        );
+        assert_eq!(stems("Größe 寸法 👍 e\u{301}tude"), ["größe", "寸法", "tud"]);
     }
 
     #[test]
