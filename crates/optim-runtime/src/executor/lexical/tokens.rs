@@ -136,7 +136,10 @@ mod tests {
 
     #[test]
     fn any_script_passes() {
-        assert_eq!(stems("Größe 寸法 👍 e\u{301}tude"), ["größe", "寸法", "tud"]);
+        assert_eq!(
+            stems("Größe 寸法 👍 e\u{301}tude"),
+            ["größe", "寸法", "tud"]
+        );
     }
 
     #[test]
