@@ -165,3 +165,33 @@ impl CliError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_is_documented() {
+        let document = include_str!("../../../docs/reference/exit-codes.md");
+        let codes = [
+            Exit::Success,
+            Exit::Failure,
+            Exit::Usage,
+            Exit::Invalid,
+            Exit::NotFound,
+            Exit::Conflict,
+            Exit::Waiting,
+            Exit::Budget,
+            Exit::Unstable,
+            Exit::Unreachable,
+            Exit::Cancelled,
+            Exit::Interrupted,
+        ];
+        for exit in codes {
+            assert!(
+                document.contains(&format!("| {} |", exit.code())),
+                "{exit:?} has a row"
+            );
+        }
+    }
+}

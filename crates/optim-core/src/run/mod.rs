@@ -1,5 +1,6 @@
 //! Case runs: one execution of one frozen definition on one case.
 
+pub mod check;
 pub mod transition;
 
 use serde::{Deserialize, Serialize};

@@ -191,6 +191,9 @@ pub fn work(run: &Run) -> RunWork {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::super::check::check;
     use super::*;
     use crate::campaign::{Evaluation, Purpose};
     use crate::digest::Digest;
@@ -329,5 +332,58 @@ pub(crate) mod tests {
             )
             .is_err()
         );
+    }
+
+    /// One move of a random walk: what a scheduler, a worker, an outage or a person does.
+    #[derive(Debug, Clone)]
+    enum Move {
+        Claim,
+        Cancel,
+        Lost,
+        Measured,
+        Void,
+        Foreign,
+        Stale,
+    }
+
+    proptest! {
+        #[test]
+        fn every_walk_keeps_the_invariants_and_a_run_ends_at_most_once(
+            moves in prop::collection::vec(
+                prop_oneof![
+                    4 => Just(Move::Claim), 1 => Just(Move::Cancel), 2 => Just(Move::Lost), 3 => Just(Move::Measured),
+                    3 => Just(Move::Void), 1 => Just(Move::Foreign), 2 => Just(Move::Stale),
+                ],
+                0..30,
+            ),
+        ) {
+            let mut run = run();
+            let mut ended = 0;
+            for step in moves {
+                let void = CaseOutcome::Void { fault: "down".to_owned() };
+                let finished = |outcome, epoch| RunObservation::Finished { epoch, report: report(&run, outcome) };
+                let next = match step {
+                    Move::Claim => decide(&run, &RunCommand::Claim, Timestamp(2)).ok(),
+                    Move::Cancel => decide(&run, &RunCommand::Cancel { reason: String::new() }, Timestamp(2)).ok(),
+                    Move::Lost => observe(&run, RunObservation::Lost { epoch: run.epoch }).ok(),
+                    Move::Measured => observe(&run, finished(measured(), run.epoch)).ok(),
+                    Move::Void => observe(&run, finished(void, run.epoch)).ok(),
+                    Move::Stale => observe(&run, finished(measured(), Epoch(run.epoch.0 + 1))).ok(),
+                    Move::Foreign => {
+                        let mut foreign = report(&run, measured());
+                        foreign.executed = Fingerprint(Digest::of(b"live"));
+                        observe(&run, RunObservation::Finished { epoch: run.epoch, report: foreign }).ok()
+                    }
+                };
+                if let Some(next) = next {
+                    prop_assert!(!run.state.is_terminal(), "terminal is terminal");
+                    prop_assert!(next.epoch >= run.epoch, "epochs only rise");
+                    ended += u32::from(next.state.is_terminal());
+                    run = next;
+                }
+                prop_assert_eq!(check(&run), Vec::new());
+            }
+            prop_assert!(ended <= 1);
+        }
     }
 }

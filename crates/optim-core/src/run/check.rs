@@ -1,0 +1,49 @@
+//! Invariants of a case run, as findings.
+
+use crate::campaign::check::Violation;
+use crate::outcome::CaseOutcome;
+
+use super::{Epoch, FAULT_RETRIES_MAX, Run, RunState};
+
+/// Every rule that `run` breaks; empty for a run that only [`super::transition`] has touched.
+#[must_use]
+pub fn check(run: &Run) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let mut require = |holds: bool, rule: &'static str, detail: String| {
+        if !holds {
+            violations.push(Violation { rule, detail });
+        }
+    };
+    let claimed = run.epoch > Epoch(0);
+    require(
+        run.faults <= FAULT_RETRIES_MAX,
+        "faults_bounded",
+        run.faults.to_string(),
+    );
+    require(
+        u64::from(run.faults) <= u64::from(run.epoch.0),
+        "a_fault_needs_a_claim",
+        format!("{} faults in {} claims", run.faults, run.epoch.0),
+    );
+    match &run.state {
+        RunState::Queued | RunState::Cancelled { .. } => {}
+        RunState::Running { .. } => {
+            require(claimed, "running_is_claimed", format!("{:?}", run.epoch))
+        }
+        RunState::Finished(report) => {
+            require(claimed, "finished_was_claimed", format!("{:?}", run.epoch));
+            let measured = matches!(report.outcome, CaseOutcome::Measured(_));
+            require(
+                !measured || report.executed == run.fingerprint,
+                "measured_what_is_frozen",
+                format!("{} instead of {}", report.executed, run.fingerprint),
+            );
+            require(
+                measured || run.faults == FAULT_RETRIES_MAX,
+                "void_only_when_retries_are_used_up",
+                format!("{} faults", run.faults),
+            );
+        }
+    }
+    violations
+}
