@@ -293,3 +293,26 @@ fn decimals_are_exact() {
     let tenths = |text| Decimal::parse(text).unwrap();
     assert_eq!(tenths("0.3").distance(tenths("0.1")), tenths("0.2"));
 }
+
+#[test]
+fn every_assertion_of_the_manual_can_be_read() {
+    let manual = include_str!("../../../../docs/packs.md");
+    let examples = manual
+        .split("```json\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next())
+        .unwrap();
+    let kinds: std::collections::BTreeSet<String> = examples
+        .lines()
+        .map(|line| {
+            let wire: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(serde_json::to_value(expectation(&wire)).unwrap(), wire);
+            wire["type"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(
+        kinds.len(),
+        15,
+        "the fourteen types and a negated one: {kinds:?}"
+    );
+}

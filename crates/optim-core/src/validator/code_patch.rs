@@ -32,9 +32,6 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
             findings.unmet.push(why);
         }
     }
-    findings.require(files > 0, || {
-        "the patch changes no file; wanted a unified diff".to_owned()
-    });
     if let Some(limit) = subject.settings.count("max_files") {
         findings.require(files <= limit, || {
             format!("the patch changes {files} files, at most {limit} are allowed")

@@ -188,3 +188,6 @@ fn only_sink(workflow: &Workflow) -> Option<NodeId> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
