@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use optim_core::mutation::MutableField;
-use optim_core::policy::{MutationPolicy, Objective, Profile, ScopePolicy};
-use optim_core::quantity::{Millis, PerMillion};
+use optim_core::policy::{MutationPolicy, Objective, ScopePolicy};
 use optim_core::workflow::Workflow;
 
 /// What the candidates are to be better at.
@@ -87,20 +86,7 @@ fn node(index: usize) -> Value {
 /// The strict policy with every field allowed.
 #[must_use]
 pub fn policy() -> MutationPolicy {
-    MutationPolicy {
-        profile: Profile::Strict,
-        allowed: MutableField::ALL.into(),
-        max_text_delta_chars: 300,
-        max_text_delta_ratio: PerMillion(250_000),
-        text_delta_floor_chars: 40,
-        timeout_delta_percent: PerMillion(150_000),
-        timeout_delta: Millis(30_000),
-        timeout_min: Millis(30_000),
-        timeout_max: Millis(600_000),
-        retry_delta: 1,
-        retry_min: 0,
-        retry_max: 3,
-    }
+    MutationPolicy::strict(MutableField::ALL)
 }
 
 /// A scope without forbidden fields.

@@ -4,14 +4,12 @@
     reason = "an example talks to the person who runs it"
 )]
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use optim_core::mutation::MutableField;
-use optim_core::policy::{MutationPolicy, Objective, Profile, ScopePolicy};
+use optim_core::policy::{MutationPolicy, Objective, ScopePolicy};
 use optim_core::proposal::rules::Rules;
 use optim_core::proposal::{Cursor, Offer, Prepared};
-use optim_core::quantity::{Millis, PerMillion};
 use optim_core::workflow::load::load;
 
 const BASELINE: &str = "
@@ -42,18 +40,5 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn policy() -> MutationPolicy {
-    MutationPolicy {
-        profile: Profile::Strict,
-        allowed: BTreeSet::from([MutableField::Objective]),
-        max_text_delta_chars: 300,
-        max_text_delta_ratio: PerMillion(250_000),
-        text_delta_floor_chars: 40,
-        timeout_delta_percent: PerMillion(150_000),
-        timeout_delta: Millis(30_000),
-        timeout_min: Millis(30_000),
-        timeout_max: Millis(600_000),
-        retry_delta: 1,
-        retry_min: 0,
-        retry_max: 3,
-    }
+    MutationPolicy::strict([MutableField::Objective])
 }

@@ -15,42 +15,15 @@ use super::*;
 use crate::experiment::{ExperimentState, Proposer};
 use crate::id::NodeId;
 use crate::mutation::{FieldValue, MutableField, Mutation};
-use crate::policy::{
-    BudgetPolicy, EvalPolicy, Guardrail, MetricName, MutationPolicy, PackRef, Profile, Rule,
-    ScopePolicy, Score,
-};
-use crate::quantity::{Fraction, Millis, PerMillion, Tokens};
+use crate::policy::{BudgetPolicy, EvalPolicy, MutationPolicy, PackRef, Profile, ScopePolicy};
+use crate::quantity::{Fraction, Tokens};
 
 const CASES: u64 = 10;
 
 fn policies(max_experiments: u32) -> Policies {
     Policies {
-        eval: EvalPolicy {
-            profile: Profile::Strict,
-            pack_ref: PackRef::Implicit,
-            primary_metric: MetricName::ArtifactValidatorPassRate,
-            secondary_metric: MetricName::UnmetRequirementCount,
-            hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
-            campaign_start_baseline_runs: 2,
-            baseline_replay_every_candidates: 5,
-            baseline_replay_every_minutes: 30,
-            score: Score::AllOrNothing,
-            rule: Rule::default(),
-        },
-        mutation: MutationPolicy {
-            profile: Profile::Strict,
-            allowed: MutableField::ALL.into(),
-            max_text_delta_chars: 300,
-            max_text_delta_ratio: PerMillion(250_000),
-            text_delta_floor_chars: 40,
-            timeout_delta_percent: PerMillion(150_000),
-            timeout_delta: Millis(30_000),
-            timeout_min: Millis(30_000),
-            timeout_max: Millis(600_000),
-            retry_delta: 1,
-            retry_min: 0,
-            retry_max: 3,
-        },
+        eval: EvalPolicy::strict(PackRef::Implicit),
+        mutation: MutationPolicy::strict(MutableField::ALL),
         scope: ScopePolicy::default(),
         budget: BudgetPolicy {
             profile: Profile::Strict,

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::campaign::Spent;
 use crate::id::EvaluationId;
-use crate::policy::{Guardrail, MetricName, PackRef, Profile, Score};
+use crate::policy::{PackRef, Score};
 use crate::quantity::{Fraction, Timestamp};
 use crate::verdict::Verdict;
 
@@ -131,18 +131,7 @@ fn replay(marks: &[(&str, CaseMark)]) -> Replay {
 }
 
 fn eval() -> EvalPolicy {
-    EvalPolicy {
-        profile: Profile::Strict,
-        pack_ref: PackRef::Implicit,
-        primary_metric: MetricName::ArtifactValidatorPassRate,
-        secondary_metric: MetricName::UnmetRequirementCount,
-        hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
-        campaign_start_baseline_runs: 2,
-        baseline_replay_every_candidates: 5,
-        baseline_replay_every_minutes: 30,
-        score: Score::AllOrNothing,
-        rule: Rule::default(),
-    }
+    EvalPolicy::strict(PackRef::Implicit)
 }
 
 #[test]

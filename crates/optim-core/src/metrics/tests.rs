@@ -12,8 +12,8 @@ use crate::digest::Digest;
 use crate::id::{CaseId, EvaluationId, NodeId};
 use crate::outcome::{Check, CheckKind, Measured};
 use crate::pack::Split;
-use crate::policy::{EvalPolicy, Guardrail, MetricName, PackRef, Profile, Rule};
-use crate::quantity::{Millis, PerMillion, Timestamp, Tokens};
+use crate::policy::{EvalPolicy, PackRef};
+use crate::quantity::{Millis, Timestamp, Tokens};
 use crate::workflow::{Fingerprint, ValidatorKind};
 
 /// Two nodes with a validator and one without.
@@ -187,21 +187,7 @@ fn replay(passed: u64, unmet: u64, blocked: u64) -> Replay {
 }
 
 fn eval() -> EvalPolicy {
-    EvalPolicy {
-        profile: Profile::Strict,
-        pack_ref: PackRef::Implicit,
-        primary_metric: MetricName::ArtifactValidatorPassRate,
-        secondary_metric: MetricName::UnmetRequirementCount,
-        hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
-        campaign_start_baseline_runs: 2,
-        baseline_replay_every_candidates: 5,
-        baseline_replay_every_minutes: 30,
-        score: Score::AllOrNothing,
-        rule: Rule::Point {
-            max_range: PerMillion(50_000),
-            max_flaky: PerMillion(100_000),
-        },
-    }
+    EvalPolicy::strict(PackRef::Implicit)
 }
 
 #[test]

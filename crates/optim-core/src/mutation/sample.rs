@@ -4,8 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{FieldValue, MutableField, Mutation};
-use crate::policy::{MutationPolicy, Profile, ScopePolicy};
-use crate::quantity::{Millis, PerMillion};
+use crate::policy::{MutationPolicy, ScopePolicy};
 use crate::workflow::Workflow;
 
 /// Node `n0`, `n1`, … with all five fields.
@@ -52,20 +51,7 @@ pub(crate) fn workflow(count: usize) -> Workflow {
 
 /// The strict policy with everything allowed.
 pub(crate) fn policy() -> MutationPolicy {
-    MutationPolicy {
-        profile: Profile::Strict,
-        allowed: MutableField::ALL.into(),
-        max_text_delta_chars: 300,
-        max_text_delta_ratio: PerMillion(250_000),
-        text_delta_floor_chars: 40,
-        timeout_delta_percent: PerMillion(150_000),
-        timeout_delta: Millis(30_000),
-        timeout_min: Millis(30_000),
-        timeout_max: Millis(600_000),
-        retry_delta: 1,
-        retry_min: 0,
-        retry_max: 3,
-    }
+    MutationPolicy::strict(MutableField::ALL)
 }
 
 /// A scope without forbidden fields.

@@ -32,6 +32,25 @@ pub struct EvalPolicy {
     pub rule: Rule,
 }
 
+impl EvalPolicy {
+    /// The policy of the strict profile, with the point rule: for callers without a file.
+    #[must_use]
+    pub fn strict(pack_ref: PackRef) -> Self {
+        Self {
+            profile: Profile::Strict,
+            pack_ref,
+            primary_metric: MetricName::ArtifactValidatorPassRate,
+            secondary_metric: MetricName::UnmetRequirementCount,
+            hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
+            campaign_start_baseline_runs: 2,
+            baseline_replay_every_candidates: 5,
+            baseline_replay_every_minutes: 30,
+            score: Score::AllOrNothing,
+            rule: Rule::default(),
+        }
+    }
+}
+
 /// Where the eval pack is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

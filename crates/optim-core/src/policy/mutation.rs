@@ -40,6 +40,27 @@ pub struct MutationPolicy {
     pub retry_max: u32,
 }
 
+impl MutationPolicy {
+    /// The widest policy of the strict profile, with `allowed` fields: for callers without a file.
+    #[must_use]
+    pub fn strict(allowed: impl IntoIterator<Item = MutableField>) -> Self {
+        Self {
+            profile: Profile::Strict,
+            allowed: allowed.into_iter().collect(),
+            max_text_delta_chars: 300,
+            max_text_delta_ratio: PerMillion(250_000),
+            text_delta_floor_chars: 40,
+            timeout_delta_percent: PerMillion(150_000),
+            timeout_delta: Millis(30_000),
+            timeout_min: Millis(30_000),
+            timeout_max: Millis(600_000),
+            retry_delta: 1,
+            retry_min: 0,
+            retry_max: 3,
+        }
+    }
+}
+
 const ONE_CHANGE: &str = "a candidate is one change of one field of one node, in every profile";
 
 pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<MutationPolicy> {

@@ -345,10 +345,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::{
-        BudgetPolicy, EvalPolicy, Guardrail, MetricName, PackRef, Profile, Rule, ScopePolicy, Score,
-    };
-    use crate::quantity::{Millis, PerMillion};
+    use crate::policy::{BudgetPolicy, EvalPolicy, PackRef, Profile, ScopePolicy};
 
     fn workflow(nodes: Value) -> Workflow {
         let agents = json!([{"agent_id": "x"}]);
@@ -368,32 +365,8 @@ mod tests {
 
     fn example_policies() -> Policies {
         Policies {
-            eval: EvalPolicy {
-                profile: Profile::Strict,
-                pack_ref: PackRef::Implicit,
-                primary_metric: MetricName::ArtifactValidatorPassRate,
-                secondary_metric: MetricName::UnmetRequirementCount,
-                hard_guardrails: vec![Guardrail::BlockedNodeRate, Guardrail::BudgetCeilings],
-                campaign_start_baseline_runs: 2,
-                baseline_replay_every_candidates: 5,
-                baseline_replay_every_minutes: 30,
-                score: Score::AllOrNothing,
-                rule: Rule::default(),
-            },
-            mutation: MutationPolicy {
-                profile: Profile::Strict,
-                allowed: BTreeSet::new(),
-                max_text_delta_chars: 300,
-                max_text_delta_ratio: PerMillion(250_000),
-                text_delta_floor_chars: 40,
-                timeout_delta_percent: PerMillion(150_000),
-                timeout_delta: Millis(30_000),
-                timeout_min: Millis(30_000),
-                timeout_max: Millis(600_000),
-                retry_delta: 1,
-                retry_min: 0,
-                retry_max: 3,
-            },
+            eval: EvalPolicy::strict(PackRef::Implicit),
+            mutation: MutationPolicy::strict([]),
             scope: ScopePolicy::default(),
             budget: BudgetPolicy {
                 profile: Profile::Strict,

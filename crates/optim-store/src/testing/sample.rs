@@ -19,7 +19,7 @@ use optim_core::policy::{
     BudgetPolicy, EvalPolicy, MetricName, MutationPolicy, PackRef, Policies, Profile, Rule,
     ScopePolicy, Score,
 };
-use optim_core::quantity::{Millis, PerMillion, Timestamp};
+use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
 use optim_core::workflow::Fingerprint;
 
@@ -105,20 +105,7 @@ fn policies() -> Policies {
             score: Score::default(),
             rule: Rule::default(),
         },
-        mutation: MutationPolicy {
-            profile: Profile::Strict,
-            allowed: BTreeSet::from(MutableField::ALL),
-            max_text_delta_chars: 300,
-            max_text_delta_ratio: PerMillion(250_000),
-            text_delta_floor_chars: 0,
-            timeout_delta_percent: PerMillion(150_000),
-            timeout_delta: Millis(30_000),
-            timeout_min: Millis(30_000),
-            timeout_max: Millis(600_000),
-            retry_delta: 1,
-            retry_min: 0,
-            retry_max: 3,
-        },
+        mutation: MutationPolicy::strict(BTreeSet::from(MutableField::ALL)),
         scope: ScopePolicy::default(),
         budget: BudgetPolicy {
             profile: Profile::Strict,

@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::*;
 use crate::mutation::validate::{apply, check_mutation};
-use crate::policy::{MutationPolicy, Profile, ScopePolicy};
+use crate::policy::{MutationPolicy, ScopePolicy};
 use crate::proposal::Proposal;
-use crate::quantity::{Millis, PerMillion};
 use crate::workflow::Workflow;
 
 const TEXT: &str = "Sort the note of the kitchen. Answer with one word of this list and nothing else.\n\n\
@@ -20,20 +19,7 @@ fn prepared(text: &str) -> Prepared {
         "automation_id": "w",
         "flow": {"nodes": [{"node_id": "n", "agent_id": "a", "objective": text}]},
     });
-    let policy = MutationPolicy {
-        profile: Profile::Strict,
-        allowed: [MutableField::Objective].into(),
-        max_text_delta_chars: 300,
-        max_text_delta_ratio: PerMillion(250_000),
-        text_delta_floor_chars: 40,
-        timeout_delta_percent: PerMillion(150_000),
-        timeout_delta: Millis(30_000),
-        timeout_min: Millis(30_000),
-        timeout_max: Millis(600_000),
-        retry_delta: 1,
-        retry_min: 0,
-        retry_max: 3,
-    };
+    let policy = MutationPolicy::strict([MutableField::Objective]);
     Prepared::new(
         Arc::new(Workflow::from_json(workflow).unwrap()),
         policy,
