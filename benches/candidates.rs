@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
 use optim_benches::measure::{exponent, float, median_ns};
@@ -61,6 +62,8 @@ fn all_next(rules: &Rules, prepared: &Prepared, cursors: &[Cursor]) {
 fn benchmarks(criterion: &mut Criterion, rules: &Rules) {
     let mut group = criterion.benchmark_group("candidates");
     group.sample_size(10);
+    group.warm_up_time(Duration::from_secs(1));
+    group.measurement_time(Duration::from_secs(2));
     for count in SIZES {
         let workflow = Arc::new(workload::workflow(count));
         group.bench_with_input(
@@ -81,15 +84,15 @@ fn benchmarks(criterion: &mut Criterion, rules: &Rules) {
     group.finish();
 }
 
-/// Nanoseconds for each candidate of the reference, which must agree on how many there are.
-fn reference_ns(count: usize, mutations: &[Mutation]) -> f64 {
-    let (baseline, policy) = (workload::workflow(count), workload::policy());
+/// Nanoseconds for each candidate of the reference, which must accept the same ones.
+fn reference_ns(baseline: &Workflow, mutations: &[Mutation]) -> f64 {
+    let policy = workload::policy();
     let stride = mutations.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<_> = mutations.iter().step_by(stride).collect();
     let run = || {
         sample
             .iter()
-            .map(|mutation| reference::candidate(&baseline, mutation, &policy))
+            .map(|mutation| reference::candidate(baseline, mutation, &policy))
     };
     let distinct: BTreeSet<_> = run().flatten().collect();
     assert_eq!(
@@ -100,56 +103,79 @@ fn reference_ns(count: usize, mutations: &[Mutation]) -> f64 {
     median_ns(5, || drop(black_box(run().collect::<Vec<_>>()))) / float(sample.len())
 }
 
+/// All candidates of one size.
+struct Row {
+    count: usize,
+    candidates: usize,
+    /// Preparation included.
+    all_ns: f64,
+    /// For each candidate.
+    reference_ns: Option<f64>,
+}
+
+fn row(count: usize, rules: &Rules) -> Row {
+    let workflow = Arc::new(workload::workflow(count));
+    let prepared = prepare(&workflow);
+    let offers = rules.stream(&prepared, Cursor::default());
+    let proposals = offers.filter_map(Offer::proposal);
+    let mutations: Vec<_> = proposals.map(|proposal| proposal.mutation).collect();
+    let has_reference = REFERENCE_SIZES.contains(&count);
+    Row {
+        count,
+        candidates: mutations.len(),
+        all_ns: median_ns(if count > 100 { 7 } else { 41 }, || {
+            black_box(all(&workflow, rules));
+        }),
+        reference_ns: has_reference.then(|| reference_ns(&workflow, &mutations)),
+    }
+}
+
+/// Nanoseconds for the next proposal of a campaign.
+fn next_ns(count: usize, rules: &Rules) -> f64 {
+    let prepared = prepare(&Arc::new(workload::workflow(count)));
+    let cursors = cursors(rules, &prepared);
+    median_ns(401, || all_next(rules, &prepared, &cursors)) / float(NEXT)
+}
+
 #[expect(clippy::print_stdout, reason = "the report is the purpose")]
 fn report(rules: &Rules) {
-    println!("\n  nodes  candidates   all (ms)  each (ns)  growth  reference each (ns)   ratio");
-    let mut before: Option<(usize, f64)> = None;
-    for count in SIZES {
-        let workflow = Arc::new(workload::workflow(count));
-        let candidates = all(&workflow, rules);
-        let ns = median_ns(if count > 100 { 7 } else { 41 }, || {
-            black_box(all(&workflow, rules));
-        });
-        let each = ns / float(candidates);
-        let growth = before.map_or("-".to_owned(), |before| {
-            format!("{:.2}", exponent(before, (count, ns)))
-        });
-        before = Some((count, ns));
-        let prepared = prepare(&workflow);
-        let beside = if REFERENCE_SIZES.contains(&count) {
-            let offers = rules.stream(&prepared, Cursor::default());
-            let mutations: Vec<_> = offers
-                .filter_map(Offer::proposal)
-                .map(|p| p.mutation)
-                .collect();
-            let reference = reference_ns(count, &mutations);
-            format!("{reference:>19.0} {:>6.0}x", reference / each)
-        } else {
-            String::new()
-        };
-        println!(
-            "{count:>7} {candidates:>11} {:>10.3} {each:>10.0} {growth:>7} {beside}",
-            ns / 1e6
+    println!("\n  nodes  candidates    all (ms)   each (ns)   reference (ns)    ratio");
+    let rows = SIZES.map(|count| row(count, rules));
+    for Row {
+        count,
+        candidates,
+        all_ns,
+        reference_ns,
+    } in &rows
+    {
+        let each = all_ns / float(*candidates);
+        print!(
+            "{count:>7} {candidates:>11} {:>11.3} {each:>11.0}",
+            all_ns / 1e6
         );
+        match reference_ns {
+            Some(reference) => println!(" {reference:>16.0} {:>7.0}x", reference / each),
+            None => println!(),
+        }
     }
-    let next = [20, 5000].map(|count| {
-        let prepared = prepare(&Arc::new(workload::workflow(count)));
-        let cursors = cursors(rules, &prepared);
-        median_ns(401, || all_next(rules, &prepared, &cursors)) / float(NEXT)
-    });
-    let [small, large] = next;
+    let [_, small, .., large] = &rows;
+    let growth = exponent((small.count, small.all_ns), (large.count, large.all_ns));
     println!(
-        "\nnext proposal: {small:.0} ns at 20 nodes, {large:.0} ns at 5000: {:.2}x",
-        large / small
+        "\ngrowth from {} to {} nodes: n^{growth:.2}",
+        small.count, large.count
+    );
+    let (near, far) = (next_ns(small.count, rules), next_ns(large.count, rules));
+    let (few, many) = (small.count, large.count);
+    println!(
+        "next proposal: {near:.0} ns at {few} nodes, {far:.0} ns at {many}: {:.2}x",
+        far / near
     );
 }
 
 fn main() {
     let rules = Rules::new(&workload::objective(), 7);
     let mut criterion = Criterion::default().configure_from_args();
-    if std::env::var_os("ONLY").is_none() {
-        benchmarks(&mut criterion, &rules);
-    }
+    benchmarks(&mut criterion, &rules);
     criterion.final_summary();
     report(&rules);
 }

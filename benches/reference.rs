@@ -93,8 +93,7 @@ fn masked(node: &Value) -> Value {
 
 fn value(node: &Value, field: MutableField) -> Option<FieldValue> {
     let mut path = field.spec().path().iter();
-    match path.try_fold(node, |place, key| place.get(*key))? {
-        Value::String(text) => Some(FieldValue::Text(text.clone())),
-        number => number.as_i64().map(FieldValue::Integer),
-    }
+    let value = path.try_fold(node, |place, key| place.get(*key))?;
+    let text = value.as_str().map(|text| FieldValue::Text(text.to_owned()));
+    text.or_else(|| value.as_i64().map(FieldValue::Integer))
 }

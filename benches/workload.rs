@@ -79,7 +79,8 @@ fn node(index: usize) -> Value {
             "schema": {"type": "object", "required": sections, "properties": properties},
             "enforcement": {"required_sections": sections, "min_sources": 2, "retry_on_missing": true},
         },
-        "metadata": {"row": index, "owner": "reports", "tags": ["digest", "weekly", "board"], "review": {"by": "desk", "due_days": 3}},
+        "metadata": {"row": index, "owner": "reports", "tags": ["digest", "weekly", "board"], "review": {"by": "desk", "due_days": 3, "note": "Figures are checked against the ledger before the digest goes out; texts are read by two people."},
+            "history": [{"by": "desk", "change": "split in two"}, {"by": "desk", "change": "new deadline"}]},
     })
 }
 
@@ -93,4 +94,15 @@ pub fn policy() -> MutationPolicy {
 #[must_use]
 pub fn scope() -> ScopePolicy {
     ScopePolicy::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_about_as_much_json_as_in_the_targets() {
+        let bytes = document(100).to_string().len() / 100;
+        assert!((2100..2300).contains(&bytes), "{bytes}");
+    }
 }

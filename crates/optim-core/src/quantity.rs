@@ -183,7 +183,13 @@ impl PerMillion {
     /// `self` of `amount`, rounded down.
     #[must_use]
     pub fn of_floor(self, amount: u64) -> u64 {
-        u64::try_from(u128::from(self.0) * u128::from(amount) / 1_000_000).unwrap_or(u64::MAX)
+        match u64::from(self.0).checked_mul(amount) {
+            Some(product) => product / 1_000_000,
+            None => {
+                let product = u128::from(self.0) * u128::from(amount);
+                u64::try_from(product / 1_000_000).unwrap_or(u64::MAX)
+            }
+        }
     }
 }
 

@@ -110,11 +110,11 @@ impl Prepared {
         after: FieldValue,
     ) -> Result<(Mutation, Summary), MutationError> {
         self.check_field(node, field)?;
-        let current = field.spec().get(node);
+        let before = field.spec().get(node);
         let mutation = Mutation {
             node: node.id().clone(),
             field,
-            before: current.ok_or_else(|| Violation::Missing.at(node.id(), field))?,
+            before: before.ok_or_else(|| Violation::Missing.at(node.id(), field))?,
             after,
         };
         let summary = check_step(&mutation, &self.policy)?;

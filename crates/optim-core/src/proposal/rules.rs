@@ -25,7 +25,7 @@ pub struct Rules {
     seed: u64,
     /// What it does with each field, in the order of the fields.
     plans: Vec<Plan>,
-    /// The most moves that any field has.
+    /// The most ranks that any field has.
     ranks: usize,
 }
 
@@ -33,7 +33,8 @@ pub struct Rules {
 #[derive(Debug, Clone)]
 struct Plan {
     field: MutableField,
-    moves: Vec<Move>,
+    /// Moves of equal standing, best first.
+    ranks: Vec<Vec<Move>>,
     wording: Wording,
 }
 
@@ -55,6 +56,8 @@ enum Move {
 const WINDOW: u64 = 16;
 /// The lengths of an idea.
 const TIERS: usize = 3;
+/// The most moves of a field in one rank.
+const MOVES_MAX: usize = 3;
 
 impl Rules {
     /// Reads what `objective` asks for. `seed` decides which of equally good options come first.
@@ -64,7 +67,7 @@ impl Rules {
             .into_iter()
             .map(|field| Plan::new(field, objective, seed))
             .collect();
-        let ranks = plans.iter().map(|plan| plan.moves.len()).max().unwrap_or(0);
+        let ranks = plans.iter().map(|plan| plan.ranks.len()).max().unwrap_or(0);
         Self { seed, plans, ranks }
     }
 
@@ -83,28 +86,35 @@ impl Rules {
         }
     }
 
-    /// The plans for allowed fields that have a move of this rank.
-    fn plans_at<'a>(
+    /// The turns of one rank: the first move of every allowed field, then the second of each.
+    fn turns_at<'a>(
         &'a self,
         rank: usize,
         prepared: &'a Prepared,
-    ) -> impl Iterator<Item = (&'a Plan, Move)> {
+    ) -> impl Iterator<Item = Turn<'a>> {
         let allowed = |plan: &&Plan| prepared.policy().allowed.contains(&plan.field);
-        let plans = self.plans.iter().filter(allowed);
-        plans.filter_map(move |plan| Some((plan, *plan.moves.get(rank)?)))
+        (0..MOVES_MAX).flat_map(move |number| {
+            self.plans.iter().filter(allowed).filter_map(move |plan| {
+                Some(Turn {
+                    plan,
+                    action: *plan.ranks.get(rank)?.get(number)?,
+                    is_first: rank == 0 && number == 0,
+                })
+            })
+        })
     }
 }
 
 impl Plan {
     fn new(field: MutableField, objective: &Objective, seed: u64) -> Self {
         let wording = Wording::new(objective.as_str(), field.spec(), seed);
-        let moves = match field.spec().family() {
-            Family::Knob => Step::ALL.map(Move::Step).to_vec(),
-            Family::Text => text_moves(wording.ideas.len()),
+        let ranks = match field.spec().family() {
+            Family::Knob => Step::ALL.map(|step| vec![Move::Step(step)]).to_vec(),
+            Family::Text => text_ranks(wording.ideas.len()),
         };
         Self {
             field,
-            moves,
+            ranks,
             wording,
         }
     }
@@ -170,21 +180,17 @@ impl Plan {
     }
 }
 
-/// What is done with a text: every idea in its longest form, then in shorter ones.
-fn text_moves(ideas: usize) -> Vec<Move> {
-    let mut moves = Vec::new();
-    for tier in 0..TIERS {
-        for idea in 0..ideas {
-            moves.push(Move::Append { idea, tier });
-            if tier == 0 {
-                moves.push(Move::Replace { idea });
-            }
-            if tier == 0 && idea == 0 {
-                moves.push(Move::Shorten);
-            }
-        }
+/// What is done with a text: every idea in its longest form, then all of them in shorter ones.
+fn text_ranks(ideas: usize) -> Vec<Vec<Move>> {
+    let longest =
+        (0..ideas).map(|idea| vec![Move::Append { idea, tier: 0 }, Move::Replace { idea }]);
+    let shorter =
+        (0..ideas).map(|idea| (1..TIERS).map(|tier| Move::Append { idea, tier }).collect());
+    let mut ranks: Vec<Vec<Move>> = longest.chain(shorter).collect();
+    if let Some(first) = ranks.first_mut() {
+        first.push(Move::Shorten);
     }
-    moves
+    ranks
 }
 
 /// `text` with the idea at its end; `None` when it says it already, or has no such tier.
@@ -263,10 +269,19 @@ pub struct Stream<'a> {
     rank: Rank<'a>,
 }
 
-/// The moves of equal standing that the stream is at.
+/// A field, and what is done with it.
+#[derive(Debug, Clone, Copy)]
+struct Turn<'a> {
+    plan: &'a Plan,
+    action: Move,
+    /// Whether it is the first one of the field.
+    is_first: bool,
+}
+
+/// The turns that the stream is at. In a rank every node has every turn once.
 #[derive(Debug, Default)]
 struct Rank<'a> {
-    moves: Vec<(&'a Plan, Move)>,
+    turns: Vec<Turn<'a>>,
     /// The cursor at which the rank begins, and at which the next one does.
     begin: u64,
     end: u64,
@@ -281,21 +296,22 @@ impl<'a> Stream<'a> {
         self.cursor
     }
 
-    /// The option at the cursor: a node, a field and a move. `None` past the last one.
-    fn option(&mut self) -> Option<(&'a Plan, Move, usize)> {
+    /// The option at the cursor: a turn and a node. `None` past the last one.
+    fn option(&mut self) -> Option<(Turn<'a>, usize)> {
         self.enter_rank()?;
         let at = self.cursor.0.checked_sub(self.rank.begin)?;
-        let moves = u64::try_from(self.rank.moves.len()).ok()?;
-        let window = at.checked_div(moves.saturating_mul(WINDOW))?;
+        let turns = u64::try_from(self.rank.turns.len()).ok()?;
+        let window = at.checked_div(turns.saturating_mul(WINDOW))?;
         let first = window.saturating_mul(WINDOW);
-        let at = at.checked_sub(first.saturating_mul(moves))?;
+        let at = at.checked_sub(first.saturating_mul(turns))?;
         let nodes = self.order.count().checked_sub(first)?.min(WINDOW);
-        let place = first.saturating_add(at.checked_rem(nodes)?);
-        let turn = place
-            .saturating_add(at.checked_div(nodes)?)
-            .checked_rem(moves)?;
-        let (plan, action) = *self.rank.moves.get(usize::try_from(turn).ok()?)?;
-        Some((plan, action, self.order.at(place)?))
+        let (round, place) = (
+            at.checked_div(nodes)?,
+            first.saturating_add(at.checked_rem(nodes)?),
+        );
+        let turn = round.saturating_add(place).checked_rem(turns)?;
+        let turn = self.rank.turns.get(usize::try_from(turn).ok()?)?;
+        Some((*turn, self.order.at(place)?))
     }
 
     /// Goes to the rank that holds the cursor.
@@ -308,15 +324,15 @@ impl<'a> Stream<'a> {
             if self.rank.next >= rules.ranks {
                 return None;
             }
-            let moves = u64::try_from(rules.plans_at(self.rank.next, prepared).count()).ok()?;
+            let turns = rules.turns_at(self.rank.next, prepared).count();
+            let options = u64::try_from(turns)
+                .ok()?
+                .saturating_mul(self.order.count());
             self.rank.begin = self.rank.end;
-            self.rank.end = self
-                .rank
-                .begin
-                .saturating_add(moves.saturating_mul(self.order.count()));
+            self.rank.end = self.rank.begin.saturating_add(options);
             self.rank.next += 1;
         }
-        self.rank.moves = rules.plans_at(self.rank.next - 1, prepared).collect();
+        self.rank.turns = rules.turns_at(self.rank.next - 1, prepared).collect();
         Some(())
     }
 }
@@ -326,9 +342,15 @@ impl Iterator for Stream<'_> {
 
     fn next(&mut self) -> Option<Offer> {
         loop {
-            let (plan, action, index) = self.option()?;
+            let (
+                Turn {
+                    plan,
+                    action,
+                    is_first,
+                },
+                index,
+            ) = self.option()?;
             self.cursor.0 = self.cursor.0.saturating_add(1);
-            let is_first = self.rank.next == 1;
             if let Some(offer) = plan.offer(self.prepared, index, action, is_first) {
                 return Some(offer);
             }

@@ -1,6 +1,5 @@
 //! Finds sentences that a text can do without.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// Words that carry no instruction. A sentence of such words alone is padding. Sorted.
@@ -64,19 +63,27 @@ const FILLER: &[&str] = &[
 /// Lines of a list are left alone: their items are data as often as they are sentences. So is the
 /// only sentence of a text.
 pub(super) fn redundant(text: &str) -> Option<Range<usize>> {
-    let sentences = sentences(text);
-    let mut seen = BTreeSet::new();
-    sentences
+    let places = sentences(text);
+    let sentences: Vec<&str> = places
         .iter()
-        .find(|place| {
-            let words = words(text.get(Range::clone(place)).unwrap_or_default());
-            let says_nothing = words
-                .iter()
-                .all(|word| FILLER.binary_search(&word.as_str()).is_ok());
-            says_nothing || !seen.insert(words)
-        })
+        .filter_map(|place| text.get(place.clone()))
+        .collect();
+    let found = sentences
+        .iter()
+        .enumerate()
+        .position(|(number, sentence)| {
+            let mut earlier = sentences.iter().take(number);
+            words(sentence).all(is_filler)
+                || earlier.any(|earlier| earlier.eq_ignore_ascii_case(sentence))
+        })?;
+    places
+        .into_iter()
+        .nth(found)
         .filter(|_| sentences.len() > 1)
-        .cloned()
+}
+
+fn is_filler(word: &str) -> bool {
+    FILLER.binary_search(&word.to_lowercase().as_str()).is_ok()
 }
 
 /// `text` without the sentence at `place` and one run of space beside it.
@@ -126,12 +133,9 @@ pub(super) fn is_list_item(line: &str) -> bool {
     }
 }
 
-fn words(sentence: &str) -> Vec<String> {
+fn words(sentence: &str) -> impl Iterator<Item = &str> {
     let words = sentence.split(|c: char| !c.is_alphanumeric());
-    words
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
+    words.filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
