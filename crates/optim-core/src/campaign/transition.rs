@@ -1,7 +1,7 @@
 //! Every change of a campaign: [`decide`] for commands, [`observe`] for facts.
 //!
 //! Both return the whole next state together with what must be committed with it. After each step
-//! [`advance`] takes the campaign as far as it can go without the outside.
+//! `advance` takes the campaign as far as it can go without the outside.
 
 use crate::experiment::{Decision as PersonDecision, Experiment, ExperimentState, Judged};
 use crate::id::{EvaluationId, ExperimentId};

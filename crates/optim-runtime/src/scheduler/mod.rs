@@ -1,6 +1,6 @@
 //! Gives slots to queued runs, and takes them back.
 //!
-//! [`plan`] decides; [`Scheduler`] remembers what it decided. What is admitted is held here alone, by
+//! [`plan()`] decides; [`Scheduler`] remembers what it decided. What is admitted is held here alone, by
 //! admission: a run that is admitted again before its former worker has ended has two of them, and
 //! the end of one gives back nothing of the other.
 
