@@ -101,10 +101,10 @@ fn an_ill_formed_graph_is_refused_with_its_place() {
     assert!(ran.stderr.contains("workflow.yaml:"), "{ran}");
 
     let project = Project::example();
-    project.replace("workflow.yaml", "node_id: summarize", "node_id: route");
+    project.replace("workflow.yaml", "node_id: reply", "node_id: route");
     project.optim(["run"]).refused(3, "duplicate_node_id");
     let project = Project::example();
-    project.replace("workflow.yaml", "depends_on: []", "depends_on: [summarize]");
+    project.replace("workflow.yaml", "depends_on: []", "depends_on: [reply]");
     let ran = project.optim(["run"]);
     ran.refused(3, "cycle");
     assert!(
