@@ -446,6 +446,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_program_that_answers_too_much_is_killed_though_it_writes_no_more() {
+        let script = "head -c 2000 /dev/zero; exec sleep 100";
+        let answer = tokio::time::timeout(Duration::from_secs(20), class(script)).await;
+        assert_eq!(
+            answer.expect("it is killed").1,
+            "the program answered more than 1000 bytes"
+        );
+    }
+
+    #[tokio::test]
     async fn a_child_that_holds_the_pipe_open_does_not_hold_the_answer_back() {
         let answer = tokio::time::timeout(
             Duration::from_secs(20),
