@@ -141,10 +141,10 @@ fn same(wanted: &Value, found: &Value) -> bool {
 }
 
 /// A value that is JSON: itself, or what its text holds.
-pub(crate) fn parsed(value: &Value) -> Option<Value> {
+pub(crate) fn parsed(value: &Value) -> Option<Cow<'_, Value>> {
     match value {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        other => Some(other.clone()),
+        Value::String(text) => serde_json::from_str(text).ok().map(Cow::Owned),
+        other => Some(Cow::Borrowed(other)),
     }
 }
 
