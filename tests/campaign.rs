@@ -238,3 +238,64 @@ fn the_demo_runs_anywhere_and_says_what_comes_next() {
     );
     assert_eq!(report["campaign"]["simulated"], false);
 }
+
+#[test]
+fn another_executor_cannot_take_over_a_campaign() {
+    let project = Project::example();
+    let report = project.optim(["run", "--json"]).document(7);
+    let number = pending(&report)["number"].to_string();
+    assert_eq!(
+        project.optim(["reject", &number, "--reason", "go on"]).code,
+        0
+    );
+    project.replace("optim.toml", "kind = \"lexical\"", "kind = \"scripted\"");
+    project.optim(["run"]).refused(2, "executor_changed");
+    project.replace("optim.toml", "kind = \"scripted\"", "kind = \"lexical\"");
+    assert_eq!(project.optim(["run"]).code, 7);
+}
+
+#[test]
+fn simulated_figures_say_so_wherever_they_are() {
+    let project = Project::example();
+    project.replace("optim.toml", "kind = \"lexical\"", "kind = \"scripted\"");
+    let ran = project.optim(["run", "--seed", "3"]);
+    assert!(
+        ran.stdout.contains("SIMULATED") && ran.stderr.contains("SIMULATED"),
+        "{ran}"
+    );
+    assert_eq!(
+        project.optim(["status", "--json"]).document(0)["campaign"]["simulated"],
+        true
+    );
+}
+
+#[test]
+fn a_pause_holds_and_a_cancelled_campaign_is_over() {
+    let project = Project::example();
+    assert_eq!(project.optim(["run"]).code, 7);
+    assert_eq!(project.optim(["pause", "--reason", "lunch"]).code, 0);
+    let status = project.optim(["status", "--json"]).document(0);
+    assert_eq!(status["campaign"]["status"], "paused_manual");
+    assert!(
+        status["campaign"]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("tester: lunch")
+    );
+    assert_eq!(project.optim(["run"]).code, 7, "a person must resume it");
+    assert_eq!(project.optim(["resume"]).code, 0);
+    project
+        .optim(["resume"])
+        .refused(6, "campaign_wrong_status");
+    assert_eq!(project.optim(["cancel"]).code, 0);
+    project
+        .optim(["cancel"])
+        .refused(6, "campaign_wrong_status");
+    let next = project.optim(["run", "--json"]).document(7);
+    let listed = project.optim(["list", "--json"]).document(0);
+    assert_eq!(listed["count"], 2);
+    assert_eq!(
+        listed["campaigns"][0]["id"], next["campaign"]["id"],
+        "the newest comes first"
+    );
+}

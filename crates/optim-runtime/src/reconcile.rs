@@ -165,6 +165,12 @@ impl Reconciler {
             let Some(mutation) = proposals.next else {
                 continue;
             };
+            if campaign.search.tried.contains_key(&mutation.key()) {
+                // It was told what had its turn; asking again would give the same answer for ever.
+                let repeated = refused.entry("already_tried".to_owned()).or_default();
+                *repeated = repeated.saturating_add(1);
+                continue;
+            }
             match self.candidate(campaign, &mutation).await? {
                 Ok((candidate, blob)) => {
                     return self

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use optim_core::campaign::command::Command;
-use optim_core::campaign::{Campaign, SearchMode};
+use optim_core::campaign::{Campaign, Ending, Phase, SearchMode};
 use optim_core::experiment::{Experiment, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::quantity::Timestamp;
@@ -355,4 +355,46 @@ async fn two_writers_of_one_campaign_lose_nothing() {
         (6, 6),
         "one run for each search case"
     );
+}
+
+/// Proposes what `rules` propose first, whatever was tried.
+struct Stubborn;
+
+#[async_trait]
+impl Proposer for Stubborn {
+    fn description(&self) -> Description {
+        Description {
+            name: "stubborn".to_owned(),
+            version: 1,
+        }
+    }
+
+    async fn propose(&self, request: &ProposalRequest) -> Proposals {
+        let forgetful = ProposalRequest {
+            tried: BTreeMap::new(),
+            ..request.clone()
+        };
+        rules().propose(&forgetful).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proposer_that_repeats_itself_ends_the_search() {
+    let engine = engine(Arc::new(Memory::new()));
+    let new = draft("c", 1);
+    let id = new.campaign.id.clone();
+    engine.create(new, actor()).await.unwrap();
+    engine.submit(&id, &Command::Start, actor()).await.unwrap();
+    let service = serve(&engine, Arc::new(Stubborn)).await.unwrap();
+    let ended = to_the_end(&engine, &service, &id).await;
+    assert_eq!(ended.search.experiments, 1);
+    let Phase::Closed {
+        ending: Ending::NoFurtherMutation { refused },
+        ..
+    } = &ended.phase
+    else {
+        panic!("{:?}", ended.phase)
+    };
+    assert_eq!(refused.get("already_tried"), Some(&1));
+    service.stop().await;
 }

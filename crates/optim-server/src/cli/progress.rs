@@ -143,9 +143,9 @@ impl Follower {
             Split::Holdout => frozen.holdout_cases,
         };
         let done = u64::from(total).saturating_sub(u64::try_from(open.len()).unwrap_or(u64::MAX));
+        self.bar.set_message(purpose(&evaluation.purpose));
         self.bar.set_length(total.into());
         self.bar.set_position(done);
-        self.bar.set_message(purpose(&evaluation.purpose));
     }
 
     async fn experiment(&self, id: ExperimentId) -> Option<Experiment> {

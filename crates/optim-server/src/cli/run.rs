@@ -54,6 +54,7 @@ pub(super) async fn follow(
     json: bool,
     enough: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
+    same_executor(session, &campaign)?;
     let id = campaign.id.clone();
     let progress = Progress::start(session, &campaign, json).await?;
     if campaign.phase == Phase::Draft {
@@ -70,6 +71,23 @@ pub(super) async fn follow(
         Some(campaign) => Ok(campaign),
         None => Err(CliError::Interrupted),
     }
+}
+
+/// A campaign compares what one executor gives; another one in the middle of it would be compared with
+/// the first.
+fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
+    let (frozen, now) = (campaign.frozen.executor.as_str(), session.executor.name());
+    if frozen == now {
+        return Ok(());
+    }
+    Err(CliError::Usage {
+        code: "executor_changed",
+        message: format!(
+            "campaign {} began with the executor {frozen}, the settings now say {now}; put it back, \
+             or end the campaign with `optim cancel` and start another one",
+            campaign.id
+        ),
+    })
 }
 
 /// Waits until somebody wishes the process to end: from the keyboard, or as a service manager does.
