@@ -7,7 +7,7 @@ use crate::id::CaseId;
 use crate::policy::{EvalPolicy, Rule};
 use crate::quantity::{Fraction, Millis, Timestamp};
 
-use super::Metrics;
+use super::{Metrics, VOID_SHARE_MAX};
 
 /// Why replays of one definition are no baseline, with the figures.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +23,14 @@ pub enum Instability {
     /// A replay broke a limit.
     #[error("a replay broke a limit of the workflow; raise the limit or make the workflow cheaper")]
     OverLimits,
+    /// A replay has too many void case runs to say anything.
+    #[error(
+        "{share} case runs of a replay gave no outcome, at most {VOID_SHARE_MAX} of them may; see why they failed, and resume"
+    )]
+    TooManyVoid {
+        /// The void case runs, of all.
+        share: Fraction,
+    },
     /// A share differs too much between replays.
     #[error("{metric} differs by more than {limit} between replays: {low} and {high}")]
     Spread {
@@ -87,14 +95,22 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
     if counted.iter().any(|replay| !replay.metrics.within_limits) {
         return Err(Instability::OverLimits);
     }
+    if let Some(void) = counted
+        .iter()
+        .find(|replay| replay.metrics.has_too_many_voids())
+    {
+        return Err(Instability::TooManyVoid {
+            share: void.metrics.void_share(),
+        });
+    }
     let shares: [(&'static str, Share); 3] = [
         ("artifact_validator_pass_rate", |metrics, eval| {
             metrics.primary(eval.score)
         }),
         ("blocked_node_rate", |metrics, _| metrics.blocked),
-        // Unmet requirements have no share of their own: their number for each expected check has.
+        // A number has no share of its own: that for each expected check has.
         ("unmet_requirement_count", |metrics, _| {
-            Fraction::new(metrics.unmet, metrics.checks.den)
+            metrics.unmet_share()
         }),
     ];
     for (metric, share) in shares {
@@ -139,16 +155,14 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
 }
 
 /// The cases whose outcome is not the same in every replay, and the number of cases. A case that is
-/// missing from a replay has another outcome there.
+/// missing from a replay has another outcome there; one that is void there has none.
 #[must_use]
 pub fn flaky_cases(replays: &[Replay]) -> (Vec<CaseId>, usize) {
     let mut outcomes: BTreeMap<&CaseId, BTreeSet<Option<CaseMark>>> = BTreeMap::new();
     for case in replays.iter().flat_map(|replay| replay.cases.keys()) {
         outcomes.entry(case).or_insert_with(|| {
-            replays
-                .iter()
-                .map(|replay| replay.cases.get(case).copied())
-                .collect()
+            let marks = replays.iter().map(|replay| replay.cases.get(case).copied());
+            marks.filter(|mark| *mark != Some(CaseMark::Void)).collect()
         });
     }
     let cases = outcomes.len();

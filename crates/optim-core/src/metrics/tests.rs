@@ -147,15 +147,28 @@ fn a_broken_limit_fails_the_case_though_its_checks_pass() {
 }
 
 #[test]
-fn a_void_run_is_counted_apart() {
+fn a_void_run_is_counted_apart_and_nowhere_else() {
     let void = report(CaseOutcome::Void {
         fault: "down".to_owned(),
     });
-    let found = metrics(&[case("a")], &[("a", void)]);
-    assert_eq!(
-        (found.void, found.cases.to_string(), found.unmet),
-        (1, "0/1".to_owned(), 2)
-    );
+    let good = || {
+        let checks = vec![
+            check("node-1", Outcome::Passed, 0),
+            check("node-2", Outcome::Failed, 3),
+        ];
+        measured(checks, &["node-2"])
+    };
+    let alone = metrics(&[case("a")], &[("a", good())]);
+    let both = metrics(&[case("a"), case("b")], &[("a", good()), ("b", void)]);
+    assert_eq!((both.void, both.void_share()), (1, Fraction::new(1, 2)));
+    assert_eq!(both.usage.tokens(), Tokens(200), "it is paid all the same");
+    let without = Metrics {
+        void: 0,
+        usage: alone.usage,
+        ..both
+    };
+    let counts = |metrics: Metrics| serde_json::to_value(metrics).unwrap();
+    assert_eq!(counts(without), counts(alone));
 }
 
 /// A replay of 100 cases, of which `passed` pass; `unmet` and `blocked` in all.
@@ -255,6 +268,34 @@ fn cases_that_change_or_are_missing_are_flaky() {
         establish(&[replay(80, 0, 0), shorter], &eval()),
         Err(Instability::Flaky { flaky: 90, .. })
     ));
+}
+
+#[test]
+fn void_cases_do_not_flake_but_too_many_are_no_replay() {
+    let voided = |void: u32| {
+        let mut replay = replay(80, 0, 0);
+        for (index, mark) in (0..void).zip(replay.cases.values_mut()) {
+            let passed = u64::from(*mark == CaseMark::Passed);
+            replay.metrics.cases.num -= passed;
+            replay.metrics.cases.den -= 1;
+            replay.metrics.checks = replay.metrics.cases;
+            replay.metrics.void = index + 1;
+            *mark = CaseMark::Void;
+        }
+        replay
+    };
+    let established = establish(&[replay(80, 0, 0), voided(10)], &eval()).unwrap();
+    assert_eq!(
+        (established.void, established.void_share()),
+        (10, Fraction::new(10, 200))
+    );
+    let error = establish(&[voided(11), replay(80, 0, 0)], &eval()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("11/100 case runs of a replay gave no outcome, at most 0.1"),
+        "{error}"
+    );
 }
 
 #[test]
