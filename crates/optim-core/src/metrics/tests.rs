@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::baseline::{Instability, establish, next_replay_at, replay_due};
+use super::baseline::{Instability, establish, flaky_cases, next_replay_at, replay_due};
 use super::*;
 use crate::campaign::{CaseMark, Replay};
 use crate::digest::Digest;
@@ -248,19 +248,21 @@ fn every_figure_that_decides_must_agree() {
 
 #[test]
 fn cases_that_change_or_are_missing_are_flaky() {
-    // Eleven cases swap sides: the share that passes is the same, the cases are not.
-    let mut swapped = replay(80, 0, 0);
-    for index in (74..80).chain(80..86) {
-        let mark = if index < 80 {
-            CaseMark::Failed
-        } else {
-            CaseMark::Passed
-        };
-        swapped
-            .cases
-            .insert(CaseId::new(format!("c{index}")).unwrap(), mark);
-    }
-    let flaky = establish(&[replay(80, 0, 0), swapped], &eval()).unwrap_err();
+    // As many cases begin to pass as begin to fail: the share that passes is the same, the cases are not.
+    let swapped = |each: u64| {
+        let mut swapped = replay(80, 0, 0);
+        for index in 80 - each..80 + each {
+            let mark = match index < 80 {
+                true => CaseMark::Failed,
+                false => CaseMark::Passed,
+            };
+            let case = CaseId::new(format!("c{index}")).unwrap();
+            swapped.cases.insert(case, mark);
+        }
+        establish(&[replay(80, 0, 0), swapped], &eval())
+    };
+    assert!(swapped(5).is_ok(), "one in ten is accepted");
+    let flaky = swapped(6).unwrap_err();
     assert!(flaky.to_string().contains("12 of 100 cases"), "{flaky}");
     let mut shorter = replay(80, 0, 0);
     shorter.cases.retain(|case, _| case.as_str().len() < 3);
@@ -288,6 +290,10 @@ fn void_cases_do_not_flake_but_too_many_are_no_replay() {
     assert_eq!(
         (established.void, established.void_share()),
         (10, Fraction::new(10, 200))
+    );
+    assert_eq!(
+        flaky_cases(&[replay(80, 0, 0), voided(10)]),
+        (Vec::new(), 100)
     );
     let error = establish(&[voided(11), replay(80, 0, 0)], &eval()).unwrap_err();
     assert!(
