@@ -538,6 +538,15 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
     );
     driven.command(apply.clone()).unwrap();
     driven.observe(Observation::LiveWriteEnded {
+        found: fingerprint("edited meanwhile"),
+    });
+    assert_eq!(
+        driven.campaign.live.version(),
+        0,
+        "somebody else's edit is not the write"
+    );
+    driven.command(apply.clone()).unwrap();
+    driven.observe(Observation::LiveWriteEnded {
         found: fingerprint("candidate 1"),
     });
     assert_eq!(driven.campaign.live.version(), 1);

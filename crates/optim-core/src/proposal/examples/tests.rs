@@ -41,10 +41,10 @@ fn kitchen() -> Vec<ObservedCase> {
     vec![
         case("the sorbet melted", "chill", "bake"),
         case("a sorbet of lemon", "chill", "bake"),
-        case("gelatin and patience", "chill", "bake"),
+        case("patience", "chill", "bake"),
         case("knead it and wait", "bake", "chill"),
         case("knead the dough twice", "bake", "bake"),
-        case("ice and patience", "chill", "chill"),
+        case("bread and patience", "bake", "bake"),
     ]
 }
 
@@ -76,7 +76,9 @@ fn words_of_failing_cases_go_where_their_value_is_defined() {
         "{texts:#?}"
     );
     assert!(
-        texts.iter().all(|text| !text.contains("patience,")),
+        texts
+            .iter()
+            .all(|text| !text.contains("patience\n") && !text.contains("patience,")),
         "a word of two values misleads: {texts:#?}"
     );
 }
