@@ -2,12 +2,12 @@
 //!
 //! The order is that of the seed; comparisons are of exact fractions, so a tie is a tie. Where the
 //! figures contradict each other or are not enough, a person decides: when a better pass rate comes
-//! with more unmet requirements, when too many case runs are void, and when those that are void could
-//! undo what looks better. Void case runs are counted on neither side.
+//! with more unmet requirements, when more case runs are void than may be flaky, and when those that
+//! are void could undo what looks better. Void case runs are counted on neither side.
 
 use crate::metrics::Metrics;
 use crate::policy::Score;
-use crate::quantity::Fraction;
+use crate::quantity::{Fraction, PerMillion};
 use crate::verdict::{ErrorControl, Judgement, RuleTrace, Verdict};
 
 use super::Evidence;
@@ -21,7 +21,7 @@ struct Row {
     reason: String,
 }
 
-pub(super) fn judge(score: Score, evidence: &Evidence) -> Judgement {
+pub(super) fn judge(score: Score, void_max: PerMillion, evidence: &Evidence) -> Judgement {
     let (baseline, candidate) = (evidence.baseline, evidence.candidate);
     let passes = passes(score, &baseline, &candidate);
     let otherwise = Row {
@@ -33,7 +33,7 @@ pub(super) fn judge(score: Score, evidence: &Evidence) -> Judgement {
     };
     let rows = guardrails(&baseline, &candidate)
         .into_iter()
-        .chain(review(score, &baseline, &candidate))
+        .chain(review(score, void_max, &baseline, &candidate))
         .chain(gains(score, &baseline, &candidate))
         .chain([otherwise]);
     let (mut verdict, mut reason, mut trace) = (Verdict::Discard, String::new(), Vec::new());
@@ -83,14 +83,12 @@ fn guardrails(baseline: &Metrics, candidate: &Metrics) -> [Row; 2] {
 }
 
 /// Where the figures are not enough, or contradict each other.
-fn review(score: Score, baseline: &Metrics, candidate: &Metrics) -> [Row; 3] {
+fn review(score: Score, void_max: PerMillion, baseline: &Metrics, candidate: &Metrics) -> [Row; 3] {
     let passes = passes(score, baseline, candidate);
     let unmet = unmet(baseline, candidate);
-    let void = format!(
-        "case runs without an outcome {}, baseline {}",
-        candidate.void_share(),
-        baseline.void_share()
-    );
+    let voids = [candidate, baseline].map(Metrics::void_share);
+    let [new_void, old_void] = voids;
+    let void = format!("case runs without an outcome {new_void}, baseline {old_void}");
     let worst = with_voids_as(Void::Failed, score, candidate);
     let best = with_voids_as(Void::Passed, score, baseline);
     let any_void = candidate.void > 0 || baseline.void > 0;
@@ -98,8 +96,8 @@ fn review(score: Score, baseline: &Metrics, candidate: &Metrics) -> [Row; 3] {
     [
         Row {
             rule: "void_cases",
-            detail: void.clone(),
-            fires: candidate.has_too_many_voids() || baseline.has_too_many_voids(),
+            detail: format!("{void}; at most {void_max}"),
+            fires: voids.iter().any(|share| !share.is_at_most(void_max)),
             verdict: Verdict::NeedsOperatorReview,
             reason: format!("too many {void}; {passes}"),
         },

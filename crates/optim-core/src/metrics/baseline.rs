@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::campaign::{CaseMark, Replay};
 use crate::id::CaseId;
 use crate::policy::{EvalPolicy, Rule};
-use crate::quantity::{Fraction, Millis, Timestamp};
+use crate::quantity::{Fraction, Millis, PerMillion, Timestamp};
 
-use super::{Metrics, VOID_SHARE_MAX};
+use super::Metrics;
 
 /// Why replays of one definition are no baseline, with the figures.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,11 +25,13 @@ pub enum Instability {
     OverLimits,
     /// A replay has too many void case runs to say anything.
     #[error(
-        "{share} case runs of a replay gave no outcome, at most {VOID_SHARE_MAX} of them may; see why they failed, and resume"
+        "{share} case runs of a replay gave no outcome, at most {limit} of them may; see why they failed, and resume"
     )]
     TooManyVoid {
         /// The void case runs, of all.
         share: Fraction,
+        /// The policy's limit.
+        limit: PerMillion,
     },
     /// A share differs too much between replays.
     #[error("{metric} differs by more than {limit} between replays: {low} and {high}")]
@@ -95,13 +97,10 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
     if counted.iter().any(|replay| !replay.metrics.within_limits) {
         return Err(Instability::OverLimits);
     }
-    if let Some(void) = counted
-        .iter()
-        .find(|replay| replay.metrics.has_too_many_voids())
-    {
-        return Err(Instability::TooManyVoid {
-            share: void.metrics.void_share(),
-        });
+    let voids = counted.iter().map(|replay| replay.metrics.void_share());
+    if let Some(share) = voids.max().filter(|share| !share.is_at_most(*max_flaky)) {
+        let limit = *max_flaky;
+        return Err(Instability::TooManyVoid { share, limit });
     }
     let shares: [(&'static str, Share); 3] = [
         ("artifact_validator_pass_rate", |metrics, eval| {
@@ -131,7 +130,7 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
         }
     }
     let (flaky, cases) = flaky_cases(counted);
-    if !Fraction::new(count(flaky.len()), count(cases)).is_within(Fraction::new(0, 1), *max_flaky) {
+    if !Fraction::new(count(flaky.len()), count(cases)).is_at_most(*max_flaky) {
         let examples = flaky
             .iter()
             .take(5)

@@ -13,12 +13,9 @@ use crate::id::CaseId;
 use crate::outcome::{CaseOutcome, Measured, Outcome, Usage};
 use crate::pack::Case;
 use crate::policy::Score;
-use crate::quantity::{Fraction, PerMillion};
+use crate::quantity::Fraction;
 use crate::run::RunReport;
 use crate::workflow::Workflow;
-
-/// The largest share of void case runs with which an evaluation still says something.
-pub const VOID_SHARE_MAX: PerMillion = PerMillion(100_000);
 
 /// What one or several evaluations of one definition showed, as exact counts.
 ///
@@ -162,14 +159,6 @@ impl Metrics {
     pub fn void_share(&self) -> Fraction {
         let void = u64::from(self.void);
         Fraction::new(void, self.cases.den.saturating_add(void))
-    }
-
-    /// Whether so many case runs are void that the others say too little; see [`VOID_SHARE_MAX`].
-    #[must_use]
-    pub fn has_too_many_voids(&self) -> bool {
-        !self
-            .void_share()
-            .is_within(Fraction::default(), VOID_SHARE_MAX)
     }
 
     /// Unmet requirements of one replicate, exactly.
