@@ -101,10 +101,10 @@ fn an_ill_formed_graph_is_refused_with_its_place() {
     assert!(ran.stderr.contains("workflow.yaml:"), "{ran}");
 
     let project = Project::example();
-    project.replace("workflow.yaml", "node_id: summarize", "node_id: route");
+    project.replace("workflow.yaml", "node_id: reply", "node_id: route");
     project.optim(["run"]).refused(3, "duplicate_node_id");
     let project = Project::example();
-    project.replace("workflow.yaml", "depends_on: []", "depends_on: [summarize]");
+    project.replace("workflow.yaml", "depends_on: []", "depends_on: [reply]");
     let ran = project.optim(["run"]);
     ran.refused(3, "cycle");
     assert!(
@@ -217,27 +217,65 @@ fn agents_that_hang_or_leave_children_behind_are_killed_with_their_children() {
     }
 }
 
-#[test]
-fn a_second_process_is_refused_and_the_first_goes_on() {
-    // The agent works in a scratch copy; the test talks to it through files at a known place.
-    let signals = temporary();
-    let script = format!(
-        "cat >/dev/null; : > {dir}/started; while [ ! -e {dir}/go ]; do :; done; echo '{{\"content\": {{}}}}'",
-        dir = signals.path().display()
-    );
-    let project = scripted_by(&script);
-    let mut first = project
-        .command(["run", "--json"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    while !signals.path().join("started").exists() {
+/// An agent that says that it has started, and answers when the file `go` is there.
+fn waiting(signals: &std::path::Path) -> Project {
+    let dir = signals.display();
+    scripted_by(&format!(
+        "cat >/dev/null; : > {dir}/started; while [ ! -e {dir}/go ]; do :; done; echo '{{\"content\": {{}}}}'"
+    ))
+}
+
+fn await_start(first: &mut std::process::Child, signals: &std::path::Path) {
+    while !signals.join("started").exists() {
         assert!(
             first.try_wait().unwrap().is_none(),
             "the first process ended early"
         );
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn a_terminated_process_saves_its_state_and_leaves_no_agent_behind() {
+    let signals = temporary();
+    let project = waiting(signals.path());
+    let mut first = project
+        .command(["run"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    await_start(&mut first, signals.path());
+    let killed = Command::new("kill")
+        .args(["-TERM", &first.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(first.wait().unwrap().code(), Some(143));
+    let left = Command::new("pgrep")
+        .args(["-f", &format!("{}", project.path().display())])
+        .output();
+    if let Ok(left) = left {
+        assert!(
+            left.stdout.is_empty(),
+            "agents are left: {}",
+            String::from_utf8_lossy(&left.stdout)
+        );
+    }
+    std::fs::write(signals.path().join("go"), "").unwrap();
+    assert_eq!(project.optim(["run"]).code, 0, "the same command goes on");
+}
+
+#[test]
+fn a_second_process_is_refused_and_the_first_goes_on() {
+    // The agent works in a scratch copy; the test talks to it through files at a known place.
+    let signals = temporary();
+    let project = waiting(signals.path());
+    let mut first = project
+        .command(["run", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    await_start(&mut first, signals.path());
     let second = project.optim(["status"]);
     second.refused(6, "store_owned");
     assert!(

@@ -33,8 +33,10 @@ pub enum Exit {
     Unreachable = 10,
     /// Cancelled by a person.
     Cancelled = 11,
-    /// Interrupted; the state is saved.
+    /// Interrupted from the keyboard; the state is saved.
     Interrupted = 130,
+    /// Asked to end, as a service manager does; the state is saved.
+    Terminated = 143,
 }
 
 /// Why a verb did not do what it was asked.
@@ -85,9 +87,9 @@ pub enum CliError {
     /// The live workflow could not be read or written.
     #[error(transparent)]
     Live(#[from] LiveError),
-    /// The person stopped it.
-    #[error("interrupted; everything that ended is saved, the same command goes on from there")]
-    Interrupted,
+    /// Somebody stopped it.
+    #[error("stopped; everything that ended is saved, the same command goes on from there")]
+    Stopped(Exit),
     /// A file could not be written.
     #[error("{path}: {source}", path = path.display())]
     Io {
@@ -110,7 +112,7 @@ impl CliError {
             Self::Engine(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Live(error) => error.code(),
-            Self::Interrupted => "interrupted",
+            Self::Stopped(_) => "stopped",
             Self::Io { .. } => "file_io",
         }
     }
@@ -130,7 +132,7 @@ impl CliError {
             ) => Exit::Conflict,
             Self::Engine(EngineError::Store(error)) | Self::Store(error) => store_exit(error),
             Self::Live(error) => live_exit(error),
-            Self::Interrupted => Exit::Interrupted,
+            Self::Stopped(exit) => *exit,
             Self::Engine(_) | Self::Io { .. } => Exit::Failure,
         }
     }
@@ -186,6 +188,7 @@ mod tests {
             Exit::Unreachable,
             Exit::Cancelled,
             Exit::Interrupted,
+            Exit::Terminated,
         ];
         for exit in codes {
             assert!(

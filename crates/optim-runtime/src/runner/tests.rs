@@ -669,3 +669,30 @@ async fn a_run_works_in_a_copy_of_the_template_or_is_void() {
         CaseOutcome::Measured(measured) => panic!("{measured:?}"),
     }
 }
+
+#[tokio::test]
+async fn an_executor_is_asked_once_for_an_output_that_meets_its_contract() {
+    let mut executor = crate::executor::MockNodeExecutor::new();
+    executor
+        .expect_execute()
+        .times(1)
+        .returning(|_| NodeResponse {
+            result: Ok(json!("done")),
+            usage: Usage::default(),
+        });
+    let clock = Arc::new(ManualClock::at(Timestamp(0)));
+    let runner = Runner::new(Arc::new(executor), Arc::new(Engines::default()), clock);
+    let workflow = workflow(
+        Value::Null,
+        json!([node("a", &[], json!({"retry_policy": {"max_attempts": 3}}))]),
+    );
+    let (run, case) = (claimed(), case());
+    let job = Job {
+        run: &run,
+        workflow: Arc::new(workflow),
+        case: &case,
+        folder: Path::new("/"),
+    };
+    let report = runner.run(job).await;
+    assert_eq!(report.nodes.first().map(|node| node.attempts), Some(1));
+}

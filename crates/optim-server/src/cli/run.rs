@@ -62,15 +62,12 @@ pub(super) async fn follow(
     }
     let service = session.serve().await?;
     let settled = tokio::select! {
-        settled = service.settled_when(&id, enough) => settled.map(Some),
-        () = stop_wished() => Ok(None),
+        settled = service.settled_when(&id, enough) => settled.map(Ok),
+        exit = stop_wished() => Ok(Err(exit)),
     };
     progress.stop().await;
     service.stop().await;
-    match settled? {
-        Some(campaign) => Ok(campaign),
-        None => Err(CliError::Interrupted),
-    }
+    settled?.map_err(CliError::Stopped)
 }
 
 /// A campaign compares what one executor gives; another one in the middle of it would be compared with
@@ -90,8 +87,8 @@ fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError>
     })
 }
 
-/// Waits until somebody wishes the process to end: from the keyboard, or as a service manager does.
-async fn stop_wished() {
+/// Waits until somebody wishes the process to end, and says how it should exit then.
+async fn stop_wished() -> Exit {
     let terminated = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
             Ok(mut signal) => drop(signal.recv().await),
@@ -100,8 +97,8 @@ async fn stop_wished() {
         }
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
+        _ = tokio::signal::ctrl_c() => Exit::Interrupted,
+        () = terminated => Exit::Terminated,
     }
 }
 
