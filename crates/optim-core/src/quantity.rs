@@ -121,6 +121,12 @@ impl Fraction {
             <= u128::from(limit.0).saturating_mul(b.saturating_mul(d))
     }
 
+    /// Whether `self` is `limit` or less.
+    #[must_use]
+    pub fn is_at_most(self, limit: PerMillion) -> bool {
+        self <= Self::new(limit.0.into(), 1_000_000)
+    }
+
     /// Percent with one decimal, rounded half up, for people.
     #[must_use]
     pub fn percent(self) -> String {
@@ -221,6 +227,9 @@ mod tests {
         assert!(f(100, 100).is_within(f(95, 100), five));
         assert!(f(90, 100).is_within(f(85, 100), five));
         assert!(!f(100, 100).is_within(f(949, 1000), five));
+        assert!(
+            f(1, 20).is_at_most(five) && !f(51, 1000).is_at_most(five) && f(0, 0).is_at_most(five)
+        );
     }
 
     #[test]

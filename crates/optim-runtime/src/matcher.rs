@@ -36,7 +36,8 @@ impl Matcher for Engines {
 
     fn schema(&self, schema: &Value, value: &Value) -> Result<Vec<String>, String> {
         let compiled = cached(&self.schemas, canonical::bytes(schema), || {
-            jsonschema::validator_for(schema).map_err(|error| error.to_string())
+            let built = jsonschema::options().offline().build(schema);
+            built.map_err(|error| error.to_string())
         })?;
         let violation = |error: jsonschema::ValidationError<'_>| {
             let place = error.instance_path().to_string();
@@ -96,5 +97,42 @@ mod tests {
         assert_eq!(engines.regex("^a+$", "aaa"), Ok(true));
         assert!(engines.regex("(", "").unwrap_err().contains("not valid"));
         assert!(engines.regex("(?:a{1000}){1000}", "").is_err());
+    }
+
+    #[test]
+    fn schemas_refer_to_themselves_and_to_nothing_else() {
+        let engines = Engines::default();
+        let own = json!({"$ref": "#/$defs/text", "$defs": {"text": {"type": "string"}}});
+        assert_eq!(engines.schema(&own, &json!("a")), Ok(Vec::new()));
+        assert_eq!(engines.schema(&own, &json!(1)).unwrap().len(), 1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("open.json");
+        std::fs::write(&path, "{}").unwrap();
+        for outside in [
+            format!("file://{}", path.display()),
+            "http://127.0.0.1:9/open.json".to_owned(),
+            "other.json".to_owned(),
+        ] {
+            let refused = engines.schema(&json!({"$ref": outside}), &json!(1));
+            assert!(refused.is_err(), "{outside}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_that_backtrack_without_end_are_violations() {
+        let schema = json!({"pattern": "^(a|a)*\\1$"});
+        let violations = Engines::default()
+            .schema(&schema, &json!(format!("{}b", "a".repeat(30))))
+            .unwrap();
+        assert!(violations[0].contains("backtracking"), "{violations:?}");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_allowed() {
+        let engines = Engines::default();
+        for index in 0..=CACHED_MAX {
+            assert_eq!(engines.regex(&format!("^{index}$"), "7"), Ok(index == 7));
+        }
+        assert!(engines.patterns.lock().unwrap().len() <= CACHED_MAX);
     }
 }

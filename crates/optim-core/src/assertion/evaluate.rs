@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::decimal::Digits;
 use super::{Assertion, Decimal, Expectation, Matcher};
 use crate::canonical;
 use crate::outcome::{Outcome, Usage};
@@ -124,8 +125,8 @@ fn same(wanted: &Value, found: &Value) -> bool {
     match (wanted, found) {
         (Value::Number(a), Value::Number(b)) => {
             a == b
-                || Decimal::parse(&a.to_string())
-                    .is_some_and(|a| Decimal::parse(&b.to_string()) == Some(a))
+                || Digits::parse(&a.to_string())
+                    .is_some_and(|a| Digits::parse(&b.to_string()) == Some(a))
         }
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
@@ -140,10 +141,10 @@ fn same(wanted: &Value, found: &Value) -> bool {
 }
 
 /// A value that is JSON: itself, or what its text holds.
-pub(crate) fn parsed(value: &Value) -> Option<Value> {
+pub(crate) fn parsed(value: &Value) -> Option<Cow<'_, Value>> {
     match value {
-        Value::String(text) => serde_json::from_str(text).ok(),
-        other => Some(other.clone()),
+        Value::String(text) => serde_json::from_str(text).ok().map(Cow::Owned),
+        other => Some(Cow::Borrowed(other)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! negates it. Matching that needs an engine (regular expressions, JSON Schema) goes through the
 //! [`Matcher`] port, which optim-runtime implements.
 
+mod decimal;
 mod evaluate;
 mod wire;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 use crate::id::NodeId;
 use crate::quantity::{MicroUsd, Millis};
 
+pub use decimal::Decimal;
 pub use evaluate::evaluate;
 pub(crate) use evaluate::parsed;
 
@@ -94,7 +96,7 @@ pub enum Assertion {
     Number {
         /// The other number.
         value: Decimal,
-        /// The largest distance.
+        /// The largest distance; at least 0.
         tolerance: Decimal,
     },
     /// The node's attempts took at most this long, as the executor reports it.
@@ -107,62 +109,6 @@ pub enum Assertion {
         /// The limit.
         max: MicroUsd,
     },
-}
-
-/// A decimal number held exactly: billionths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Decimal(i128);
-
-impl Decimal {
-    /// The decimal places that are kept.
-    const PLACES: usize = 9;
-
-    /// Reads a JSON number, or text that is one. Digits beyond the ninth decimal are cut off; `None`
-    /// when it is no plain number of at most 20 digits before the point.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let (negative, digits) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let (whole, decimals) = digits.split_once('.').unwrap_or((digits, "0"));
-        let plain = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
-        if !plain(whole) || !plain(decimals) || whole.len() > 20 {
-            return None;
-        }
-        let decimals: String = decimals
-            .chars()
-            .chain(std::iter::repeat('0'))
-            .take(Self::PLACES)
-            .collect();
-        let amount: i128 = format!("{whole}{decimals}").parse().ok()?;
-        Some(Self(if negative { -amount } else { amount }))
-    }
-
-    /// The distance to `other`.
-    #[must_use]
-    pub fn distance(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0).saturating_abs())
-    }
-}
-
-impl std::fmt::Display for Decimal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, decimals) = (
-            self.0.unsigned_abs() / 1_000_000_000,
-            self.0.unsigned_abs() % 1_000_000_000,
-        );
-        if decimals == 0 {
-            return write!(f, "{sign}{whole}");
-        }
-        write!(
-            f,
-            "{sign}{whole}.{}",
-            format!("{decimals:09}").trim_end_matches('0')
-        )
-    }
 }
 
 /// Engines that the core does not carry.

@@ -150,6 +150,29 @@ fn every_assertion_holds_or_not_and_its_negation_is_the_opposite() {
             json!(-3),
             json!(3),
         ),
+        // Both are written with an exponent: 2e-7 and 1e300.
+        (
+            json!({"type": "number", "value": 0, "tolerance": 0.000_001}),
+            json!(0.000_000_2),
+            json!(1e300),
+        ),
+        // A sum of floats is 0.7999999999999999.
+        (
+            json!({"type": "number", "value": 0.8, "tolerance": 0}),
+            json!(0.1 + 0.7),
+            json!(0.799),
+        ),
+        // Equality is of the whole number, not of its first decimals.
+        (
+            json!({"type": "equals", "value": 0.123_456_789_01}),
+            json!(0.123_456_789_01),
+            json!(0.123_456_789_02),
+        ),
+        (
+            json!({"type": "equals", "value": u64::MAX}),
+            json!(u64::MAX),
+            json!(18_446_744_073_709_551_616.0),
+        ),
     ];
     for (wire, yes, no) in table {
         assert_eq!(outcome(&wire, Some(&yes)), (true, None), "{wire} on {yes}");
@@ -250,11 +273,15 @@ fn what_is_written_wrongly_is_refused_with_what_was_meant() {
         (json!({"type": "length", "min": -1}), "at least 0"),
         (
             json!({"type": "number", "value": 1e300, "tolerance": 0}),
-            "a plain decimal number",
+            "a number of at most 20 digits",
         ),
         (
             json!({"type": "number", "value": "1", "tolerance": 0}),
-            "a plain decimal number",
+            "a number of at most 20 digits",
+        ),
+        (
+            json!({"type": "number", "value": 1, "tolerance": -0.5}),
+            "tolerance -0.5 is below 0",
         ),
         (json!({"type": "is-json", "at": "label"}), "a JSON pointer"),
         (json!({"type": "is-json", "node": ""}), "must not be blank"),
@@ -283,15 +310,55 @@ fn bad_patterns_and_schemas_are_found_before_anything_runs() {
 }
 
 #[test]
-fn decimals_are_exact() {
+fn decimals_are_rounded_to_nine_places_and_exact_from_there() {
     let parse = |text| Decimal::parse(text).map(|decimal| decimal.to_string());
-    assert_eq!(parse("-0.50").as_deref(), Some("-0.5"));
-    assert_eq!(parse("007").as_deref(), Some("7"));
-    for bad in ["", "1.", ".5", "1e5", "0x1", "١", "--1", &"9".repeat(21)] {
+    for (written, read) in [
+        ("-0.50", "-0.5"),
+        ("007", "7"),
+        ("-0", "0"),
+        ("0e999", "0"),
+        ("1e3", "1000"),
+        ("12.5E-1", "1.25"),
+        ("1e-9", "0.000000001"),
+        ("4.9e-10", "0"),
+        ("5e-10", "0.000000001"),
+        ("-5e-10", "-0.000000001"),
+        ("0.9999999995", "1"),
+        ("1e-400", "0"),
+    ] {
+        assert_eq!(parse(written).as_deref(), Some(read), "{written}");
+    }
+    for bad in [
+        "",
+        "1.",
+        ".5",
+        "e5",
+        "1e",
+        "1e5.0",
+        "1e21",
+        "0x1",
+        "١",
+        "--1",
+        "1e99999999999",
+        "NaN",
+        &"9".repeat(21),
+    ] {
         assert_eq!(parse(bad), None, "{bad}");
     }
     let tenths = |text| Decimal::parse(text).unwrap();
     assert_eq!(tenths("0.3").distance(tenths("0.1")), tenths("0.2"));
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_decimal_reads_back_as_itself_and_lies_next_to_what_was_written(number in -1e15..1e15f64) {
+        let decimal = Decimal::parse(&number.to_string()).unwrap();
+        let written = decimal.to_string();
+        proptest::prop_assert_eq!(Decimal::parse(&written), Some(decimal));
+        let apart = (written.parse::<f64>().unwrap() - number).abs();
+        proptest::prop_assert!(apart <= 5e-10 + number.abs() * f64::EPSILON, "{} {}", number, written);
+        proptest::prop_assert_eq!(Decimal::parse(&format!("{number:e}")), Some(decimal));
+    }
 }
 
 #[test]

@@ -81,7 +81,21 @@ impl Keys {
             .as_ref()
             .filter(|value| value.is_number())
             .and_then(|value| Decimal::parse(&value.to_string()));
-        number.ok_or_else(|| self.wrong(key, "a plain decimal number", found.as_ref()))
+        number.ok_or_else(|| {
+            self.wrong(
+                key,
+                "a number of at most 20 digits before the point",
+                found.as_ref(),
+            )
+        })
+    }
+
+    fn tolerance(&mut self) -> Result<Decimal, String> {
+        let tolerance = self.decimal("tolerance")?;
+        if tolerance < Decimal::ZERO {
+            return Err(format!("`{}`: tolerance {tolerance} is below 0", self.kind));
+        }
+        Ok(tolerance)
     }
 
     fn wrong(&self, key: &str, wanted: &str, found: Option<&Value>) -> String {
@@ -183,7 +197,7 @@ fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
         },
         "number" => Assertion::Number {
             value: keys.decimal("value")?,
-            tolerance: keys.decimal("tolerance")?,
+            tolerance: keys.tolerance()?,
         },
         "latency" => Assertion::Latency {
             max: Millis(keys.required_count("max_ms")?),

@@ -104,7 +104,7 @@ pub fn judge(eval: &EvalPolicy, evidence: &Evidence) -> Judgement {
 #[must_use]
 pub fn judge_by(rule: &Rule, score: Score, evidence: &Evidence) -> Judgement {
     match rule {
-        Rule::Point { .. } => point::judge(score, evidence),
+        Rule::Point { max_flaky, .. } => point::judge(score, *max_flaky, evidence),
     }
 }
 

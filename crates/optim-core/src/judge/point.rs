@@ -1,136 +1,176 @@
 //! The seed's rule: point estimates, first match wins, no error control.
 //!
 //! The order is that of the seed; comparisons are of exact fractions, so a tie is a tie. Where the
-//! figures contradict each other or are not enough, a person decides.
+//! figures contradict each other or are not enough, a person decides: when a better pass rate comes
+//! with more unmet requirements, when more case runs are void than may be flaky, and when those that
+//! are void could undo what looks better. Void case runs are counted on neither side.
 
 use crate::metrics::Metrics;
 use crate::policy::Score;
-use crate::quantity::Fraction;
+use crate::quantity::{Fraction, PerMillion};
 use crate::verdict::{ErrorControl, Judgement, RuleTrace, Verdict};
 
 use super::Evidence;
 
-/// More void cases than this share of all leave a verdict to a person.
-const VOID_MAX: (u64, u64) = (1, 10);
-
-/// Collects the rules that were asked until one decides.
-struct Trace {
-    rules: Vec<RuleTrace>,
-    decided: Option<(Verdict, String)>,
+/// One row of the rule: what it looks at, and what follows if it fires.
+struct Row {
+    rule: &'static str,
+    detail: String,
+    fires: bool,
+    verdict: Verdict,
+    reason: String,
 }
 
-impl Trace {
-    fn ask(
-        &mut self,
-        rule: &'static str,
-        detail: String,
-        fires: bool,
-        verdict: Verdict,
-        reason: impl FnOnce() -> String,
-    ) {
-        if self.decided.is_some() {
-            return;
-        }
-        self.rules.push(RuleTrace {
-            rule: rule.to_owned(),
-            fired: fires,
-            detail,
+pub(super) fn judge(score: Score, void_max: PerMillion, evidence: &Evidence) -> Judgement {
+    let (baseline, candidate) = (evidence.baseline, evidence.candidate);
+    let passes = passes(score, &baseline, &candidate);
+    let otherwise = Row {
+        rule: "otherwise",
+        detail: passes.clone(),
+        fires: true,
+        verdict: Verdict::Discard,
+        reason: format!("did not beat the baseline: {passes}"),
+    };
+    let rows = guardrails(&baseline, &candidate)
+        .into_iter()
+        .chain(review(score, void_max, &baseline, &candidate))
+        .chain(gains(score, &baseline, &candidate))
+        .chain([otherwise]);
+    let (mut verdict, mut reason, mut trace) = (Verdict::Discard, String::new(), Vec::new());
+    for row in rows {
+        trace.push(RuleTrace {
+            rule: row.rule.to_owned(),
+            fired: row.fires,
+            detail: row.detail,
         });
-        if fires {
-            self.decided = Some((verdict, reason()));
+        if row.fires {
+            (verdict, reason) = (row.verdict, row.reason);
+            break;
         }
     }
-}
-
-pub(super) fn judge(score: Score, evidence: &Evidence) -> Judgement {
-    let (old, new) = (&evidence.baseline, &evidence.candidate);
-    let (old_pass, new_pass) = (old.primary(score), new.primary(score));
-    let (old_unmet, new_unmet) = (old.unmet_mean(), new.unmet_mean());
-    let passes = passes_words(score, old_pass, new_pass, old.replicates);
-    let unmet = format!(
-        "unmet requirements {}, baseline {}",
-        per_replay(new),
-        per_replay(old)
-    );
-    let void = Fraction::new(new.void.into(), new.cases.den);
-    let limits = format!("within limits: {}", new.within_limits);
-    let blocked = format!("blocked nodes {}, baseline {}", new.blocked, old.blocked);
-
-    let mut trace = Trace {
-        rules: Vec::new(),
-        decided: None,
-    };
-    trace.ask(
-        "budget_ceilings",
-        limits,
-        !new.within_limits,
-        Verdict::Discard,
-        || "a case run broke a limit of the workflow".to_owned(),
-    );
-    trace.ask(
-        "blocked_node_rate",
-        blocked.clone(),
-        new.blocked > old.blocked,
-        Verdict::Discard,
-        || format!("more nodes are blocked: {blocked}"),
-    );
-    let voids = void > Fraction::new(VOID_MAX.0, VOID_MAX.1);
-    trace.ask(
-        "void_cases",
-        format!("{void} cases gave no outcome"),
-        voids,
-        Verdict::NeedsOperatorReview,
-        || format!("{void} cases gave no outcome, which is too many to decide; {passes}"),
-    );
-    let contradiction = new_pass > old_pass && new_unmet > old_unmet;
-    trace.ask(
-        "trade_off",
-        format!("{passes}; {unmet}"),
-        contradiction,
-        Verdict::NeedsOperatorReview,
-        || format!("more passes, but more requirements are unmet: {passes}; {unmet}"),
-    );
-    trace.ask(
-        "artifact_validator_pass_rate",
-        passes.clone(),
-        new_pass > old_pass,
-        Verdict::Promote,
-        || passes.clone(),
-    );
-    let tie = new_pass == old_pass && new_unmet < old_unmet;
-    trace.ask(
-        "unmet_requirement_count",
-        unmet.clone(),
-        tie,
-        Verdict::Promote,
-        || format!("passes as often, with fewer unmet requirements: {unmet}"),
-    );
-    trace.ask("otherwise", passes.clone(), true, Verdict::Discard, || {
-        format!("did not beat the baseline: {passes}")
-    });
-
-    let (verdict, reason) = trace
-        .decided
-        .unwrap_or((Verdict::NeedsOperatorReview, passes));
     Judgement {
         verdict,
         reason,
-        trace: trace.rules,
+        trace,
         error_control: ErrorControl::None,
-        baseline: *old,
-        candidate: *new,
+        baseline,
+        candidate,
     }
 }
 
-fn passes_words(score: Score, old: Fraction, new: Fraction, replicates: u32) -> String {
+/// What must not get worse.
+fn guardrails(baseline: &Metrics, candidate: &Metrics) -> [Row; 2] {
+    let blocked = format!(
+        "blocked nodes {}, baseline {}",
+        candidate.blocked, baseline.blocked
+    );
+    [
+        Row {
+            rule: "budget_ceilings",
+            detail: format!("within limits: {}", candidate.within_limits),
+            fires: !candidate.within_limits,
+            verdict: Verdict::Discard,
+            reason: "a case run broke a limit of the workflow".to_owned(),
+        },
+        Row {
+            rule: "blocked_node_rate",
+            detail: blocked.clone(),
+            fires: candidate.blocked > baseline.blocked,
+            verdict: Verdict::Discard,
+            reason: format!("more nodes are blocked: {blocked}"),
+        },
+    ]
+}
+
+/// Where the figures are not enough, or contradict each other.
+fn review(score: Score, void_max: PerMillion, baseline: &Metrics, candidate: &Metrics) -> [Row; 3] {
+    let passes = passes(score, baseline, candidate);
+    let unmet = unmet(baseline, candidate);
+    let voids = [candidate, baseline].map(Metrics::void_share);
+    let [new_void, old_void] = voids;
+    let void = format!("case runs without an outcome {new_void}, baseline {old_void}");
+    let worst = with_voids_as(Void::Failed, score, candidate);
+    let best = with_voids_as(Void::Passed, score, baseline);
+    let any_void = candidate.void > 0 || baseline.void > 0;
+    let [more, fewer] = gains(score, baseline, candidate).map(|row| row.fires);
+    [
+        Row {
+            rule: "void_cases",
+            detail: format!("{void}; at most {void_max}"),
+            fires: voids.iter().any(|share| !share.is_at_most(void_max)),
+            verdict: Verdict::NeedsOperatorReview,
+            reason: format!("too many {void}; {passes}"),
+        },
+        Row {
+            rule: "void_cases_could_undo",
+            detail: format!("at worst {worst}, baseline at best {best}"),
+            fires: any_void && (more || fewer) && worst <= best,
+            verdict: Verdict::NeedsOperatorReview,
+            reason: format!("better, unless the {void} say otherwise: {passes}; {unmet}"),
+        },
+        Row {
+            rule: "trade_off",
+            detail: format!("{passes}; {unmet}"),
+            fires: more && candidate.unmet_share() > baseline.unmet_share(),
+            verdict: Verdict::NeedsOperatorReview,
+            reason: format!("more passes, but more requirements are unmet: {passes}; {unmet}"),
+        },
+    ]
+}
+
+/// What makes a candidate better: more passes, or as many with fewer unmet requirements.
+fn gains(score: Score, baseline: &Metrics, candidate: &Metrics) -> [Row; 2] {
+    let (old, new) = (baseline.primary(score), candidate.primary(score));
+    let passes = passes(score, baseline, candidate);
+    let unmet = unmet(baseline, candidate);
+    [
+        Row {
+            rule: "artifact_validator_pass_rate",
+            detail: passes.clone(),
+            fires: new > old,
+            verdict: Verdict::Promote,
+            reason: passes,
+        },
+        Row {
+            rule: "unmet_requirement_count",
+            detail: unmet.clone(),
+            fires: new == old && candidate.unmet_share() < baseline.unmet_share(),
+            verdict: Verdict::Promote,
+            reason: format!("passes as often, with fewer unmet requirements: {unmet}"),
+        },
+    ]
+}
+
+/// What the void case runs might have shown.
+#[derive(Clone, Copy, PartialEq)]
+enum Void {
+    Passed,
+    Failed,
+}
+
+/// The primary with every void case run counted as `void`, as heavy as a measured one on average.
+fn with_voids_as(void: Void, score: Score, metrics: &Metrics) -> Fraction {
+    let share = metrics.primary(score);
+    let (measured, voids) = (metrics.cases.den, u64::from(metrics.void));
+    let added = match void {
+        Void::Passed => share.den.saturating_mul(voids),
+        Void::Failed => 0,
+    };
+    Fraction::new(
+        share.num.saturating_mul(measured).saturating_add(added),
+        share.den.saturating_mul(measured.saturating_add(voids)),
+    )
+}
+
+fn passes(score: Score, baseline: &Metrics, candidate: &Metrics) -> String {
+    let (old, new) = (baseline.primary(score), candidate.primary(score));
     let unit = match score {
         Score::AllOrNothing => "cases",
         Score::Fraction => "checks",
     };
-    let replays = if replicates > 1 {
-        format!(" over {replicates} replays")
-    } else {
-        String::new()
+    let replays = match baseline.replicates {
+        0 | 1 => String::new(),
+        replicates => format!(" over {replicates} replays"),
     };
     format!(
         "passes {} of {} {unit} ({}), baseline {} of {} ({}){replays}",
@@ -143,10 +183,14 @@ fn passes_words(score: Score, old: Fraction, new: Fraction, replicates: u32) -> 
     )
 }
 
-/// Unmet requirements in words, of one replay when there were several.
-fn per_replay(metrics: &Metrics) -> String {
-    match metrics.replicates {
+fn unmet(baseline: &Metrics, candidate: &Metrics) -> String {
+    let words = |metrics: &Metrics| match metrics.replicates {
         0 | 1 => metrics.unmet.to_string(),
         replicates => format!("{} in {replicates} replays", metrics.unmet),
-    }
+    };
+    format!(
+        "unmet requirements {}, baseline {}",
+        words(candidate),
+        words(baseline)
+    )
 }

@@ -50,7 +50,7 @@ fn the_rows_of_the_rule_decide_in_their_order() {
         ..metrics(95, 0, 0, 1)
     };
     let void = Metrics {
-        void: 11,
+        void: 12,
         ..metrics(85, 2, 10, 1)
     };
     for (candidate, verdict, rule) in [
@@ -80,6 +80,84 @@ fn the_rows_of_the_rule_decide_in_their_order() {
         let last = judgement.trace.last().unwrap();
         assert_eq!((judgement.verdict, last.rule.as_str()), (verdict, rule));
         assert!(last.fired && judgement.trace.iter().rev().skip(1).all(|rule| !rule.fired));
+    }
+}
+
+#[test]
+fn void_case_runs_count_against_nobody_and_decide_nothing() {
+    // `void` of 100 case runs gave no outcome; of the others, `passed` passed.
+    let measured = |passed, void: u32, replicates: u32| {
+        let den = 100 * u64::from(replicates) - u64::from(void);
+        Metrics {
+            cases: Fraction::new(passed, den),
+            checks: Fraction::new(passed, den),
+            blocked: Fraction::new(0, den),
+            void,
+            ..metrics(passed, den - passed, 0, replicates)
+        }
+    };
+    for (baseline, candidate, verdict, rule) in [
+        // A candidate that changes nothing, measured through an outage on either side.
+        (
+            measured(160, 0, 2),
+            measured(72, 10, 1),
+            Verdict::Discard,
+            "otherwise",
+        ),
+        (
+            measured(152, 10, 2),
+            measured(80, 0, 1),
+            Verdict::Discard,
+            "otherwise",
+        ),
+        // Better, but not if the void ones are those that would have failed.
+        (
+            measured(160, 0, 2),
+            measured(78, 5, 1),
+            Verdict::NeedsOperatorReview,
+            "void_cases_could_undo",
+        ),
+        (
+            measured(160, 10, 2),
+            measured(85, 0, 1),
+            Verdict::NeedsOperatorReview,
+            "void_cases_could_undo",
+        ),
+        (
+            measured(200, 0, 2),
+            measured(95, 5, 1),
+            Verdict::Discard,
+            "otherwise",
+        ),
+        // Better whatever they would have shown.
+        (
+            measured(160, 0, 2),
+            measured(88, 5, 1),
+            Verdict::Promote,
+            "artifact_validator_pass_rate",
+        ),
+        // Too many, on either side.
+        (
+            measured(160, 0, 2),
+            measured(89, 11, 1),
+            Verdict::NeedsOperatorReview,
+            "void_cases",
+        ),
+        (
+            measured(100, 21, 2),
+            measured(100, 0, 1),
+            Verdict::NeedsOperatorReview,
+            "void_cases",
+        ),
+    ] {
+        let judgement = decide(baseline, candidate);
+        let last = judgement.trace.last().unwrap();
+        assert_eq!(
+            (judgement.verdict, last.rule.as_str()),
+            (verdict, rule),
+            "{}",
+            judgement.reason
+        );
     }
 }
 
@@ -182,20 +260,30 @@ fn only_cases_that_were_steady_on_the_baseline_flip() {
 proptest! {
     #[test]
     fn a_candidate_that_is_nowhere_better_is_never_promoted(
-        (old_pass, old_unmet, old_blocked) in (0..=200u64, 0..50u64, 0..50u64),
-        (new_pass, new_unmet, new_blocked) in (0..=100u64, 0..50u64, 0..50u64),
-        void in 0..20u32,
+        (old_pass, old_unmet, old_blocked) in (0..=180u64, 0..50u64, 0..50u64),
+        (new_pass, new_unmet, new_blocked) in (0..=90u64, 0..50u64, 0..50u64),
+        (old_void, new_void) in (0..=20u32, 0..=10u32),
     ) {
-        let baseline = metrics(old_pass, old_unmet, old_blocked, 2);
-        let candidate = Metrics { void, ..metrics(new_pass, new_unmet, new_blocked, 1) };
+        let voided = |metrics: Metrics, void: u32| {
+            let less = |share: Fraction| Fraction::new(share.num, share.den - u64::from(void));
+            Metrics { cases: less(metrics.cases), checks: less(metrics.checks), void, ..metrics }
+        };
+        let baseline = voided(metrics(old_pass, old_unmet, old_blocked, 2), old_void);
+        let candidate = voided(metrics(new_pass, new_unmet, new_blocked, 1), new_void);
         let judgement = decide(baseline, candidate);
         prop_assert_eq!(&judgement, &decide(baseline, candidate));
         prop_assert_eq!(judgement.trace.iter().filter(|rule| rule.fired).count(), 1);
         if judgement.verdict == Verdict::Promote {
-            let passes_more = new_pass * 2 > old_pass;
-            let fewer_unmet = new_pass * 2 == old_pass && new_unmet * 2 < old_unmet;
-            prop_assert!(passes_more || fewer_unmet);
-            prop_assert!(new_blocked * 2 <= old_blocked && void <= 10);
+            // Even if every void run of the candidate had failed, and every one of the baseline passed.
+            let (new, old) = (2 * new_pass, old_pass + u64::from(old_void));
+            let fewer_unmet = new == old && old_void + new_void == 0 && new_unmet * 2 < old_unmet;
+            prop_assert!(new > old || fewer_unmet);
+            prop_assert!(candidate.blocked <= baseline.blocked);
+        }
+        // More passes never turn a candidate that would do into one that does not.
+        if new_pass < 90 && judgement.verdict == Verdict::Promote {
+            let better = voided(metrics(new_pass + 1, new_unmet, new_blocked, 1), new_void);
+            prop_assert!(decide(baseline, better).verdict != Verdict::Discard);
         }
     }
 }

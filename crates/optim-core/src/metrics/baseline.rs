@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::campaign::{CaseMark, Replay};
 use crate::id::CaseId;
 use crate::policy::{EvalPolicy, Rule};
-use crate::quantity::{Fraction, Millis, Timestamp};
+use crate::quantity::{Fraction, Millis, PerMillion, Timestamp};
 
 use super::Metrics;
 
@@ -23,6 +23,16 @@ pub enum Instability {
     /// A replay broke a limit.
     #[error("a replay broke a limit of the workflow; raise the limit or make the workflow cheaper")]
     OverLimits,
+    /// A replay has too many void case runs to say anything.
+    #[error(
+        "{share} case runs of a replay gave no outcome, at most {limit} of them may; see why they failed, and resume"
+    )]
+    TooManyVoid {
+        /// The void case runs, of all.
+        share: Fraction,
+        /// The policy's limit.
+        limit: PerMillion,
+    },
     /// A share differs too much between replays.
     #[error("{metric} differs by more than {limit} between replays: {low} and {high}")]
     Spread {
@@ -87,14 +97,19 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
     if counted.iter().any(|replay| !replay.metrics.within_limits) {
         return Err(Instability::OverLimits);
     }
+    let voids = counted.iter().map(|replay| replay.metrics.void_share());
+    if let Some(share) = voids.max().filter(|share| !share.is_at_most(*max_flaky)) {
+        let limit = *max_flaky;
+        return Err(Instability::TooManyVoid { share, limit });
+    }
     let shares: [(&'static str, Share); 3] = [
         ("artifact_validator_pass_rate", |metrics, eval| {
             metrics.primary(eval.score)
         }),
         ("blocked_node_rate", |metrics, _| metrics.blocked),
-        // Unmet requirements have no share of their own: their number for each expected check has.
+        // A number has no share of its own: that for each expected check has.
         ("unmet_requirement_count", |metrics, _| {
-            Fraction::new(metrics.unmet, metrics.checks.den)
+            metrics.unmet_share()
         }),
     ];
     for (metric, share) in shares {
@@ -115,7 +130,7 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
         }
     }
     let (flaky, cases) = flaky_cases(counted);
-    if !Fraction::new(count(flaky.len()), count(cases)).is_within(Fraction::new(0, 1), *max_flaky) {
+    if !Fraction::new(count(flaky.len()), count(cases)).is_at_most(*max_flaky) {
         let examples = flaky
             .iter()
             .take(5)
@@ -139,16 +154,14 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
 }
 
 /// The cases whose outcome is not the same in every replay, and the number of cases. A case that is
-/// missing from a replay has another outcome there.
+/// missing from a replay has another outcome there; one that is void there has none.
 #[must_use]
 pub fn flaky_cases(replays: &[Replay]) -> (Vec<CaseId>, usize) {
     let mut outcomes: BTreeMap<&CaseId, BTreeSet<Option<CaseMark>>> = BTreeMap::new();
     for case in replays.iter().flat_map(|replay| replay.cases.keys()) {
         outcomes.entry(case).or_insert_with(|| {
-            replays
-                .iter()
-                .map(|replay| replay.cases.get(case).copied())
-                .collect()
+            let marks = replays.iter().map(|replay| replay.cases.get(case).copied());
+            marks.filter(|mark| *mark != Some(CaseMark::Void)).collect()
         });
     }
     let cases = outcomes.len();

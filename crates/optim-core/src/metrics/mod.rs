@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::CaseId;
-use crate::outcome::{CaseOutcome, Outcome, Usage};
+use crate::outcome::{CaseOutcome, Measured, Outcome, Usage};
 use crate::pack::Case;
 use crate::policy::Score;
 use crate::quantity::Fraction;
@@ -20,6 +20,7 @@ use crate::workflow::Workflow;
 /// What one or several evaluations of one definition showed, as exact counts.
 ///
 /// Denominators are what the baseline is expected to produce, not what a run happened to produce.
+/// A void case run is in no count but its own and the usage: it says nothing about the definition.
 /// Counts of several replicates are added, so a mean is never rounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +72,7 @@ impl Expected {
 
 impl Metrics {
     /// Counts the reports of one evaluation. A case without a report, and a check without an outcome,
-    /// count as failed; a void case counts as failed too and is counted apart.
+    /// count as failed; a void case is counted apart.
     #[must_use]
     pub fn of(expected: &Expected, reports: &BTreeMap<&CaseId, &RunReport>) -> Self {
         let mut metrics = Self {
@@ -80,35 +81,35 @@ impl Metrics {
             ..Self::default()
         };
         for (case, checks) in &expected.checks {
+            let report = reports.get(case);
+            metrics.usage = metrics
+                .usage
+                .plus(report.map_or(Usage::default(), |report| report.usage));
+            let measured = match report.map(|report| &report.outcome) {
+                Some(CaseOutcome::Void { .. }) => {
+                    metrics.void += 1;
+                    continue;
+                }
+                Some(CaseOutcome::Measured(measured)) => Some(measured),
+                None => None,
+            };
             metrics.cases.den += 1;
             metrics.checks.den += checks;
             metrics.blocked.den += expected.nodes;
-            match reports.get(case) {
-                Some(report) => metrics.add_case(report, *checks),
+            match measured {
+                Some(measured) => metrics.add_case(measured, *checks),
                 None => metrics.unmet += checks,
             }
         }
         metrics
     }
 
-    fn add_case(&mut self, report: &RunReport, expected: u64) {
-        self.usage = self.usage.plus(report.usage);
-        let measured = match &report.outcome {
-            CaseOutcome::Measured(measured) => measured,
-            CaseOutcome::Void { .. } => {
-                self.void += 1;
-                self.unmet += expected;
-                return;
-            }
-        };
-        let passed = count(
-            measured
-                .checks
-                .iter()
-                .filter(|check| check.outcome.passes())
-                .count(),
-        )
-        .min(expected);
+    fn add_case(&mut self, measured: &Measured, expected: u64) {
+        let passed = measured
+            .checks
+            .iter()
+            .filter(|check| check.outcome.passes());
+        let passed = count(passed.count()).min(expected);
         self.checks.num += passed;
         self.cases.num += u64::from(passed == expected && measured.passes());
         self.unmet += measured
@@ -144,6 +145,20 @@ impl Metrics {
             Score::AllOrNothing => self.cases,
             Score::Fraction => self.checks,
         }
+    }
+
+    /// Unmet requirements for each check that was expected: comparable whatever the number of
+    /// replicates and of void cases.
+    #[must_use]
+    pub fn unmet_share(&self) -> Fraction {
+        Fraction::new(self.unmet, self.checks.den)
+    }
+
+    /// Void case runs, of all.
+    #[must_use]
+    pub fn void_share(&self) -> Fraction {
+        let void = u64::from(self.void);
+        Fraction::new(void, self.cases.den.saturating_add(void))
     }
 
     /// Unmet requirements of one replicate, exactly.

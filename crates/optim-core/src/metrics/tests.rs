@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::baseline::{Instability, establish, next_replay_at, replay_due};
+use super::baseline::{Instability, establish, flaky_cases, next_replay_at, replay_due};
 use super::*;
 use crate::campaign::{CaseMark, Replay};
 use crate::digest::Digest;
@@ -147,15 +147,28 @@ fn a_broken_limit_fails_the_case_though_its_checks_pass() {
 }
 
 #[test]
-fn a_void_run_is_counted_apart() {
+fn a_void_run_is_counted_apart_and_nowhere_else() {
     let void = report(CaseOutcome::Void {
         fault: "down".to_owned(),
     });
-    let found = metrics(&[case("a")], &[("a", void)]);
-    assert_eq!(
-        (found.void, found.cases.to_string(), found.unmet),
-        (1, "0/1".to_owned(), 2)
-    );
+    let good = || {
+        let checks = vec![
+            check("node-1", Outcome::Passed, 0),
+            check("node-2", Outcome::Failed, 3),
+        ];
+        measured(checks, &["node-2"])
+    };
+    let alone = metrics(&[case("a")], &[("a", good())]);
+    let both = metrics(&[case("a"), case("b")], &[("a", good()), ("b", void)]);
+    assert_eq!((both.void, both.void_share()), (1, Fraction::new(1, 2)));
+    assert_eq!(both.usage.tokens(), Tokens(200), "it is paid all the same");
+    let without = Metrics {
+        void: 0,
+        usage: alone.usage,
+        ..both
+    };
+    let counts = |metrics: Metrics| serde_json::to_value(metrics).unwrap();
+    assert_eq!(counts(without), counts(alone));
 }
 
 /// A replay of 100 cases, of which `passed` pass; `unmet` and `blocked` in all.
@@ -235,19 +248,21 @@ fn every_figure_that_decides_must_agree() {
 
 #[test]
 fn cases_that_change_or_are_missing_are_flaky() {
-    // Eleven cases swap sides: the share that passes is the same, the cases are not.
-    let mut swapped = replay(80, 0, 0);
-    for index in (74..80).chain(80..86) {
-        let mark = if index < 80 {
-            CaseMark::Failed
-        } else {
-            CaseMark::Passed
-        };
-        swapped
-            .cases
-            .insert(CaseId::new(format!("c{index}")).unwrap(), mark);
-    }
-    let flaky = establish(&[replay(80, 0, 0), swapped], &eval()).unwrap_err();
+    // As many cases begin to pass as begin to fail: the share that passes is the same, the cases are not.
+    let swapped = |each: u64| {
+        let mut swapped = replay(80, 0, 0);
+        for index in 80 - each..80 + each {
+            let mark = match index < 80 {
+                true => CaseMark::Failed,
+                false => CaseMark::Passed,
+            };
+            let case = CaseId::new(format!("c{index}")).unwrap();
+            swapped.cases.insert(case, mark);
+        }
+        establish(&[replay(80, 0, 0), swapped], &eval())
+    };
+    assert!(swapped(5).is_ok(), "one in ten is accepted");
+    let flaky = swapped(6).unwrap_err();
     assert!(flaky.to_string().contains("12 of 100 cases"), "{flaky}");
     let mut shorter = replay(80, 0, 0);
     shorter.cases.retain(|case, _| case.as_str().len() < 3);
@@ -255,6 +270,38 @@ fn cases_that_change_or_are_missing_are_flaky() {
         establish(&[replay(80, 0, 0), shorter], &eval()),
         Err(Instability::Flaky { flaky: 90, .. })
     ));
+}
+
+#[test]
+fn void_cases_do_not_flake_but_too_many_are_no_replay() {
+    let voided = |void: u32| {
+        let mut replay = replay(80, 0, 0);
+        for (index, mark) in (0..void).zip(replay.cases.values_mut()) {
+            let passed = u64::from(*mark == CaseMark::Passed);
+            replay.metrics.cases.num -= passed;
+            replay.metrics.cases.den -= 1;
+            replay.metrics.checks = replay.metrics.cases;
+            replay.metrics.void = index + 1;
+            *mark = CaseMark::Void;
+        }
+        replay
+    };
+    let established = establish(&[replay(80, 0, 0), voided(10)], &eval()).unwrap();
+    assert_eq!(
+        (established.void, established.void_share()),
+        (10, Fraction::new(10, 200))
+    );
+    assert_eq!(
+        flaky_cases(&[replay(80, 0, 0), voided(10)]),
+        (Vec::new(), 100)
+    );
+    let error = establish(&[voided(11), replay(80, 0, 0)], &eval()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("11/100 case runs of a replay gave no outcome, at most 0.1"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -100,7 +100,7 @@ pub enum Rule {
     Point {
         /// The largest accepted spread between replays (default 0.05).
         max_range: PerMillion,
-        /// The largest accepted share of flaky cases (default 0.10).
+        /// The largest accepted share of flaky cases, and of void case runs (default 0.10).
         max_flaky: PerMillion,
     },
 }

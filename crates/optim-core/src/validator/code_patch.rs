@@ -44,45 +44,56 @@ fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), Stri
     // Diffs name their files with or without the prefixes a/ and b/; the workspace tells which.
     let named = patch.operation();
     let stripped = named.strip_prefix(1);
-    let (old, new) = match sides(named) {
-        (Some(old), _) if subject.workspace.read(inside(old)?)?.is_some() => sides(named),
-        (old, new) if old.or(new).is_some_and(|path| path.contains('/')) => sides(&stripped),
+    let (old, new) = match sides(named)? {
+        (Some(old), _) if subject.workspace.read(old)?.is_some() => sides(named)?,
+        (old, new) if old.or(new).is_some_and(|path| path.contains('/')) => sides(&stripped)?,
         sides => sides,
     };
-    let text = match (old, new) {
-        (Some(old), _) => read(subject, old)?,
-        (None, Some(new)) if subject.workspace.read(inside(new)?)?.is_some() => {
-            return Err(format!(
-                "{new:?} is created by the patch but exists already"
-            ));
-        }
-        (None, _) => String::new(),
-    };
+    let text = old.map_or(Ok(String::new()), |old| read(subject, old))?;
+    if let Some(new) = new
+        && !named.is_modify()
+        && subject.workspace.read(new)?.is_some()
+    {
+        return Err(format!(
+            "{new:?} is created by the patch but exists already"
+        ));
+    }
     let path = old.or(new).unwrap_or("the file");
-    let Some(patch) = patch.patch().as_text() else {
+    let Some(text_patch) = patch.patch().as_text() else {
         return Err(format!(
             "{path:?} is changed by a binary patch; wanted text"
         ));
     };
-    diffy::apply(&text, patch)
+    if named.is_modify() && text_patch.hunks().is_empty() && patch.new_mode() == patch.old_mode() {
+        return Err(format!(
+            "the patch names {path:?} but changes nothing in it"
+        ));
+    }
+    diffy::apply(&text, text_patch)
         .map(drop)
         .map_err(|error| format!("the patch does not apply to {path:?}: {error}"))
 }
 
-/// The file before and the file after; one is absent when the file is created or deleted.
-fn sides<'a>(operation: &'a FileOperation<'_, str>) -> (Option<&'a str>, Option<&'a str>) {
-    match operation {
-        FileOperation::Create(new) => (None, Some(new)),
-        FileOperation::Delete(old) => (Some(old), None),
-        FileOperation::Modify { original, modified } => (Some(original), Some(modified)),
-        FileOperation::Rename { from, to } | FileOperation::Copy { from, to } => {
-            (Some(from), Some(to))
+/// The file before and the file after, both in the workspace; one is absent when the file is created
+/// or deleted.
+fn sides<'a>(
+    operation: &'a FileOperation<'_, str>,
+) -> Result<(Option<&'a str>, Option<&'a str>), String> {
+    let (old, new) = match operation {
+        FileOperation::Create(new) => (None, Some(new.as_ref())),
+        FileOperation::Delete(old) => (Some(old.as_ref()), None),
+        FileOperation::Modify { original, modified } => {
+            (Some(original.as_ref()), Some(modified.as_ref()))
         }
-    }
+        FileOperation::Rename { from, to } | FileOperation::Copy { from, to } => {
+            (Some(from.as_ref()), Some(to.as_ref()))
+        }
+    };
+    Ok((old.map(inside).transpose()?, new.map(inside).transpose()?))
 }
 
 fn read(subject: &Subject<'_>, path: &str) -> Result<String, String> {
-    match subject.workspace.read(inside(path)?)? {
+    match subject.workspace.read(path)? {
         Some(bytes) => String::from_utf8(bytes).map_err(|_| format!("{path:?} is not text")),
         None => Err(format!(
             "{path:?} is changed by the patch but does not exist"

@@ -8,20 +8,16 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::sections::has_section;
-use super::{Findings, Subject};
+use super::{Findings, Subject, sections};
+use crate::assertion::parsed;
 
 pub(super) fn check(subject: &Subject<'_>) -> Findings {
     let mut findings = Findings::default();
-    let mut sections = subject.settings.texts("required_sections");
-    if sections.is_empty() {
-        sections = vec!["summary", "findings", "sources"];
+    let mut names = subject.settings.texts("required_sections");
+    if names.is_empty() {
+        names = vec!["summary", "findings", "sources"];
     }
-    for section in sections {
-        findings.require(has_section(subject.output, section), || {
-            format!("the section {section:?} is missing or empty")
-        });
-    }
+    sections::require(&names, subject.output, &mut findings);
     let wanted = subject.settings.count("min_sources").unwrap_or(1);
     let found = sources(subject.output);
     findings.require(found >= wanted, || {
@@ -50,9 +46,10 @@ fn sources(output: &Value) -> u64 {
             }
         }
     }
+    let json = parsed(output);
     let listed = ["sources", "citations"]
         .iter()
-        .filter_map(|key| output.get(key)?.as_array())
+        .filter_map(|key| json.as_ref()?.get(key)?.as_array())
         .map(Vec::len)
         .max();
     u64::try_from(cited.len().max(listed.unwrap_or(0))).unwrap_or(u64::MAX)

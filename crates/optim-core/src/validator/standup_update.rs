@@ -2,19 +2,14 @@
 //!
 //! Settings: `required_sections`, default `yesterday`, `today`, `blockers`.
 
-use super::sections::has_section;
-use super::{Findings, Subject};
+use super::{Findings, Subject, sections};
 
 pub(super) fn check(subject: &Subject<'_>) -> Findings {
     let mut findings = Findings::default();
-    let mut sections = subject.settings.texts("required_sections");
-    if sections.is_empty() {
-        sections = vec!["yesterday", "today", "blockers"];
+    let mut names = subject.settings.texts("required_sections");
+    if names.is_empty() {
+        names = vec!["yesterday", "today", "blockers"];
     }
-    for section in sections {
-        findings.require(has_section(subject.output, section), || {
-            format!("the section {section:?} is missing or empty")
-        });
-    }
+    sections::require(&names, subject.output, &mut findings);
     findings
 }

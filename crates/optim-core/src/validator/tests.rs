@@ -212,6 +212,11 @@ fn research_brief() {
                 &[],
             ),
             (
+                json!({"min_sources": 2}),
+                json!("{\"summary\": \"s\", \"findings\": \"f\", \"sources\": [\"one\", \"two\"]}"),
+                &[],
+            ),
+            (
                 json!({}),
                 json!(5),
                 &[
@@ -247,6 +252,21 @@ fn review_decision() {
                 json!({}),
                 json!("{\"decision\": \"reject\", \"rationale\": \"too slow for us\"}"),
                 &[],
+            ),
+            (
+                json!({}),
+                json!("**Decision:** Request changes.\n\n**Reason:**\nit breaks\nthe build"),
+                &[],
+            ),
+            (
+                json!({}),
+                json!("## Decision\n\n`approve`\n\n## Reason\nNote: the tests cover it\n"),
+                &[],
+            ),
+            (
+                json!({}),
+                json!("## Decision\n## Reason\n"),
+                &[&none, "the reason has 0 characters, wanted at least 10"],
             ),
             (json!({}), json!({"reason": "long enough it is"}), &[&none]),
             (
@@ -296,6 +316,23 @@ fn standup_update() {
             ),
             (
                 json!({}),
+                json!(
+                    "# Yesterday\nCI: red on main\n# Today\n## First\n- fix it\n# Blockers\nnone"
+                ),
+                &[],
+            ),
+            (
+                json!({}),
+                json!("{\"yesterday\": \"a\", \"today\": [\"b\"], \"blockers\": \"c\"}"),
+                &[],
+            ),
+            (
+                json!({}),
+                json!("# Yesterday\n## First\n# Today\nb\n# Blockers\nnone"),
+                &[&missing("yesterday")],
+            ),
+            (
+                json!({}),
                 json!("Yesterday: a\nToday: b"),
                 &[&missing("blockers")],
             ),
@@ -335,6 +372,15 @@ fn code_patch() {
     let deleted = "--- a/src/lib.rs\n+++ /dev/null\n@@ -1,3 +0,0 @@\n-one\n-two\n-three\n";
     let missing = "--- a/gone.rs\n+++ b/gone.rs\n@@ -1 +1 @@\n-a\n+b\n";
     let outside = "--- a/../x\n+++ b/../x\n@@ -1 +1 @@\n-a\n+b\n";
+    let to_outside = format!("--- a/src/lib.rs\n+++ b/../../etc/x\n{change}");
+    let to_root = format!("--- a/src/lib.rs\n+++ /etc/x\n{change}");
+    let rename = |to: &str| {
+        format!(
+            "diff --git a/src/lib.rs b/{to}\nsimilarity index 100%\nrename from src/lib.rs\nrename to {to}\n"
+        )
+    };
+    let fenced = format!("The change:\n```diff\n{prefixed}```\nDone.\n");
+    let mode = "diff --git a/src/lib.rs b/src/lib.rs\nold mode 100644\nnew mode 100755\n";
     let nothing =
         "the patch is no unified diff: error parsing patches at byte 0: no valid patches found";
     let passing = [
@@ -344,6 +390,9 @@ fn code_patch() {
         json!({"patch": prefixed}),
         json!({"diff": new}),
         json!(deleted),
+        json!(fenced),
+        json!(mode),
+        json!(rename("src/new.rs")),
     ];
     for output in &passing {
         let check = validate(
@@ -379,6 +428,39 @@ fn code_patch() {
                 json!({}),
                 json!(outside),
                 &["\"a/../x\" leads out of the workspace"],
+            ),
+            (
+                json!({}),
+                json!(to_outside),
+                &["\"b/../../etc/x\" leads out of the workspace"],
+            ),
+            (
+                json!({}),
+                json!(to_root),
+                &["\"/etc/x\" leads out of the workspace"],
+            ),
+            (
+                json!({}),
+                json!(rename("../x")),
+                &["\"../x\" leads out of the workspace"],
+            ),
+            (
+                json!({}),
+                json!(rename("report.md")),
+                &["\"report.md\" is created by the patch but exists already"],
+            ),
+            (
+                json!({}),
+                json!("--- a/src/lib.rs\n+++ b/src/lib.rs\n"),
+                &["the patch names \"src/lib.rs\" but changes nothing in it"],
+            ),
+            (
+                json!({}),
+                json!(format!("{missing}{prefixed}{existing}")),
+                &[
+                    "\"gone.rs\" is changed by the patch but does not exist",
+                    "\"report.md\" is created by the patch but exists already",
+                ],
             ),
             (
                 json!({"max_files": 1}),
