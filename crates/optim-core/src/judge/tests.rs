@@ -191,6 +191,52 @@ fn a_fractional_score_counts_checks() {
     assert_eq!(by(Score::Fraction), Verdict::Promote);
 }
 
+#[test]
+fn every_rule_says_why_in_words() {
+    let baseline = metrics(160, 4, 20, 2);
+    let over = Metrics {
+        within_limits: false,
+        ..metrics(95, 0, 0, 1)
+    };
+    for (candidate, reason) in [
+        (over, "a case run broke a limit of the workflow"),
+        (
+            metrics(90, 0, 11, 1),
+            "more nodes are blocked: blocked nodes 11/100, baseline 20/200",
+        ),
+        (
+            metrics(81, 5, 10, 1),
+            "more passes, but more requirements are unmet: passes 81 of 100 cases (81.0%), baseline 160 of 200 (80.0%) over 2 replays; unmet requirements 5, baseline 4 in 2 replays",
+        ),
+        (
+            metrics(80, 1, 10, 1),
+            "passes as often, with fewer unmet requirements: unmet requirements 1, baseline 4 in 2 replays",
+        ),
+    ] {
+        assert_eq!(decide(baseline, candidate).reason, reason);
+    }
+}
+
+#[test]
+fn guardrails_are_asked_before_gains() {
+    let asked: Vec<_> = decide(metrics(80, 2, 0, 1), metrics(80, 2, 0, 1))
+        .trace
+        .into_iter()
+        .map(|asked| asked.rule)
+        .collect();
+    let place = |rule: &str| asked.iter().position(|asked| asked == rule).unwrap();
+    let order = [
+        "budget_ceilings",
+        "blocked_node_rate",
+        "void_cases",
+        "trade_off",
+        "artifact_validator_pass_rate",
+        "unmet_requirement_count",
+        "otherwise",
+    ];
+    assert!(order.map(place).is_sorted(), "{asked:?}");
+}
+
 fn case(name: &str) -> CaseId {
     CaseId::new(name).unwrap()
 }
@@ -216,19 +262,28 @@ fn eval() -> EvalPolicy {
 fn only_cases_that_were_steady_on_the_baseline_flip() {
     use CaseMark::{Failed, Passed, Void};
     let replays = [
-        replay(&[("old", Passed)]),
+        // No longer counts: only the last two do.
+        replay(&[("fixed", Passed), ("broken", Failed)]),
         replay(&[
+            ("never", Void),
+            ("unheard", Void),
+            ("lost", Failed),
             ("fixed", Failed),
             ("broken", Passed),
             ("flaky", Passed),
             ("same", Passed),
+            ("quiet", Passed),
             ("gone", Void),
         ]),
         replay(&[
+            ("never", Void),
+            ("unheard", Void),
+            ("lost", Failed),
             ("fixed", Failed),
             ("broken", Passed),
             ("flaky", Failed),
             ("same", Passed),
+            ("quiet", Passed),
             ("gone", Failed),
         ]),
     ];
@@ -238,6 +293,10 @@ fn only_cases_that_were_steady_on_the_baseline_flip() {
         ("flaky", Passed),
         ("same", Passed),
         ("gone", Passed),
+        ("never", Passed),
+        ("unheard", Failed),
+        ("lost", Void),
+        ("quiet", Void),
     ];
     let result = EvaluationResult {
         metrics: Metrics::default(),
@@ -253,6 +312,7 @@ fn only_cases_that_were_steady_on_the_baseline_flip() {
         &result,
         &eval(),
     ));
+    // Nothing flips where one side gave no outcome at all.
     assert_eq!(flips.broken, [case("broken")]);
     assert_eq!(flips.fixed, [case("fixed"), case("gone")]);
 }
