@@ -20,13 +20,15 @@ use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::executor::NodeExecutor;
+use crate::executor::{NodeExecutor, abridged};
 use crate::workspace::{Scratch, template};
 
 /// The most bytes of an attempt's answer.
 pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// An output that is longer as JSON is replaced by a note in the run's record; checks see all of it.
 const RECORDED_BYTES_MAX: usize = 64 * 1024;
+/// The most characters of an executor's error message. A longer one is abridged.
+const MESSAGE_CHARS_MAX: usize = 2000;
 
 /// Executes case runs through one executor.
 pub struct Runner {
@@ -208,9 +210,14 @@ impl Runner {
             let fault = match ended {
                 None => break None,
                 Some(Ok((index, ended))) => walk.take(index, ended),
-                Some(Err(panic)) => Some(format!("the executor panicked: {panic}")),
+                Some(Err(panic)) => {
+                    let panic = abridged(&panic.to_string(), MESSAGE_CHARS_MAX);
+                    Some(format!("the executor panicked: {panic}"))
+                }
             };
             if let Some(fault) = fault {
+                // The run's slot is given back when it is reported: by then nothing may be at work.
+                working.shutdown().await;
                 return CaseOutcome::Void { fault };
             }
         };
@@ -504,18 +511,20 @@ impl NodeAttempts {
     }
 }
 
-/// Refuses an output that is too large, whoever made it.
+/// Refuses an output that is too large, and abridges a long message, whoever made it.
 fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
-    let bytes = response
-        .result
-        .as_ref()
-        .map_or(0, |output| output.to_string().len());
-    if u64::try_from(bytes).unwrap_or(u64::MAX) > limit {
-        let message = format!("the output has {bytes} bytes, at most {limit} are allowed");
-        response.result = Err(NodeError {
-            class: ErrorClass::InvalidOutput,
-            message,
-        });
+    match &mut response.result {
+        Ok(output) => {
+            let bytes = output.to_string().len();
+            if u64::try_from(bytes).unwrap_or(u64::MAX) > limit {
+                let message = format!("the output has {bytes} bytes, at most {limit} are allowed");
+                response.result = Err(NodeError {
+                    class: ErrorClass::InvalidOutput,
+                    message,
+                });
+            }
+        }
+        Err(error) => error.message = abridged(&error.message, MESSAGE_CHARS_MAX),
     }
     response
 }

@@ -1,10 +1,12 @@
 //! Scratch copies: the only folder that a case run may read and write.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use optim_core::validator::Workspace;
 use optim_core::workflow::Workflow;
+use rustix::fs::{Mode, OFlags};
 
 /// The most bytes that a validator reads from one file of a scratch copy.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -125,7 +127,7 @@ impl Scratch {
         self.folder.path()
     }
 
-    /// The file `path` of the scratch copy, if it is a regular file inside it.
+    /// Where the file `path` of the scratch copy is, if it is inside it.
     fn resolve(&self, path: &str) -> Result<Option<PathBuf>, String> {
         let relative = Path::new(path);
         if !relative
@@ -144,7 +146,6 @@ impl Scratch {
             Ok(found) if !found.starts_with(&root) => Err(format!(
                 "{path:?} is a link that leads out of the workspace"
             )),
-            Ok(found) if !found.is_file() => Err(format!("{path:?} is not a regular file")),
             Ok(found) => Ok(Some(found)),
         }
     }
@@ -204,15 +205,35 @@ impl Workspace for Scratch {
         let Some(found) = self.resolve(path)? else {
             return Ok(None);
         };
-        let io = |error: std::io::Error| format!("{path:?} cannot be read: {error}");
-        let size = found.metadata().map_err(io)?.len();
-        if size > FILE_BYTES_MAX {
-            return Err(format!(
-                "{path:?} has {size} bytes, at most {FILE_BYTES_MAX} are read"
-            ));
-        }
-        std::fs::read(found).map(Some).map_err(io)
+        read_regular(&found).map_err(|why| format!("{path:?} {why}"))
     }
+}
+
+/// The content of a file. An agent that is still at work may put anything in its place at any time, so
+/// it is opened once, without following a link or waiting for a pipe's writer, and what is judged is
+/// what was opened.
+fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let io = |error: io::Error| format!("cannot be read: {error}");
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(rustix::io::Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(io(error.into())),
+    };
+    if !file.metadata().map_err(io)?.is_file() {
+        return Err("is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file that is too large from one that fits.
+    file.take(FILE_BYTES_MAX.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
+        return Err(format!(
+            "has more than {FILE_BYTES_MAX} bytes, which is the most that is read"
+        ));
+    }
+    Ok(Some(bytes))
 }
 
 #[cfg(test)]
@@ -229,6 +250,39 @@ mod tests {
         for out in ["../a.txt", "/etc/hostname", "link", "x/../../y"] {
             assert!(scratch.read(out).is_err(), "{out}");
         }
+    }
+
+    #[test]
+    fn what_took_the_place_of_a_file_is_neither_followed_nor_waited_for() {
+        let scratch = Scratch::empty().unwrap();
+        let path = |name: &str| scratch.path().join(name);
+        std::fs::create_dir(path("folder")).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", path("link")).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path("pipe"),
+            rustix::fs::FileType::Fifo,
+            mode,
+            0,
+        )
+        .unwrap();
+        for name in ["folder", "link", "pipe"] {
+            assert!(read_regular(&path(name)).is_err(), "{name}");
+            assert!(scratch.read(name).is_err(), "{name}");
+        }
+        assert_eq!(read_regular(&path("gone")), Ok(None));
+    }
+
+    #[test]
+    fn a_file_may_have_as_many_bytes_as_the_limit_says() {
+        let scratch = Scratch::empty().unwrap();
+        let file = File::create(scratch.path().join("a")).unwrap();
+        file.set_len(FILE_BYTES_MAX).unwrap();
+        assert!(scratch.read("a").is_ok_and(|read| read.is_some()));
+        file.set_len(FILE_BYTES_MAX + 1).unwrap();
+        let refused = scratch.read("a").unwrap_err();
+        assert!(refused.contains("more than 16777216 bytes"), "{refused}");
     }
 
     /// A folder to copy.

@@ -13,6 +13,8 @@ pub mod transition;
 pub mod work;
 
 #[cfg(test)]
+mod grid;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -36,7 +36,7 @@ fn policies(max_experiments: u32) -> Policies {
     }
 }
 
-fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
+pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
     let fingerprint = Fingerprint(Digest::of(b"source"));
     let source = Source {
         workflow: WorkflowId::new("w").unwrap(),
@@ -65,7 +65,7 @@ fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
     )
 }
 
-fn cx(now: i64) -> Context {
+pub(super) fn cx(now: i64) -> Context {
     Context {
         now: Timestamp(now),
         actor: Actor::new("local:test").unwrap(),
@@ -105,7 +105,7 @@ fn result(passed: Option<u64>) -> EvaluationResult {
     }
 }
 
-fn mutation(tag: u64) -> Mutation {
+pub(super) fn mutation(tag: u64) -> Mutation {
     Mutation {
         node: NodeId::new("n").unwrap(),
         field: MutableField::TimeoutMs,
@@ -125,15 +125,15 @@ fn candidate(tag: u64) -> Candidate {
 }
 
 /// A campaign that is driven step by step, with everything that was asked of the outside.
-struct Driven {
-    campaign: Campaign,
+pub(super) struct Driven {
+    pub(super) campaign: Campaign,
     now: i64,
     queued: BTreeSet<EvaluationId>,
     experiments: BTreeMap<ExperimentId, Experiment>,
 }
 
 impl Driven {
-    fn new(campaign: Campaign) -> Self {
+    pub(super) fn new(campaign: Campaign) -> Self {
         Self {
             campaign,
             now: 0,
@@ -142,7 +142,7 @@ impl Driven {
         }
     }
 
-    fn command(&mut self, command: Command) -> Result<(), Rejection> {
+    pub(super) fn command(&mut self, command: Command) -> Result<(), Rejection> {
         self.now += 1;
         let decision = decide(&self.campaign, &command, &cx(self.now))?;
         self.take(decision);
@@ -204,7 +204,7 @@ impl Driven {
     }
 
     /// Ends the first evaluation in flight.
-    fn land(&mut self, passed: Option<u64>) {
+    pub(super) fn land(&mut self, passed: Option<u64>) {
         let evaluation = self
             .campaign
             .in_flight()
@@ -217,7 +217,7 @@ impl Driven {
         });
     }
 
-    fn propose(&mut self, tag: u64) {
+    pub(super) fn propose(&mut self, tag: u64) {
         self.observe(Observation::Proposed {
             baseline: self.campaign.baseline.fingerprint,
             proposer: Proposer {
@@ -230,7 +230,7 @@ impl Driven {
     }
 
     /// Started, with a baseline that passes `passed` cases.
-    fn searching(campaign: Campaign, passed: u64) -> Self {
+    pub(super) fn searching(campaign: Campaign, passed: u64) -> Self {
         let mut driven = Self::new(campaign);
         driven.command(Command::Start).unwrap();
         driven.land(Some(passed));

@@ -49,3 +49,17 @@ pub struct Capabilities {
     /// It waits for something outside.
     pub waits: bool,
 }
+
+/// `text` in at most `chars` characters: its begin and its end, as both tell what went wrong.
+pub(crate) fn abridged(text: &str, chars: usize) -> String {
+    let count = text.chars().count();
+    if count <= chars {
+        return text.to_owned();
+    }
+    let kept = chars.saturating_sub(1);
+    let (begin, end) = (kept.div_ceil(2), kept / 2);
+    let mut short: String = text.chars().take(begin).collect();
+    short.push('…');
+    short.extend(text.chars().skip(count.saturating_sub(end)));
+    short
+}

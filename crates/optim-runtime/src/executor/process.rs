@@ -2,27 +2,36 @@
 //! comes from its stdout as one JSON document.
 //!
 //! The program runs in a process group of its own and in the scratch copy. The whole group is killed
-//! when the attempt ends, is cancelled, times out, or answers too much. Of the environment it sees
-//! what the settings name, and PATH.
+//! when the attempt ends, is cancelled, times out, or answers too much. A process that leaves the group
+//! (`setsid`) is not found again: it is not killed, and not waited for either. Of the environment the
+//! program sees what the settings name, and PATH.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::pin::pin;
+use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
+use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::{Capabilities, NodeExecutor};
+use super::{Capabilities, NodeExecutor, abridged};
 
-/// What is kept of a program's stderr, for its error message.
-const STDERR_BYTES_MAX: u64 = 64 * 1024;
-/// What an error message shows of a program's output.
+/// What is kept of the end of a program's stderr, for its error message.
+const STDERR_BYTES_MAX: usize = 64 * 1024;
+/// What an error message shows of a program's stderr.
 const SHOWN_CHARS: usize = 300;
+/// What an error message shows of an answer, and of what is wrong with it: that may quote the answer.
+const QUOTED_CHARS: usize = SHOWN_CHARS / 2;
+/// How long what the program wrote is read on when it has ended. Whoever holds its pipes open after
+/// that has left its process group.
+const PIPES_GRACE: Duration = Duration::from_secs(1);
 
 /// The settings of the `process` executor.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -44,7 +53,7 @@ pub enum ProcessConfigError {
     NoCommand,
     /// The program is nowhere.
     #[error(
-        "executor.command: there is no program {0:?} in the project's folder or on PATH; install it or correct the name"
+        "executor.command: there is no executable program {0:?} in the project's folder or on PATH; install it, correct the name, or make it executable"
     )]
     NotFound(String),
 }
@@ -69,6 +78,8 @@ impl Process {
             .next()
             .filter(|name| !name.trim().is_empty())
             .ok_or(ProcessConfigError::NoCommand)?;
+        // The program starts in another folder, where a relative path would lead elsewhere.
+        let folder = &absolute(folder);
         let program = find(&named, folder).ok_or(ProcessConfigError::NotFound(named))?;
         let in_folder = |word: String| {
             let file = folder.join(&word);
@@ -151,35 +162,18 @@ impl Process {
         let document = serde_json::to_vec(request)
             .map_err(|error| provider(format!("the request cannot be written: {error}")))?;
         // The program was there at the start; that it cannot be started now is the machine's fault.
-        let mut child = self.spawn(request).map_err(|error| {
+        let child = self.spawn(request).map_err(|error| {
             provider(format!(
                 "{} cannot be started: {error}",
                 self.program.display()
             ))
         })?;
-        let group = Group::of(&child);
         let limit = request.limits.max_output_bytes;
-        let (stdin, stdout, stderr) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let answer = async {
-            let answer = read(stdout, limit.saturating_add(1)).await;
-            if is_longer(&answer, limit) {
-                group.kill();
-            }
-            answer
-        };
-        // What the program left behind may hold its pipes open; it dies with the program.
-        let end = async {
-            let status = child.wait().await;
-            group.kill();
-            status
-        };
-        let (status, answer, errors, ()) = tokio::join!(
-            end,
+        let Ended {
+            status,
             answer,
-            read_all(stderr, STDERR_BYTES_MAX),
-            feed(stdin, &document)
-        );
+            errors,
+        } = converse(child, &document, limit).await;
         if is_longer(&answer, limit) {
             let message = format!("the program answered more than {limit} bytes");
             return Err(NodeError {
@@ -197,6 +191,54 @@ impl Process {
             });
         }
         parse(&answer)
+    }
+}
+
+/// A program that has ended.
+struct Ended {
+    status: std::io::Result<ExitStatus>,
+    /// What it wrote to stdout; longer than the limit when it was killed for that.
+    answer: Vec<u8>,
+    /// The end of what it wrote to stderr.
+    errors: Vec<u8>,
+}
+
+/// Hands the request over and listens until the program has ended.
+async fn converse(mut child: Child, document: &[u8], limit: u64) -> Ended {
+    let group = Group::of(&child);
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (mut answer, mut errors) = (Vec::new(), Vec::new());
+    let status = {
+        let answering = async {
+            read(stdout, limit.saturating_add(1), &mut answer).await;
+            if is_longer(&answer, limit) {
+                group.kill();
+            }
+        };
+        let talk = async {
+            let listening = read_end(stderr, &mut errors);
+            tokio::join!(answering, listening, feed(stdin, document))
+        };
+        // What the program left behind may hold its pipes open; it dies with the program.
+        let end = async {
+            let status = child.wait().await;
+            group.kill();
+            status
+        };
+        let (mut talk, mut end) = (pin!(talk), pin!(end));
+        tokio::select! {
+            _ = &mut talk => end.await,
+            status = &mut end => {
+                // Whether or not all was read in time, what was read is the answer.
+                drop(tokio::time::timeout(PIPES_GRACE, talk).await);
+                status
+            }
+        }
+    };
+    Ended {
+        status,
+        answer,
+        errors,
     }
 }
 
@@ -237,22 +279,23 @@ async fn feed(stdin: Option<ChildStdin>, document: &[u8]) {
 }
 
 /// Reads up to `limit` bytes.
-async fn read(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
+async fn read(stream: Option<impl AsyncRead + Unpin>, limit: u64, bytes: &mut Vec<u8>) {
     if let Some(stream) = stream {
-        drop(stream.take(limit).read_to_end(&mut bytes).await);
+        drop(stream.take(limit).read_to_end(bytes).await);
     }
-    bytes
 }
 
-/// Keeps up to `limit` bytes and reads on to the end, so that the writer never waits.
-async fn read_all(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> Vec<u8> {
-    let Some(mut stream) = stream else {
-        return Vec::new();
-    };
-    let kept = read(Some(&mut stream), limit).await;
-    drop(tokio::io::copy(&mut stream, &mut tokio::io::sink()).await);
-    kept
+/// Reads to the end, so that the writer never waits, and keeps the last bytes.
+async fn read_end(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
+    loop {
+        let surplus = kept.len().saturating_sub(STDERR_BYTES_MAX);
+        kept.drain(..surplus);
+        match stream.read_buf(kept).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 fn is_longer(bytes: &[u8], limit: u64) -> bool {
@@ -268,13 +311,20 @@ fn tail(bytes: &[u8]) -> String {
 }
 
 fn parse(answer: &[u8]) -> Result<NodeResponse, NodeError> {
-    serde_json::from_slice(answer).map_err(|error| {
-        let shown: String = String::from_utf8_lossy(answer)
+    // Serde would take a list for an object whose fields are named by their places.
+    let read = if answer.trim_ascii_start().starts_with(b"[") {
+        Err("a list, not an object".to_owned())
+    } else {
+        serde_json::from_slice(answer).map_err(|error| error.to_string())
+    };
+    read.map_err(|error| {
+        let begin: String = String::from_utf8_lossy(answer)
             .chars()
-            .take(SHOWN_CHARS)
+            .take(QUOTED_CHARS)
             .collect();
+        let error = abridged(&error, QUOTED_CHARS);
         let message =
-            format!("the program's answer is not one JSON answer: {error}; it begins {shown:?}");
+            format!("the program's answer is not one JSON answer: {error}; it begins {begin:?}");
         NodeError {
             class: ErrorClass::InvalidOutput,
             message,
@@ -282,19 +332,22 @@ fn parse(answer: &[u8]) -> Result<NodeResponse, NodeError> {
     })
 }
 
-/// The program: a file of the project's folder, else the first executable of that name on PATH.
+/// The program: an executable file of the project's folder, else the first of that name on PATH.
 fn find(name: &str, folder: &Path) -> Option<PathBuf> {
-    let in_folder = folder.join(name);
-    if in_folder.is_file() {
-        return Some(in_folder);
-    }
-    if name.contains('/') {
-        return None;
+    let is_program = |file: &PathBuf| file.is_file() && access(file, Access::EXEC_OK).is_ok();
+    let in_folder = Some(folder.join(name)).filter(is_program);
+    if in_folder.is_some() || name.contains('/') {
+        return in_folder;
     }
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|entry| entry.join(name))
-        .find(|file| file.is_file())
+        .find(is_program)
+}
+
+/// `path` from the root. Links stay: a program may look at the name that it was called by.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]
@@ -389,6 +442,16 @@ mod tests {
                 .await
                 .0,
             ErrorClass::Blocked
+        );
+    }
+
+    #[tokio::test]
+    async fn a_program_that_answers_too_much_is_killed_though_it_writes_no_more() {
+        let script = "head -c 2000 /dev/zero; exec sleep 100";
+        let answer = tokio::time::timeout(Duration::from_secs(20), class(script)).await;
+        assert_eq!(
+            answer.expect("it is killed").1,
+            "the program answered more than 1000 bytes"
         );
     }
 
@@ -494,6 +557,92 @@ mod tests {
         let process = Process::new(ProcessConfig { command, env }, folder.path()).unwrap();
         let seen = process.execute(request(folder.path())).await.result;
         assert_eq!(seen, Ok(json!(["optim-runtime", ""])));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_has_left_the_group_holds_no_answer_back() {
+        // It must have left before the group is killed, and it ends with the test's scratch copy.
+        let script = r#"setsid sh -c ': >left; while [ -e left ]; do :; done' &
+            while ! [ -e left ]; do :; done; echo '{"content": 4}'"#;
+        let answer = tokio::time::timeout(Duration::from_secs(20), run(script)).await;
+        assert_eq!(answer.expect("nobody waits for it").result, Ok(json!(4)));
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_the_end_of_a_long_stderr() {
+        let (_, message) =
+            class("yes filler | head -c 200000 >&2; echo the last words >&2; exit 1").await;
+        assert!(message.ends_with("the last words"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_answer_is_quoted_in_part_with_the_place_of_the_error() {
+        for answer in [
+            r#"{"%": 1}"#,
+            r#"{"content": 1, "usage": {"%": 1}}"#,
+            r#"{"content": 1, "usage": "%"}"#,
+            r#"{"content": %"#,
+            r#"{"content": 1} %"#,
+        ] {
+            let (kind, message) =
+                class(&format!("echo '{}'", answer.replace('%', &"7".repeat(900)))).await;
+            assert_eq!(kind, ErrorClass::InvalidOutput);
+            assert!(message.contains("line 1 column "), "{message}");
+            assert!(message.matches('7').count() <= SHOWN_CHARS, "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_no_answer() {
+        let (kind, message) = class(r#"echo ' ["billing"]'"#).await;
+        assert_eq!(kind, ErrorClass::InvalidOutput);
+        assert!(message.contains("a list, not an object"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_program_of_a_folder_that_is_named_relatively_runs_in_the_scratch_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let from_root = folder.path().strip_prefix("/").unwrap();
+        let depth = std::env::current_dir().unwrap().components().count() - 1;
+        let relative = Path::new(&"../".repeat(depth)).join(from_root);
+        std::os::unix::fs::symlink("/bin/sh", folder.path().join("agent")).unwrap();
+        std::fs::write(folder.path().join("agent.sh"), r#"echo '{"content": 5}'"#).unwrap();
+        let command = ["agent", "agent.sh"].map(ToOwned::to_owned).to_vec();
+        let env = Vec::new();
+        let process = Process::new(ProcessConfig { command, env }, &relative).unwrap();
+        // So deep that the relative path does not lead to the root from there.
+        let scratch = tempfile::tempdir().unwrap();
+        let deep = scratch.path().join("deep/".repeat(depth));
+        std::fs::create_dir_all(&deep).unwrap();
+        let answer = process.execute(request(&deep)).await;
+        assert_eq!(answer.result, Ok(json!(5)));
+    }
+
+    #[test]
+    fn a_file_that_is_not_executable_is_no_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let new = |command: &str| {
+            let command = vec![command.to_owned()];
+            Process::new(
+                ProcessConfig {
+                    command,
+                    env: Vec::new(),
+                },
+                folder.path(),
+            )
+        };
+        std::fs::write(folder.path().join("agent.sh"), "#!/bin/sh\n").unwrap();
+        assert!(matches!(
+            new("agent.sh"),
+            Err(ProcessConfigError::NotFound(_))
+        ));
+        assert!(matches!(
+            new("./agent.sh"),
+            Err(ProcessConfigError::NotFound(_))
+        ));
+        std::fs::write(folder.path().join("sh"), "a note of that name").unwrap();
+        let program = new("sh").unwrap().program;
+        assert!(!program.starts_with(folder.path()), "{}", program.display());
     }
 
     #[test]

@@ -357,6 +357,94 @@ async fn a_fault_of_the_outside_voids_the_run_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_void_run_is_reported_when_nothing_of_it_is_at_work_any_more() {
+    /// Fails at `a`, and never ends at `b`; counts the attempts at work.
+    #[derive(Default)]
+    struct Outage(Arc<()>);
+
+    #[async_trait]
+    impl NodeExecutor for Outage {
+        fn name(&self) -> &str {
+            "outage"
+        }
+
+        fn capabilities(&self) -> &Capabilities {
+            &Capabilities {
+                tools: false,
+                mcp: false,
+                waits: false,
+            }
+        }
+
+        fn simulated(&self) -> bool {
+            true
+        }
+
+        async fn execute(&self, request: NodeRequest) -> NodeResponse {
+            let at_work = Arc::clone(&self.0);
+            sleep_for((request.objective == "a").then_some(Duration::from_secs(1))).await;
+            drop(at_work);
+            NodeResponse {
+                result: Err(NodeError {
+                    class: ErrorClass::Provider,
+                    message: "down".to_owned(),
+                }),
+                usage: Usage::default(),
+            }
+        }
+    }
+    let outage = Outage::default();
+    let at_work = Arc::downgrade(&outage.0);
+    let runner = Runner::new(
+        Arc::new(outage),
+        Arc::new(Engines::default()),
+        Arc::new(ManualClock::default()),
+    );
+    let nodes = json!([node("a", &[], json!({})), node("b", &[], json!({}))]);
+    let (run, case) = (claimed(), case());
+    let job = Job {
+        run: &run,
+        workflow: Arc::new(workflow(json!({"max_parallel_agents": 2}), nodes)),
+        case: &case,
+        folder: Path::new("/nowhere"),
+    };
+    let report = runner.run(job).await;
+    assert!(matches!(report.outcome, CaseOutcome::Void { .. }));
+    assert_eq!(at_work.strong_count(), 1, "the executor's own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_executor_may_say_much_but_the_record_of_it_is_short() {
+    for class in [ErrorClass::Failed, ErrorClass::Provider] {
+        let mut executor = crate::executor::MockNodeExecutor::new();
+        executor.expect_execute().returning(move |_| NodeResponse {
+            result: Err(NodeError {
+                class,
+                message: format!("begin{}end", "ö".repeat(1 << 20)),
+            }),
+            usage: Usage::default(),
+        });
+        let runner = Runner::new(
+            Arc::new(executor),
+            Arc::new(Engines::default()),
+            Arc::new(ManualClock::default()),
+        );
+        let (run, case) = (claimed(), case());
+        let job = Job {
+            run: &run,
+            workflow: Arc::new(workflow(json!({}), json!([node("a", &[], json!({}))]))),
+            case: &case,
+            folder: Path::new("/nowhere"),
+        };
+        let report = runner.run(job).await;
+        let message = &report.nodes[0].result.as_ref().unwrap_err().message;
+        assert!(message.starts_with("begin") && message.ends_with("end"));
+        assert_eq!(message.chars().count(), MESSAGE_CHARS_MAX);
+        assert!(serde_json::to_string(&report).unwrap().len() < 16 * 1024);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_timeout_is_the_nodes_own_or_that_of_its_validator() {
     let contract =
         |validator: &str| json!({"output_contract": {"kind": "k", "validator": validator}});

@@ -1,0 +1,139 @@
+//! The whole life on one page: every command in every phase, kept in the documentation by a test.
+
+use std::fmt::Write as _;
+
+use expect_test::expect_file;
+
+use super::command::Command;
+use super::tests::{Driven, campaign, cx, mutation};
+use super::transition::decide;
+use super::{Campaign, Phase};
+
+/// A campaign in each phase, and paused in those that work.
+fn stations() -> Vec<(&'static str, Campaign)> {
+    let fresh = || campaign(5, 4);
+    let searching = || Driven::searching(fresh(), 6);
+    let replaying = {
+        let mut driven = Driven::new(fresh());
+        driven.command(Command::Start).unwrap();
+        driven.campaign
+    };
+    let evaluating = || {
+        let mut driven = searching();
+        driven.propose(1);
+        driven
+    };
+    let confirming = || {
+        let mut driven = evaluating();
+        driven.land(Some(9));
+        driven
+    };
+    let awaiting = || {
+        let mut driven = confirming();
+        driven.land(Some(4));
+        driven.land(Some(4));
+        driven
+    };
+    let after = |mut driven: Driven, command: Command| {
+        driven.command(command).unwrap();
+        driven.campaign
+    };
+    let pause = || Command::Pause { reason: None };
+    vec![
+        ("draft", fresh()),
+        ("replaying", replaying),
+        ("searching", searching().campaign),
+        ("evaluating", evaluating().campaign),
+        ("evaluating, paused", after(evaluating(), pause())),
+        ("confirming", confirming().campaign),
+        ("awaiting approval", awaiting().campaign),
+        ("awaiting approval, paused", after(awaiting(), pause())),
+        (
+            "closed",
+            after(searching(), Command::Cancel { reason: None }),
+        ),
+    ]
+}
+
+fn commands(campaign: &Campaign) -> Vec<(&'static str, Command)> {
+    let named = campaign
+        .current_experiment()
+        .map(|experiment| experiment.id);
+    let experiment = named.unwrap_or_else(|| crate::id::ExperimentId::derive(&[b"none"]));
+    vec![
+        ("start", Command::Start),
+        ("pause", Command::Pause { reason: None }),
+        ("resume", Command::Resume),
+        (
+            "suggest",
+            Command::Suggest {
+                mutation: mutation(7),
+            },
+        ),
+        (
+            "approve",
+            Command::Approve {
+                experiment,
+                reason: None,
+            },
+        ),
+        (
+            "reject",
+            Command::Reject {
+                experiment,
+                reason: "why".to_owned(),
+            },
+        ),
+        ("cancel", Command::Cancel { reason: None }),
+    ]
+}
+
+fn phase(campaign: &Campaign) -> String {
+    let name = match campaign.phase {
+        Phase::Draft => "draft",
+        Phase::Replaying { .. } => "replaying",
+        Phase::Searching => "searching",
+        Phase::Evaluating { .. } => "evaluating",
+        Phase::Confirming { .. } => "confirming",
+        Phase::AwaitingApproval { .. } => "awaiting approval",
+        Phase::Closed { .. } => "closed",
+    };
+    let held = if campaign.hold.is_some() {
+        ", paused"
+    } else {
+        ""
+    };
+    format!("{name}{held}")
+}
+
+#[test]
+fn every_command_in_every_phase_is_documented() {
+    let mut page = "# Campaign transitions\n\n\
+        What each command does in each phase: the phase that follows, `=` when it stays, or the code of the\n\
+        refusal. Written by a test; `UPDATE_EXPECT=1 cargo test -p optim-core` brings it up to date.\n\n"
+        .to_owned();
+    let stations = stations();
+    let header: Vec<_> = commands(&stations[0].1)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    writeln!(page, "| phase | {} |", header.join(" | ")).unwrap();
+    writeln!(page, "|---|{}", "---|".repeat(header.len())).unwrap();
+    for (name, campaign) in &stations {
+        assert_eq!(phase(campaign), *name);
+        let cells = commands(campaign).into_iter().map(|(_, command)| {
+            match decide(campaign, &command, &cx(99)) {
+                Ok(decision) if phase(&decision.next) == *name => "=".to_owned(),
+                Ok(decision) => phase(&decision.next),
+                Err(rejection) => format!("`{}`", rejection.code()),
+            }
+        });
+        writeln!(
+            page,
+            "| {name} | {} |",
+            cells.collect::<Vec<_>>().join(" | ")
+        )
+        .unwrap();
+    }
+    expect_file!["../../../../docs/reference/campaign-transitions.md"].assert_eq(&page);
+}
