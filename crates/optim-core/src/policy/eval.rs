@@ -249,8 +249,7 @@ fn stability(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     );
     let max_flaky = keys.read(
         "max_flaky",
-        "the largest accepted share of cases whose result differs between replays, and of \
-         case runs that an outage left without a result",
+        "the largest accepted share of cases whose result differs between replays, and of void case runs",
         kind::share(0..=100_000, 0..=1_000_000).or(100_000),
     );
     Some(Rule::Point {
