@@ -12,6 +12,11 @@ use crate::outcome::{Outcome, Usage};
 /// The characters of a value that a sentence shows.
 const SHOWN_CHARS: usize = 120;
 
+/// How far brackets that open no JSON are followed: this many bytes, and this many times the text.
+/// Without a limit each of them costs as much as the parser is deep.
+const FOLLOWED_BYTES: usize = 64 * 1024;
+const FOLLOWED_TIMES: usize = 8;
+
 /// The longest text that a distance of edits is computed for.
 const LEVENSHTEIN_CHARS_MAX: usize = 10_000;
 
@@ -148,14 +153,19 @@ pub(crate) fn parsed(value: &Value) -> Option<Cow<'_, Value>> {
     }
 }
 
-/// The JSON objects and lists in a value: itself, or those in its text, from left to right.
+/// The JSON objects and lists in a value: itself, or those in its text, from left to right, until
+/// brackets that lead nowhere have used up what they may cost.
 fn embedded(value: &Value) -> Vec<Value> {
     let Value::String(text) = value else {
         return vec![value.clone()];
     };
     let mut found = Vec::new();
     let mut rest = text.as_str();
-    while let Some(start) = rest.find(['{', '[']) {
+    let mut budget = text
+        .len()
+        .saturating_mul(FOLLOWED_TIMES)
+        .saturating_add(FOLLOWED_BYTES);
+    while let Some(start) = rest.find(['{', '[']).filter(|_| budget > 0) {
         let Some(candidate) = rest.get(start..) else {
             break;
         };
@@ -165,11 +175,23 @@ fn embedded(value: &Value) -> Vec<Value> {
                 found.push(value);
                 stream.byte_offset()
             }
-            _ => 1,
+            Some(Err(error)) => {
+                budget = budget.saturating_sub(followed(candidate, &error));
+                1
+            }
+            None => 1,
         };
         rest = candidate.get(end.max(1)..).unwrap_or("");
     }
     found
+}
+
+/// The bytes of `text` up to where `error` is.
+fn followed(text: &str, error: &serde_json::Error) -> usize {
+    let before = text
+        .split_inclusive('\n')
+        .take(error.line().saturating_sub(1));
+    before.map(str::len).sum::<usize>() + error.column()
 }
 
 fn conforms(schema: Option<&Value>, value: &Value, matcher: &dyn Matcher) -> Result<bool, String> {

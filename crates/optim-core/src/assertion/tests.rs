@@ -216,6 +216,46 @@ fn a_pointer_leads_into_the_output() {
 }
 
 #[test]
+fn the_entries_of_a_mapping_are_its_length() {
+    let wire = json!({"type": "length", "min": 2, "max": 2});
+    assert!(outcome(&wire, Some(&json!({"first": 1, "second": 2}))).0);
+    assert!(!outcome(&wire, Some(&json!({"only": 1}))).0);
+}
+
+#[test]
+fn a_negated_assertion_says_what_was_not_wanted() {
+    let wire = json!({"type": "not-contains", "value": "as an AI"});
+    let (_, sentence) = outcome(&wire, Some(&json!("as an AI, no")));
+    assert_eq!(
+        sentence.unwrap(),
+        "wanted not text that contains \"as an AI\", found \"as an AI, no\""
+    );
+}
+
+#[test]
+fn texts_of_any_size_are_decided_in_bounded_work() {
+    let equal = "x".repeat(10_001);
+    let within = |text: &str| {
+        let wire = json!({"type": "levenshtein", "value": text, "max": 0});
+        outcome(&wire, Some(&json!(text))).0
+    };
+    assert!(!within(&equal), "over the limit nothing is near");
+    assert!(within(&equal[..500]));
+    let deep = format!("{}{}", "[".repeat(4_000), "]".repeat(4_000));
+    assert!(!outcome(&json!({"type": "is-json"}), Some(&json!(deep))).0);
+}
+
+#[test]
+fn brackets_that_lead_nowhere_are_followed_only_so_far() {
+    let holds = |text: String| outcome(&json!({"type": "contains-json"}), Some(&json!(text))).0;
+    let before = |brackets: usize| holds(format!("{}{{\"a\": 1}}", "[ ".repeat(brackets)));
+    assert!(before(300), "a few hundred are no obstacle");
+    assert!(!before(30_000), "the search gives up");
+    let prose = "See [the guide](https://a.example) and {this}.\n".repeat(2_000);
+    assert!(holds(format!("{prose}{{\"a\": 1}}")));
+}
+
+#[test]
 fn sentences_stay_short_whatever_the_output() {
     let (_, sentence) = outcome(
         &json!({"type": "equals", "value": "a"}),
@@ -237,6 +277,9 @@ fn what_is_written_comes_back_as_it_was() {
         json!({"type": "is-json"}),
         json!({"type": "contains-json", "schema": {"required": ["a"]}}),
         json!({"type": "length", "min": 1}),
+        json!({"type": "not-length", "max": 4}),
+        json!({"type": "length", "min": 2, "max": 2}),
+        json!({"type": "not-is-json", "schema": {"required": []}}),
         json!({"type": "levenshtein", "value": "a", "max": 2}),
         json!({"type": "number", "value": -0.5, "tolerance": 0.125}),
         json!({"type": "latency", "max_ms": 5}),
@@ -254,7 +297,15 @@ fn what_is_written_wrongly_is_refused_with_what_was_meant() {
         (json!({"type": "equals"}), "`equals` needs `value`"),
         (
             json!({"type": "equals", "value": 1, "vale": 2}),
-            "knows no key `vale`",
+            "`equals` knows no key `vale` (did you mean `value`?)",
+        ),
+        (
+            json!({"type": "is-json", "colour": "red"}),
+            "`is-json` knows no key `colour`",
+        ),
+        (
+            json!({"type": "latency", "max": 5}),
+            "`latency` needs `max_ms`: a whole number of at least 0, found nothing",
         ),
         (json!({"type": "contains", "value": 5}), "text, found 5"),
         (

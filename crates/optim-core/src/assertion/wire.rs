@@ -26,6 +26,20 @@ const TYPES: [&str; 14] = [
     "cost",
 ];
 
+/// Every key that some type knows.
+const KEYS: [&str; 10] = [
+    "node",
+    "at",
+    "type",
+    "value",
+    "schema",
+    "min",
+    "max",
+    "tolerance",
+    "max_ms",
+    "max_micro_usd",
+];
+
 /// `{"node": …, "at": …, "type": …, …}`, before it is understood.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
@@ -145,9 +159,20 @@ impl TryFrom<Wire> for Expectation {
                 negated,
                 assertion,
             }),
-            Some(unknown) => Err(format!("`{}` knows no key `{unknown}`", keys.kind)),
+            Some(unknown) => Err(format!(
+                "`{}` knows no key `{unknown}`{}",
+                keys.kind,
+                guess(unknown, KEYS)
+            )),
         }
     }
+}
+
+/// ` (did you mean …?)`, or nothing when no word of `known` is close.
+fn guess<const N: usize>(word: &str, known: [&str; N]) -> String {
+    did_you_mean(word, known)
+        .map(|guess| format!(" ({guess})"))
+        .unwrap_or_default()
 }
 
 fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
@@ -206,11 +231,9 @@ fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
             max: MicroUsd(keys.required_count("max_micro_usd")?),
         },
         other => {
-            let guess = did_you_mean(other, TYPES)
-                .map(|guess| format!(" ({guess})"))
-                .unwrap_or_default();
             return Err(format!(
-                "there is no assertion `{other}`{guess}; there are {}",
+                "there is no assertion `{other}`{}; there are {}",
+                guess(other, TYPES),
                 TYPES.join(", ")
             ));
         }

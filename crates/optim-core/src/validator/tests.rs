@@ -202,6 +202,11 @@ fn research_brief() {
                 &[],
             ),
             (
+                json!({"required_sections": ["links"], "min_sources": 2}),
+                json!("Links: <http://a.example> and https://a.example."),
+                &[],
+            ),
+            (
                 json!({"required_sections": ["risks"], "min_sources": 0}),
                 json!("Risks: none\nmore"),
                 &[],
@@ -381,6 +386,8 @@ fn code_patch() {
     };
     let fenced = format!("The change:\n```diff\n{prefixed}```\nDone.\n");
     let mode = "diff --git a/src/lib.rs b/src/lib.rs\nold mode 100644\nnew mode 100755\n";
+    let rooted = "--- /etc/x\n+++ /etc/x\n@@ -1 +1 @@\n-a\n+b\n";
+    let binary = "--- image.png\n+++ image.png\n@@ -1 +1 @@\n-a\n+b\n";
     let nothing =
         "the patch is no unified diff: error parsing patches at byte 0: no valid patches found";
     let passing = [
@@ -462,6 +469,13 @@ fn code_patch() {
                     "\"report.md\" is created by the patch but exists already",
                 ],
             ),
+            (
+                json!({}),
+                json!(rooted),
+                &["\"/etc/x\" leads out of the workspace"],
+            ),
+            (json!({}), json!(binary), &["\"image.png\" is not text"]),
+            (json!({"max_files": 1}), json!(prefixed), &[]),
             (
                 json!({"max_files": 1}),
                 json!(format!("{prefixed}{new}")),
@@ -549,6 +563,93 @@ fn there_is_exactly_one_check_for_each_expected_outcome() {
     );
     assert_eq!(checks[1].unmet, [format!("the node has no output: {late}")]);
     assert_eq!(checks[3].unmet, ["the node did not run"]);
+}
+
+/// A workspace that cannot be read.
+struct Unreadable;
+
+impl Workspace for Unreadable {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        Err(format!("{path:?} cannot be read"))
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_unmet_requirement() {
+    let patch = "--- x\n+++ x\n@@ -1 +1 @@\n-a\n+b\n";
+    for (kind, output) in [
+        ("generic_artifact", json!({"artifact_path": "x"})),
+        ("code_patch", json!(patch)),
+    ] {
+        let node = node(kind, &Value::Null, &Value::Null);
+        let check = validate(&node, &output, &Unreadable, &Fake).unwrap();
+        assert_eq!(check.unmet, ["\"x\" cannot be read"], "{kind}");
+    }
+}
+
+fn plain_node(id: &str, after: &[&str]) -> Value {
+    json!({"node_id": id, "agent_id": "a", "objective": "o", "depends_on": after})
+}
+
+fn expecting(expect: Value) -> Case {
+    Case {
+        id: CaseId::new("case").unwrap(),
+        inputs: serde_json::Map::new(),
+        expect: serde_json::from_value(expect).unwrap(),
+        split: Split::Search,
+    }
+}
+
+#[test]
+fn what_names_no_node_is_checked_only_where_one_node_is_last() {
+    let case = expecting(json!([{"type": "is-json"}, {"node": "c", "type": "is-json"}]));
+    let nodes = ["a", "b", "c"].map(|id| report(id, 1, Ok(json!({}))));
+    let checked = |nodes_of: &Value| -> Vec<String> {
+        check_case(&workflow(nodes_of), &case, &nodes, &files(), &Fake)
+            .iter()
+            .map(|check| check.node.to_string())
+            .collect()
+    };
+    let fork = json!([
+        plain_node("a", &[]),
+        plain_node("b", &["a"]),
+        plain_node("c", &["a"])
+    ]);
+    assert_eq!(checked(&fork), ["c"], "b and c are both last");
+    let chain = json!([
+        plain_node("a", &[]),
+        plain_node("b", &["a"]),
+        plain_node("c", &["b"])
+    ]);
+    assert_eq!(checked(&chain), ["c", "c"]);
+}
+
+#[test]
+fn limits_of_a_case_see_what_the_node_itself_used() {
+    let case = expecting(json!([
+        {"node": "a", "type": "latency", "max_ms": 70},
+        {"node": "b", "type": "latency", "max_ms": 70},
+        {"node": "a", "type": "cost", "max_micro_usd": 4},
+    ]));
+    let used = |node, latency, cost| {
+        let mut report = report(node, 1, Ok(json!("x")));
+        report.usage.latency = crate::quantity::Millis(latency);
+        report.usage.cost = crate::quantity::MicroUsd(cost);
+        report
+    };
+    let nodes = [used("a", 70, 5), used("b", 71, 0)];
+    let workflow = workflow(&json!([plain_node("a", &[]), plain_node("b", &["a"])]));
+    let checks = check_case(&workflow, &case, &nodes, &files(), &Fake);
+    let outcomes: Vec<_> = checks.iter().map(|check| check.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [Outcome::Passed, Outcome::Failed, Outcome::Failed]
+    );
+    assert_eq!(checks[1].unmet, ["wanted at most 70 ms, found 71 ms"]);
+    assert_eq!(
+        checks[2].unmet,
+        ["wanted at most $0.000004, found $0.000005"]
+    );
 }
 
 proptest! {
