@@ -240,7 +240,7 @@ fn texts_of_any_size_are_decided_in_bounded_work() {
         outcome(&wire, Some(&json!(text))).0
     };
     assert!(!within(&equal), "over the limit nothing is near");
-    assert!(within(&equal[..500]));
+    assert!(within(equal.get(..500).unwrap()));
     let deep = format!("{}{}", "[".repeat(4_000), "]".repeat(4_000));
     assert!(!outcome(&json!({"type": "is-json"}), Some(&json!(deep))).0);
 }
