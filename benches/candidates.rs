@@ -32,9 +32,7 @@ fn prepare(workflow: &Arc<Workflow>) -> Prepared {
 fn all(workflow: &Arc<Workflow>, rules: &Rules) -> usize {
     let prepared = prepare(workflow);
     let offers = rules.stream(&prepared, Cursor::default());
-    offers
-        .filter(|offer| matches!(black_box(offer), Offer::Proposal(_)))
-        .count()
+    offers.filter(|offer| matches!(black_box(offer), Offer::Proposal(_))).count()
 }
 
 /// Where a campaign stood before each of its proposals after the first [`TRIED`].
@@ -66,13 +64,9 @@ fn benchmarks(criterion: &mut Criterion, rules: &Rules) {
     group.measurement_time(Duration::from_secs(2));
     for count in SIZES {
         let workflow = Arc::new(workload::workflow(count));
-        group.bench_with_input(
-            BenchmarkId::new("all", count),
-            &workflow,
-            |bencher, workflow| {
-                bencher.iter(|| all(workflow, rules));
-            },
-        );
+        group.bench_with_input(BenchmarkId::new("all", count), &workflow, |bencher, workflow| {
+            bencher.iter(|| all(workflow, rules));
+        });
     }
     for count in [20, 5000] {
         let prepared = prepare(&Arc::new(workload::workflow(count)));
@@ -89,17 +83,9 @@ fn reference_ns(baseline: &Workflow, mutations: &[Mutation]) -> f64 {
     let policy = workload::policy();
     let stride = mutations.len().div_ceil(SAMPLE).max(1);
     let sample: Vec<_> = mutations.iter().step_by(stride).collect();
-    let run = || {
-        sample
-            .iter()
-            .map(|mutation| reference::candidate(baseline, mutation, &policy))
-    };
+    let run = || sample.iter().map(|mutation| reference::candidate(baseline, mutation, &policy));
     let distinct: BTreeSet<_> = run().flatten().collect();
-    assert_eq!(
-        distinct.len(),
-        sample.len(),
-        "the reference accepts the same candidates"
-    );
+    assert_eq!(distinct.len(), sample.len(), "the reference accepts the same candidates");
     median_ns(5, || drop(black_box(run().collect::<Vec<_>>()))) / float(sample.len())
 }
 
@@ -141,18 +127,9 @@ fn next_ns(count: usize, rules: &Rules) -> f64 {
 fn report(rules: &Rules) {
     println!("\n  nodes  candidates    all (ms)   each (ns)   reference (ns)    ratio");
     let rows = SIZES.map(|count| row(count, rules));
-    for Row {
-        count,
-        candidates,
-        all_ns,
-        reference_ns,
-    } in &rows
-    {
+    for Row { count, candidates, all_ns, reference_ns } in &rows {
         let each = all_ns / float(*candidates);
-        print!(
-            "{count:>7} {candidates:>11} {:>11.3} {each:>11.0}",
-            all_ns / 1e6
-        );
+        print!("{count:>7} {candidates:>11} {:>11.3} {each:>11.0}", all_ns / 1e6);
         match reference_ns {
             Some(reference) => println!(" {reference:>16.0} {:>7.0}x", reference / each),
             None => println!(),
@@ -160,10 +137,7 @@ fn report(rules: &Rules) {
     }
     let [_, small, .., large] = &rows;
     let growth = exponent((small.count, small.all_ns), (large.count, large.all_ns));
-    println!(
-        "\ngrowth from {} to {} nodes: n^{growth:.2}",
-        small.count, large.count
-    );
+    println!("\ngrowth from {} to {} nodes: n^{growth:.2}", small.count, large.count);
     let (near, far) = (next_ns(small.count, rules), next_ns(large.count, rules));
     let (few, many) = (small.count, large.count);
     println!(

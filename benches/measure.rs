@@ -6,10 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// counts.
 fn now_ns() -> f64 {
     let now = clock_gettime(ClockId::ProcessCPUTime);
-    let nanoseconds = now
-        .tv_sec
-        .saturating_mul(1_000_000_000)
-        .saturating_add(now.tv_nsec);
+    let nanoseconds = now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec);
     std::time::Duration::from_nanos(nanoseconds.unsigned_abs()).as_secs_f64() * 1e9
 }
 

@@ -80,9 +80,7 @@ fn masked(node: &Value) -> Value {
     let mut node = node.clone();
     for field in MutableField::ALL {
         if let Some((last, parents)) = field.spec().path().split_last() {
-            let parent = parents
-                .iter()
-                .try_fold(&mut node, |place, key| place.get_mut(*key));
+            let parent = parents.iter().try_fold(&mut node, |place, key| place.get_mut(*key));
             if let Some(parent) = parent.and_then(Value::as_object_mut) {
                 drop::<Option<Value>>(Map::remove(parent, *last));
             }

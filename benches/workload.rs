@@ -51,14 +51,7 @@ fn node(index: usize) -> Value {
             "Read part {part} of section {index} and write down what it decides, for whom, and by when. "
         )
     };
-    let sections = [
-        "decision",
-        "owner",
-        "deadline",
-        "figures",
-        "sources",
-        "open questions",
-    ];
+    let sections = ["decision", "owner", "deadline", "figures", "sources", "open questions"];
     let properties: serde_json::Map<String, Value> = sections
         .iter()
         .map(|name| ((*name).to_owned(), json!({"type": "string", "minLength": 1, "maxLength": 400, "description": format!("the {name} of section {index}")})))

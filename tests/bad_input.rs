@@ -10,10 +10,7 @@ fn refuse(file: &str, content: impl AsRef<[u8]>, code: &str) {
     project.write(file, content);
     let started = Instant::now();
     project.optim(["run"]).refused(3, code);
-    assert!(
-        started.elapsed() < Duration::from_secs(20),
-        "{file}: {code} takes too long"
-    );
+    assert!(started.elapsed() < Duration::from_secs(20), "{file}: {code} takes too long");
 }
 
 #[test]
@@ -26,12 +23,8 @@ fn a_folder_without_a_project_is_named() {
 
 #[test]
 fn missing_and_unreadable_files_are_named() {
-    for file in [
-        "workflow.yaml",
-        "policy/eval.yaml",
-        "cases/tickets.jsonl",
-        "policy/objective.md",
-    ] {
+    for file in ["workflow.yaml", "policy/eval.yaml", "cases/tickets.jsonl", "policy/objective.md"]
+    {
         let project = Project::example();
         std::fs::remove_file(project.path().join(file)).unwrap();
         project.optim(["run"]).refused(3, "file_not_found");
@@ -42,12 +35,9 @@ fn missing_and_unreadable_files_are_named() {
 
 #[test]
 fn files_that_are_not_text_are_refused() {
-    for file in [
-        "workflow.yaml",
-        "policy/budget.yaml",
-        "cases/tickets.jsonl",
-        "policy/objective.md",
-    ] {
+    for file in
+        ["workflow.yaml", "policy/budget.yaml", "cases/tickets.jsonl", "policy/objective.md"]
+    {
         refuse(file, [b'a', 0xff, b'\n'], "not_utf8");
     }
 }
@@ -61,18 +51,10 @@ fn yaml_bombs_and_huge_files_are_refused_quickly() {
     let bomb = format!("a: &a [x,x,x,x,x,x,x,x,x]\n{levels}");
     refuse("policy/scope.yaml", &bomb, "error[");
     refuse("workflow.yaml", &bomb, "error[");
-    refuse(
-        "workflow.yaml",
-        format!("a: {}", "[".repeat(100_000)),
-        "error[",
-    );
+    refuse("workflow.yaml", format!("a: {}", "[".repeat(100_000)), "error[");
     let huge = vec![b'#'; 100 * 1024 * 1024];
-    for file in [
-        "workflow.yaml",
-        "policy/eval.yaml",
-        "policy/objective.md",
-        "cases/tickets.jsonl",
-    ] {
+    for file in ["workflow.yaml", "policy/eval.yaml", "policy/objective.md", "cases/tickets.jsonl"]
+    {
         refuse(file, &huge, "file_too_large");
     }
 }
@@ -91,11 +73,7 @@ fn links_out_of_the_workspace_are_refused() {
 #[test]
 fn an_ill_formed_graph_is_refused_with_its_place() {
     let project = Project::example();
-    project.replace(
-        "workflow.yaml",
-        "depends_on: [classify]",
-        "depends_on: [nobody]",
-    );
+    project.replace("workflow.yaml", "depends_on: [classify]", "depends_on: [nobody]");
     let ran = project.optim(["run"]);
     ran.refused(3, "unknown_dependency");
     assert!(ran.stderr.contains("workflow.yaml:"), "{ran}");
@@ -107,10 +85,7 @@ fn an_ill_formed_graph_is_refused_with_its_place() {
     project.replace("workflow.yaml", "depends_on: []", "depends_on: [reply]");
     let ran = project.optim(["run"]);
     ran.refused(3, "cycle");
-    assert!(
-        ran.stderr.contains("classify -> "),
-        "the cycle is shown: {ran}"
-    );
+    assert!(ran.stderr.contains("classify -> "), "the cycle is shown: {ran}");
 }
 
 #[test]
@@ -139,10 +114,7 @@ fn every_mistake_of_a_policy_file_is_told_at_once_with_its_line() {
 fn an_objective_is_cut_between_characters() {
     let project = Project::example();
     // The 140th byte is the second of a two-byte character.
-    project.write(
-        "policy/objective.md",
-        format!("{}{}", "a".repeat(139), "ä".repeat(80)),
-    );
+    project.write("policy/objective.md", format!("{}{}", "a".repeat(139), "ä".repeat(80)));
     assert_eq!(project.optim(["run", "--json"]).code, 7);
 }
 
@@ -161,11 +133,7 @@ fn scripted_by(script: &str) -> Project {
         .map(|line| line.replace("holdout", "search"))
         .collect();
     project.write("cases/tickets.jsonl", lines.join("\n"));
-    project.replace(
-        "policy/budget.yaml",
-        "max_experiments:",
-        "max_experiments: 1 #",
-    );
+    project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
     project
 }
 
@@ -205,9 +173,7 @@ fn agents_that_hang_or_leave_children_behind_are_killed_with_their_children() {
     project.write("workflow.yaml", fast);
     let report = project.optim(["run", "--json"]).document(0);
     assert_eq!(report["campaign"]["baseline"]["cases"]["num"], 0);
-    let left = Command::new("pgrep")
-        .args(["-f", &format!("^sleep {marker}$")])
-        .output();
+    let left = Command::new("pgrep").args(["-f", &format!("^sleep {marker}$")]).output();
     if let Ok(left) = left {
         assert!(
             left.stdout.is_empty(),
@@ -227,10 +193,7 @@ fn waiting(signals: &std::path::Path) -> Project {
 
 fn await_start(first: &mut std::process::Child, signals: &std::path::Path) {
     while !signals.join("started").exists() {
-        assert!(
-            first.try_wait().unwrap().is_none(),
-            "the first process ended early"
-        );
+        assert!(first.try_wait().unwrap().is_none(), "the first process ended early");
         std::thread::yield_now();
     }
 }
@@ -239,21 +202,13 @@ fn await_start(first: &mut std::process::Child, signals: &std::path::Path) {
 fn a_terminated_process_saves_its_state_and_leaves_no_agent_behind() {
     let signals = temporary();
     let project = waiting(signals.path());
-    let mut first = project
-        .command(["run"])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut first = project.command(["run"]).stderr(std::process::Stdio::null()).spawn().unwrap();
     await_start(&mut first, signals.path());
-    let killed = Command::new("kill")
-        .args(["-TERM", &first.id().to_string()])
-        .status()
-        .unwrap();
+    let killed = Command::new("kill").args(["-TERM", &first.id().to_string()]).status().unwrap();
     assert!(killed.success());
     assert_eq!(first.wait().unwrap().code(), Some(143));
-    let left = Command::new("pgrep")
-        .args(["-f", &format!("{}", project.path().display())])
-        .output();
+    let left =
+        Command::new("pgrep").args(["-f", &format!("{}", project.path().display())]).output();
     if let Ok(left) = left {
         assert!(
             left.stdout.is_empty(),
@@ -270,18 +225,12 @@ fn a_second_process_is_refused_and_the_first_goes_on() {
     // The agent works in a scratch copy; the test talks to it through files at a known place.
     let signals = temporary();
     let project = waiting(signals.path());
-    let mut first = project
-        .command(["run", "--json"])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut first =
+        project.command(["run", "--json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     await_start(&mut first, signals.path());
     let second = project.optim(["status"]);
     second.refused(6, "store_owned");
-    assert!(
-        second.stderr.contains(&first.id().to_string()),
-        "the holder is named: {second}"
-    );
+    assert!(second.stderr.contains(&first.id().to_string()), "the holder is named: {second}");
     std::fs::write(signals.path().join("go"), "").unwrap();
     assert!(first.wait().unwrap().code().is_some());
     assert_eq!(project.optim(["status"]).code, 0);
@@ -294,8 +243,5 @@ fn a_file_that_is_edited_into_nonsense_loses_nothing() {
     project.write("policy/eval.yaml", "nonsense: true\n");
     project.write("workflow.yaml", "nonsense: true\n");
     let status = project.optim(["status", "--json"]).document(0);
-    assert_eq!(
-        status["experiments"], report["experiments"],
-        "the campaign runs on what it froze"
-    );
+    assert_eq!(status["experiments"], report["experiments"], "the campaign runs on what it froze");
 }

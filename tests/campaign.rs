@@ -6,14 +6,9 @@ use std::process::Command;
 
 /// The experiment of a report that awaits a decision.
 fn pending(report: &Value) -> &Value {
-    let experiments = report["experiments"]
-        .as_array()
-        .expect("a report lists its experiments");
+    let experiments = report["experiments"].as_array().expect("a report lists its experiments");
     let waits = |experiment: &&Value| {
-        matches!(
-            experiment["state"].as_str(),
-            Some("recommended" | "needs_review")
-        )
+        matches!(experiment["state"].as_str(), Some("recommended" | "needs_review"))
     };
     experiments.iter().find(waits).expect("an experiment waits")
 }
@@ -37,15 +32,9 @@ fn a_campaign_ends_in_an_applied_winner_that_can_be_rolled_back() {
     assert_eq!(report["campaign"]["status"], "awaiting_promotion_approval");
     let winner = pending(&report);
     assert_eq!(winner["verdict"], "promote");
-    assert!(
-        better(passed(&winner["metrics"]), passed(&winner["baseline"])),
-        "{winner:#}"
-    );
+    assert!(better(passed(&winner["metrics"]), passed(&winner["baseline"])), "{winner:#}");
     let holdout = &winner["holdout"];
-    assert!(
-        better(passed(&holdout["candidate"]), passed(&holdout["baseline"])),
-        "{winner:#}"
-    );
+    assert!(better(passed(&holdout["candidate"]), passed(&holdout["baseline"])), "{winner:#}");
     assert_eq!(
         project.read("workflow.yaml"),
         before,
@@ -55,46 +44,28 @@ fn a_campaign_ends_in_an_applied_winner_that_can_be_rolled_back() {
 
     let number = winner["number"].to_string();
     assert_eq!(project.optim(["approve", &number]).code, 0);
-    assert_eq!(
-        project.read("workflow.yaml"),
-        before,
-        "an approval moves the baseline only"
-    );
+    assert_eq!(project.read("workflow.yaml"), before, "an approval moves the baseline only");
 
     let applied = project.optim(["apply", "--json"]).document(0);
     let after = project.read("workflow.yaml");
     let text = winner["mutation"]["after"].as_str().expect("a text");
-    let kept: Vec<_> = after
-        .lines()
-        .filter(|line| before.contains(*line))
-        .collect();
+    let kept: Vec<_> = after.lines().filter(|line| before.contains(*line)).collect();
     assert_eq!(
         kept,
         before.lines().collect::<Vec<_>>(),
         "every line stays as it was:\n{}",
         applied["diff"]
     );
+    assert!(text.lines().all(|line| after.contains(line)), "the approved text is live");
     assert!(
-        text.lines().all(|line| after.contains(line)),
-        "the approved text is live"
-    );
-    assert!(
-        after
-            .lines()
-            .all(|line| before.contains(line) || text.contains(line.trim())),
+        after.lines().all(|line| before.contains(line) || text.contains(line.trim())),
         "nothing else is"
     );
     project.optim(["apply"]).refused(6, "nothing_to_apply");
 
     assert_eq!(project.optim(["rollback"]).code, 0);
-    assert_eq!(
-        project.read("workflow.yaml"),
-        before,
-        "a rollback restores the file byte for byte"
-    );
-    project
-        .optim(["rollback"])
-        .refused(6, "nothing_to_roll_back");
+    assert_eq!(project.read("workflow.yaml"), before, "a rollback restores the file byte for byte");
+    project.optim(["rollback"]).refused(6, "nothing_to_roll_back");
 }
 
 #[test]
@@ -102,18 +73,9 @@ fn the_search_goes_on_after_a_rejection_and_keeps_its_reason() {
     let project = Project::example();
     let report = project.optim(["run", "--json"]).document(7);
     let number = pending(&report)["number"].to_string();
-    project
-        .optim(["reject", &number, "--reason", " "])
-        .refused(2, "reason_required");
-    assert_eq!(
-        project
-            .optim(["reject", &number, "--reason", "not our tone"])
-            .code,
-        0
-    );
-    project
-        .optim(["approve", &number])
-        .refused(6, "not_pending");
+    project.optim(["reject", &number, "--reason", " "]).refused(2, "reason_required");
+    assert_eq!(project.optim(["reject", &number, "--reason", "not our tone"]).code, 0);
+    project.optim(["approve", &number]).refused(6, "not_pending");
     let shown = project.optim(["show", &number, "--json"]).document(0);
     assert_eq!(shown["experiment"]["state"]["by"]["reason"], "not our tone");
     let report = project.optim(["run", "--json"]).document(7);
@@ -133,17 +95,8 @@ fn an_edit_of_the_live_workflow_is_drift() {
     assert_ne!(text, edited);
     project.write("workflow.yaml", &edited);
     project.optim(["apply"]).refused(6, "live_drift");
-    assert_eq!(
-        project.read("workflow.yaml"),
-        edited,
-        "nothing is written on drift"
-    );
-    assert_eq!(
-        project
-            .optim(["apply", "--accept-drift", "we raised it for the launch"])
-            .code,
-        0
-    );
+    assert_eq!(project.read("workflow.yaml"), edited, "nothing is written on drift");
+    assert_eq!(project.optim(["apply", "--accept-drift", "we raised it for the launch"]).code, 0);
     assert_ne!(project.read("workflow.yaml"), edited);
 }
 
@@ -168,31 +121,14 @@ fn my_own_edit_goes_through_the_same_verdict() {
         (&"operator".into(), &"discard".into())
     );
 
-    let refused = project.optim([
-        "try",
-        "--node",
-        "classify",
-        "--field",
-        "timeout_ms",
-        "--value",
-        "599000",
-    ]);
+    let refused =
+        project.optim(["try", "--node", "classify", "--field", "timeout_ms", "--value", "599000"]);
     refused.refused(2, "timeout_delta");
     project
-        .optim([
-            "try",
-            "--node",
-            "nobody",
-            "--field",
-            "timeout_ms",
-            "--value",
-            "1",
-        ])
+        .optim(["try", "--node", "nobody", "--field", "timeout_ms", "--value", "1"])
         .refused(2, "unknown_node");
     project
-        .optim([
-            "try", "--node", "classify", "--field", "name", "--value", "1",
-        ])
+        .optim(["try", "--node", "classify", "--field", "name", "--value", "1"])
         .refused(2, "unknown_field");
 }
 
@@ -204,28 +140,17 @@ fn a_candidate_file_may_change_one_field_only() {
     assert_ne!(one, text, "the example has a timeout of 60000");
     project.write("mine.yaml", &one);
     let mine = project.path().join("mine.yaml");
-    let report = project
-        .optim(["try", mine.to_str().unwrap(), "--json"])
-        .document(0);
+    let report = project.optim(["try", mine.to_str().unwrap(), "--json"]).document(0);
     assert_eq!(report["experiments"][0]["mutation"]["field"], "timeout_ms");
-    project.write(
-        "mine.yaml",
-        one.replacen("max_attempts: 2", "max_attempts: 3", 1),
-    );
-    project
-        .optim(["try", mine.to_str().unwrap()])
-        .refused(2, "more_than_one_change");
+    project.write("mine.yaml", one.replacen("max_attempts: 2", "max_attempts: 3", 1));
+    project.optim(["try", mine.to_str().unwrap()]).refused(2, "more_than_one_change");
 }
 
 #[test]
 fn the_demo_runs_anywhere_and_says_what_comes_next() {
     let folder = crate::support::temporary();
     let dir = folder.path().join("demo");
-    let demo = Command::new(optim())
-        .args(["demo", "--json", "--dir"])
-        .arg(&dir)
-        .output()
-        .unwrap();
+    let demo = Command::new(optim()).args(["demo", "--json", "--dir"]).arg(&dir).output().unwrap();
     let report = Ran::of(demo).document(0);
     assert_eq!(report["schema"], "optim/v1/campaign");
     assert!(report["runs_executed"].as_u64().unwrap() > 100);
@@ -244,10 +169,7 @@ fn another_executor_cannot_take_over_a_campaign() {
     let project = Project::example();
     let report = project.optim(["run", "--json"]).document(7);
     let number = pending(&report)["number"].to_string();
-    assert_eq!(
-        project.optim(["reject", &number, "--reason", "go on"]).code,
-        0
-    );
+    assert_eq!(project.optim(["reject", &number, "--reason", "go on"]).code, 0);
     project.replace("optim.toml", "kind = \"lexical\"", "kind = \"scripted\"");
     project.optim(["run"]).refused(2, "executor_changed");
     project.replace("optim.toml", "kind = \"scripted\"", "kind = \"lexical\"");
@@ -259,14 +181,8 @@ fn simulated_figures_say_so_wherever_they_are() {
     let project = Project::example();
     project.replace("optim.toml", "kind = \"lexical\"", "kind = \"scripted\"");
     let ran = project.optim(["run", "--seed", "3"]);
-    assert!(
-        ran.stdout.contains("SIMULATED") && ran.stderr.contains("SIMULATED"),
-        "{ran}"
-    );
-    assert_eq!(
-        project.optim(["status", "--json"]).document(0)["campaign"]["simulated"],
-        true
-    );
+    assert!(ran.stdout.contains("SIMULATED") && ran.stderr.contains("SIMULATED"), "{ran}");
+    assert_eq!(project.optim(["status", "--json"]).document(0)["campaign"]["simulated"], true);
 }
 
 #[test]
@@ -276,26 +192,14 @@ fn a_pause_holds_and_a_cancelled_campaign_is_over() {
     assert_eq!(project.optim(["pause", "--reason", "lunch"]).code, 0);
     let status = project.optim(["status", "--json"]).document(0);
     assert_eq!(status["campaign"]["status"], "paused_manual");
-    assert!(
-        status["campaign"]["reason"]
-            .as_str()
-            .unwrap()
-            .contains("tester: lunch")
-    );
+    assert!(status["campaign"]["reason"].as_str().unwrap().contains("tester: lunch"));
     assert_eq!(project.optim(["run"]).code, 7, "a person must resume it");
     assert_eq!(project.optim(["resume"]).code, 0);
-    project
-        .optim(["resume"])
-        .refused(6, "campaign_wrong_status");
+    project.optim(["resume"]).refused(6, "campaign_wrong_status");
     assert_eq!(project.optim(["cancel"]).code, 0);
-    project
-        .optim(["cancel"])
-        .refused(6, "campaign_wrong_status");
+    project.optim(["cancel"]).refused(6, "campaign_wrong_status");
     let next = project.optim(["run", "--json"]).document(7);
     let listed = project.optim(["list", "--json"]).document(0);
     assert_eq!(listed["count"], 2);
-    assert_eq!(
-        listed["campaigns"][0]["id"], next["campaign"]["id"],
-        "the newest comes first"
-    );
+    assert_eq!(listed["campaigns"][0]["id"], next["campaign"]["id"], "the newest comes first");
 }

@@ -8,18 +8,10 @@ use serde_json::Value;
 
 /// What must not depend on how often the process died.
 fn result(report: &Value) -> Vec<(Value, Value, Value)> {
-    let experiments = report["experiments"]
-        .as_array()
-        .expect("a report lists its experiments");
+    let experiments = report["experiments"].as_array().expect("a report lists its experiments");
     experiments
         .iter()
-        .map(|one| {
-            (
-                one["mutation"].clone(),
-                one["metrics"].clone(),
-                one["verdict"].clone(),
-            )
-        })
+        .map(|one| (one["mutation"].clone(), one["metrics"].clone(), one["verdict"].clone()))
         .collect()
 }
 
@@ -51,9 +43,6 @@ fn a_campaign_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     assert!(kills >= 2, "only {kills} kills");
     let report = project.optim(["status", "--json"]).document(0);
     assert_eq!(result(&report), result(&calm));
-    assert_eq!(
-        report["runs_executed"], calm["runs_executed"],
-        "no run is counted twice"
-    );
+    assert_eq!(report["runs_executed"], calm["runs_executed"], "no run is counted twice");
     assert_eq!(report["spend"], calm["spend"]);
 }

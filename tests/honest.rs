@@ -35,10 +35,7 @@ fn cases() -> Vec<Value> {
 #[test]
 fn the_example_has_at_least_120_cases_in_two_splits() {
     let cases = cases();
-    let holdout = cases
-        .iter()
-        .filter(|case| case["split"] == "holdout")
-        .count();
+    let holdout = cases.iter().filter(|case| case["split"] == "holdout").count();
     assert!(
         cases.len() >= 120 && holdout >= 30 && cases.len() - holdout >= 60,
         "{} cases, {holdout} holdout",
@@ -53,19 +50,13 @@ fn no_label_definition_or_case_text_of_the_example_stands_in_the_sources() {
         for expectation in case["expect"].as_array().unwrap() {
             needles.insert(expectation["value"].as_str().unwrap().to_owned());
         }
-        for text in case["inputs"]
-            .as_object()
-            .unwrap()
-            .values()
-            .filter_map(Value::as_str)
-        {
+        for text in case["inputs"].as_object().unwrap().values().filter_map(Value::as_str) {
             needles.insert(text.chars().take(40).collect());
         }
     }
     let workflow = Project::example().read("workflow.yaml");
-    let definitions = workflow
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("- ")?.split_once(": "));
+    let definitions =
+        workflow.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split_once(": "));
     needles.extend(
         definitions
             .map(|(_, words)| words.to_owned())
@@ -77,11 +68,7 @@ fn no_label_definition_or_case_text_of_the_example_stands_in_the_sources() {
             continue;
         };
         for needle in &needles {
-            assert!(
-                !text.contains(needle.as_str()),
-                "{} holds {needle}",
-                path.display()
-            );
+            assert!(!text.contains(needle.as_str()), "{} holds {needle}", path.display());
         }
     }
 }
@@ -99,24 +86,14 @@ fn the_winning_text_stands_in_no_shipped_file() {
     assert_eq!(winner["proposer"], "examples");
     let text = |key: &str| winner["mutation"][key].as_str().unwrap().to_owned();
     let (before, after) = (text("before"), text("after"));
-    let added: Vec<_> = after
-        .lines()
-        .filter(|line| !before.contains(line))
-        .collect();
-    assert!(
-        !added.is_empty() && added.iter().all(|line| line.chars().count() >= 10),
-        "{added:?}"
-    );
+    let added: Vec<_> = after.lines().filter(|line| !before.contains(line)).collect();
+    assert!(!added.is_empty() && added.iter().all(|line| line.chars().count() >= 10), "{added:?}");
     for path in files(&root()) {
         let Ok(text) = std::fs::read_to_string(&path) else {
             continue;
         };
         for line in &added {
-            assert!(
-                !text.contains(line),
-                "{} holds the winning text {line:?}",
-                path.display()
-            );
+            assert!(!text.contains(line), "{} holds the winning text {line:?}", path.display());
         }
     }
 }
@@ -134,9 +111,7 @@ fn other_seeds_find_an_improvement_too() {
 #[test]
 fn equal_seeds_give_equal_campaigns() {
     let run = || {
-        let report = Project::example()
-            .optim(["run", "--json", "--seed", "7"])
-            .document(7);
+        let report = Project::example().optim(["run", "--json", "--seed", "7"]).document(7);
         let experiments = report["experiments"].as_array().unwrap().clone();
         experiments
             .iter()
@@ -166,10 +141,7 @@ fn a_workflow_that_cannot_be_improved_ends_without_an_improvement() {
     assert_eq!(report["campaign"]["baseline_version"], 0);
     let reason = report["campaign"]["reason"].as_str().unwrap();
     assert!(reason.starts_with("no improvement"), "{reason}");
-    let discarded = report["experiments"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .all(|found| found["verdict"] == "discard");
+    let discarded =
+        report["experiments"].as_array().unwrap().iter().all(|found| found["verdict"] == "discard");
     assert!(discarded, "{report:#}");
 }

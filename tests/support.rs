@@ -9,10 +9,7 @@ use serde_json::Value;
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ has a parent")
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ has a parent").to_owned()
 }
 
 /// The binary `optim`, built from the sources as they are.
@@ -30,15 +27,9 @@ pub(crate) fn optim() -> &'static Path {
             "--bin",
             "optim",
         ]);
-        assert!(
-            build.status().expect("cargo runs").success(),
-            "the binary does not build"
-        );
+        assert!(build.status().expect("cargo runs").success(), "the binary does not build");
         let tests = std::env::current_exe().expect("the test knows its path");
-        let profile = tests
-            .ancestors()
-            .nth(2)
-            .expect("target/<profile>/deps/<test>");
+        let profile = tests.ancestors().nth(2).expect("target/<profile>/deps/<test>");
         profile.join("optim")
     })
 }
@@ -58,9 +49,7 @@ impl Project {
 
     /// An empty folder.
     pub(crate) fn empty() -> Self {
-        Self {
-            folder: temporary(),
-        }
+        Self { folder: temporary() }
     }
 
     /// The folder.
@@ -121,9 +110,7 @@ impl std::fmt::Display for Ran {
     /// The end of what was said; all of it would bury the failure.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tail = |text: &str| {
-            text.chars()
-                .skip(text.chars().count().saturating_sub(1500))
-                .collect::<String>()
+            text.chars().skip(text.chars().count().saturating_sub(1500)).collect::<String>()
         };
         write!(
             f,
@@ -163,11 +150,7 @@ impl Ran {
 /// A temporary folder; in memory where there is such a file system, since the disk is not the subject.
 pub(crate) fn temporary() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() {
-        tempfile::tempdir_in(memory)
-    } else {
-        tempfile::tempdir()
-    };
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("a temporary folder is made")
 }
 

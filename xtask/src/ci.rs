@@ -30,11 +30,7 @@ const STEPS: &[Step] = &[
 ];
 
 const fn step(name: &'static str, arguments: &'static str) -> Step {
-    Step {
-        name,
-        arguments,
-        env: &[],
-    }
+    Step { name, arguments, env: &[] }
 }
 
 /// Runs all steps and stops at the first that fails.
@@ -71,10 +67,7 @@ impl Step {
 
     /// The step as one would type it.
     fn shown(&self) -> String {
-        let env = self
-            .env
-            .iter()
-            .map(|(key, value)| format!("{key}={value:?} "));
+        let env = self.env.iter().map(|(key, value)| format!("{key}={value:?} "));
         format!("{}cargo {}", env.collect::<String>(), self.arguments)
     }
 }

@@ -44,12 +44,7 @@ fn main() -> ExitCode {
 
 /// The root of the workspace around the current directory.
 fn root() -> anyhow::Result<PathBuf> {
-    let manifest = output(cargo(&[
-        "locate-project",
-        "--workspace",
-        "--message-format",
-        "plain",
-    ]))?;
+    let manifest = output(cargo(&["locate-project", "--workspace", "--message-format", "plain"]))?;
     let root = PathBuf::from(manifest.trim()).parent().map(PathBuf::from);
     root.context("cargo named a manifest without a folder")
 }

@@ -24,13 +24,8 @@ fn check(printed: &str) -> anyhow::Result<String> {
     let status = status.context("the document has no text at /campaign/status")?;
     let experiments = document.get("experiments").and_then(Value::as_array);
     let experiments = experiments.map_or(0, Vec::len);
-    anyhow::ensure!(
-        experiments > 0,
-        "the demo ended {status} without a single experiment"
-    );
-    Ok(format!(
-        "the demo ended {status} after {experiments} experiment(s)"
-    ))
+    anyhow::ensure!(experiments > 0, "the demo ended {status} without a single experiment");
+    Ok(format!("the demo ended {status} after {experiments} experiment(s)"))
 }
 
 #[cfg(test)]
@@ -50,10 +45,7 @@ mod tests {
     #[test]
     fn a_campaign_with_an_experiment_passes() {
         let printed = r#"{"campaign": {"status": "completed"}, "experiments": [{"number": 1}]}"#;
-        assert_eq!(
-            check(printed).unwrap(),
-            "the demo ended completed after 1 experiment(s)"
-        );
+        assert_eq!(check(printed).unwrap(), "the demo ended completed after 1 experiment(s)");
     }
 
     #[test]
@@ -62,10 +54,7 @@ mod tests {
             ("", "one JSON document"),
             ("{} {}", "one JSON document"),
             (r#"{"experiments": [{}]}"#, "/campaign/status"),
-            (
-                r#"{"campaign": {"status": "draft"}}"#,
-                "without a single experiment",
-            ),
+            (r#"{"campaign": {"status": "draft"}}"#, "without a single experiment"),
             (
                 r#"{"campaign": {"status": "draft"}, "experiments": []}"#,
                 "without a single experiment",

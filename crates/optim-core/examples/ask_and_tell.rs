@@ -1,8 +1,5 @@
 //! Candidates from the built-in `rules`, measured by code of one's own. `cargo run --example ask_and_tell`
-#![expect(
-    clippy::print_stdout,
-    reason = "an example talks to the person who runs it"
-)]
+#![expect(clippy::print_stdout, reason = "an example talks to the person who runs it")]
 
 use std::sync::Arc;
 

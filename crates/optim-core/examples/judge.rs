@@ -1,8 +1,5 @@
 //! The verdict on figures of one's own. `cargo run --example judge`
-#![expect(
-    clippy::print_stdout,
-    reason = "an example talks to the person who runs it"
-)]
+#![expect(clippy::print_stdout, reason = "an example talks to the person who runs it")]
 
 use optim_core::judge::{Evidence, judge_by};
 use optim_core::metrics::Metrics;
@@ -16,19 +13,11 @@ fn main() {
         within_limits: true,
         ..Metrics::default()
     };
-    let evidence = Evidence {
-        cases: Vec::new(),
-        baseline: metrics(124, 2),
-        candidate: metrics(71, 1),
-    };
+    let evidence =
+        Evidence { cases: Vec::new(), baseline: metrics(124, 2), candidate: metrics(71, 1) };
     let judgement = judge_by(&Rule::default(), Score::AllOrNothing, &evidence);
     println!("{:?}: {}", judgement.verdict, judgement.reason);
     for rule in &judgement.trace {
-        println!(
-            "  {} {}: {}",
-            if rule.fired { '>' } else { ' ' },
-            rule.rule,
-            rule.detail
-        );
+        println!("  {} {}: {}", if rule.fired { '>' } else { ' ' }, rule.rule, rule.detail);
     }
 }

@@ -1,9 +1,6 @@
 //! Is this edited workflow one allowed mutation of that one? `cargo run --example validate_candidate`
 
-#![expect(
-    clippy::print_stdout,
-    reason = "an example talks to the person who runs it"
-)]
+#![expect(clippy::print_stdout, reason = "an example talks to the person who runs it")]
 
 use optim_core::mutation::validate::{check_mutation, diff};
 use optim_core::policy::{self, PolicyFile, PolicyFiles};
@@ -33,16 +30,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn policy_files() -> PolicyFiles<'static> {
-    let file = |name, text: &'static str| PolicyFile {
-        name,
-        bytes: text.as_bytes(),
-    };
+    let file = |name, text: &'static str| PolicyFile { name, bytes: text.as_bytes() };
     PolicyFiles {
         objective: file("objective.md", "Friendlier."),
-        eval: file(
-            "eval.yaml",
-            include_str!("../../../examples/ticket-triage/policy/eval.yaml"),
-        ),
+        eval: file("eval.yaml", include_str!("../../../examples/ticket-triage/policy/eval.yaml")),
         mutation: file(
             "mutation_policy.yaml",
             include_str!("../../../examples/ticket-triage/policy/mutation_policy.yaml"),

@@ -92,9 +92,6 @@ mod tests {
             serde_json::from_str(r#"{"b": [1, 2.50, "x\u0001\/"], "a": null}"#).unwrap();
         let two: Value = serde_json::from_str(r#"{"a":null,"b":[1,2.5,"x\u0001/"]}"#).unwrap();
         assert_eq!(bytes(&one), bytes(&two));
-        assert_eq!(
-            String::from_utf8(bytes(&one)).unwrap(),
-            r#"{"a":null,"b":[1,2.5,"x\u0001/"]}"#
-        );
+        assert_eq!(String::from_utf8(bytes(&one)).unwrap(), r#"{"a":null,"b":[1,2.5,"x\u0001/"]}"#);
     }
 }

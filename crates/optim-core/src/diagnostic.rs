@@ -53,29 +53,19 @@ pub struct Place {
 impl Place {
     /// The file as a whole.
     pub fn file(name: impl Into<String>) -> Self {
-        Self {
-            file: name.into(),
-            position: None,
-            path: None,
-        }
+        Self { file: name.into(), position: None, path: None }
     }
 
     /// The same file, at `position`.
     #[must_use]
     pub fn at(self, position: Position) -> Self {
-        Self {
-            position: Some(position),
-            ..self
-        }
+        Self { position: Some(position), ..self }
     }
 
     /// The same place, with the JSON pointer of the value it is about.
     #[must_use]
     pub fn path(self, pointer: impl Into<String>) -> Self {
-        Self {
-            path: Some(pointer.into()),
-            ..self
-        }
+        Self { path: Some(pointer.into()), ..self }
     }
 }
 
@@ -111,42 +101,24 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic that refuses the file.
     pub fn error(code: &'static str, place: Place, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            severity: Severity::Error,
-            place,
-            message: message.into(),
-            help: None,
-        }
+        Self { code, severity: Severity::Error, place, message: message.into(), help: None }
     }
 
     /// A diagnostic that lets the file pass.
     pub fn warning(code: &'static str, place: Place, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, place, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(code, place, message) }
     }
 
     /// The same diagnostic with the way out.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
-        Self {
-            help: Some(help.into()),
-            ..self
-        }
+        Self { help: Some(help.into()), ..self }
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            code,
-            severity,
-            place,
-            message,
-            help,
-        } = self;
+        let Self { code, severity, place, message, help } = self;
         write!(f, "{place}: {severity}[{code}]: {message}")?;
         match help {
             Some(help) => write!(f, "\nhelp: {help}"),
@@ -163,9 +135,7 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 impl Diagnostics {
     /// Whether any of them refuses the file.
     pub fn has_errors(&self) -> bool {
-        self.0
-            .iter()
-            .any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 }
 
@@ -214,10 +184,7 @@ impl<T> Checked<T> {
     /// All of `found`, when there is no value or one of it is an error.
     pub fn new(value: Option<T>, found: Diagnostics) -> Result<Self, Diagnostics> {
         match value {
-            Some(value) if !found.has_errors() => Ok(Self {
-                value,
-                warnings: found,
-            }),
+            Some(value) if !found.has_errors() => Ok(Self { value, warnings: found }),
             _ => Err(found),
         }
     }
@@ -229,11 +196,7 @@ mod tests {
 
     fn unknown_key() -> Diagnostic {
         let place = Place::file("policy/eval.yaml")
-            .at(Position {
-                byte: 90,
-                line: 6,
-                column: 35,
-            })
+            .at(Position { byte: 90, line: 6, column: 35 })
             .path("/timeout_scale/max");
         Diagnostic::error("unknown_key", place, "`maxx` is no key of `timeout_scale`")
             .help("did you mean `max`?")

@@ -33,13 +33,8 @@ impl IdError {
 }
 
 fn check_name(kind: &'static str, text: &str) -> Result<(), IdError> {
-    let refuse = |rule| {
-        Err(IdError {
-            kind,
-            text: text.chars().take(NAME_CHARS_MAX).collect(),
-            rule,
-        })
-    };
+    let refuse =
+        |rule| Err(IdError { kind, text: text.chars().take(NAME_CHARS_MAX).collect(), rule });
     if text.trim().is_empty() {
         return refuse("it must not be blank");
     }
@@ -54,13 +49,8 @@ fn check_name(kind: &'static str, text: &str) -> Result<(), IdError> {
 
 fn check_slug(kind: &'static str, text: &str) -> Result<(), IdError> {
     check_name(kind, text)?;
-    let first = text
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_alphanumeric());
-    let rest = text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    let first = text.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
     if first && rest {
         Ok(())
     } else {
@@ -256,17 +246,9 @@ mod tests {
         let id = RunId::derive(&[b"ab", b"c"]);
         assert_eq!(id, RunId::derive(&[b"ab", b"c"]));
         assert_ne!(id, RunId::derive(&[b"a", b"bc"]));
-        assert_ne!(
-            id.as_bytes(),
-            ExperimentId::derive(&[b"ab", b"c"]).as_bytes()
-        );
+        assert_ne!(id.as_bytes(), ExperimentId::derive(&[b"ab", b"c"]).as_bytes());
         assert_eq!(id.to_string().parse::<RunId>(), Ok(id));
-        assert!(
-            id.to_string()
-                .replace("run_", "exp_")
-                .parse::<RunId>()
-                .is_err()
-        );
+        assert!(id.to_string().replace("run_", "exp_").parse::<RunId>().is_err());
     }
 
     #[test]

@@ -113,11 +113,7 @@ impl ErrorClass {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireResponse {
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "present"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     content: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<NodeError>,
@@ -139,10 +135,7 @@ impl TryFrom<WireResponse> for NodeResponse {
             (Some(_), Some(_)) => return Err("an answer has `content` or `error`, not both"),
             (None, None) => return Err("an answer needs `content` or `error`"),
         };
-        Ok(Self {
-            result,
-            usage: wire.usage,
-        })
+        Ok(Self { result, usage: wire.usage })
     }
 }
 
@@ -152,11 +145,7 @@ impl From<NodeResponse> for WireResponse {
             Ok(content) => (Some(content), None),
             Err(error) => (None, Some(error)),
         };
-        Self {
-            content,
-            error,
-            usage: response.usage,
-        }
+        Self { content, error, usage: response.usage }
     }
 }
 
@@ -169,10 +158,7 @@ mod tests {
         let read = |text: &str| {
             serde_json::from_str::<NodeResponse>(text).map_err(|error| error.to_string())
         };
-        assert_eq!(
-            read(r#"{"content": null}"#).unwrap().result,
-            Ok(Value::Null)
-        );
+        assert_eq!(read(r#"{"content": null}"#).unwrap().result, Ok(Value::Null));
         let timeout = read(
             r#"{"error": {"class": "timeout", "message": "late"}, "usage": {"prompt_tokens": 3}}"#,
         );
@@ -183,10 +169,6 @@ mod tests {
                 .unwrap_err()
                 .contains("not both")
         );
-        assert!(
-            read(r#"{"contents": 1}"#)
-                .unwrap_err()
-                .contains("unknown field")
-        );
+        assert!(read(r#"{"contents": 1}"#).unwrap_err().contains("unknown field"));
     }
 }

@@ -92,10 +92,7 @@ impl Pack {
             expect: Vec::new(),
             split: Split::Search,
         };
-        Self {
-            digest: Digest::of(b""),
-            cases: vec![case],
-        }
+        Self { digest: Digest::of(b""), cases: vec![case] }
     }
 }
 
@@ -106,10 +103,8 @@ impl Pack {
 pub fn read(name: &str, bytes: &[u8]) -> Result<Pack, Diagnostics> {
     let file = || Place::file(name);
     if bytes.len() > PACK_BYTES_MAX {
-        let message = format!(
-            "the pack has {} bytes, at most {PACK_BYTES_MAX} are read",
-            bytes.len()
-        );
+        let message =
+            format!("the pack has {} bytes, at most {PACK_BYTES_MAX} are read", bytes.len());
         return Err(Diagnostic::error("too_large", file(), message)
             .help("refer to big inputs by path instead of writing them into the pack")
             .into());
@@ -117,16 +112,12 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Pack, Diagnostics> {
     let text = document::utf8(name, bytes)?;
     let mut reader = Reader::default();
     for line in lines(text) {
-        reader
-            .line(line)
-            .unwrap_or_else(|fault| reader.faults.push(fault.at(name, line)));
+        reader.line(line).unwrap_or_else(|fault| reader.faults.push(fault.at(name, line)));
         if reader.cases.len() > CASES_MAX || reader.faults.len() >= FAULTS_MAX {
             break;
         }
     }
-    let Reader {
-        cases, mut faults, ..
-    } = reader;
+    let Reader { cases, mut faults, .. } = reader;
     if cases.len() > CASES_MAX {
         let message = format!("the pack has more than {CASES_MAX} cases");
         faults.push(Diagnostic::error("too_many_cases", file(), message).help("split it"));
@@ -140,10 +131,7 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Pack, Diagnostics> {
         faults.push(Diagnostic::error("no_search_case", file(), message).help(help));
     }
     if faults.is_empty() {
-        Ok(Pack {
-            digest: Digest::of(bytes),
-            cases,
-        })
+        Ok(Pack { digest: Digest::of(bytes), cases })
     } else {
         Err(Diagnostics(faults))
     }
@@ -161,21 +149,13 @@ struct Line<'a> {
 
 /// The lines of `text` that are not blank.
 fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    let bom = if text.starts_with('\u{feff}') {
-        '\u{feff}'.len_utf8()
-    } else {
-        0
-    };
+    let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut byte = bom;
     let lines = text.get(bom..).unwrap_or_default().split_inclusive('\n');
     lines
         .zip(1..)
         .map(move |(text, number)| {
-            let line = Line {
-                number,
-                byte,
-                text: text.trim_end(),
-            };
+            let line = Line { number, byte, text: text.trim_end() };
             byte += text.len();
             line
         })
@@ -215,14 +195,7 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, line: Line<'_>) -> Result<(), Fault> {
-        let refuse = |code, byte, message, help| {
-            Err(Fault {
-                code,
-                byte,
-                message,
-                help,
-            })
-        };
+        let refuse = |code, byte, message, help| Err(Fault { code, byte, message, help });
         if line.text.len() > LINE_BYTES_MAX {
             let message = format!(
                 "this line has {} bytes, at most {LINE_BYTES_MAX} are read",
@@ -232,21 +205,12 @@ impl Reader {
         }
         if !line.text.trim_start().starts_with('{') {
             // Serde would read the fields of a case from a list, too.
-            return refuse(
-                "wrong_case",
-                0,
-                "this line is no JSON object".to_owned(),
-                SHAPE,
-            );
+            return refuse("wrong_case", 0, "this line is no JSON object".to_owned(), SHAPE);
         }
         let case: Case = match serde_json::from_str(line.text) {
             Ok(case) => case,
             Err(error) => {
-                let code = if error.is_data() {
-                    "wrong_case"
-                } else {
-                    "json_syntax"
-                };
+                let code = if error.is_data() { "wrong_case" } else { "json_syntax" };
                 let text = error.to_string();
                 let (message, _) = text.rsplit_once(" at line ").unwrap_or((&text, ""));
                 let plain = |c: char| if c.is_control() { ' ' } else { c };
@@ -255,16 +219,8 @@ impl Reader {
             }
         };
         if let Some(first) = self.lines.get(&case.id) {
-            let message = format!(
-                "case `{}` is on line {first} and line {}",
-                case.id, line.number
-            );
-            return refuse(
-                "duplicate_case_id",
-                0,
-                message,
-                "give every case an id of its own",
-            );
+            let message = format!("case `{}` is on line {first} and line {}", case.id, line.number);
+            return refuse("duplicate_case_id", 0, message, "give every case an id of its own");
         }
         self.lines.insert(case.id.clone(), line.number);
         self.cases.push(case);
@@ -277,11 +233,7 @@ impl Pack {
     /// have, or of "the only sink" when it has several. `name` is what messages call the pack.
     #[must_use]
     pub fn check(&self, name: &str, workflow: &Workflow) -> Diagnostics {
-        let ids: BTreeSet<_> = workflow
-            .nodes()
-            .iter()
-            .map(|node| node.id().as_str())
-            .collect();
+        let ids: BTreeSet<_> = workflow.nodes().iter().map(|node| node.id().as_str()).collect();
         // A graph that is broken is reported by the workflow's own check.
         let sinks: Vec<_> = Graph::new(workflow)
             .iter()
@@ -290,10 +242,7 @@ impl Pack {
             .collect();
         let mut faults = Vec::new();
         let expectations = self.cases.iter().enumerate().flat_map(|(index, case)| {
-            case.expect
-                .iter()
-                .enumerate()
-                .map(move |(place, expect)| (index, case, place, expect))
+            case.expect.iter().enumerate().map(move |(place, expect)| (index, case, place, expect))
         });
         for (index, case, place, expectation) in expectations {
             let at = Place::file(name).path(format!("/{index}/expect/{place}/node"));
@@ -342,11 +291,7 @@ mod tests {
         let text = "\u{feff}{\"id\": \"b\", \"inputs\": {\"n\": 1}}\r\n\r\n  \n\
                     {\"id\": \"a\", \"inputs\": {}, \"split\": \"holdout\"}";
         let pack = read("cases.jsonl", text.as_bytes()).unwrap();
-        let ids = |split| {
-            pack.split(split)
-                .map(|case| case.id.as_str())
-                .collect::<Vec<_>>()
-        };
+        let ids = |split| pack.split(split).map(|case| case.id.as_str()).collect::<Vec<_>>();
         assert_eq!(pack.digest, Digest::of(text.as_bytes()));
         assert_eq!(pack.cases[0].inputs["n"], 1);
         assert_eq!(ids(Split::Search), ["b"]);
@@ -403,10 +348,7 @@ mod tests {
     fn limits_hold_to_the_byte_and_the_case() {
         let line = |length: usize| {
             let frame = r#"{"id": "a", "inputs": {"x": ""}}"#.len();
-            format!(
-                r#"{{"id": "a", "inputs": {{"x": "{}"}}}}"#,
-                "x".repeat(length - frame)
-            )
+            format!(r#"{{"id": "a", "inputs": {{"x": "{}"}}}}"#, "x".repeat(length - frame))
         };
         assert!(read("p", line(LINE_BYTES_MAX).as_bytes()).is_ok());
         assert!(faults(line(LINE_BYTES_MAX + 1).as_bytes()).contains("error[line_too_long]"));
@@ -471,10 +413,7 @@ mod tests {
             help: did you mean `draft`?
             cases.jsonl /0/expect/1/node: error[unknown_node]: case `c1` expects something of `publish`, which is not a node
             help: name a node of the workflow"#]].assert_eq(&check(pack(r#"{"node": "drat"}, {"node": "publish"}"#), &chain));
-        assert_eq!(
-            Pack::implicit().check("", &workflow(&fork)),
-            Diagnostics::default()
-        );
+        assert_eq!(Pack::implicit().check("", &workflow(&fork)), Diagnostics::default());
     }
 
     proptest! {

@@ -22,10 +22,7 @@ impl Timestamp {
     /// The point `delay` after this one.
     #[must_use]
     pub fn after(self, delay: Millis) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(delay.0).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(delay.0).unwrap_or(i64::MAX)))
     }
 }
 
@@ -104,11 +101,7 @@ impl Fraction {
     }
 
     fn parts(self) -> (u128, u128) {
-        if self.den == 0 {
-            (0, 1)
-        } else {
-            (self.num.into(), self.den.into())
-        }
+        if self.den == 0 { (0, 1) } else { (self.num.into(), self.den.into()) }
     }
 
     /// Whether `self` and `other` lie at most `limit` apart.
@@ -137,10 +130,7 @@ impl Fraction {
 
     /// The nearest float, for the wire and for people; never for a decision.
     #[must_use]
-    #[expect(
-        clippy::as_conversions,
-        reason = "a display value; the counts are far below 2^53"
-    )]
+    #[expect(clippy::as_conversions, reason = "a display value; the counts are far below 2^53")]
     pub fn to_f64(self) -> f64 {
         let (num, den) = self.parts();
         num as f64 / den as f64
@@ -203,12 +193,7 @@ impl fmt::Display for PerMillion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = format!("{:06}", self.0 % 1_000_000);
         let decimals = decimals.trim_end_matches('0');
-        write!(
-            f,
-            "{}.{}",
-            self.0 / 1_000_000,
-            if decimals.is_empty() { "0" } else { decimals }
-        )
+        write!(f, "{}.{}", self.0 / 1_000_000, if decimals.is_empty() { "0" } else { decimals })
     }
 }
 

@@ -25,14 +25,8 @@ mod tests {
     fn close_words_are_suggested_and_others_are_not() {
         let known = ["max_total_tokens", "max_total_cost_usd", "retry"];
         let ask = |word| did_you_mean(word, known);
-        assert_eq!(
-            ask("max_total_token").unwrap(),
-            "did you mean `max_total_tokens`?"
-        );
-        assert_eq!(
-            ask("Max-Total Cost.USD").unwrap(),
-            "did you mean `max_total_cost_usd`?"
-        );
+        assert_eq!(ask("max_total_token").unwrap(), "did you mean `max_total_tokens`?");
+        assert_eq!(ask("Max-Total Cost.USD").unwrap(), "did you mean `max_total_cost_usd`?");
         assert_eq!(ask("rerty").unwrap(), "did you mean `retry`?");
         assert_eq!(ask("profile"), None);
         assert_eq!(ask(""), None);

@@ -96,28 +96,19 @@ impl Artifact {
             return Err(ArtifactError::Blank);
         }
         let reference = trimmed.to_owned();
-        let unreadable = |source| ArtifactError::Unreadable {
-            reference: trimmed.to_owned(),
-            source,
-        };
+        let unreadable =
+            |source| ArtifactError::Unreadable { reference: trimmed.to_owned(), source };
         let wanted = root.join(trimmed);
         let path = match wanted.canonicalize() {
             Ok(path) => path,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ArtifactError::NotFound {
-                    reference,
-                    path: wanted,
-                });
+                return Err(ArtifactError::NotFound { reference, path: wanted });
             }
             Err(error) => return Err(unreadable(error)),
         };
         let root = root.canonicalize().map_err(unreadable)?;
         if !path.starts_with(&root) {
-            return Err(ArtifactError::OutsideRoot {
-                reference,
-                path,
-                root,
-            });
+            return Err(ArtifactError::OutsideRoot { reference, path, root });
         }
         // Asked before opening: opening a pipe would wait for a writer.
         if !path.metadata().map_err(unreadable)?.is_file() {
@@ -126,30 +117,16 @@ impl Artifact {
         let file = File::open(&path).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();
         if size > limit {
-            return Err(ArtifactError::TooLarge {
-                reference,
-                size,
-                limit,
-            });
+            return Err(ArtifactError::TooLarge { reference, size, limit });
         }
         let mut bytes = Vec::new();
         // One byte more than allowed tells a file that grew meanwhile from one that fits.
-        file.take(limit.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
         let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if read > limit {
-            return Err(ArtifactError::TooLarge {
-                reference,
-                size: read,
-                limit,
-            });
+            return Err(ArtifactError::TooLarge { reference, size: read, limit });
         }
-        Ok(Self {
-            reference,
-            path,
-            bytes,
-        })
+        Ok(Self { reference, path, bytes })
     }
 
     /// The record of the file in a campaign.

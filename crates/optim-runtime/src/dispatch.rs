@@ -48,11 +48,7 @@ impl Dispatcher {
     /// A loop with room for `capacity` runs at once; at least one.
     #[must_use]
     pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, capacity: u32) -> Self {
-        Self {
-            engine,
-            runner,
-            scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))),
-        }
+        Self { engine, runner, scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))) }
     }
 
     /// What is at work, and what waits for what.
@@ -64,13 +60,7 @@ impl Dispatcher {
     /// Works the queue off until shut down. Runs in flight then are dropped, with their processes.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let (window, workers) = (Vec::new(), JoinSet::new());
-        let mut desk = Desk {
-            window,
-            stale: true,
-            beyond: false,
-            doubt: false,
-            workers,
-        };
+        let mut desk = Desk { window, stale: true, beyond: false, doubt: false, workers };
         loop {
             if let Err(error) = self.fill(&mut desk).await {
                 tracing::warn!(%error, "the queue cannot be worked off now");
@@ -104,10 +94,8 @@ impl Dispatcher {
                 return Ok(());
             }
             // Slots first: those that are not used for an error's sake are given back.
-            let slots: Vec<_> = admissions
-                .into_iter()
-                .map(|admission| self.slot(admission))
-                .collect();
+            let slots: Vec<_> =
+                admissions.into_iter().map(|admission| self.slot(admission)).collect();
             for slot in slots {
                 self.start(slot, &mut desk.workers).await?;
             }
@@ -139,10 +127,7 @@ impl Dispatcher {
             window.extend(listed.items.into_iter().map(entry));
             match listed.next {
                 Some(after) if window.len() < WINDOW_RUNS_MAX => {
-                    page = Page {
-                        after: Some(after),
-                        ..Page::first()
-                    };
+                    page = Page { after: Some(after), ..Page::first() };
                 }
                 next => return Ok(next.is_some()),
             }
@@ -150,10 +135,7 @@ impl Dispatcher {
     }
 
     fn slot(&self, admission: Admission) -> Slot {
-        Slot {
-            admission,
-            scheduler: Arc::clone(&self.scheduler),
-        }
+        Slot { admission, scheduler: Arc::clone(&self.scheduler) }
     }
 
     /// Claims a run and hands it to a worker. Nothing happens when it is not queued any more.
@@ -188,12 +170,7 @@ fn locked(scheduler: &Mutex<Scheduler>) -> MutexGuard<'_, Scheduler> {
 
 /// A case run: it works in a scratch copy of its own, so it locks no workspace.
 fn entry(run: RunSummary) -> Entry {
-    Entry {
-        run: run.id,
-        campaign: run.campaign,
-        class: Class::Evaluation,
-        workspace: None,
-    }
+    Entry { run: run.id, campaign: run.campaign, class: Class::Evaluation, workspace: None }
 }
 
 /// Executes a claimed run and records its result. A store that fails is waited for, as the result
@@ -245,15 +222,8 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
             why: format!("it has no case number {index}"),
         });
     };
-    let folder = Path::new(&campaign.source.location)
-        .parent()
-        .unwrap_or(Path::new("/"));
-    let job = Job {
-        run,
-        workflow,
-        case,
-        folder,
-    };
+    let folder = Path::new(&campaign.source.location).parent().unwrap_or(Path::new("/"));
+    let job = Job { run, workflow, case, folder };
     Ok(runner.run(job).await)
 }
 
@@ -310,11 +280,7 @@ mod tests {
         }
 
         fn capabilities(&self) -> &Capabilities {
-            &Capabilities {
-                tools: false,
-                mcp: false,
-                waits: false,
-            }
+            &Capabilities { tools: false, mcp: false, waits: false }
         }
 
         fn simulated(&self) -> bool {
@@ -327,10 +293,7 @@ mod tests {
             self.attempts.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(5)).await;
             self.now.fetch_sub(1, Ordering::SeqCst);
-            NodeResponse {
-                result: Ok(json!("done")),
-                usage: Usage::default(),
-            }
+            NodeResponse { result: Ok(json!("done")), usage: Usage::default() }
         }
     }
 
@@ -365,31 +328,13 @@ mod tests {
             let evaluation = sample::evaluation(id, "replay 1");
             let runs = (0..count).map(|index| {
                 let run = sample::run(id, evaluation, index);
-                let value = Run {
-                    case_index: 0,
-                    snapshot: definition.digest(),
-                    fingerprint,
-                    ..run
-                };
-                Write {
-                    expected: Revision(0),
-                    value,
-                }
+                let value =
+                    Run { case_index: 0, snapshot: definition.digest(), fingerprint, ..run };
+                Write { expected: Revision(0), value }
             });
             let (runs, blobs) = (runs.collect(), vec![definition.clone(), pack.clone()]);
-            let campaign = Some(Write {
-                expected: Revision(0),
-                value: campaign,
-            });
-            store
-                .commit(Commit {
-                    campaign,
-                    runs,
-                    blobs,
-                    ..Commit::default()
-                })
-                .await
-                .unwrap();
+            let campaign = Some(Write { expected: Revision(0), value: campaign });
+            store.commit(Commit { campaign, runs, blobs, ..Commit::default() }).await.unwrap();
         }
         store
     }
@@ -422,9 +367,7 @@ mod tests {
             };
             // In virtual time.
             runs.extend(
-                tokio::time::timeout(Duration::from_secs(3600), done)
-                    .await
-                    .expect("all runs end"),
+                tokio::time::timeout(Duration::from_secs(3600), done).await.expect("all runs end"),
             );
         }
         tasks.shutdown().await;
@@ -440,28 +383,14 @@ mod tests {
     async fn every_run_is_executed_once_and_no_more_at_once_than_there_is_room() {
         let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
         let store = Arc::new(filled(&campaigns, 20).await);
-        let (runs, metrics) = worked_off(
-            store,
-            runner(&executor, Arc::new(Engines::default())),
-            &campaigns,
-        )
-        .await;
+        let (runs, metrics) =
+            worked_off(store, runner(&executor, Arc::new(Engines::default())), &campaigns).await;
         assert!(runs.iter().all(
             |run| matches!(&run.report().unwrap().outcome, CaseOutcome::Measured(m) if m.passes())
         ));
-        assert_eq!(
-            (runs.len(), executor.attempts.load(Ordering::SeqCst)),
-            (40, 40)
-        );
+        assert_eq!((runs.len(), executor.attempts.load(Ordering::SeqCst)), (40, 40));
         assert_eq!(executor.most.load(Ordering::SeqCst), 3);
-        assert_eq!(
-            (
-                metrics.active,
-                metrics.admitted_total,
-                metrics.released_total
-            ),
-            (0, 40, 40)
-        );
+        assert_eq!((metrics.active, metrics.admitted_total, metrics.released_total), (0, 40, 40));
     }
 
     #[tokio::test(start_paused = true)]
@@ -474,8 +403,7 @@ mod tests {
                 worked_off(Arc::<FaultyStore<_>>::clone(&store), runner, &campaigns).await;
             assert!(store.injected() > 0);
             assert!(
-                runs.iter()
-                    .all(|run| matches!(run.state, RunState::Finished(_))),
+                runs.iter().all(|run| matches!(run.state, RunState::Finished(_))),
                 "seed {seed}"
             );
             assert_eq!((runs.len(), metrics.active), (10, 0), "seed {seed}");

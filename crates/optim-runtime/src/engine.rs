@@ -135,10 +135,7 @@ impl Engine {
     }
 
     fn context(&self, actor: Actor) -> Context {
-        Context {
-            now: self.clock.now(),
-            actor,
-        }
+        Context { now: self.clock.now(), actor }
     }
 
     /// Changes after each commit, for those who follow.
@@ -158,20 +155,14 @@ impl Engine {
             .chain(commit.runs.iter().map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let queued = commit
-            .runs
-            .iter()
-            .any(|write| write.value.state == RunState::Queued);
+        let queued = commit.runs.iter().any(|write| write.value.state == RunState::Queued);
         let committed = self.store.commit(commit).await;
         // Also after a failure: whether the commit took effect may be unknown, and a look costs little.
-        campaigns
-            .iter()
-            .for_each(|id| self.wakes.campaign_changed(id));
+        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
         if queued {
             self.wakes.runs_waiting();
         }
-        self.changes
-            .send_modify(|count| *count = count.wrapping_add(1));
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
         committed.map(drop)
     }
 
@@ -183,16 +174,9 @@ impl Engine {
     /// [`EngineError::Exists`] when its id is taken.
     pub async fn create(&self, new: NewCampaign, actor: Actor) -> Result<Campaign, EngineError> {
         let Decision { next, events, .. } = transition::create(new.campaign, &self.context(actor));
-        let write = Write {
-            expected: Revision(0),
-            value: next.clone(),
-        };
-        let commit = Commit {
-            campaign: Some(write),
-            blobs: new.blobs,
-            events,
-            ..Commit::default()
-        };
+        let write = Write { expected: Revision(0), value: next.clone() };
+        let commit =
+            Commit { campaign: Some(write), blobs: new.blobs, events, ..Commit::default() };
         match self.commit(commit).await {
             Ok(()) => Ok(next),
             Err(StoreError::Conflict { .. }) => Err(EngineError::Exists(next.id)),
@@ -205,10 +189,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`] when there is none.
     pub async fn campaign(&self, id: &CampaignId) -> Result<Versioned<Campaign>, EngineError> {
-        self.store
-            .campaign(id)
-            .await?
-            .ok_or_else(|| EngineError::NotFound(id.clone()))
+        self.store.campaign(id).await?.ok_or_else(|| EngineError::NotFound(id.clone()))
     }
 
     /// Submits a command.
@@ -222,10 +203,7 @@ impl Engine {
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
-        self.transition(id, Vec::new(), |campaign| {
-            transition::decide(campaign, command, &cx)
-        })
-        .await
+        self.transition(id, Vec::new(), |campaign| transition::decide(campaign, command, &cx)).await
     }
 
     /// Records a fact, with the payloads that it brings along.
@@ -239,10 +217,8 @@ impl Engine {
         blobs: Vec<Blob>,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(Actor::engine());
-        self.transition(id, blobs, |campaign| {
-            Ok(transition::observe(campaign, observation, &cx))
-        })
-        .await
+        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx)))
+            .await
     }
 
     /// Load, decide, commit; again when somebody else was faster.
@@ -254,28 +230,14 @@ impl Engine {
     ) -> Result<Campaign, EngineError> {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let Versioned { revision, value } = self.campaign(id).await?;
-            let Decision {
-                next,
-                experiments,
-                effects,
-                events,
-            } = step(&value)?;
+            let Decision { next, experiments, effects, events } = step(&value)?;
             if events.is_empty() {
                 return Ok(value);
             }
             let runs = self.expand(&next, &effects).await?;
-            let campaign = Some(Write {
-                expected: revision,
-                value: next.clone(),
-            });
+            let campaign = Some(Write { expected: revision, value: next.clone() });
             match self
-                .commit(Commit {
-                    campaign,
-                    experiments,
-                    runs,
-                    blobs: blobs.clone(),
-                    events,
-                })
+                .commit(Commit { campaign, experiments, runs, blobs: blobs.clone(), events })
                 .await
             {
                 Ok(()) => return Ok(next),
@@ -327,14 +289,9 @@ impl Engine {
             let Some(Versioned { revision, value }) = self.store.run(open.id).await? else {
                 continue;
             };
-            let command = RunCommand::Cancel {
-                reason: reason.to_owned(),
-            };
+            let command = RunCommand::Cancel { reason: reason.to_owned() };
             if let Ok(value) = run_transition::decide(&value, &command, self.clock.now()) {
-                writes.push(Write {
-                    expected: revision,
-                    value,
-                });
+                writes.push(Write { expected: revision, value });
             }
         }
         Ok(writes)
@@ -352,12 +309,7 @@ impl Engine {
             let listed = self.store.runs(filter, page).await?;
             all.extend(listed.items);
             match listed.next {
-                Some(after) => {
-                    page = Page {
-                        after: Some(after),
-                        ..Page::first()
-                    }
-                }
+                Some(after) => page = Page { after: Some(after), ..Page::first() },
                 None => return Ok(all),
             }
         }
@@ -375,17 +327,8 @@ impl Engine {
         else {
             return Ok(None);
         };
-        let write = Write {
-            expected: revision,
-            value: claimed.clone(),
-        };
-        match self
-            .commit(Commit {
-                runs: vec![write],
-                ..Commit::default()
-            })
-            .await
-        {
+        let write = Write { expected: revision, value: claimed.clone() };
+        match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
             Ok(()) => Ok(Some(claimed)),
             Err(StoreError::Conflict { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -402,14 +345,7 @@ impl Engine {
         epoch: Epoch,
         report: RunReport,
     ) -> Result<Result<Run, Ignored>, EngineError> {
-        self.observe_run(
-            id,
-            RunObservation::Finished {
-                epoch,
-                report: Box::new(report),
-            },
-        )
-        .await
+        self.observe_run(id, RunObservation::Finished { epoch, report: Box::new(report) }).await
     }
 
     /// Takes in what happened to a run.
@@ -429,17 +365,8 @@ impl Engine {
                 Ok(next) => next,
                 Err(ignored) => return Ok(Err(ignored)),
             };
-            let write = Write {
-                expected: revision,
-                value: next.clone(),
-            };
-            match self
-                .commit(Commit {
-                    runs: vec![write],
-                    ..Commit::default()
-                })
-                .await
-            {
+            let write = Write { expected: revision, value: next.clone() };
+            match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
                 Ok(()) => return Ok(Ok(next)),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -457,10 +384,7 @@ impl Engine {
         let claimed = self.list_runs(&RunFilter::Running).await?;
         for run in &claimed {
             // A run that has moved on meanwhile needs no help.
-            drop(
-                self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch })
-                    .await?,
-            );
+            drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
         }
         Ok(claimed.len())
     }
@@ -475,16 +399,8 @@ impl Engine {
         &self,
         evaluation: EvaluationId,
     ) -> Result<Option<Vec<Run>>, EngineError> {
-        let open = self
-            .store
-            .runs(
-                &RunFilter::Open(evaluation),
-                Page {
-                    after: None,
-                    limit: 1,
-                },
-            )
-            .await?;
+        let open =
+            self.store.runs(&RunFilter::Open(evaluation), Page { after: None, limit: 1 }).await?;
         if !open.items.is_empty() {
             return Ok(None);
         }
@@ -498,12 +414,7 @@ impl Engine {
     pub async fn runs_of(&self, evaluation: EvaluationId) -> Result<Vec<Run>, EngineError> {
         let mut runs = Vec::new();
         for run in self.list_runs(&RunFilter::Evaluation(evaluation)).await? {
-            runs.extend(
-                self.store
-                    .run(run.id)
-                    .await?
-                    .map(|versioned| versioned.value),
-            );
+            runs.extend(self.store.run(run.id).await?.map(|versioned| versioned.value));
         }
         Ok(runs)
     }
@@ -521,10 +432,8 @@ impl Engine {
         let baseline = self.workflow(campaign.baseline.snapshot).await?;
         let pack = self.pack(campaign.frozen.pack).await?;
         let expected = Expected::new(&baseline, pack.split(evaluation.split));
-        let outcomes: BTreeMap<_, _> = runs
-            .iter()
-            .filter_map(|run| Some((&run.case, run.report()?)))
-            .collect();
+        let outcomes: BTreeMap<_, _> =
+            runs.iter().filter_map(|run| Some((&run.case, run.report()?))).collect();
         let metrics = Metrics::of(&expected, &outcomes);
         let cases = pack.split(evaluation.split).map(|case| {
             let mark = match outcomes.get(&case.id).map(|report| &report.outcome) {
@@ -534,17 +443,10 @@ impl Engine {
             };
             (case.id.clone(), mark)
         });
-        let spent = runs.iter().fold(Spent::default(), |sum, run| {
-            sum.plus(Spent {
-                runs: 1,
-                usage: run.usage(),
-            })
-        });
-        Ok(EvaluationResult {
-            metrics,
-            cases: cases.collect(),
-            spent,
-        })
+        let spent = runs
+            .iter()
+            .fold(Spent::default(), |sum, run| sum.plus(Spent { runs: 1, usage: run.usage() }));
+        Ok(EvaluationResult { metrics, cases: cases.collect(), spent })
     }
 
     // --- payloads ---------------------------------------------------------------------------
@@ -578,11 +480,7 @@ impl Engine {
     /// [`EngineError::Payload`] when it is missing or unreadable.
     pub async fn objective(&self, digest: Digest) -> Result<Objective, EngineError> {
         let bytes = self.bytes("objective", digest).await?;
-        let unreadable = |why: String| EngineError::Payload {
-            what: "objective",
-            digest,
-            why,
-        };
+        let unreadable = |why: String| EngineError::Payload { what: "objective", digest, why };
         let text = String::from_utf8(bytes).map_err(|error| unreadable(error.to_string()))?;
         Objective::new(&text).ok_or_else(|| unreadable("it is blank".to_owned()))
     }
@@ -603,11 +501,7 @@ impl Engine {
         digest: Digest,
         parse: impl FnOnce(&[u8]) -> Result<T, String>,
     ) -> Result<Arc<T>, EngineError> {
-        let known = cache
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&digest)
-            .cloned();
+        let known = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
         if let Some(known) = known {
             return Ok(known);
         }

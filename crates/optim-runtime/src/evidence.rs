@@ -14,10 +14,8 @@ use serde_json::Value;
 /// Only expectations with one right text count: a proposer learns what should have come out.
 #[must_use]
 pub fn observed<'a>(cases: impl Iterator<Item = &'a Case>, runs: &[Run]) -> Vec<ObservedCase> {
-    let reports: BTreeMap<_, _> = runs
-        .iter()
-        .filter_map(|run| Some((&run.case, run.report()?)))
-        .collect();
+    let reports: BTreeMap<_, _> =
+        runs.iter().filter_map(|run| Some((&run.case, run.report()?))).collect();
     let mut observed = Vec::new();
     for case in cases {
         let Some(report) = reports.get(&case.id) else {
@@ -26,12 +24,7 @@ pub fn observed<'a>(cases: impl Iterator<Item = &'a Case>, runs: &[Run]) -> Vec<
         let CaseOutcome::Measured(measured) = &report.outcome else {
             continue;
         };
-        observed.extend(
-            measured
-                .checks
-                .iter()
-                .filter_map(|check| observe(case, report, check)),
-        );
+        observed.extend(measured.checks.iter().filter_map(|check| observe(case, report, check)));
     }
     observed
 }
@@ -41,10 +34,7 @@ fn observe(case: &Case, report: &RunReport, check: &Check) -> Option<ObservedCas
         return None;
     };
     let expectation = case.expect.get(usize::try_from(index).ok()?)?;
-    let Assertion::Equals {
-        value: Value::String(expected),
-    } = &expectation.assertion
-    else {
+    let Assertion::Equals { value: Value::String(expected) } = &expectation.assertion else {
         return None;
     };
     if expectation.negated {
@@ -57,10 +47,7 @@ fn observe(case: &Case, report: &RunReport, check: &Check) -> Option<ObservedCas
         inputs: case.inputs.clone(),
         node: check.node.clone(),
         expected: expected.clone(),
-        actual: found.map(|value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToOwned::to_owned)
-        }),
+        actual: found
+            .map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)),
     })
 }

@@ -132,11 +132,7 @@ impl WorkflowFile {
         let (workflow, _) = load::load(name, &bytes).map_err(LiveError::Invalid)?;
         // `load` has refused what is not UTF-8.
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Self {
-            path,
-            text,
-            workflow,
-        })
+        Ok(Self { path, text, workflow })
     }
 
     /// The text with `patch`, and what it defines.
@@ -151,17 +147,12 @@ impl WorkflowFile {
         if written.fingerprint() == next.fingerprint() {
             Ok((text, next))
         } else {
-            Err(LiveError::Verification {
-                path: self.path.clone(),
-            })
+            Err(LiveError::Verification { path: self.path.clone() })
         }
     }
 
     fn edit(&self, text: &str, change: &Mutation) -> Result<String, LiveError> {
-        let index = self
-            .workflow
-            .node(&change.node)
-            .map_or(0, |(index, _)| index);
+        let index = self.workflow.node(&change.node).map_or(0, |(index, _)| index);
         let mut steps = vec![Step::Key("flow"), Step::Key("nodes"), Step::Index(index)];
         steps.extend(change.field.spec().path().iter().map(|key| Step::Key(key)));
         let value = match &change.after {
@@ -177,30 +168,18 @@ impl WorkflowFile {
 
     /// Replaces the file by `text` in one step, if it still holds what was read.
     fn replace(&self, text: &str) -> Result<(), LiveError> {
-        let io = |source| LiveError::Io {
-            path: self.path.clone(),
-            source,
-        };
+        let io = |source| LiveError::Io { path: self.path.clone(), source };
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let permissions = std::fs::metadata(&self.path).map_err(io)?.permissions();
         let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
         temporary.write_all(text.as_bytes()).map_err(io)?;
-        temporary
-            .as_file()
-            .set_permissions(permissions)
-            .map_err(io)?;
+        temporary.as_file().set_permissions(permissions).map_err(io)?;
         temporary.as_file().sync_all().map_err(io)?;
         if std::fs::read(&self.path).map_err(io)? != self.text.as_bytes() {
-            return Err(LiveError::Changed {
-                path: self.path.clone(),
-            });
+            return Err(LiveError::Changed { path: self.path.clone() });
         }
-        temporary
-            .persist(&self.path)
-            .map_err(|error| io(error.error))?;
-        std::fs::File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io)
+        temporary.persist(&self.path).map_err(|error| io(error.error))?;
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
     }
 }
 
@@ -258,12 +237,7 @@ async fn write(
     let written = file.replace(&text);
     let campaign = settle(engine, id).await?;
     written?;
-    Ok(LiveOutcome {
-        campaign,
-        path: file.path,
-        before: file.text,
-        after: text,
-    })
+    Ok(LiveOutcome { campaign, path: file.path, before: file.text, after: text })
 }
 
 /// Records the end of an announced write, by looking at what is live.
@@ -276,15 +250,10 @@ pub async fn settle(engine: &Engine, id: &CampaignId) -> Result<Campaign, LiveEr
         return Ok(campaign);
     }
     let found = live_file(&campaign)?.workflow.fingerprint();
-    Ok(engine
-        .record(id, &Observation::LiveWriteEnded { found }, Vec::new())
-        .await?)
+    Ok(engine.record(id, &Observation::LiveWriteEnded { found }, Vec::new()).await?)
 }
 
 fn live_file(campaign: &Campaign) -> Result<WorkflowFile, LiveError> {
     let path = Path::new(&campaign.source.location);
-    WorkflowFile::read(
-        path.parent().unwrap_or(Path::new("/")),
-        &campaign.source.location,
-    )
+    WorkflowFile::read(path.parent().unwrap_or(Path::new("/")), &campaign.source.location)
 }

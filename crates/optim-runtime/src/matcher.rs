@@ -24,9 +24,7 @@ pub struct Engines {
 impl Matcher for Engines {
     fn regex(&self, pattern: &str, text: &str) -> Result<bool, String> {
         let compiled = cached(&self.patterns, pattern.to_owned(), || {
-            let built = RegexBuilder::new(pattern)
-                .size_limit(REGEX_BYTES_MAX)
-                .build();
+            let built = RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build();
             built.map_err(|error| {
                 format!("the regular expression {pattern:?} is not valid: {error}")
             })
@@ -41,11 +39,7 @@ impl Matcher for Engines {
         })?;
         let violation = |error: jsonschema::ValidationError<'_>| {
             let place = error.instance_path().to_string();
-            let place = if place.is_empty() {
-                "the output"
-            } else {
-                &place
-            };
+            let place = if place.is_empty() { "the output" } else { &place };
             let message: String = error.masked().to_string().chars().take(300).collect();
             format!("{place}: {message}")
         };
@@ -58,11 +52,7 @@ fn cached<K: Ord, T>(
     key: K,
     build: impl FnOnce() -> Result<T, String>,
 ) -> Result<Arc<T>, String> {
-    if let Some(known) = cache
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&key)
-    {
+    if let Some(known) = cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Ok(Arc::clone(known));
     }
     let built = Arc::new(build()?);
@@ -121,9 +111,8 @@ mod tests {
     #[test]
     fn patterns_that_backtrack_without_end_are_violations() {
         let schema = json!({"pattern": "^(a|a)*\\1$"});
-        let violations = Engines::default()
-            .schema(&schema, &json!(format!("{}b", "a".repeat(30))))
-            .unwrap();
+        let violations =
+            Engines::default().schema(&schema, &json!(format!("{}b", "a".repeat(30)))).unwrap();
         assert!(violations[0].contains("backtracking"), "{violations:?}");
     }
 

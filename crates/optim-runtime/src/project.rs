@@ -93,10 +93,8 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
     let (workflow, document) = load::load(&workflow_file.reference, &workflow_file.bytes)?;
     let root = workspace(&workflow_file.path, workflow.workspace_root());
     let policy_files = PolicyArtifacts::read(&root, refs)?;
-    let Checked {
-        value: (objective, policies),
-        warnings,
-    } = policy::read(&policy_files.contents())?;
+    let Checked { value: (objective, policies), warnings } =
+        policy::read(&policy_files.contents())?;
     let pack_file = match &policies.eval.pack_ref {
         PackRef::File(reference) => Some(artifact(&root, reference, PACK_BYTES_MAX)?),
         PackRef::Implicit => None,
@@ -108,21 +106,10 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
     let mut findings = warnings;
     let mut of_workflow = check(&workflow, Some(&policies));
     of_workflow.extend(unmet_needs(&workflow, capabilities));
-    findings.0.extend(load::locate(
-        &workflow_file.reference,
-        &document,
-        of_workflow,
-    ));
-    let pack_name = pack_file
-        .as_ref()
-        .map_or("the implicit case", |file| file.reference.as_str());
+    findings.0.extend(load::locate(&workflow_file.reference, &document, of_workflow));
+    let pack_name = pack_file.as_ref().map_or("the implicit case", |file| file.reference.as_str());
     findings.0.extend(pack.check(pack_name, &workflow));
-    findings.0.extend(engines_refuse(
-        &workflow,
-        &workflow_file.reference,
-        &pack,
-        pack_name,
-    ));
+    findings.0.extend(engines_refuse(&workflow, &workflow_file.reference, &pack, pack_name));
     if findings.has_errors() {
         return Err(findings);
     }
@@ -149,22 +136,12 @@ fn engines_refuse(
     pack_name: &str,
 ) -> Vec<Diagnostic> {
     let engines = Engines::default();
-    let schemas = workflow
-        .nodes()
-        .iter()
-        .enumerate()
-        .filter_map(|(index, node)| {
-            let why = engines
-                .schema(node.contract()?.schema.as_ref()?, &Value::Null)
-                .err()?;
-            let path = format!("/flow/nodes/{index}/output_contract/schema");
-            let message = format!("the schema of node `{}` is not valid: {why}", node.id());
-            Some(Diagnostic::error(
-                "schema_invalid",
-                Place::file(workflow_name).path(path),
-                message,
-            ))
-        });
+    let schemas = workflow.nodes().iter().enumerate().filter_map(|(index, node)| {
+        let why = engines.schema(node.contract()?.schema.as_ref()?, &Value::Null).err()?;
+        let path = format!("/flow/nodes/{index}/output_contract/schema");
+        let message = format!("the schema of node `{}` is not valid: {why}", node.id());
+        Some(Diagnostic::error("schema_invalid", Place::file(workflow_name).path(path), message))
+    });
     let expectations = pack.cases.iter().flat_map(|case| {
         let places = case.expect.iter().enumerate();
         places.map(move |(index, expectation)| (case, index, expectation))
@@ -172,11 +149,7 @@ fn engines_refuse(
     let refused = expectations.filter_map(|(case, index, expectation)| {
         let why = expectation.check(&engines).err()?;
         let message = format!("case `{}`, expectation {}: {why}", case.id, index + 1);
-        Some(Diagnostic::error(
-            "expectation_invalid",
-            Place::file(pack_name),
-            message,
-        ))
+        Some(Diagnostic::error("expectation_invalid", Place::file(pack_name), message))
     });
     schemas.chain(refused).collect()
 }
@@ -205,23 +178,16 @@ impl PolicyArtifacts {
         let scope = read(&refs.scope);
         let budget = read(&refs.budget);
         match (objective, eval, mutation, scope, budget) {
-            (Some(objective), Some(eval), Some(mutation), Some(scope), Some(budget)) => Ok(Self {
-                objective,
-                eval,
-                mutation,
-                scope,
-                budget,
-            }),
+            (Some(objective), Some(eval), Some(mutation), Some(scope), Some(budget)) => {
+                Ok(Self { objective, eval, mutation, scope, budget })
+            }
             _ => Err(Diagnostics(findings)),
         }
     }
 
     fn contents(&self) -> PolicyFiles<'_> {
         fn content(file: &Artifact) -> PolicyFile<'_> {
-            PolicyFile {
-                name: &file.reference,
-                bytes: &file.bytes,
-            }
+            PolicyFile { name: &file.reference, bytes: &file.bytes }
         }
         PolicyFiles {
             objective: content(&self.objective),
@@ -279,14 +245,9 @@ impl Project {
             executor: setup.executor,
             simulated: setup.simulated,
         };
-        let name = setup
-            .name
-            .unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
+        let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
         let mut campaign = Campaign::draft(setup.id, name, setup.seed, source, frozen, now);
         campaign.search.mode = setup.mode;
-        NewCampaign {
-            campaign,
-            blobs: vec![definition, objective, pack],
-        }
+        NewCampaign { campaign, blobs: vec![definition, objective, pack] }
     }
 }

@@ -89,27 +89,18 @@ impl Proposer for FromExamples {
 
     async fn propose(&self, request: &ProposalRequest) -> Proposals {
         match prepare(request) {
-            Ok(prepared) => first_new(
-                examples::offers(&prepared, &request.observed, request.seed),
-                request,
-            ),
+            Ok(prepared) => {
+                first_new(examples::offers(&prepared, &request.observed, request.seed), request)
+            }
             Err(refused) => refused,
         }
     }
 }
 
 fn prepare(request: &ProposalRequest) -> Result<Prepared, Proposals> {
-    let Policies {
-        mutation, scope, ..
-    } = &request.policies;
-    Prepared::new(
-        Arc::clone(&request.baseline),
-        mutation.clone(),
-        scope.clone(),
-    )
-    .map_err(|error| Proposals {
-        next: None,
-        refused: BTreeMap::from([(error.code().to_owned(), 1)]),
+    let Policies { mutation, scope, .. } = &request.policies;
+    Prepared::new(Arc::clone(&request.baseline), mutation.clone(), scope.clone()).map_err(|error| {
+        Proposals { next: None, refused: BTreeMap::from([(error.code().to_owned(), 1)]) }
     })
 }
 
@@ -119,10 +110,7 @@ fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> 
     for offer in offers {
         match offer {
             Offer::Proposal(proposal) if !request.tried.contains_key(&proposal.mutation.key()) => {
-                return Proposals {
-                    next: Some(proposal.mutation),
-                    refused,
-                };
+                return Proposals { next: Some(proposal.mutation), refused };
             }
             Offer::Proposal(_) => {}
             Offer::Refusal(refusal) => {
@@ -131,8 +119,5 @@ fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> 
             }
         }
     }
-    Proposals {
-        next: None,
-        refused,
-    }
+    Proposals { next: None, refused }
 }

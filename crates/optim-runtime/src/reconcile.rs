@@ -111,13 +111,9 @@ impl Reconciler {
         for evaluation in campaign.in_flight() {
             if let Some(runs) = self.engine.finished_runs(evaluation.id).await? {
                 let result = self.engine.result(campaign, evaluation, &runs).await?;
-                let finished = Observation::EvaluationFinished {
-                    evaluation: evaluation.id,
-                    result,
-                };
-                self.engine
-                    .record(&campaign.id, &finished, Vec::new())
-                    .await?;
+                let finished =
+                    Observation::EvaluationFinished { evaluation: evaluation.id, result };
+                self.engine.record(&campaign.id, &finished, Vec::new()).await?;
                 moved = true;
             }
         }
@@ -125,21 +121,14 @@ impl Reconciler {
     }
 
     async fn suggested(&self, campaign: &Campaign, mutation: Mutation) -> Result<(), EngineError> {
-        let operator = Description {
-            name: "operator".to_owned(),
-            version: 1,
-        };
+        let operator = Description { name: "operator".to_owned(), version: 1 };
         match self.candidate(campaign, &mutation).await? {
             Ok((candidate, blob)) => {
-                self.evaluate(campaign, operator, candidate, blob, BTreeMap::new())
-                    .await
+                self.evaluate(campaign, operator, candidate, blob, BTreeMap::new()).await
             }
             Err(reason) => {
                 let refused = Observation::SuggestionRefused { mutation, reason };
-                self.engine
-                    .record(&campaign.id, &refused, Vec::new())
-                    .await
-                    .map(drop)
+                self.engine.record(&campaign.id, &refused, Vec::new()).await.map(drop)
             }
         }
     }
@@ -150,12 +139,7 @@ impl Reconciler {
         let mut refused: BTreeMap<String, u32> = BTreeMap::new();
         let turn =
             usize::try_from(campaign.search.experiments).unwrap_or(0) % self.proposers.len().max(1);
-        let in_turn = self
-            .proposers
-            .iter()
-            .cycle()
-            .skip(turn)
-            .take(self.proposers.len());
+        let in_turn = self.proposers.iter().cycle().skip(turn).take(self.proposers.len());
         for proposer in in_turn {
             let proposals = proposer.propose(&request).await;
             for (code, count) in proposals.refused {
@@ -184,14 +168,9 @@ impl Reconciler {
                 ),
             }
         }
-        let nothing = Observation::NothingToPropose {
-            baseline: campaign.baseline.fingerprint,
-            refused,
-        };
-        self.engine
-            .record(&campaign.id, &nothing, Vec::new())
-            .await
-            .map(drop)
+        let nothing =
+            Observation::NothingToPropose { baseline: campaign.baseline.fingerprint, refused };
+        self.engine.record(&campaign.id, &nothing, Vec::new()).await.map(drop)
     }
 
     /// The candidate of a mutation, validated whatever its source, with its definition.
@@ -214,14 +193,7 @@ impl Reconciler {
         let blob = Blob::new(canonical::bytes(&workflow.to_json()));
         let (mutation, fingerprint, snapshot) =
             (mutation.clone(), workflow.fingerprint(), blob.digest());
-        Ok(Ok((
-            Candidate {
-                mutation,
-                fingerprint,
-                snapshot,
-            },
-            blob,
-        )))
+        Ok(Ok((Candidate { mutation, fingerprint, snapshot }, blob)))
     }
 
     async fn evaluate(
@@ -233,16 +205,8 @@ impl Reconciler {
         refused: BTreeMap<String, u32>,
     ) -> Result<(), EngineError> {
         let baseline = campaign.baseline.fingerprint;
-        let proposed = Observation::Proposed {
-            baseline,
-            proposer,
-            candidate,
-            refused,
-        };
-        self.engine
-            .record(&campaign.id, &proposed, vec![blob])
-            .await
-            .map(drop)
+        let proposed = Observation::Proposed { baseline, proposer, candidate, refused };
+        self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop)
     }
 
     /// What the proposers may know: the baseline and its last replay on the search cases.

@@ -81,11 +81,7 @@ struct Meter {
 
 impl Meter {
     fn new(limits: Execution) -> Self {
-        Self {
-            limits,
-            begun: tokio::time::Instant::now(),
-            used: Arc::default(),
-        }
+        Self { limits, begun: tokio::time::Instant::now(), used: Arc::default() }
     }
 
     fn used(&self) -> Usage {
@@ -98,9 +94,7 @@ impl Meter {
     }
 
     fn tokens_left(&self) -> Option<u64> {
-        self.limits
-            .max_total_tokens
-            .map(|limit| limit.minus(self.used().tokens()).0)
+        self.limits.max_total_tokens.map(|limit| limit.minus(self.used().tokens()).0)
     }
 
     fn time_left(&self) -> Option<Duration> {
@@ -110,23 +104,14 @@ impl Meter {
 
     /// The limit that is broken, with the numbers.
     fn over_limit(&self) -> Option<String> {
-        let Execution {
-            max_total_runtime,
-            max_total_tokens,
-            max_total_cost,
-            ..
-        } = self.limits;
+        let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
         let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let used = self.used();
         if let Some(limit) = max_total_runtime.filter(|limit| elapsed >= limit.0) {
             return Some(format!("max_total_runtime_ms: {elapsed} of {}", limit.0));
         }
         if let Some(limit) = max_total_tokens.filter(|limit| used.tokens() > *limit) {
-            return Some(format!(
-                "max_total_tokens: {} of {}",
-                used.tokens().0,
-                limit.0
-            ));
+            return Some(format!("max_total_tokens: {} of {}", used.tokens().0, limit.0));
         }
         if let Some(limit) = max_total_cost.filter(|limit| used.cost > *limit) {
             return Some(format!("max_total_cost_usd: {} of {limit}", used.cost));
@@ -143,11 +128,7 @@ impl Runner {
         matcher: Arc<dyn Matcher + Send + Sync>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self {
-            executor,
-            matcher,
-            clock,
-        }
+        Self { executor, matcher, clock }
     }
 
     /// Executes a case run. Dropping the future stops everything that it started.
@@ -159,14 +140,7 @@ impl Runner {
             Err(fault) => {
                 let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
                 let (nodes, usage) = (Vec::new(), Usage::default());
-                return RunReport {
-                    executed,
-                    outcome,
-                    nodes,
-                    usage,
-                    started_at,
-                    finished_at,
-                };
+                return RunReport { executed, outcome, nodes, usage, started_at, finished_at };
             }
         };
         let outcome = match scratch(&job).await {
@@ -176,14 +150,7 @@ impl Runner {
         let (usage, mut nodes) = (walk.meter.used(), walk.reports);
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        RunReport {
-            executed,
-            outcome,
-            nodes,
-            usage,
-            started_at,
-            finished_at,
-        }
+        RunReport { executed, outcome, nodes, usage, started_at, finished_at }
     }
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
@@ -230,11 +197,7 @@ impl Runner {
             scratch.as_ref(),
             self.matcher.as_ref(),
         );
-        CaseOutcome::Measured(Measured {
-            checks,
-            blocked,
-            over_limit,
-        })
+        CaseOutcome::Measured(Measured { checks, blocked, over_limit })
     }
 
     /// The next node that can start, with its first request.
@@ -254,11 +217,7 @@ impl Runner {
             meter: walk.meter.clone(),
             run: (job.run.id.to_string(), job.run.epoch.0, job.run.seed),
         };
-        Some((
-            index,
-            attempts,
-            Self::prepare(job, walk, (index, node), scratch),
-        ))
+        Some((index, attempts, Self::prepare(job, walk, (index, node), scratch)))
     }
 
     /// The request for the first attempt at a node.
@@ -273,24 +232,13 @@ impl Runner {
             let (from, _) = job.workflow.node(&input.from_step_id)?;
             Some((input.alias.clone(), walk.outputs.get(&from)?.clone()))
         });
-        let agent = job
-            .workflow
-            .agent(node.agent())
-            .map(|agent| agent.definition.clone());
+        let agent = job.workflow.agent(node.agent()).map(|agent| agent.definition.clone());
         NodeRequest {
             objective: node.objective().to_owned(),
-            inputs: if is_root {
-                job.case.inputs.clone()
-            } else {
-                Map::new()
-            },
+            inputs: if is_root { job.case.inputs.clone() } else { Map::new() },
             upstream: upstream.collect(),
             contract: node.contract_json(),
-            attempt: Attempt {
-                id: String::new(),
-                number: 0,
-                seed: 0,
-            },
+            attempt: Attempt { id: String::new(), number: 0, seed: 0 },
             limits: Limits {
                 timeout_ms: timeout(node).0,
                 max_output_bytes: OUTPUT_BYTES_MAX,
@@ -305,13 +253,11 @@ impl Runner {
 /// The longest that an attempt at `node` may take.
 #[must_use]
 pub fn timeout(node: &Node) -> Millis {
-    node.timeout()
-        .filter(|timeout| timeout.0 > 0)
-        .unwrap_or(match node.validator() {
-            Some(ValidatorKind::StandupUpdate) => Millis(120_000),
-            Some(ValidatorKind::StructuredJson) => Millis(180_000),
-            _ => Millis(600_000),
-        })
+    node.timeout().filter(|timeout| timeout.0 > 0).unwrap_or(match node.validator() {
+        Some(ValidatorKind::StandupUpdate) => Millis(120_000),
+        Some(ValidatorKind::StructuredJson) => Millis(180_000),
+        _ => Millis(600_000),
+    })
 }
 
 async fn sleep_for(duration: Option<Duration>) {
@@ -327,22 +273,13 @@ impl Walk {
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
         let started = vec![false; workflow.nodes().len()];
         let meter = Meter::new(*workflow.execution());
-        Ok(Self {
-            workflow,
-            graph,
-            outputs: BTreeMap::new(),
-            reports: Vec::new(),
-            started,
-            meter,
-        })
+        Ok(Self { workflow, graph, outputs: BTreeMap::new(), reports: Vec::new(), started, meter })
     }
 
     /// The next node whose dependencies are done; it counts as started from then on.
     fn next_ready(&mut self) -> Option<usize> {
         let ready = self.graph.ready(|index| self.outputs.contains_key(&index));
-        let next = ready
-            .into_iter()
-            .find(|index| self.started.get(*index) == Some(&false))?;
+        let next = ready.into_iter().find(|index| self.started.get(*index) == Some(&false))?;
         *self.started.get_mut(next)? = true;
         Some(next)
     }
@@ -369,10 +306,7 @@ impl Walk {
         for (node, started) in workflow.nodes().iter().zip(&self.started) {
             if *started && !self.reports.iter().any(|report| report.node == *node.id()) {
                 let message = "stopped, because the run was over a limit".to_owned();
-                let result = Err(NodeError {
-                    class: ErrorClass::Failed,
-                    message,
-                });
+                let result = Err(NodeError { class: ErrorClass::Failed, message });
                 // What it had used is in the run's usage; how often it had tried is not known any more.
                 self.reports.push(NodeReport {
                     node: node.id().clone(),
@@ -387,11 +321,7 @@ impl Walk {
     /// Reports the nodes that never started.
     fn block_the_rest(&mut self) -> Vec<NodeId> {
         let workflow = Arc::clone(&self.workflow);
-        let reported: Vec<_> = self
-            .reports
-            .iter()
-            .map(|report| report.node.clone())
-            .collect();
+        let reported: Vec<_> = self.reports.iter().map(|report| report.node.clone()).collect();
         let rest: Vec<_> = workflow
             .nodes()
             .iter()
@@ -458,13 +388,8 @@ impl NodeAttempts {
     }
 
     fn meets_contract(&self, output: &Value) -> bool {
-        validate(
-            &self.node,
-            output,
-            self.scratch.as_ref(),
-            self.matcher.as_ref(),
-        )
-        .is_none_or(|check| check.outcome.passes())
+        validate(&self.node, output, self.scratch.as_ref(), self.matcher.as_ref())
+            .is_none_or(|check| check.outcome.passes())
     }
 
     async fn attempt_once(&self, request: &NodeRequest) -> NodeResponse {
@@ -473,15 +398,10 @@ impl NodeAttempts {
             Ok(response) => within(response, request.limits.max_output_bytes),
             Err(_) => {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
-                let usage = Usage {
-                    latency: Millis(request.limits.timeout_ms),
-                    ..Usage::default()
-                };
+                let usage =
+                    Usage { latency: Millis(request.limits.timeout_ms), ..Usage::default() };
                 NodeResponse {
-                    result: Err(NodeError {
-                        class: ErrorClass::Timeout,
-                        message,
-                    }),
+                    result: Err(NodeError { class: ErrorClass::Timeout, message }),
                     usage,
                 }
             }
@@ -493,15 +413,9 @@ impl NodeAttempts {
         let (run, epoch, seed) = &self.run;
         let place = [self.node.id().as_str().as_bytes(), &number.to_be_bytes()];
         let mut id = Hasher::new("optim/attempt/1");
-        id.part(run.as_bytes())
-            .part(&epoch.to_be_bytes())
-            .part(place[0])
-            .part(place[1]);
+        id.part(run.as_bytes()).part(&epoch.to_be_bytes()).part(place[0]).part(place[1]);
         let mut drawn = Hasher::new("optim/attempt-seed/1");
-        drawn
-            .part(&seed.to_be_bytes())
-            .part(place[0])
-            .part(place[1]);
+        drawn.part(&seed.to_be_bytes()).part(place[0]).part(place[1]);
         let [a, b, c, d, e, f, g, h, ..] = *drawn.finish().as_bytes();
         Attempt {
             id: id.finish().to_string(),
@@ -518,10 +432,7 @@ fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
             let bytes = output.to_string().len();
             if u64::try_from(bytes).unwrap_or(u64::MAX) > limit {
                 let message = format!("the output has {bytes} bytes, at most {limit} are allowed");
-                response.result = Err(NodeError {
-                    class: ErrorClass::InvalidOutput,
-                    message,
-                });
+                response.result = Err(NodeError { class: ErrorClass::InvalidOutput, message });
             }
         }
         Err(error) => error.message = abridged(&error.message, MESSAGE_CHARS_MAX),
@@ -536,9 +447,7 @@ async fn scratch(job: &Job<'_>) -> Result<Scratch, String> {
     };
     let folder = job.folder.join(named);
     let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder)).await;
-    copied
-        .map_err(|panic| panic.to_string())?
-        .map_err(|error| error.to_string())
+    copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Replaces an output that is too long for the record by a note about it.

@@ -43,10 +43,7 @@ impl Service {
     ) -> Result<Self, EngineError> {
         let recovered = engine.recover().await?;
         if recovered > 0 {
-            tracing::info!(
-                runs = recovered,
-                "case runs of an earlier process are queued again"
-            );
+            tracing::info!(runs = recovered, "case runs of an earlier process are queued again");
         }
         wake_open_campaigns(&engine).await?;
         let mut tasks = TaskSet::new();
@@ -55,18 +52,10 @@ impl Service {
             Arc::new(Engines::default()),
             Arc::clone(engine.clock()),
         ));
-        let dispatcher = Arc::new(Dispatcher::new(
-            Arc::clone(&engine),
-            runner,
-            config.capacity,
-        ));
-        tasks.supervise("dispatcher", move |shutdown| {
-            Arc::clone(&dispatcher).run(shutdown)
-        });
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.capacity));
+        tasks.supervise("dispatcher", move |shutdown| Arc::clone(&dispatcher).run(shutdown));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
-        tasks.supervise("reconciler", move |shutdown| {
-            Arc::clone(&reconciler).run(shutdown)
-        });
+        tasks.supervise("reconciler", move |shutdown| Arc::clone(&reconciler).run(shutdown));
         Ok(Self { engine, tasks })
     }
 
@@ -110,20 +99,11 @@ async fn wake_open_campaigns(engine: &Engine) -> Result<(), EngineError> {
     let mut page = Page::first();
     loop {
         let listed = engine.store().campaigns(page).await?;
-        for campaign in listed
-            .items
-            .iter()
-            .filter(|campaign| campaign.status.is_open())
-        {
+        for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
             engine.wakes().campaign_changed(&campaign.id);
         }
         match listed.next {
-            Some(after) => {
-                page = Page {
-                    after: Some(after),
-                    ..Page::first()
-                }
-            }
+            Some(after) => page = Page { after: Some(after), ..Page::first() },
             None => break,
         }
     }

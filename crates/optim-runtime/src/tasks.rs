@@ -68,18 +68,11 @@ impl TaskSet {
     /// An empty set.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            wish: watch::Sender::new(false),
-            loops: Vec::new(),
-            status: Arc::default(),
-        }
+        Self { wish: watch::Sender::new(false), loops: Vec::new(), status: Arc::default() }
     }
 
     /// Starts the loop `name`; starts it again when it panics, until the shutdown.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the supervisor that the rule asks for"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the supervisor that the rule asks for")]
     pub fn supervise<F, R>(&mut self, name: &'static str, make: F)
     where
         F: Fn(Shutdown) -> R + Send + 'static,
@@ -90,11 +83,7 @@ impl TaskSet {
         self.loops.push(tokio::spawn(async move {
             let update = |change: &dyn Fn(&mut LoopStatus)| {
                 change(
-                    status
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .entry(name)
-                        .or_default(),
+                    status.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default(),
                 );
             };
             loop {
@@ -121,10 +110,7 @@ impl TaskSet {
     /// How the loops fare, by name.
     #[must_use]
     pub fn status(&self) -> BTreeMap<&'static str, LoopStatus> {
-        self.status
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Wishes the loops to end, and waits until they have.
@@ -166,13 +152,7 @@ mod tests {
             }
         });
         done.wait_for(|round| *round == 2).await.unwrap();
-        assert_eq!(
-            tasks.status()["shaky"],
-            LoopStatus {
-                panics: 2,
-                running: true
-            }
-        );
+        assert_eq!(tasks.status()["shaky"], LoopStatus { panics: 2, running: true });
         tasks.shutdown().await;
     }
 }

@@ -20,10 +20,7 @@ pub struct Wakes {
 impl Wakes {
     /// A campaign, or a run of it, has changed.
     pub fn campaign_changed(&self, id: &CampaignId) {
-        self.changed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone());
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
         self.campaigns.notify_one();
     }
 

@@ -18,11 +18,7 @@ const TEMPLATE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// that is how a workflow declares that it works on files. Without it a run begins in an empty folder.
 #[must_use]
 pub fn template(workflow: &Workflow) -> Option<&str> {
-    workflow
-        .extra("metadata")?
-        .get("optim")?
-        .get("workspace_template")?
-        .as_str()
+    workflow.extra("metadata")?.get("optim")?.get("workspace_template")?.as_str()
 }
 
 /// Why a template cannot be copied.
@@ -82,10 +78,7 @@ impl Scratch {
     /// # Errors
     /// The system refuses.
     pub fn empty() -> std::io::Result<Self> {
-        tempfile::Builder::new()
-            .prefix("optim-run-")
-            .tempdir()
-            .map(|folder| Self { folder })
+        tempfile::Builder::new().prefix("optim-run-").tempdir().map(|folder| Self { folder })
     }
 
     /// A scratch folder with a copy of the folder `template`. Blocks while it copies.
@@ -97,24 +90,14 @@ impl Scratch {
     }
 
     fn copy_up_to(template: &Path, bytes: u64) -> Result<Self, TemplateError> {
-        let io = |error| TemplateError::Io {
-            path: template.to_owned(),
-            error,
-        };
+        let io = |error| TemplateError::Io { path: template.to_owned(), error };
         let root = template.canonicalize().map_err(io)?;
         let scratch = Self::empty().map_err(io)?;
-        let mut copy = Copy {
-            root: &root,
-            left: bytes,
-            links: Vec::new(),
-        };
+        let mut copy = Copy { root: &root, left: bytes, links: Vec::new() };
         copy.folder(&root, scratch.path())?;
         let inside = scratch.path().canonicalize().map_err(io)?;
         for (path, copied) in copy.links {
-            if !copied
-                .canonicalize()
-                .is_ok_and(|end| end.starts_with(&inside))
-            {
+            if !copied.canonicalize().is_ok_and(|end| end.starts_with(&inside)) {
                 return Err(TemplateError::LinkOut { path });
             }
         }
@@ -143,9 +126,9 @@ impl Scratch {
         match root.join(relative).canonicalize() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(io(error)),
-            Ok(found) if !found.starts_with(&root) => Err(format!(
-                "{path:?} is a link that leads out of the workspace"
-            )),
+            Ok(found) if !found.starts_with(&root) => {
+                Err(format!("{path:?} is a link that leads out of the workspace"))
+            }
             Ok(found) => Ok(Some(found)),
         }
     }
@@ -163,21 +146,12 @@ struct Copy<'a> {
 
 impl Copy<'_> {
     fn folder(&mut self, from: &Path, to: &Path) -> Result<(), TemplateError> {
-        let io = |error| TemplateError::Io {
-            path: from.to_owned(),
-            error,
-        };
+        let io = |error| TemplateError::Io { path: from.to_owned(), error };
         for entry in std::fs::read_dir(from).map_err(io)? {
             let entry = entry.map_err(io)?;
-            let (kind, from, to) = (
-                entry.file_type().map_err(io)?,
-                entry.path(),
-                to.join(entry.file_name()),
-            );
-            let io = |error| TemplateError::Io {
-                path: from.clone(),
-                error,
-            };
+            let (kind, from, to) =
+                (entry.file_type().map_err(io)?, entry.path(), to.join(entry.file_name()));
+            let io = |error| TemplateError::Io { path: from.clone(), error };
             if kind.is_dir() {
                 std::fs::create_dir(&to).map_err(io)?;
                 self.folder(&from, &to)?;
@@ -187,9 +161,7 @@ impl Copy<'_> {
                 self.links.push((from, to));
             } else if kind.is_file() {
                 let bytes = entry.metadata().map_err(io)?.len();
-                let too_large = || TemplateError::TooLarge {
-                    path: self.root.to_owned(),
-                };
+                let too_large = || TemplateError::TooLarge { path: self.root.to_owned() };
                 self.left = self.left.checked_sub(bytes).ok_or_else(too_large)?;
                 std::fs::copy(&from, to).map_err(io)?;
             } else {
@@ -225,9 +197,7 @@ fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large from one that fits.
-    file.take(FILE_BYTES_MAX.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
+    file.take(FILE_BYTES_MAX.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
         return Err(format!(
             "has more than {FILE_BYTES_MAX} bytes, which is the most that is read"
@@ -259,14 +229,8 @@ mod tests {
         std::fs::create_dir(path("folder")).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", path("link")).unwrap();
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        rustix::fs::mknodat(
-            rustix::fs::CWD,
-            path("pipe"),
-            rustix::fs::FileType::Fifo,
-            mode,
-            0,
-        )
-        .unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
         for name in ["folder", "link", "pipe"] {
             assert!(read_regular(&path(name)).is_err(), "{name}");
             assert!(scratch.read(name).is_err(), "{name}");
@@ -304,10 +268,7 @@ mod tests {
         assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"text".to_vec())));
         std::fs::write(copied.path().join("link"), "changed").unwrap();
         assert_eq!(copied.read("src/deep/a.txt"), Ok(Some(b"changed".to_vec())));
-        assert_eq!(
-            std::fs::read(template.path().join("src/deep/a.txt")).unwrap(),
-            b"text"
-        );
+        assert_eq!(std::fs::read(template.path().join("src/deep/a.txt")).unwrap(), b"text");
     }
 
     #[test]
@@ -323,11 +284,7 @@ mod tests {
             std::fs::write(root.join("a"), "").unwrap();
             std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
         };
-        assert_eq!(
-            code(&absolute),
-            "template_link_out",
-            "it would lead into the template"
-        );
+        assert_eq!(code(&absolute), "template_link_out", "it would lead into the template");
         let roundabout = |root: &Path| {
             std::fs::write(root.join("a"), "").unwrap();
             let out_and_in = Path::new("..").join(root.file_name().unwrap()).join("a");
@@ -338,9 +295,7 @@ mod tests {
             |root: &Path| drop(std::os::unix::net::UnixListener::bind(root.join("s")).unwrap());
         assert_eq!(code(&socket), "template_special_file");
         assert_eq!(
-            Scratch::copy_of(Path::new("/nowhere/at/all"))
-                .unwrap_err()
-                .code(),
+            Scratch::copy_of(Path::new("/nowhere/at/all")).unwrap_err().code(),
             "template_unreadable"
         );
     }

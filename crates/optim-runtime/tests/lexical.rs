@@ -23,12 +23,7 @@ fn recipes() -> Task {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Task {
         objective: text(&fixture["objective"]),
-        values: fixture["values"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(text)
-            .collect(),
+        values: fixture["values"].as_array().unwrap().iter().map(text).collect(),
         cases: fixture["cases"]
             .as_array()
             .unwrap()
@@ -45,16 +40,8 @@ fn request(objective: &str, contract: Option<Value>, input: &str) -> NodeRequest
         inputs,
         upstream: Map::new(),
         contract,
-        attempt: Attempt {
-            id: "a".to_owned(),
-            number: 1,
-            seed: 1,
-        },
-        limits: Limits {
-            timeout_ms: 1000,
-            max_output_bytes: 1000,
-            max_tokens: None,
-        },
+        attempt: Attempt { id: "a".to_owned(), number: 1, seed: 1 },
+        limits: Limits { timeout_ms: 1000, max_output_bytes: 1000, max_tokens: None },
         working_directory: "/".to_owned(),
         agent: Map::new(),
     }
@@ -71,13 +58,9 @@ impl Task {
 
     /// Right answers, in all or for one value.
     fn right(&self, value: Option<&str>) -> usize {
-        let asked = self
-            .cases
-            .iter()
-            .filter(|(_, wanted)| value.is_none_or(|value| value == wanted));
-        asked
-            .filter(|(input, wanted)| self.classify(input) == *wanted)
-            .count()
+        let asked =
+            self.cases.iter().filter(|(_, wanted)| value.is_none_or(|value| value == wanted));
+        asked.filter(|(input, wanted)| self.classify(input) == *wanted).count()
     }
 }
 
@@ -87,11 +70,7 @@ fn it_beats_chance_clearly_on_an_unrelated_task() {
     assert!(task.cases.len() >= 30);
     let right = task.right(None);
     // Chance is a quarter. Not perfect either: some notes share no word with any definition.
-    assert!(
-        right * 4 >= task.cases.len() * 3,
-        "{right} of {}",
-        task.cases.len()
-    );
+    assert!(right * 4 >= task.cases.len() * 3, "{right} of {}", task.cases.len());
     assert!(right < task.cases.len());
 }
 
@@ -102,15 +81,10 @@ fn other_names_for_the_labels_change_nothing() {
     let mut renamed = recipes();
     for (index, value) in task.values.iter().enumerate() {
         let name = format!("q{index}z");
-        renamed.objective = renamed
-            .objective
-            .replace(&format!("- {value}:"), &format!("- {name}:"));
+        renamed.objective =
+            renamed.objective.replace(&format!("- {value}:"), &format!("- {name}:"));
         renamed.values[index].clone_from(&name);
-        for (_, wanted) in renamed
-            .cases
-            .iter_mut()
-            .filter(|(_, wanted)| wanted == value)
-        {
+        for (_, wanted) in renamed.cases.iter_mut().filter(|(_, wanted)| wanted == value) {
             wanted.clone_from(&name);
         }
     }
@@ -122,10 +96,8 @@ fn a_label_without_its_definition_is_recognised_less_often() {
     for value in recipes().values.iter().skip(1) {
         let mut poorer = recipes();
         let before = poorer.right(Some(value));
-        let kept = poorer
-            .objective
-            .lines()
-            .filter(|line| !line.starts_with(&format!("- {value}:")));
+        let kept =
+            poorer.objective.lines().filter(|line| !line.starts_with(&format!("- {value}:")));
         poorer.objective = kept.collect::<Vec<_>>().join("\n");
         let after = poorer.right(Some(value));
         assert!(after < before, "{value}: {after} of {before}");
@@ -138,9 +110,8 @@ fn words_that_say_nothing_do_not_help() {
     let before = padded.right(None);
     for value in padded.values.clone() {
         let noise = "various assorted miscellaneous general further additional remaining matters";
-        padded.objective = padded
-            .objective
-            .replace(&format!("- {value}:"), &format!("- {value}: {noise}"));
+        padded.objective =
+            padded.objective.replace(&format!("- {value}:"), &format!("- {value}: {noise}"));
     }
     assert!(padded.right(None) <= before);
 }
@@ -150,9 +121,7 @@ fn words_that_tell_cases_apart_do_help() {
     let mut better = recipes();
     let before = better.right(None);
     better.objective = better.objective.replace("- chill:", "- chill: salt");
-    better.objective = better
-        .objective
-        .replace("- simmer:", "- simmer: serves hungry");
+    better.objective = better.objective.replace("- simmer:", "- simmer: serves hungry");
     assert!(better.right(None) > before);
 }
 
@@ -172,15 +141,8 @@ fn any_contract_gets_an_answer() {
         }
     }
     let numbers = json!({"schema": {"properties": {"n": {"type": "number"}}}});
-    assert_eq!(
-        answer(&request("", Some(numbers), "about 12.50 each"))["n"],
-        json!(12.50)
-    );
+    assert_eq!(answer(&request("", Some(numbers), "about 12.50 each"))["n"], json!(12.50));
     let text = json!({"schema": {"properties": {"why": {"type": "string", "description": "what the oven does"}}}});
-    let said = answer(&request(
-        "",
-        Some(text),
-        "Good morning. The oven is hot. Bye.",
-    ));
+    let said = answer(&request("", Some(text), "Good morning. The oven is hot. Bye."));
     assert_eq!(said["why"], "The oven is hot.");
 }

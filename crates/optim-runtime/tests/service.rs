@@ -1,10 +1,6 @@
 //! The loops over a real engine, in virtual time: faults of the store, errors and panics of one
 //! campaign, processes that die.
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "helpers fail the test that calls them"
-)]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail the test that calls them")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -85,10 +81,7 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
     let folder = tempfile::tempdir().unwrap();
     let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
     write("workflow.yaml", WORKFLOW);
-    write(
-        "objective.md",
-        "Answers keep to the form. Name the evidence.",
-    );
+    write("objective.md", "Answers keep to the form. Name the evidence.");
     for (file, text) in [
         ("eval.yaml", EVAL),
         ("mutation.yaml", MUTATION),
@@ -142,10 +135,7 @@ async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Serv
         fault_per_mille: 50,
         ..ScriptedConfig::default()
     };
-    let config = ServiceConfig {
-        capacity: 3,
-        proposers: vec![proposer],
-    };
+    let config = ServiceConfig { capacity: 3, proposers: vec![proposer] };
     Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
 }
 
@@ -176,10 +166,7 @@ async fn to_the_end(engine: &Arc<Engine>, service: &Service, id: &CampaignId) ->
         let Some(pending) = settled.current_experiment().map(|experiment| experiment.id) else {
             return settled;
         };
-        let reject = Command::Reject {
-            experiment: pending,
-            reason: "not this time".to_owned(),
-        };
+        let reject = Command::Reject { experiment: pending, reason: "not this time".to_owned() };
         match engine.submit(id, &reject, actor()).await {
             Ok(_) | Err(EngineError::Store(_) | EngineError::Rejected(_)) => {}
             Err(error) => panic!("{error}"),
@@ -249,9 +236,7 @@ async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let engine = engine(Arc::new(Memory::new()));
     // The payloads of this one are missing: nothing of it can be executed or proposed.
     let mut broken = draft("broken", 1);
-    broken
-        .blobs
-        .retain(|blob| blob.digest() == broken.campaign.frozen.pack);
+    broken.blobs.retain(|blob| blob.digest() == broken.campaign.frozen.pack);
     for new in [broken, draft("sound", 1)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
@@ -274,10 +259,7 @@ impl Proposer for Explosive {
     }
 
     async fn propose(&self, request: &ProposalRequest) -> Proposals {
-        assert!(
-            request.seed != 13,
-            "this proposer cannot stand the number 13"
-        );
+        assert!(request.seed != 13, "this proposer cannot stand the number 13");
         rules().propose(request).await
     }
 }
@@ -293,11 +275,7 @@ async fn a_panic_in_one_campaign_is_its_own() {
     let service = serve(&engine, Arc::new(Explosive)).await.unwrap();
     let lucky = to_the_end(&engine, &service, &CampaignId::new("lucky").unwrap()).await;
     assert_eq!(lucky.search.experiments, 4);
-    let unlucky = engine
-        .campaign(&CampaignId::new("unlucky").unwrap())
-        .await
-        .unwrap()
-        .value;
+    let unlucky = engine.campaign(&CampaignId::new("unlucky").unwrap()).await.unwrap().value;
     assert!(!unlucky.is_closed(), "it waits for a better proposer");
     service.stop().await;
 }
@@ -338,10 +316,7 @@ async fn two_writers_of_one_campaign_lose_nothing() {
     let new = draft("c", 1);
     let id = new.campaign.id.clone();
     engine.create(new.clone(), actor()).await.unwrap();
-    assert!(matches!(
-        engine.create(new, actor()).await,
-        Err(EngineError::Exists(_))
-    ));
+    assert!(matches!(engine.create(new, actor()).await, Err(EngineError::Exists(_))));
     let starts = (0..4).map(|_| engine.submit(&id, &Command::Start, actor()));
     let mut started = 0;
     for start in starts {
@@ -350,11 +325,7 @@ async fn two_writers_of_one_campaign_lose_nothing() {
     assert_eq!(started, 1);
     let queued = engine.list_runs(&RunFilter::Queued).await.unwrap();
     let by_case: BTreeMap<_, _> = queued.iter().map(|run| (&run.case, run.id)).collect();
-    assert_eq!(
-        (queued.len(), by_case.len()),
-        (6, 6),
-        "one run for each search case"
-    );
+    assert_eq!((queued.len(), by_case.len()), (6, 6), "one run for each search case");
 }
 
 /// Proposes what `rules` propose first, whatever was tried.
@@ -363,17 +334,11 @@ struct Stubborn;
 #[async_trait]
 impl Proposer for Stubborn {
     fn description(&self) -> Description {
-        Description {
-            name: "stubborn".to_owned(),
-            version: 1,
-        }
+        Description { name: "stubborn".to_owned(), version: 1 }
     }
 
     async fn propose(&self, request: &ProposalRequest) -> Proposals {
-        let forgetful = ProposalRequest {
-            tried: BTreeMap::new(),
-            ..request.clone()
-        };
+        let forgetful = ProposalRequest { tried: BTreeMap::new(), ..request.clone() };
         rules().propose(&forgetful).await
     }
 }
@@ -388,11 +353,7 @@ async fn a_proposer_that_repeats_itself_ends_the_search() {
     let service = serve(&engine, Arc::new(Stubborn)).await.unwrap();
     let ended = to_the_end(&engine, &service, &id).await;
     assert_eq!(ended.search.experiments, 1);
-    let Phase::Closed {
-        ending: Ending::NoFurtherMutation { refused },
-        ..
-    } = &ended.phase
-    else {
+    let Phase::Closed { ending: Ending::NoFurtherMutation { refused }, .. } = &ended.phase else {
         panic!("{:?}", ended.phase)
     };
     assert_eq!(refused.get("already_tried"), Some(&1));

@@ -90,11 +90,7 @@ pub struct RunConfig {
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self {
-            capacity: 4,
-            seed: 1,
-            proposers: vec!["examples".to_owned(), "rules".to_owned()],
-        }
+        Self { capacity: 4, seed: 1, proposers: vec!["examples".to_owned(), "rules".to_owned()] }
     }
 }
 
@@ -108,9 +104,7 @@ pub struct StoreConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self {
-            url: "lmdb:.optim/data".to_owned(),
-        }
+        Self { url: "lmdb:.optim/data".to_owned() }
     }
 }
 
@@ -133,28 +127,18 @@ impl Config {
     pub fn read(folder: &Path) -> Result<Self, CliError> {
         let path = folder.join(FILE);
         let size = std::fs::metadata(&path)
-            .map_err(|source| CliError::NoProject {
-                path: path.clone(),
-                source,
-            })?
+            .map_err(|source| CliError::NoProject { path: path.clone(), source })?
             .len();
         if size > BYTES_MAX {
             let message = format!("has {size} bytes, at most {BYTES_MAX} are allowed");
             return Err(CliError::Config { path, message });
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| CliError::Config {
-            path: path.clone(),
-            message: error.to_string(),
-        })?;
-        let config: Self = toml::from_str(&text).map_err(|error| CliError::Config {
-            path: path.clone(),
-            message: error.to_string(),
-        })?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| CliError::Config { path: path.clone(), message: error.to_string() })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|error| CliError::Config { path: path.clone(), message: error.to_string() })?;
         if !(1..=256).contains(&config.run.capacity) {
-            let message = format!(
-                "run.capacity is {}, allowed are 1..=256",
-                config.run.capacity
-            );
+            let message = format!("run.capacity is {}, allowed are 1..=256", config.run.capacity);
             return Err(CliError::Config { path, message });
         }
         Ok(config)
@@ -163,13 +147,7 @@ impl Config {
     /// The files that a campaign freezes.
     #[must_use]
     pub fn refs(&self, folder: PathBuf) -> ProjectRefs {
-        let PolicyRefs {
-            objective,
-            eval,
-            mutation_policy,
-            scope,
-            budget,
-        } = self.policy.clone();
+        let PolicyRefs { objective, eval, mutation_policy, scope, budget } = self.policy.clone();
         ProjectRefs {
             folder,
             workflow: self.workflow.clone(),

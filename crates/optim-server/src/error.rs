@@ -191,10 +191,7 @@ mod tests {
             Exit::Terminated,
         ];
         for exit in codes {
-            assert!(
-                document.contains(&format!("| {} |", exit.code())),
-                "{exit:?} has a row"
-            );
+            assert!(document.contains(&format!("| {} |", exit.code())), "{exit:?} has a row");
         }
     }
 }

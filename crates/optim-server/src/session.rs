@@ -39,20 +39,12 @@ impl Session {
     /// There is no valid project, or its store cannot be opened.
     pub fn open(folder: &Path) -> Result<Self, CliError> {
         let config = Config::read(folder)?;
-        let io = |source| CliError::Io {
-            path: folder.to_owned(),
-            source,
-        };
+        let io = |source| CliError::Io { path: folder.to_owned(), source };
         let folder = folder.canonicalize().map_err(io)?;
         let executor = executor(&config.executor, &folder)?;
         let store = optim_store::url::open(&config.store.located(&folder))?;
         let engine = Arc::new(Engine::new(store, Arc::new(SystemClock)));
-        Ok(Self {
-            folder,
-            config,
-            engine,
-            executor,
-        })
+        Ok(Self { folder, config, engine, executor })
     }
 
     /// Reads the project's files.
@@ -60,11 +52,8 @@ impl Session {
     /// # Errors
     /// Every finding that stops a campaign.
     pub fn project(&self) -> Result<Project, CliError> {
-        project::read(
-            &self.config.refs(self.folder.clone()),
-            self.executor.capabilities(),
-        )
-        .map_err(CliError::Project)
+        project::read(&self.config.refs(self.folder.clone()), self.executor.capabilities())
+            .map_err(CliError::Project)
     }
 
     /// Starts the loops that work campaigns off.
@@ -72,10 +61,8 @@ impl Session {
     /// # Errors
     /// A proposer of the settings does not exist.
     pub async fn serve(&self) -> Result<Service, CliError> {
-        let config = ServiceConfig {
-            capacity: self.config.run.capacity,
-            proposers: self.proposers()?,
-        };
+        let config =
+            ServiceConfig { capacity: self.config.run.capacity, proposers: self.proposers()? };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
     }
 
@@ -108,10 +95,7 @@ impl Session {
             simulated: self.executor.simulated(),
             mode,
         };
-        Ok(self
-            .engine
-            .create(project.draft(setup, now), actor())
-            .await?)
+        Ok(self.engine.create(project.draft(setup, now), actor()).await?)
     }
 
     /// The campaign that a verb means: the named one, else the newest open one, else the newest.
@@ -119,18 +103,13 @@ impl Session {
     /// # Errors
     /// There is none.
     pub async fn campaign(&self, named: Option<&str>) -> Result<Campaign, CliError> {
-        let none = |message: String| CliError::NotFound {
-            code: "campaign_not_found",
-            message,
-        };
+        let none = |message: String| CliError::NotFound { code: "campaign_not_found", message };
         let id = match named {
             Some(name) => CampaignId::new(name).map_err(|error| none(error.to_string()))?,
             None => {
                 let page = self.engine.store().campaigns(Page::first()).await?;
                 let open = page.items.iter().find(|campaign| campaign.status.is_open());
-                let chosen = open
-                    .or(page.items.first())
-                    .map(|campaign| campaign.id.clone());
+                let chosen = open.or(page.items.first()).map(|campaign| campaign.id.clone());
                 chosen.ok_or_else(|| {
                     none("there is no campaign yet; `optim run` starts one".to_owned())
                 })?
@@ -147,20 +126,11 @@ impl Session {
         let mut page = Page::first();
         loop {
             let listed = self.engine.store().campaigns(page).await?;
-            if let Some(open) = listed
-                .items
-                .iter()
-                .find(|campaign| campaign.status.is_open())
-            {
+            if let Some(open) = listed.items.iter().find(|campaign| campaign.status.is_open()) {
                 return Ok(Some(self.engine.campaign(&open.id).await?.value));
             }
             match listed.next {
-                Some(after) => {
-                    page = Page {
-                        after: Some(after),
-                        ..Page::first()
-                    }
-                }
+                Some(after) => page = Page { after: Some(after), ..Page::first() },
                 None => return Ok(None),
             }
         }
@@ -176,12 +146,7 @@ impl Session {
             let listed = self.engine.store().experiments(campaign, page).await?;
             all.extend(listed.items);
             match listed.next {
-                Some(after) => {
-                    page = Page {
-                        after: Some(after),
-                        ..Page::first()
-                    }
-                }
+                Some(after) => page = Page { after: Some(after), ..Page::first() },
                 None => return Ok(all),
             }
         }

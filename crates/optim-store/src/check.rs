@@ -32,18 +32,9 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
     experiments(commit, present)?;
     runs(commit, present)?;
     for event in &commit.events {
-        campaign_exists(
-            &event.campaign,
-            commit,
-            present,
-            "an event is of an unknown campaign",
-        )?;
+        campaign_exists(&event.campaign, commit, present, "an event is of an unknown campaign")?;
     }
-    let blob_bytes = commit
-        .blobs
-        .iter()
-        .map(|blob| blob.bytes().len())
-        .sum::<usize>();
+    let blob_bytes = commit.blobs.iter().map(|blob| blob.bytes().len()).sum::<usize>();
     if blob_bytes > Commit::BLOB_BYTES_MAX {
         return refuse("its payloads have more than 64 MiB");
     }
@@ -66,10 +57,7 @@ fn experiments<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error>
                 return refuse("an experiment changes its campaign or its number");
             }
             Some(_) => {}
-            None if present
-                .experiment_at(&experiment.campaign, experiment.number)?
-                .is_some() =>
-            {
+            None if present.experiment_at(&experiment.campaign, experiment.number)?.is_some() => {
                 return refuse("an experiment takes the number of another one");
             }
             None => {}
@@ -80,31 +68,21 @@ fn experiments<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error>
 
 fn runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
     let mut ids = BTreeSet::new();
-    for Write {
-        expected,
-        value: run,
-    } in &commit.runs
-    {
+    for Write { expected, value: run } in &commit.runs {
         if !ids.insert(run.id) {
             return refuse("a run is in it twice");
         }
         let before = present.run(run.id)?;
-        let found = before
-            .as_ref()
-            .map(|before| before.revision)
-            .unwrap_or_default();
+        let found = before.as_ref().map(|before| before.revision).unwrap_or_default();
         expect(*expected, found, || format!("run {}", run.id))?;
         match before {
             Some(before) if identity(&before.value) != identity(run) => {
                 return refuse("a run changes its campaign, evaluation, case or snapshot");
             }
             Some(_) => {}
-            None => campaign_exists(
-                &run.campaign,
-                commit,
-                present,
-                "a run is of an unknown campaign",
-            )?,
+            None => {
+                campaign_exists(&run.campaign, commit, present, "a run is of an unknown campaign")?
+            }
         }
     }
     Ok(())
@@ -120,15 +98,8 @@ fn campaign_exists<P: Present>(
     present: &P,
     otherwise: &'static str,
 ) -> Result<(), P::Error> {
-    let written = commit
-        .campaign
-        .as_ref()
-        .is_some_and(|write| write.value.id == *id);
-    if written || present.campaign_revision(id)?.is_some() {
-        Ok(())
-    } else {
-        refuse(otherwise)
-    }
+    let written = commit.campaign.as_ref().is_some_and(|write| write.value.id == *id);
+    if written || present.campaign_revision(id)?.is_some() { Ok(()) } else { refuse(otherwise) }
 }
 
 fn expect<E: From<StoreError>>(
@@ -136,11 +107,7 @@ fn expect<E: From<StoreError>>(
     found: Revision,
     what: impl FnOnce() -> String,
 ) -> Result<(), E> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(StoreError::Conflict { what: what() }.into())
-    }
+    if expected == found { Ok(()) } else { Err(StoreError::Conflict { what: what() }.into()) }
 }
 
 fn refuse<E: From<StoreError>>(why: &'static str) -> Result<(), E> {

@@ -47,10 +47,7 @@ impl Listing<'_> {
         let mut last = None;
         for entry in entries {
             if items.len() == Page::size(page.limit) {
-                return Ok(Paged {
-                    items,
-                    next: last.map(|key| self.cursor(key)),
-                });
+                return Ok(Paged { items, next: last.map(|key| self.cursor(key)) });
             }
             let (key, record) = entry?;
             items.push(load(record)?);
@@ -64,9 +61,9 @@ impl Listing<'_> {
         let mut hasher = Hasher::new("optim/cursor/1");
         match self {
             Self::Campaigns => hasher.part(b"campaigns"),
-            Self::Experiments(campaign) => hasher
-                .part(b"experiments")
-                .part(campaign.as_str().as_bytes()),
+            Self::Experiments(campaign) => {
+                hasher.part(b"experiments").part(campaign.as_str().as_bytes())
+            }
             Self::Runs(RunFilter::Queued) => hasher.part(b"queued"),
             Self::Runs(RunFilter::Running) => hasher.part(b"running"),
             Self::Runs(RunFilter::Evaluation(id)) => hasher.part(b"evaluation").part(id.as_bytes()),

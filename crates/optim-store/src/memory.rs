@@ -52,10 +52,8 @@ impl Memory {
 impl Content {
     fn apply(&mut self, commit: Commit) {
         if let Some(write) = commit.campaign {
-            let seq = *self
-                .campaign_ids
-                .entry(write.value.id.clone())
-                .or_insert(next(&self.campaigns));
+            let seq =
+                *self.campaign_ids.entry(write.value.id.clone()).or_insert(next(&self.campaigns));
             self.campaigns.insert(seq, written(write));
         }
         for experiment in commit.experiments {
@@ -64,51 +62,32 @@ impl Content {
             self.experiments.insert(experiment.id, experiment);
         }
         for write in commit.runs {
-            let seq = *self
-                .run_ids
-                .entry(write.value.id)
-                .or_insert(next(&self.runs));
+            let seq = *self.run_ids.entry(write.value.id).or_insert(next(&self.runs));
             self.runs.insert(seq, written(write));
         }
         for event in commit.events {
             let seq = next(&self.events);
-            self.events.insert(
-                seq,
-                Recorded {
-                    seq: EventSeq(seq),
-                    event,
-                },
-            );
+            self.events.insert(seq, Recorded { seq: EventSeq(seq), event });
         }
         for blob in commit.blobs {
-            self.blobs
-                .entry(blob.digest())
-                .or_insert_with(|| blob.into_bytes());
+            self.blobs.entry(blob.digest()).or_insert_with(|| blob.into_bytes());
         }
     }
 }
 
 fn next<T>(table: &BTreeMap<u64, T>) -> u64 {
-    table
-        .last_key_value()
-        .map_or(1, |(last, _)| last.saturating_add(1))
+    table.last_key_value().map_or(1, |(last, _)| last.saturating_add(1))
 }
 
 fn written<T>(write: Write<T>) -> Versioned<T> {
-    Versioned {
-        revision: write.expected.next(),
-        value: write.value,
-    }
+    Versioned { revision: write.expected.next(), value: write.value }
 }
 
 impl Present for Content {
     type Error = StoreError;
 
     fn campaign_revision(&self, id: &CampaignId) -> Result<Option<Revision>, StoreError> {
-        let campaign = self
-            .campaign_ids
-            .get(id)
-            .and_then(|seq| self.campaigns.get(seq));
+        let campaign = self.campaign_ids.get(id).and_then(|seq| self.campaigns.get(seq));
         Ok(campaign.map(|campaign| campaign.revision))
     }
 
@@ -124,18 +103,11 @@ impl Present for Content {
         campaign: &CampaignId,
         number: u32,
     ) -> Result<Option<ExperimentId>, StoreError> {
-        Ok(self
-            .experiments_by_number
-            .get(&(campaign.clone(), number))
-            .copied())
+        Ok(self.experiments_by_number.get(&(campaign.clone(), number)).copied())
     }
 
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
-        Ok(self
-            .run_ids
-            .get(&id)
-            .and_then(|seq| self.runs.get(seq))
-            .cloned())
+        Ok(self.run_ids.get(&id).and_then(|seq| self.runs.get(seq)).cloned())
     }
 }
 
@@ -145,20 +117,14 @@ impl Store for Memory {
         let mut content = self.content();
         check(&commit, &*content)?;
         content.apply(commit);
-        let last_event = content
-            .events
-            .last_key_value()
-            .map_or(EventSeq(0), |(seq, _)| EventSeq(*seq));
+        let last_event =
+            content.events.last_key_value().map_or(EventSeq(0), |(seq, _)| EventSeq(*seq));
         Ok(Committed { last_event })
     }
 
     async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
         let content = self.content();
-        Ok(content
-            .campaign_ids
-            .get(id)
-            .and_then(|seq| content.campaigns.get(seq))
-            .cloned())
+        Ok(content.campaign_ids.get(id).and_then(|seq| content.campaigns.get(seq)).cloned())
     }
 
     async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError> {
@@ -166,11 +132,9 @@ impl Store for Memory {
         let before = listing.start(&page)?.map_or(Unbounded, Excluded);
         let content = self.content();
         let entries = content.campaigns.range((Unbounded, before)).rev();
-        listing.page(
-            &page,
-            entries.map(|(seq, campaign)| Ok((*seq, campaign))),
-            |campaign| Ok(CampaignSummary::of(&campaign.value)),
-        )
+        listing.page(&page, entries.map(|(seq, campaign)| Ok((*seq, campaign))), |campaign| {
+            Ok(CampaignSummary::of(&campaign.value))
+        })
     }
 
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
@@ -193,9 +157,7 @@ impl Store for Memory {
             })
             .map(|experiment| (u64::from(experiment.number), experiment))
             .collect::<BTreeMap<_, _>>();
-        listing.page(&page, entries.into_iter().map(Ok), |experiment| {
-            Ok(experiment.clone())
-        })
+        listing.page(&page, entries.into_iter().map(Ok), |experiment| Ok(experiment.clone()))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
@@ -206,10 +168,8 @@ impl Store for Memory {
         let listing = Listing::Runs(filter);
         let after = listing.start(&page)?.map_or(Unbounded, Excluded);
         let content = self.content();
-        let entries = content
-            .runs
-            .range((after, Unbounded))
-            .filter(|(_, run)| filter.admits(&run.value));
+        let entries =
+            content.runs.range((after, Unbounded)).filter(|(_, run)| filter.admits(&run.value));
         listing.page(&page, entries.map(|(seq, run)| Ok((*seq, run))), |run| {
             Ok(RunSummary::of(&run.value))
         })
@@ -218,10 +178,7 @@ impl Store for Memory {
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         let content = self.content();
         let events = content.events.range((Excluded(after.0), Unbounded));
-        Ok(events
-            .take(Page::size(limit))
-            .map(|(_, event)| event.clone())
-            .collect())
+        Ok(events.take(Page::size(limit)).map(|(_, event)| event.clone()).collect())
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

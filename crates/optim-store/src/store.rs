@@ -72,10 +72,7 @@ impl Blob {
     /// Digests `bytes`.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self {
-            digest: Digest::of(&bytes),
-            bytes,
-        }
+        Self { digest: Digest::of(&bytes), bytes }
     }
 
     /// The digest of the bytes.
@@ -152,10 +149,7 @@ impl Page {
     /// The first page, as long as a page may be.
     #[must_use]
     pub fn first() -> Self {
-        Self {
-            after: None,
-            limit: Self::LIMIT_MAX,
-        }
+        Self { after: None, limit: Self::LIMIT_MAX }
     }
 
     /// How many records a page that was asked for with `limit` holds at most.

@@ -11,21 +11,16 @@ use crate::store::{Store, StoreError};
 /// # Errors
 /// [`StoreError::BadUrl`] when no store has such an address; otherwise why it cannot be opened.
 pub fn open(url: &str) -> Result<Arc<dyn Store>, StoreError> {
-    let bad = |why| StoreError::BadUrl {
-        url: without_password(url),
-        why,
-    };
+    let bad = |why| StoreError::BadUrl { url: without_password(url), why };
     match url.split_once(':') {
         Some(("memory", "")) => Ok(Arc::new(Memory::new())),
         Some(("memory", _)) => Err(bad("write `memory:` with nothing behind it")),
         Some(("lmdb", "")) => Err(bad("write `lmdb:` and the path of a directory")),
         Some(("lmdb", path)) => open_lmdb(path, &bad),
-        Some(("postgres" | "postgresql", _)) => Err(bad(
-            "PostgreSQL is not supported yet; use `lmdb:` and the path of a directory",
-        )),
-        _ => Err(bad(
-            "write `lmdb:` and the path of a directory, or `memory:`",
-        )),
+        Some(("postgres" | "postgresql", _)) => {
+            Err(bad("PostgreSQL is not supported yet; use `lmdb:` and the path of a directory"))
+        }
+        _ => Err(bad("write `lmdb:` and the path of a directory, or `memory:`")),
     }
 }
 
@@ -43,9 +38,7 @@ fn open_lmdb(
     _path: &str,
     bad: &impl Fn(&'static str) -> StoreError,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    Err(bad(
-        "this build has no LMDB; build it with the feature `lmdb`",
-    ))
+    Err(bad("this build has no LMDB; build it with the feature `lmdb`"))
 }
 
 /// The address as it may be shown: without what stands before an `@`.
@@ -72,14 +65,7 @@ mod tests {
 
     #[test]
     fn addresses_without_a_store_are_refused_with_the_way_out() {
-        for url in [
-            "",
-            "lmdb",
-            "lmdb:",
-            "memory:x",
-            "redis://h",
-            "/var/lib/optim",
-        ] {
+        for url in ["", "lmdb", "lmdb:", "memory:x", "redis://h", "/var/lib/optim"] {
             assert!(refusal(url).contains("write `"), "{url}");
         }
     }

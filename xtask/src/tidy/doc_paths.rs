@@ -7,25 +7,14 @@ use super::Finding;
 use super::repository::Repository;
 
 /// What a path from the root begins with.
-const FOLDERS: &[&str] = &[
-    ".ci/",
-    ".github/",
-    "benches/",
-    "crates/",
-    "docs/",
-    "examples/",
-    "tests/",
-    "xtask/",
-];
+const FOLDERS: &[&str] =
+    &[".ci/", ".github/", "benches/", "crates/", "docs/", "examples/", "tests/", "xtask/"];
 
 /// What stands for something else: patterns, placeholders, elisions.
 const PLACEHOLDERS: &[char] = &['*', '<', '{', '…'];
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
-    let documents = repository
-        .files
-        .iter()
-        .filter(|(path, _)| path.ends_with(".md"));
+    let documents = repository.files.iter().filter(|(path, _)| path.ends_with(".md"));
     let mut findings = Vec::new();
     for (document, text) in documents {
         for (line, prose) in prose(text) {
@@ -64,9 +53,7 @@ fn named_paths(line: &str) -> impl Iterator<Item = String> {
 
 /// What the links of a line lead to: `[text](target)`.
 fn link_targets(line: &str) -> impl Iterator<Item = &str> {
-    line.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split([')', ' ']).next())
+    line.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next())
 }
 
 /// The path from the root that a link in `document` leads to; `None` when it leads elsewhere.
@@ -98,10 +85,7 @@ mod tests {
             ("crates/x/src/lib.rs", ""),
             ("README.md", ""),
         ];
-        check(&Repository::of(&files))
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(&Repository::of(&files)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -134,13 +118,9 @@ mod tests {
             wrong("first\n\n```\nfenced\n```\nsee `crates/y/src/lib.rs`"),
             ["docs/a.md:6: crates/y/src/lib.rs does not exist; name what is there"]
         );
-        for text in [
-            "`cat docs/c.md`",
-            "`crates/x/src/li`",
-            "[c](c.md)",
-            "[c](../c.md)",
-            "[b](docs/b.md)",
-        ] {
+        for text in
+            ["`cat docs/c.md`", "`crates/x/src/li`", "[c](c.md)", "[c](../c.md)", "[b](docs/b.md)"]
+        {
             assert_eq!(wrong(text).len(), 1, "{text}");
         }
     }

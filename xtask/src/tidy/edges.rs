@@ -8,33 +8,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("optim-core", &[]),
     ("optim-store", &["optim-core"]),
     ("optim-runtime", &["optim-core", "optim-store"]),
-    (
-        "optim-server",
-        &["optim-core", "optim-store", "optim-runtime"],
-    ),
-    (
-        "optim-tests",
-        &["optim-core", "optim-store", "optim-runtime", "optim-server"],
-    ),
-    (
-        "optim-benches",
-        &["optim-core", "optim-store", "optim-runtime"],
-    ),
+    ("optim-server", &["optim-core", "optim-store", "optim-runtime"]),
+    ("optim-tests", &["optim-core", "optim-store", "optim-runtime", "optim-server"]),
+    ("optim-benches", &["optim-core", "optim-store", "optim-runtime"]),
     ("xtask", &[]),
 ];
 
 /// What the core may use outside its tests. A crate on this list does no I/O, reads no clock and
 /// draws no random numbers of its own.
-const CORE_USES: &[&str] = &[
-    "diffy",
-    "granit-parser",
-    "serde",
-    "serde_json",
-    "sha2",
-    "strsim",
-    "thiserror",
-    "uuid",
-];
+const CORE_USES: &[&str] =
+    &["diffy", "granit-parser", "serde", "serde_json", "sha2", "strsim", "thiserror", "uuid"];
 
 /// What may not come into the core by any detour.
 const NEVER_IN_CORE: &[&str] = &[
@@ -116,9 +99,7 @@ fn core_tree(tree: &[String]) -> Vec<Finding> {
         what,
         fix: format!("{fix} (cargo tree -p optim-core -e normal)"),
     };
-    let detours = tree
-        .iter()
-        .filter(|name| NEVER_IN_CORE.contains(&name.as_str()));
+    let detours = tree.iter().filter(|name| NEVER_IN_CORE.contains(&name.as_str()));
     let mut findings: Vec<Finding> = detours
         .map(|name| {
             finding(
@@ -129,10 +110,7 @@ fn core_tree(tree: &[String]) -> Vec<Finding> {
         .collect();
     if tree.len() > CORE_TREE_MAX {
         findings.push(finding(
-            format!(
-                "optim-core is built from {} crates, more than {CORE_TREE_MAX}",
-                tree.len()
-            ),
+            format!("optim-core is built from {} crates, more than {CORE_TREE_MAX}", tree.len()),
             "use fewer",
         ));
     }
@@ -173,10 +151,7 @@ mod tests {
     #[test]
     fn an_edge_against_the_direction_is_found_where_it_is_declared() {
         assert_eq!(
-            wrong(
-                "optim-store",
-                &[("optim-core", None), ("optim-runtime", None)]
-            ),
+            wrong("optim-store", &[("optim-core", None), ("optim-runtime", None)]),
             [
                 "crates/optim-store/Cargo.toml:3: optim-store may not use optim-runtime; move the code \
               to the crate that may, or turn the edge around with a trait"
@@ -188,11 +163,7 @@ mod tests {
     fn nothing_but_the_tests_uses_the_server_not_even_in_tests() {
         for (name, _) in EDGES {
             let found = wrong(name, &[("optim-server", Some("dev"))]);
-            assert_eq!(
-                found.is_empty(),
-                *name == "optim-tests",
-                "{name}: {found:?}"
-            );
+            assert_eq!(found.is_empty(), *name == "optim-tests", "{name}: {found:?}");
         }
     }
 
@@ -206,10 +177,7 @@ mod tests {
     fn the_core_uses_only_what_is_listed() {
         for name in ["tokio", "tracing", "async-trait", "itertools"] {
             let found = wrong("optim-core", &[(name, None)]);
-            assert!(
-                found[0].contains("keep it out of the core"),
-                "{name}: {found:?}"
-            );
+            assert!(found[0].contains("keep it out of the core"), "{name}: {found:?}");
         }
     }
 
@@ -220,19 +188,11 @@ mod tests {
 
     #[test]
     fn what_comes_into_the_core_by_a_detour_is_found() {
-        let tree = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>()
-        };
+        let tree = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert!(core_tree(&tree(&["optim-core", "serde"])).is_empty());
         let found = core_tree(&tree(&["getrandom", "optim-core", "uuid"]));
         assert_eq!(found[0].what, "optim-core is built from getrandom");
         let found = core_tree(&vec!["some-crate".to_owned(); CORE_TREE_MAX + 1]);
-        assert_eq!(
-            found[0].what,
-            "optim-core is built from 37 crates, more than 36"
-        );
+        assert_eq!(found[0].what, "optim-core is built from 37 crates, more than 36");
     }
 }

@@ -25,9 +25,7 @@ pub(super) fn check(repository: &Repository) -> Vec<Finding> {
 /// `helpers`, `part`, `part2`, `part_02`; not `partition`.
 fn says_nothing(name: &str) -> bool {
     let numbered = name.strip_prefix("part").is_some_and(|rest| {
-        rest.trim_start_matches(['_', '-'])
-            .chars()
-            .all(|c| c.is_ascii_digit())
+        rest.trim_start_matches(['_', '-']).chars().all(|c| c.is_ascii_digit())
     });
     numbered || EMPTY_NAMES.contains(&name)
 }

@@ -37,16 +37,10 @@ pub(super) fn check(repository: &Repository) -> Vec<Finding> {
 
 fn allowed(list: &str) -> Result<Vec<Licensee>, String> {
     let table: Table = list.parse().map_err(|error| format!("{error}"))?;
-    let allow = table
-        .get("licenses")
-        .and_then(|section| section.get("allow"));
-    let allow = allow
-        .and_then(Value::as_array)
-        .ok_or("there is no list of licences")?;
+    let allow = table.get("licenses").and_then(|section| section.get("allow"));
+    let allow = allow.and_then(Value::as_array).ok_or("there is no list of licences")?;
     let parse = |entry: &Value| {
-        let name = entry
-            .as_str()
-            .ok_or_else(|| format!("{entry} is not a text"))?;
+        let name = entry.as_str().ok_or_else(|| format!("{entry} is not a text"))?;
         Licensee::parse(name).map_err(|error| format!("{name:?} is no licence: {}", error.reason))
     };
     allow.iter().map(parse).collect()
@@ -59,10 +53,7 @@ fn objection(package: &Package, allowed: &[Licensee]) -> Option<String> {
     };
     // Lax, because some crates still write `MIT/Apache-2.0`.
     match Expression::parse_mode(license, ParseMode::LAX) {
-        Err(error) => Some(format!(
-            "{license:?} is no SPDX expression: {}",
-            error.reason
-        )),
+        Err(error) => Some(format!("{license:?} is no SPDX expression: {}", error.reason)),
         Ok(expression) => {
             let fine = expression.evaluate(|one| allowed.iter().any(|ours| ours.satisfies(one)));
             (!fine).then(|| format!("its licence is {license}"))
@@ -90,24 +81,16 @@ mod tests {
 
     #[test]
     fn an_expression_passes_when_the_allowed_licences_satisfy_it() {
-        for license in [
-            "MIT",
-            "MIT OR GPL-3.0-only",
-            "GPL-3.0-only/MIT",
-            "MIT AND (Zlib OR ISC)",
-        ] {
+        for license in ["MIT", "MIT OR GPL-3.0-only", "GPL-3.0-only/MIT", "MIT AND (Zlib OR ISC)"] {
             assert!(wrong(DENY, Some(license)).is_empty(), "{license}");
         }
     }
 
     #[test]
     fn an_expression_fails_when_they_do_not() {
-        for license in [
-            "GPL-3.0-only",
-            "MIT AND ISC",
-            "MIT WITH LLVM-exception",
-            "ISC OR BSD-3-Clause",
-        ] {
+        for license in
+            ["GPL-3.0-only", "MIT AND ISC", "MIT WITH LLVM-exception", "ISC OR BSD-3-Clause"]
+        {
             assert_eq!(
                 wrong(DENY, Some(license)),
                 [format!(

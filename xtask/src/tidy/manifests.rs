@@ -78,15 +78,9 @@ mod tests {
     #[test]
     fn each_departure_is_found() {
         let no_resolver = "[workspace]\nmembers = []\n";
-        assert_eq!(
-            wrong(no_resolver, MEMBER, "2024"),
-            ["the workspace does not use resolver 3"]
-        );
+        assert_eq!(wrong(no_resolver, MEMBER, "2024"), ["the workspace does not use resolver 3"]);
         let package = format!("{ROOT}[package]\nname = \"optim\"\n");
-        assert_eq!(
-            wrong(&package, MEMBER, "2024"),
-            ["the root is not a virtual workspace"]
-        );
+        assert_eq!(wrong(&package, MEMBER, "2024"), ["the root is not a virtual workspace"]);
         let lints = "the lints of the workspace are not inherited";
         assert_eq!(wrong(ROOT, "", "2024"), [lints]);
         assert_eq!(wrong(ROOT, "[lints]\nworkspace = false\n", "2024"), [lints]);

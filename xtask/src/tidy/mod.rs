@@ -39,12 +39,7 @@ struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            path,
-            line,
-            what,
-            fix,
-        } = self;
+        let Self { path, line, what, fix } = self;
         write!(f, "{path}:{line}: {what}; {fix}")
     }
 }

@@ -73,20 +73,13 @@ impl Repository {
             "--format",
             "{p}",
         ])?;
-        let mut core_tree: Vec<String> = tree
-            .lines()
-            .filter_map(|line| line.split(' ').next().map(str::to_owned))
-            .collect();
+        let mut core_tree: Vec<String> =
+            tree.lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect();
         core_tree.sort();
         core_tree.dedup();
         let mut files = BTreeMap::new();
         walk(&root, &root, &mut files)?;
-        Ok(Self {
-            root,
-            files,
-            packages: metadata.packages,
-            core_tree,
-        })
+        Ok(Self { root, files, packages: metadata.packages, core_tree })
     }
 
     /// The packages of the workspace, each with the path of its manifest from the root.
@@ -142,21 +135,14 @@ fn relative(root: &Path, path: &Path) -> String {
 impl Repository {
     /// A repository of these files.
     pub(super) fn of(files: &[(&str, &str)]) -> Self {
-        let files = files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
-        Self {
-            files: files.collect(),
-            ..Self::default()
-        }
+        let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+        Self { files: files.collect(), ..Self::default() }
     }
 
     /// The same, with one more package of the workspace and a manifest for it.
     pub(super) fn with_member(mut self, name: &str, dependencies: &[(&str, Option<&str>)]) -> Self {
         let path = format!("crates/{name}/Cargo.toml");
-        let lines = dependencies
-            .iter()
-            .map(|(name, _)| format!("{name}.workspace = true\n"));
+        let lines = dependencies.iter().map(|(name, _)| format!("{name}.workspace = true\n"));
         let text = format!("[dependencies]\n{}", lines.collect::<String>());
         self.files.entry(path.clone()).or_insert(text);
         let dependencies = dependencies.iter().map(|(name, kind)| Dependency {

@@ -43,11 +43,7 @@ const THIS_FILE: &str = "xtask/src/tidy/source_text.rs";
 
 pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (path, text) in repository
-        .files
-        .iter()
-        .filter(|(path, _)| *path != THIS_FILE)
-    {
+    for (path, text) in repository.files.iter().filter(|(path, _)| *path != THIS_FILE) {
         for ban in BANS.iter().filter(|ban| (ban.within)(path)) {
             let lines = (1..).zip(text.lines());
             let broken =
@@ -94,10 +90,7 @@ mod tests {
     use super::*;
 
     fn lines(path: &str, text: &str) -> Vec<usize> {
-        check(&Repository::of(&[(path, text)]))
-            .into_iter()
-            .map(|one| one.line)
-            .collect()
+        check(&Repository::of(&[(path, text)])).into_iter().map(|one| one.line).collect()
     }
 
     #[test]
@@ -106,19 +99,13 @@ mod tests {
             ("crates/x/src/lib.rs", "\ninclude!(\"more.rs\");"),
             ("crates/x/src/lib.rs", "#[test]\n#[ignore]"),
             ("crates/x/src/lib.rs", "#[test]\n#[ignore = \"slow\"]"),
-            (
-                "crates/x/src/lib.rs",
-                "#[test]\n#[should_panic(expected = \"no\")]",
-            ),
+            ("crates/x/src/lib.rs", "#[test]\n#[should_panic(expected = \"no\")]"),
             ("crates/x/src/lib.rs", "\n// TODO: later"),
             ("docs/a.md", "\nFIXME"),
             (".ci/run", "\n# XXX"),
             ("tests/crash.rs", "\nstd::thread::sleep(TICK);"),
             ("crates/x/src/lmdb/tests/mod.rs", "\nsleep(TICK).await;"),
-            (
-                "crates/x/src/policy/tests.rs",
-                "\ntokio::time::sleep(TICK).await;",
-            ),
+            ("crates/x/src/policy/tests.rs", "\ntokio::time::sleep(TICK).await;"),
         ] {
             assert_eq!(lines(path, text), [2], "{path}: {text}");
         }
@@ -127,10 +114,7 @@ mod tests {
     #[test]
     fn what_only_looks_like_it_passes() {
         for (path, text) in [
-            (
-                "crates/x/src/lib.rs",
-                "include_str!(\"a.md\"); my_include!(1); // XXXL, TODOS",
-            ),
+            ("crates/x/src/lib.rs", "include_str!(\"a.md\"); my_include!(1); // XXXL, TODOS"),
             ("crates/x/src/lib.rs", "tokio::time::sleep(BACK_OFF).await;"),
             ("tests/crash.rs", "spawn(\"sleep 60\"); oversleep(1);"),
             ("examples/x/cases.jsonl", "TODO"),

@@ -41,16 +41,8 @@ impl Digits {
         let point = i64::try_from(whole.len()).ok()? - i64::try_from(zeros).ok()?;
         let digits = digits.trim_end_matches('0').to_owned();
         Some(match digits.is_empty() {
-            true => Self {
-                negative: false,
-                digits,
-                point: 0,
-            },
-            false => Self {
-                negative,
-                digits,
-                point: point + i64::from(exponent),
-            },
+            true => Self { negative: false, digits, point: 0 },
+            false => Self { negative, digits, point: point + i64::from(exponent) },
         })
     }
 }
@@ -63,11 +55,7 @@ impl Decimal {
     /// digits before the point.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let Digits {
-            negative,
-            digits,
-            point,
-        } = Digits::parse(text.trim())?;
+        let Digits { negative, digits, point } = Digits::parse(text.trim())?;
         if point > WHOLE_DIGITS_MAX {
             return None;
         }
@@ -75,9 +63,7 @@ impl Decimal {
             return Some(Self::ZERO);
         };
         let mut padded = digits.chars().chain(std::iter::repeat('0'));
-        let billionths: String = std::iter::once('0')
-            .chain(padded.by_ref().take(kept))
-            .collect();
+        let billionths: String = std::iter::once('0').chain(padded.by_ref().take(kept)).collect();
         let round_up = padded.next().is_some_and(|next| next >= '5');
         let amount = billionths.parse::<i128>().ok()? + i128::from(round_up);
         Some(Self(if negative { -amount } else { amount }))
@@ -93,17 +79,11 @@ impl Decimal {
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, decimals) = (
-            self.0.unsigned_abs() / 1_000_000_000,
-            self.0.unsigned_abs() % 1_000_000_000,
-        );
+        let (whole, decimals) =
+            (self.0.unsigned_abs() / 1_000_000_000, self.0.unsigned_abs() % 1_000_000_000);
         if decimals == 0 {
             return write!(f, "{sign}{whole}");
         }
-        write!(
-            f,
-            "{sign}{whole}.{}",
-            format!("{decimals:09}").trim_end_matches('0')
-        )
+        write!(f, "{sign}{whole}.{}", format!("{decimals:09}").trim_end_matches('0'))
     }
 }

@@ -32,15 +32,8 @@ pub fn evaluate(
 ) -> (Outcome, Option<String>) {
     let pointer = expectation.at.as_deref().unwrap_or("");
     let Some(value) = output.and_then(|output| output.pointer(pointer)) else {
-        let place = if pointer.is_empty() {
-            "output"
-        } else {
-            pointer
-        };
-        return (
-            Outcome::Failed,
-            Some(format!("there is no {place} to check")),
-        );
+        let place = if pointer.is_empty() { "output" } else { pointer };
+        return (Outcome::Failed, Some(format!("there is no {place} to check")));
     };
     match holds(&expectation.assertion, value, usage, matcher) {
         Ok(holds) if holds != expectation.negated => (Outcome::Passed, None),
@@ -66,14 +59,12 @@ fn holds(
     let text = text(value);
     Ok(match assertion {
         Assertion::Equals { value: wanted } => same(wanted, value),
-        Assertion::Contains {
-            value: wanted,
-            case_sensitive: true,
-        } => text.contains(wanted.as_str()),
-        Assertion::Contains {
-            value: wanted,
-            case_sensitive: false,
-        } => text.to_lowercase().contains(&wanted.to_lowercase()),
+        Assertion::Contains { value: wanted, case_sensitive: true } => {
+            text.contains(wanted.as_str())
+        }
+        Assertion::Contains { value: wanted, case_sensitive: false } => {
+            text.to_lowercase().contains(&wanted.to_lowercase())
+        }
         Assertion::ContainsAny { values } => {
             values.iter().any(|wanted| text.contains(wanted.as_str()))
         }
@@ -98,10 +89,9 @@ fn holds(
             min.is_none_or(|min| length >= min) && max.is_none_or(|max| length <= max)
         }
         Assertion::Levenshtein { value: wanted, max } => within(wanted, &text, *max),
-        Assertion::Number {
-            value: wanted,
-            tolerance,
-        } => Decimal::parse(&text).is_some_and(|number| number.distance(*wanted) <= *tolerance),
+        Assertion::Number { value: wanted, tolerance } => {
+            Decimal::parse(&text).is_some_and(|number| number.distance(*wanted) <= *tolerance)
+        }
         Assertion::Latency { max } => usage.latency <= *max,
         Assertion::Cost { max } => usage.cost <= *max,
     })
@@ -137,9 +127,7 @@ fn same(wanted: &Value, found: &Value) -> bool {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }
         (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
         }
         _ => wanted == found,
     }
@@ -161,10 +149,7 @@ fn embedded(value: &Value) -> Vec<Value> {
     };
     let mut found = Vec::new();
     let mut rest = text.as_str();
-    let mut budget = text
-        .len()
-        .saturating_mul(FOLLOWED_TIMES)
-        .saturating_add(FOLLOWED_BYTES);
+    let mut budget = text.len().saturating_mul(FOLLOWED_TIMES).saturating_add(FOLLOWED_BYTES);
     while let Some(start) = rest.find(['{', '[']).filter(|_| budget > 0) {
         let Some(candidate) = rest.get(start..) else {
             break;
@@ -188,17 +173,13 @@ fn embedded(value: &Value) -> Vec<Value> {
 
 /// The bytes of `text` up to where `error` is.
 fn followed(text: &str, error: &serde_json::Error) -> usize {
-    let before = text
-        .split_inclusive('\n')
-        .take(error.line().saturating_sub(1));
+    let before = text.split_inclusive('\n').take(error.line().saturating_sub(1));
     before.map(str::len).sum::<usize>() + error.column()
 }
 
 fn conforms(schema: Option<&Value>, value: &Value, matcher: &dyn Matcher) -> Result<bool, String> {
     schema.map_or(Ok(true), |schema| {
-        matcher
-            .schema(schema, value)
-            .map(|violations| violations.is_empty())
+        matcher.schema(schema, value).map(|violations| violations.is_empty())
     })
 }
 
@@ -222,14 +203,12 @@ fn shown(text: &str) -> String {
 fn wanted(assertion: &Assertion) -> String {
     match assertion {
         Assertion::Equals { value } => shown(&value.to_string()),
-        Assertion::Contains {
-            value,
-            case_sensitive: true,
-        } => format!("text that contains {value:?}"),
-        Assertion::Contains {
-            value,
-            case_sensitive: false,
-        } => format!("text that contains {value:?} in any case"),
+        Assertion::Contains { value, case_sensitive: true } => {
+            format!("text that contains {value:?}")
+        }
+        Assertion::Contains { value, case_sensitive: false } => {
+            format!("text that contains {value:?} in any case")
+        }
         Assertion::ContainsAny { values } => format!("text that contains one of {values:?}"),
         Assertion::ContainsAll { values } => format!("text that contains all of {values:?}"),
         Assertion::StartsWith { value } => format!("text that starts with {value:?}"),

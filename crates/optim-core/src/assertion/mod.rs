@@ -135,12 +135,10 @@ impl Expectation {
     pub fn check(&self, matcher: &dyn Matcher) -> Result<(), String> {
         match &self.assertion {
             Assertion::Regex { pattern } => matcher.regex(pattern, "").map(drop),
-            Assertion::IsJson {
-                schema: Some(schema),
+            Assertion::IsJson { schema: Some(schema) }
+            | Assertion::ContainsJson { schema: Some(schema) } => {
+                matcher.schema(schema, &Value::Null).map(drop)
             }
-            | Assertion::ContainsJson {
-                schema: Some(schema),
-            } => matcher.schema(schema, &Value::Null).map(drop),
             _ => Ok(()),
         }
     }

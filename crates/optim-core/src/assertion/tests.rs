@@ -19,9 +19,7 @@ impl Matcher for Fake {
 
     fn schema(&self, schema: &Value, value: &Value) -> Result<Vec<String>, String> {
         let required = schema["required"].as_array().ok_or("no schema")?;
-        let missing = required
-            .iter()
-            .filter(|key| value.get(key.as_str().unwrap()).is_none());
+        let missing = required.iter().filter(|key| value.get(key.as_str().unwrap()).is_none());
         Ok(missing.map(|key| format!("{key} is missing")).collect())
     }
 }
@@ -31,17 +29,9 @@ fn expectation(wire: &Value) -> Expectation {
 }
 
 fn outcome(wire: &Value, output: Option<&Value>) -> (bool, Option<String>) {
-    let usage = Usage {
-        latency: Millis(70),
-        cost: MicroUsd(5),
-        ..Usage::default()
-    };
+    let usage = Usage { latency: Millis(70), cost: MicroUsd(5), ..Usage::default() };
     let (outcome, unmet) = evaluate(&expectation(wire), output, &usage, &Fake);
-    assert_eq!(
-        outcome == Outcome::Failed,
-        unmet.is_some(),
-        "one sentence for what is not met"
-    );
+    assert_eq!(outcome == Outcome::Failed, unmet.is_some(), "one sentence for what is not met");
     (outcome.passes(), unmet)
 }
 
@@ -49,107 +39,51 @@ fn outcome(wire: &Value, output: Option<&Value>) -> (bool, Option<String>) {
 fn every_assertion_holds_or_not_and_its_negation_is_the_opposite() {
     let long = "x".repeat(100_000);
     let table = [
-        (
-            json!({"type": "equals", "value": "a"}),
-            json!("a"),
-            json!("A"),
-        ),
-        (
-            json!({"type": "equals", "value": 1}),
-            json!(1.0),
-            json!("1"),
-        ),
+        (json!({"type": "equals", "value": "a"}), json!("a"), json!("A")),
+        (json!({"type": "equals", "value": 1}), json!(1.0), json!("1")),
         (
             json!({"type": "equals", "value": {"a": [1, null]}}),
             json!({"a": [1.0, null]}),
             json!({"a": [1]}),
         ),
-        (
-            json!({"type": "contains", "value": "oo"}),
-            json!("foo"),
-            json!("fOO"),
-        ),
-        (
-            json!({"type": "contains", "value": "\"a\":1"}),
-            json!({"a": 1}),
-            json!({"a": 2}),
-        ),
-        (
-            json!({"type": "icontains", "value": "ÖO"}),
-            json!("föo"),
-            json!("foo"),
-        ),
-        (
-            json!({"type": "contains-any", "value": ["x", "o"]}),
-            json!("foo"),
-            json!("bar"),
-        ),
+        (json!({"type": "contains", "value": "oo"}), json!("foo"), json!("fOO")),
+        (json!({"type": "contains", "value": "\"a\":1"}), json!({"a": 1}), json!({"a": 2})),
+        (json!({"type": "icontains", "value": "ÖO"}), json!("föo"), json!("foo")),
+        (json!({"type": "contains-any", "value": ["x", "o"]}), json!("foo"), json!("bar")),
         (
             json!({"type": "contains-all", "value": ["f", "o"]}),
             json!("foo"),
             json!("for sure not".replace('f', "")),
         ),
-        (
-            json!({"type": "starts-with", "value": "fo"}),
-            json!("foo"),
-            json!("of"),
-        ),
-        (
-            json!({"type": "regex", "value": "^\\d+$"}),
-            json!("12"),
-            json!("1a"),
-        ),
+        (json!({"type": "starts-with", "value": "fo"}), json!("foo"), json!("of")),
+        (json!({"type": "regex", "value": "^\\d+$"}), json!("12"), json!("1a")),
         (json!({"type": "is-json"}), json!("[1]"), json!("[1")),
         (
             json!({"type": "is-json", "schema": {"required": ["a"]}}),
             json!({"a": 0}),
             json!({"b": 0}),
         ),
-        (
-            json!({"type": "contains-json"}),
-            json!("so: {\"a\": [1]} ok"),
-            json!("so: {a} ["),
-        ),
+        (json!({"type": "contains-json"}), json!("so: {\"a\": [1]} ok"), json!("so: {a} [")),
         (
             json!({"type": "contains-json", "schema": {"required": ["b"]}}),
             json!("{\"a\": 1} and {\"b\": 2}"),
             json!("{\"a\": {\"b\": 2}}"),
         ),
-        (
-            json!({"type": "length", "min": 2, "max": 3}),
-            json!("äö"),
-            json!("ä"),
-        ),
-        (
-            json!({"type": "length", "max": 1}),
-            json!(["one"]),
-            json!(["one", "two"]),
-        ),
+        (json!({"type": "length", "min": 2, "max": 3}), json!("äö"), json!("ä")),
+        (json!({"type": "length", "max": 1}), json!(["one"]), json!(["one", "two"])),
         (
             json!({"type": "levenshtein", "value": "kitten", "max": 3}),
             json!("sitting"),
             json!("unrelated"),
         ),
-        (
-            json!({"type": "levenshtein", "value": "x", "max": 5}),
-            json!("xxx"),
-            json!(long),
-        ),
+        (json!({"type": "levenshtein", "value": "x", "max": 5}), json!("xxx"), json!(long)),
         (
             json!({"type": "number", "value": 0.3, "tolerance": 0.1}),
             json!(0.4),
             json!(0.400_000_001),
         ),
-        (
-            json!({"type": "number", "value": 10, "tolerance": 0}),
-            json!(" 10.0 "),
-            json!("ten"),
-        ),
-        (
-            json!({"type": "number", "value": -2.5, "tolerance": 0.5}),
-            json!(-3),
-            json!(3),
-        ),
+        (json!({"type": "number", "value": 10, "tolerance": 0}), json!(" 10.0 "), json!("ten")),
+        (json!({"type": "number", "value": -2.5, "tolerance": 0.5}), json!(-3), json!(3)),
         // Both are written with an exponent: 2e-7 and 1e300.
         (
             json!({"type": "number", "value": 0, "tolerance": 0.000_001}),
@@ -157,11 +91,7 @@ fn every_assertion_holds_or_not_and_its_negation_is_the_opposite() {
             json!(1e300),
         ),
         // A sum of floats is 0.7999999999999999.
-        (
-            json!({"type": "number", "value": 0.8, "tolerance": 0}),
-            json!(0.1 + 0.7),
-            json!(0.799),
-        ),
+        (json!({"type": "number", "value": 0.8, "tolerance": 0}), json!(0.1 + 0.7), json!(0.799)),
         // Equality is of the whole number, not of its first decimals.
         (
             json!({"type": "equals", "value": 0.123_456_789_01}),
@@ -184,10 +114,7 @@ fn every_assertion_holds_or_not_and_its_negation_is_the_opposite() {
         assert!(!outcome(&negated, Some(&yes)).0, "{negated}");
         assert!(outcome(&negated, Some(&no)).0, "{negated}");
         for wire in [wire, negated] {
-            assert!(
-                !outcome(&wire, None).0,
-                "without an output nothing is met: {wire}"
-            );
+            assert!(!outcome(&wire, None).0, "without an output nothing is met: {wire}");
         }
     }
 }
@@ -209,10 +136,7 @@ fn a_pointer_leads_into_the_output() {
     let wire = json!({"type": "equals", "value": "b", "at": "/a/0"});
     assert!(outcome(&wire, Some(&json!({"a": ["b"]}))).0);
     let (holds, sentence) = outcome(&wire, Some(&json!({"a": []})));
-    assert_eq!(
-        (holds, sentence.as_deref()),
-        (false, Some("there is no /a/0 to check"))
-    );
+    assert_eq!((holds, sentence.as_deref()), (false, Some("there is no /a/0 to check")));
 }
 
 #[test]
@@ -257,10 +181,8 @@ fn brackets_that_lead_nowhere_are_followed_only_so_far() {
 
 #[test]
 fn sentences_stay_short_whatever_the_output() {
-    let (_, sentence) = outcome(
-        &json!({"type": "equals", "value": "a"}),
-        Some(&json!("é".repeat(5000))),
-    );
+    let (_, sentence) =
+        outcome(&json!({"type": "equals", "value": "a"}), Some(&json!("é".repeat(5000))));
     assert!(sentence.unwrap().chars().count() < 300);
 }
 
@@ -299,51 +221,28 @@ fn what_is_written_wrongly_is_refused_with_what_was_meant() {
             json!({"type": "equals", "value": 1, "vale": 2}),
             "`equals` knows no key `vale` (did you mean `value`?)",
         ),
-        (
-            json!({"type": "is-json", "colour": "red"}),
-            "`is-json` knows no key `colour`",
-        ),
+        (json!({"type": "is-json", "colour": "red"}), "`is-json` knows no key `colour`"),
         (
             json!({"type": "latency", "max": 5}),
             "`latency` needs `max_ms`: a whole number of at least 0, found nothing",
         ),
         (json!({"type": "contains", "value": 5}), "text, found 5"),
-        (
-            json!({"type": "contains-any", "value": []}),
-            "a list of texts",
-        ),
-        (
-            json!({"type": "contains-any", "value": ["a", 1]}),
-            "a list of texts",
-        ),
+        (json!({"type": "contains-any", "value": []}), "a list of texts"),
+        (json!({"type": "contains-any", "value": ["a", 1]}), "a list of texts"),
         (json!({"type": "length"}), "`min` or `max`"),
-        (
-            json!({"type": "length", "min": 3, "max": 2}),
-            "min 3 is above max 2",
-        ),
+        (json!({"type": "length", "min": 3, "max": 2}), "min 3 is above max 2"),
         (json!({"type": "length", "min": -1}), "at least 0"),
         (
             json!({"type": "number", "value": 1e300, "tolerance": 0}),
             "a number of at most 20 digits",
         ),
-        (
-            json!({"type": "number", "value": "1", "tolerance": 0}),
-            "a number of at most 20 digits",
-        ),
-        (
-            json!({"type": "number", "value": 1, "tolerance": -0.5}),
-            "tolerance -0.5 is below 0",
-        ),
+        (json!({"type": "number", "value": "1", "tolerance": 0}), "a number of at most 20 digits"),
+        (json!({"type": "number", "value": 1, "tolerance": -0.5}), "tolerance -0.5 is below 0"),
         (json!({"type": "is-json", "at": "label"}), "a JSON pointer"),
         (json!({"type": "is-json", "node": ""}), "must not be blank"),
-        (
-            json!({"type": "not-not-equals", "value": 1}),
-            "there is no assertion",
-        ),
+        (json!({"type": "not-not-equals", "value": 1}), "there is no assertion"),
     ] {
-        let error = serde_json::from_value::<Expectation>(wire.clone())
-            .unwrap_err()
-            .to_string();
+        let error = serde_json::from_value::<Expectation>(wire.clone()).unwrap_err().to_string();
         assert!(error.contains(says), "{wire}: {error}");
     }
 }
@@ -353,10 +252,7 @@ fn bad_patterns_and_schemas_are_found_before_anything_runs() {
     let check = |wire: Value| expectation(&wire).check(&Fake);
     assert!(check(json!({"type": "regex", "value": "("})).is_err());
     assert!(check(json!({"type": "is-json", "schema": 5})).is_err());
-    assert_eq!(
-        check(json!({"type": "is-json", "schema": {"required": []}})),
-        Ok(())
-    );
+    assert_eq!(check(json!({"type": "is-json", "schema": {"required": []}})), Ok(()));
     assert_eq!(check(json!({"type": "equals", "value": "("})), Ok(()));
 }
 
@@ -415,11 +311,8 @@ proptest::proptest! {
 #[test]
 fn every_assertion_of_the_manual_can_be_read() {
     let manual = include_str!("../../../../docs/packs.md");
-    let examples = manual
-        .split("```json\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next())
-        .unwrap();
+    let examples =
+        manual.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let kinds: std::collections::BTreeSet<String> = examples
         .lines()
         .map(|line| {
@@ -428,9 +321,5 @@ fn every_assertion_of_the_manual_can_be_read() {
             wire["type"].as_str().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(
-        kinds.len(),
-        15,
-        "the fourteen types and a negated one: {kinds:?}"
-    );
+    assert_eq!(kinds.len(), 15, "the fourteen types and a negated one: {kinds:?}");
 }

@@ -27,18 +27,8 @@ const TYPES: [&str; 14] = [
 ];
 
 /// Every key that some type knows.
-const KEYS: [&str; 10] = [
-    "node",
-    "at",
-    "type",
-    "value",
-    "schema",
-    "min",
-    "max",
-    "tolerance",
-    "max_ms",
-    "max_micro_usd",
-];
+const KEYS: [&str; 10] =
+    ["node", "at", "type", "value", "schema", "min", "max", "tolerance", "max_ms", "max_micro_usd"];
 
 /// `{"node": …, "at": …, "type": …, …}`, before it is understood.
 #[derive(Serialize, Deserialize)]
@@ -62,10 +52,7 @@ impl Keys {
     fn texts(&mut self, key: &str) -> Result<Vec<String>, String> {
         let found = self.left.remove(key);
         let texts: Option<Vec<_>> = found.as_ref().and_then(Value::as_array).map(|items| {
-            items
-                .iter()
-                .filter_map(|item| item.as_str().map(ToOwned::to_owned))
-                .collect()
+            items.iter().filter_map(|item| item.as_str().map(ToOwned::to_owned)).collect()
         });
         let complete = found.as_ref().and_then(Value::as_array).map(Vec::len);
         match texts {
@@ -85,8 +72,7 @@ impl Keys {
     }
 
     fn required_count(&mut self, key: &str) -> Result<u64, String> {
-        self.count(key)?
-            .ok_or_else(|| self.wrong(key, "a whole number of at least 0", None))
+        self.count(key)?.ok_or_else(|| self.wrong(key, "a whole number of at least 0", None))
     }
 
     fn decimal(&mut self, key: &str) -> Result<Decimal, String> {
@@ -96,11 +82,7 @@ impl Keys {
             .filter(|value| value.is_number())
             .and_then(|value| Decimal::parse(&value.to_string()));
         number.ok_or_else(|| {
-            self.wrong(
-                key,
-                "a number of at most 20 digits before the point",
-                found.as_ref(),
-            )
+            self.wrong(key, "a number of at most 20 digits before the point", found.as_ref())
         })
     }
 
@@ -153,26 +135,17 @@ impl TryFrom<Wire> for Expectation {
         };
         let assertion = assertion(&mut keys)?;
         match keys.left.keys().next() {
-            None => Ok(Self {
-                node,
-                at,
-                negated,
-                assertion,
-            }),
-            Some(unknown) => Err(format!(
-                "`{}` knows no key `{unknown}`{}",
-                keys.kind,
-                guess(unknown, KEYS)
-            )),
+            None => Ok(Self { node, at, negated, assertion }),
+            Some(unknown) => {
+                Err(format!("`{}` knows no key `{unknown}`{}", keys.kind, guess(unknown, KEYS)))
+            }
         }
     }
 }
 
 /// ` (did you mean …?)`, or nothing when no word of `known` is close.
 fn guess<const N: usize>(word: &str, known: [&str; N]) -> String {
-    did_you_mean(word, known)
-        .map(|guess| format!(" ({guess})"))
-        .unwrap_or_default()
+    did_you_mean(word, known).map(|guess| format!(" ({guess})")).unwrap_or_default()
 }
 
 fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
@@ -181,32 +154,14 @@ fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
             Some(value) => Assertion::Equals { value },
             None => return Err(keys.wrong("value", "any value", None)),
         },
-        "contains" => Assertion::Contains {
-            value: keys.text("value")?,
-            case_sensitive: true,
-        },
-        "icontains" => Assertion::Contains {
-            value: keys.text("value")?,
-            case_sensitive: false,
-        },
-        "contains-any" => Assertion::ContainsAny {
-            values: keys.texts("value")?,
-        },
-        "contains-all" => Assertion::ContainsAll {
-            values: keys.texts("value")?,
-        },
-        "starts-with" => Assertion::StartsWith {
-            value: keys.text("value")?,
-        },
-        "regex" => Assertion::Regex {
-            pattern: keys.text("value")?,
-        },
-        "is-json" => Assertion::IsJson {
-            schema: keys.left.remove("schema"),
-        },
-        "contains-json" => Assertion::ContainsJson {
-            schema: keys.left.remove("schema"),
-        },
+        "contains" => Assertion::Contains { value: keys.text("value")?, case_sensitive: true },
+        "icontains" => Assertion::Contains { value: keys.text("value")?, case_sensitive: false },
+        "contains-any" => Assertion::ContainsAny { values: keys.texts("value")? },
+        "contains-all" => Assertion::ContainsAll { values: keys.texts("value")? },
+        "starts-with" => Assertion::StartsWith { value: keys.text("value")? },
+        "regex" => Assertion::Regex { pattern: keys.text("value")? },
+        "is-json" => Assertion::IsJson { schema: keys.left.remove("schema") },
+        "contains-json" => Assertion::ContainsJson { schema: keys.left.remove("schema") },
         "length" => match (keys.count("min")?, keys.count("max")?) {
             (None, None) => {
                 return Err(keys.wrong("min` or `max", "a whole number of at least 0", None));
@@ -216,20 +171,14 @@ fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
             }
             (min, max) => Assertion::Length { min, max },
         },
-        "levenshtein" => Assertion::Levenshtein {
-            value: keys.text("value")?,
-            max: keys.required_count("max")?,
-        },
-        "number" => Assertion::Number {
-            value: keys.decimal("value")?,
-            tolerance: keys.tolerance()?,
-        },
-        "latency" => Assertion::Latency {
-            max: Millis(keys.required_count("max_ms")?),
-        },
-        "cost" => Assertion::Cost {
-            max: MicroUsd(keys.required_count("max_micro_usd")?),
-        },
+        "levenshtein" => {
+            Assertion::Levenshtein { value: keys.text("value")?, max: keys.required_count("max")? }
+        }
+        "number" => {
+            Assertion::Number { value: keys.decimal("value")?, tolerance: keys.tolerance()? }
+        }
+        "latency" => Assertion::Latency { max: Millis(keys.required_count("max_ms")?) },
+        "cost" => Assertion::Cost { max: MicroUsd(keys.required_count("max_micro_usd")?) },
         other => {
             return Err(format!(
                 "there is no assertion `{other}`{}; there are {}",
@@ -242,12 +191,7 @@ fn assertion(keys: &mut Keys) -> Result<Assertion, String> {
 
 impl From<Expectation> for Wire {
     fn from(expectation: Expectation) -> Self {
-        let Expectation {
-            node,
-            at,
-            negated,
-            assertion,
-        } = expectation;
+        let Expectation { node, at, negated, assertion } = expectation;
         let mut wire = Map::new();
         let mut put = |key: &str, value: Value| drop(wire.insert(key.to_owned(), value));
         if let Some(node) = node {
@@ -261,16 +205,9 @@ impl From<Expectation> for Wire {
                 put("value", value);
                 "equals"
             }
-            Assertion::Contains {
-                value,
-                case_sensitive,
-            } => {
+            Assertion::Contains { value, case_sensitive } => {
                 put("value", value.into());
-                if case_sensitive {
-                    "contains"
-                } else {
-                    "icontains"
-                }
+                if case_sensitive { "contains" } else { "icontains" }
             }
             Assertion::ContainsAny { values } => {
                 put("value", values.into());
@@ -308,10 +245,7 @@ impl From<Expectation> for Wire {
             }
             Assertion::Number { value, tolerance } => {
                 // Both were read from JSON numbers, so both are JSON numbers again.
-                put(
-                    "value",
-                    serde_json::from_str(&value.to_string()).unwrap_or(Value::Null),
-                );
+                put("value", serde_json::from_str(&value.to_string()).unwrap_or(Value::Null));
                 put(
                     "tolerance",
                     serde_json::from_str(&tolerance.to_string()).unwrap_or(Value::Null),
@@ -327,11 +261,7 @@ impl From<Expectation> for Wire {
                 "cost"
             }
         };
-        let kind = if negated {
-            format!("not-{kind}")
-        } else {
-            kind.to_owned()
-        };
+        let kind = if negated { format!("not-{kind}") } else { kind.to_owned() };
         put("type", kind.into());
         Self(wire)
     }

@@ -25,14 +25,7 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
             violations.push(Violation { rule, detail });
         }
     };
-    let Campaign {
-        baseline,
-        search,
-        frozen,
-        live,
-        phase,
-        ..
-    } = campaign;
+    let Campaign { baseline, search, frozen, live, phase, .. } = campaign;
     let budget = &frozen.policies.budget;
 
     require(
@@ -44,11 +37,7 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         usize::try_from(search.experiments)
             .is_ok_and(|experiments| search.tried.len() <= experiments),
         "tried_has_an_experiment_each",
-        format!(
-            "{} tried, {} experiments",
-            search.tried.len(),
-            search.experiments
-        ),
+        format!("{} tried, {} experiments", search.tried.len(), search.experiments),
     );
     require(
         search.suggestions.len() <= SUGGESTIONS_MAX,
@@ -66,11 +55,7 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         "version_0_is_the_source",
         format!("{:?}", baseline.fingerprint),
     );
-    let pending = search
-        .tried
-        .values()
-        .filter(|fate| **fate == Fate::Pending)
-        .count();
+    let pending = search.tried.values().filter(|fate| **fate == Fate::Pending).count();
     let current = campaign.current_experiment();
     require(
         pending == usize::from(current.is_some()),

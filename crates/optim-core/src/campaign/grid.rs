@@ -48,42 +48,20 @@ fn stations() -> Vec<(&'static str, Campaign)> {
         ("confirming", confirming().campaign),
         ("awaiting approval", awaiting().campaign),
         ("awaiting approval, paused", after(awaiting(), pause())),
-        (
-            "closed",
-            after(searching(), Command::Cancel { reason: None }),
-        ),
+        ("closed", after(searching(), Command::Cancel { reason: None })),
     ]
 }
 
 fn commands(campaign: &Campaign) -> Vec<(&'static str, Command)> {
-    let named = campaign
-        .current_experiment()
-        .map(|experiment| experiment.id);
+    let named = campaign.current_experiment().map(|experiment| experiment.id);
     let experiment = named.unwrap_or_else(|| crate::id::ExperimentId::derive(&[b"none"]));
     vec![
         ("start", Command::Start),
         ("pause", Command::Pause { reason: None }),
         ("resume", Command::Resume),
-        (
-            "suggest",
-            Command::Suggest {
-                mutation: mutation(7),
-            },
-        ),
-        (
-            "approve",
-            Command::Approve {
-                experiment,
-                reason: None,
-            },
-        ),
-        (
-            "reject",
-            Command::Reject {
-                experiment,
-                reason: "why".to_owned(),
-            },
-        ),
+        ("suggest", Command::Suggest { mutation: mutation(7) }),
+        ("approve", Command::Approve { experiment, reason: None }),
+        ("reject", Command::Reject { experiment, reason: "why".to_owned() }),
         ("cancel", Command::Cancel { reason: None }),
     ]
 }
@@ -98,11 +76,7 @@ fn phase(campaign: &Campaign) -> String {
         Phase::AwaitingApproval { .. } => "awaiting approval",
         Phase::Closed { .. } => "closed",
     };
-    let held = if campaign.hold.is_some() {
-        ", paused"
-    } else {
-        ""
-    };
+    let held = if campaign.hold.is_some() { ", paused" } else { "" };
     format!("{name}{held}")
 }
 
@@ -113,10 +87,7 @@ fn every_command_in_every_phase_is_documented() {
         refusal. Written by a test; `UPDATE_EXPECT=1 cargo test -p optim-core` brings it up to date.\n\n"
         .to_owned();
     let stations = stations();
-    let header: Vec<_> = commands(&stations[0].1)
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let header: Vec<_> = commands(&stations[0].1).into_iter().map(|(name, _)| name).collect();
     writeln!(page, "| phase | {} |", header.join(" | ")).unwrap();
     writeln!(page, "|---|{}", "---|".repeat(header.len())).unwrap();
     for (name, campaign) in &stations {
@@ -128,12 +99,7 @@ fn every_command_in_every_phase_is_documented() {
                 Err(rejection) => format!("`{}`", rejection.code()),
             }
         });
-        writeln!(
-            page,
-            "| {name} | {} |",
-            cells.collect::<Vec<_>>().join(" | ")
-        )
-        .unwrap();
+        writeln!(page, "| {name} | {} |", cells.collect::<Vec<_>>().join(" | ")).unwrap();
     }
     expect_file!["../../../../docs/reference/campaign-transitions.md"].assert_eq(&page);
 }

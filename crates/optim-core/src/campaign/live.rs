@@ -57,11 +57,7 @@ impl Live {
     /// The live workflow is the source, as the campaign froze it.
     #[must_use]
     pub fn new(source: Fingerprint) -> Self {
-        Self {
-            expected: source,
-            intent: None,
-            applied: Vec::new(),
-        }
+        Self { expected: source, intent: None, applied: Vec::new() }
     }
 
     /// The baseline's version that is live; 0 is the source.
@@ -76,27 +72,17 @@ impl Live {
 /// # Errors
 /// [`Rejection::NothingToApply`] when the live workflow holds the baseline already.
 pub fn plan_apply(campaign: &Campaign) -> Result<Patch, Rejection> {
-    let nothing = Rejection::NothingToApply {
-        version: campaign.live.version(),
-    };
+    let nothing = Rejection::NothingToApply { version: campaign.live.version() };
     if campaign.live.version() == campaign.baseline.version {
         return Err(nothing);
     }
     // Back to the source and forward to the baseline; what both have in common cancels out.
     let mut patch = Patch::default();
     for write in campaign.live.applied.iter().rev() {
-        patch = patch
-            .compose(&write.patch.inverse())
-            .map_err(|_| Rejection::StalePatch)?;
+        patch = patch.compose(&write.patch.inverse()).map_err(|_| Rejection::StalePatch)?;
     }
-    let patch = patch
-        .compose(&campaign.baseline.patch)
-        .map_err(|_| Rejection::StalePatch)?;
-    if patch.is_empty() {
-        Err(nothing)
-    } else {
-        Ok(patch)
-    }
+    let patch = patch.compose(&campaign.baseline.patch).map_err(|_| Rejection::StalePatch)?;
+    if patch.is_empty() { Err(nothing) } else { Ok(patch) }
 }
 
 /// The changes that a rollback would write: the inverse of the last apply in effect.

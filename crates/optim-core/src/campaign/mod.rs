@@ -351,10 +351,7 @@ impl Spent {
     /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self {
-            runs: self.runs.saturating_add(other.runs),
-            usage: self.usage.plus(other.usage),
-        }
+        Self { runs: self.runs.saturating_add(other.runs), usage: self.usage.plus(other.usage) }
     }
 
     /// The limit of `budget` that is reached, with the figure; `None` while all have room.
@@ -368,24 +365,15 @@ impl Spent {
                 budget.max_runtime_minutes
             ));
         }
-        if let Some(limit) = budget
-            .max_total_tokens
-            .filter(|limit| self.usage.tokens() >= *limit)
-        {
+        if let Some(limit) = budget.max_total_tokens.filter(|limit| self.usage.tokens() >= *limit) {
             return Some(format!(
                 "tokens: {} of {} (max_total_tokens)",
                 self.usage.tokens().0,
                 limit.0
             ));
         }
-        if let Some(limit) = budget
-            .max_total_cost
-            .filter(|limit| self.usage.cost >= *limit)
-        {
-            return Some(format!(
-                "money: {} of {limit} (max_total_cost_usd)",
-                self.usage.cost
-            ));
+        if let Some(limit) = budget.max_total_cost.filter(|limit| self.usage.cost >= *limit) {
+            return Some(format!("money: {} of {limit} (max_total_cost_usd)", self.usage.cost));
         }
         None
     }
@@ -461,9 +449,7 @@ impl Campaign {
     /// The evaluations whose case runs are queued or running.
     pub fn in_flight(&self) -> impl Iterator<Item = &Evaluation> {
         match &self.phase {
-            Phase::Replaying {
-                evaluation: Some(evaluation),
-            }
+            Phase::Replaying { evaluation: Some(evaluation) }
             | Phase::Evaluating { evaluation, .. } => std::slice::from_ref(evaluation),
             Phase::Confirming { evaluations, .. } => evaluations.as_slice(),
             Phase::Draft

@@ -55,21 +55,11 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
         executor: "scripted".to_owned(),
         simulated: true,
     };
-    Campaign::draft(
-        CampaignId::new("c").unwrap(),
-        "c".to_owned(),
-        1,
-        source,
-        frozen,
-        Timestamp(0),
-    )
+    Campaign::draft(CampaignId::new("c").unwrap(), "c".to_owned(), 1, source, frozen, Timestamp(0))
 }
 
 pub(super) fn cx(now: i64) -> Context {
-    Context {
-        now: Timestamp(now),
-        actor: Actor::new("local:test").unwrap(),
-    }
+    Context { now: Timestamp(now), actor: Actor::new("local:test").unwrap() }
 }
 
 /// A result with `passed` of the cases passing; `None` when nothing could be measured.
@@ -94,15 +84,8 @@ fn result(passed: Option<u64>) -> EvaluationResult {
         void,
         usage: Usage::default(),
     };
-    let usage = Usage {
-        prompt_tokens: Tokens(10),
-        ..Usage::default()
-    };
-    EvaluationResult {
-        metrics,
-        cases,
-        spent: Spent { runs: CASES, usage },
-    }
+    let usage = Usage { prompt_tokens: Tokens(10), ..Usage::default() };
+    EvaluationResult { metrics, cases, spent: Spent { runs: CASES, usage } }
 }
 
 pub(super) fn mutation(tag: u64) -> Mutation {
@@ -117,11 +100,7 @@ pub(super) fn mutation(tag: u64) -> Mutation {
 fn candidate(tag: u64) -> Candidate {
     let bytes = format!("candidate {tag}");
     let digest = Digest::of(bytes.as_bytes());
-    Candidate {
-        mutation: mutation(tag),
-        fingerprint: Fingerprint(digest),
-        snapshot: digest,
-    }
+    Candidate { mutation: mutation(tag), fingerprint: Fingerprint(digest), snapshot: digest }
 }
 
 /// A campaign that is driven step by step, with everything that was asked of the outside.
@@ -134,12 +113,7 @@ pub(super) struct Driven {
 
 impl Driven {
     pub(super) fn new(campaign: Campaign) -> Self {
-        Self {
-            campaign,
-            now: 0,
-            queued: BTreeSet::new(),
-            experiments: BTreeMap::new(),
-        }
+        Self { campaign, now: 0, queued: BTreeSet::new(), experiments: BTreeMap::new() }
     }
 
     pub(super) fn command(&mut self, command: Command) -> Result<(), Rejection> {
@@ -157,12 +131,7 @@ impl Driven {
 
     /// Commits a decision, checking what must hold for every one of them.
     fn take(&mut self, decision: Decision) {
-        let Decision {
-            next,
-            experiments,
-            effects,
-            events,
-        } = decision;
+        let Decision { next, experiments, effects, events } = decision;
         assert_eq!(
             next != self.campaign,
             !events.is_empty(),
@@ -176,23 +145,14 @@ impl Driven {
             match effect {
                 Effect::QueueRuns(evaluation) => {
                     assert!(next.hold.is_none(), "nothing starts while held");
-                    assert!(
-                        self.queued.insert(evaluation.id),
-                        "no evaluation is queued twice"
-                    );
+                    assert!(self.queued.insert(evaluation.id), "no evaluation is queued twice");
                 }
                 Effect::CancelRuns { evaluation, .. } => assert!(self.queued.contains(&evaluation)),
             }
         }
-        assert!(
-            next.in_flight()
-                .all(|evaluation| self.queued.contains(&evaluation.id))
-        );
-        self.experiments.extend(
-            experiments
-                .into_iter()
-                .map(|experiment| (experiment.id, experiment)),
-        );
+        assert!(next.in_flight().all(|evaluation| self.queued.contains(&evaluation.id)));
+        self.experiments
+            .extend(experiments.into_iter().map(|experiment| (experiment.id, experiment)));
         if let Some(current) = next.current_experiment() {
             assert_eq!(
                 self.experiments.get(&current.id),
@@ -205,25 +165,14 @@ impl Driven {
 
     /// Ends the first evaluation in flight.
     pub(super) fn land(&mut self, passed: Option<u64>) {
-        let evaluation = self
-            .campaign
-            .in_flight()
-            .next()
-            .expect("something is in flight")
-            .id;
-        self.observe(Observation::EvaluationFinished {
-            evaluation,
-            result: result(passed),
-        });
+        let evaluation = self.campaign.in_flight().next().expect("something is in flight").id;
+        self.observe(Observation::EvaluationFinished { evaluation, result: result(passed) });
     }
 
     pub(super) fn propose(&mut self, tag: u64) {
         self.observe(Observation::Proposed {
             baseline: self.campaign.baseline.fingerprint,
-            proposer: Proposer {
-                name: "test".to_owned(),
-                version: 1,
-            },
+            proposer: Proposer { name: "test".to_owned(), version: 1 },
             candidate: candidate(tag),
             refused: BTreeMap::new(),
         });
@@ -240,10 +189,7 @@ impl Driven {
     }
 
     fn pending(&self) -> ExperimentId {
-        self.campaign
-            .current_experiment()
-            .expect("an experiment is pending")
-            .id
+        self.campaign.current_experiment().expect("an experiment is pending").id
     }
 }
 
@@ -256,10 +202,7 @@ fn nothing_runs_before_start() {
     assert!(driven.queued.is_empty());
     driven.command(Command::Start).unwrap();
     assert_eq!(driven.queued.len(), 1);
-    assert_eq!(
-        driven.command(Command::Start).unwrap_err().code(),
-        "campaign_wrong_status"
-    );
+    assert_eq!(driven.command(Command::Start).unwrap_err().code(), "campaign_wrong_status");
 }
 
 #[test]
@@ -267,11 +210,8 @@ fn a_better_candidate_is_confirmed_approved_and_becomes_the_measured_baseline() 
     let mut driven = Driven::searching(campaign(5, 4), 6);
     driven.propose(1);
     driven.land(Some(9));
-    let confirming: Vec<_> = driven
-        .campaign
-        .in_flight()
-        .map(|evaluation| evaluation.split)
-        .collect();
+    let confirming: Vec<_> =
+        driven.campaign.in_flight().map(|evaluation| evaluation.split).collect();
     assert_eq!(confirming, [Split::Holdout, Split::Holdout]);
     driven.land(Some(5));
     driven.land(Some(7));
@@ -280,24 +220,10 @@ fn a_better_candidate_is_confirmed_approved_and_becomes_the_measured_baseline() 
         panic!("not recommended")
     };
     let confirmation = judged.confirmation.clone().unwrap();
-    assert_eq!(
-        (
-            confirmation.baseline.cases.num,
-            confirmation.candidate.cases.num
-        ),
-        (5, 7)
-    );
-    driven
-        .command(Command::Approve {
-            experiment: pending,
-            reason: None,
-        })
-        .unwrap();
+    assert_eq!((confirmation.baseline.cases.num, confirmation.candidate.cases.num), (5, 7));
+    driven.command(Command::Approve { experiment: pending, reason: None }).unwrap();
     assert_eq!(driven.campaign.baseline.version, 1);
-    assert_eq!(
-        driven.campaign.baseline.fingerprint,
-        candidate(1).fingerprint
-    );
+    assert_eq!(driven.campaign.baseline.fingerprint, candidate(1).fingerprint);
     // Its own runs are no evidence about the new baseline: two fresh replays come first.
     assert_eq!(driven.campaign.baseline.established, None);
     driven.land(Some(9));
@@ -311,41 +237,20 @@ fn only_the_pending_experiment_can_be_decided() {
     driven.propose(1);
     let early = driven.pending();
     assert_eq!(
-        driven
-            .command(Command::Approve {
-                experiment: early,
-                reason: None
-            })
-            .unwrap_err()
-            .code(),
+        driven.command(Command::Approve { experiment: early, reason: None }).unwrap_err().code(),
         "not_pending"
     );
     driven.land(Some(2));
-    assert!(matches!(
-        driven.experiments[&early].state,
-        ExperimentState::Discarded(_)
-    ));
+    assert!(matches!(driven.experiments[&early].state, ExperimentState::Discarded(_)));
     assert_eq!(
-        driven
-            .command(Command::Approve {
-                experiment: early,
-                reason: None
-            })
-            .unwrap_err()
-            .code(),
+        driven.command(Command::Approve { experiment: early, reason: None }).unwrap_err().code(),
         "not_pending"
     );
     driven.propose(2);
     driven.land(Some(9));
-    let wrong = Command::Reject {
-        experiment: early,
-        reason: "no".to_owned(),
-    };
+    let wrong = Command::Reject { experiment: early, reason: "no".to_owned() };
     assert_eq!(driven.command(wrong).unwrap_err().code(), "not_pending");
-    let blank = Command::Reject {
-        experiment: driven.pending(),
-        reason: " ".to_owned(),
-    };
+    let blank = Command::Reject { experiment: driven.pending(), reason: " ".to_owned() };
     assert_eq!(driven.command(blank).unwrap_err().code(), "reason_required");
 }
 
@@ -356,24 +261,15 @@ fn a_rejected_mutation_does_not_come_again_and_a_failed_one_may() {
     driven.land(Some(9));
     let rejected = driven.pending();
     driven
-        .command(Command::Reject {
-            experiment: rejected,
-            reason: "too long".to_owned(),
-        })
+        .command(Command::Reject { experiment: rejected, reason: "too long".to_owned() })
         .unwrap();
     let ExperimentState::Rejected { by, .. } = &driven.experiments[&rejected].state else {
         panic!("not rejected")
     };
     assert_eq!(by.reason.as_deref(), Some("too long"));
     driven.propose(1);
-    assert_eq!(
-        work(&driven.campaign),
-        Work::Propose,
-        "a rejected mutation is not evaluated again"
-    );
-    let again = Command::Suggest {
-        mutation: mutation(1),
-    };
+    assert_eq!(work(&driven.campaign), Work::Propose, "a rejected mutation is not evaluated again");
+    let again = Command::Suggest { mutation: mutation(1) };
     assert_eq!(driven.command(again).unwrap_err().code(), "already_tried");
     driven.propose(2);
     driven.land(None);
@@ -389,42 +285,24 @@ fn a_paused_campaign_keeps_what_lands_and_starts_nothing() {
     let mut driven = Driven::searching(campaign(5, 4), 6);
     driven.propose(1);
     let queued = driven.queued.len();
-    driven
-        .command(Command::Pause {
-            reason: Some("lunch".to_owned()),
-        })
-        .unwrap();
+    driven.command(Command::Pause { reason: Some("lunch".to_owned()) }).unwrap();
     driven.land(Some(9));
     assert_eq!(driven.queued.len(), queued);
     assert_eq!(driven.campaign.status(), Status::PausedManual);
-    assert!(matches!(
-        driven.experiments[&driven.pending()].state,
-        ExperimentState::Recommended(_)
-    ));
+    assert!(matches!(driven.experiments[&driven.pending()].state, ExperimentState::Recommended(_)));
     driven.command(Command::Resume).unwrap();
-    assert_eq!(
-        driven.queued.len(),
-        queued + 2,
-        "the confirmation is queued on resume"
-    );
+    assert_eq!(driven.queued.len(), queued + 2, "the confirmation is queued on resume");
 }
 
 #[test]
 fn a_campaign_ends_only_when_nothing_is_in_flight() {
     let mut driven = Driven::searching(campaign(1, 0), 6);
     driven.propose(1);
-    assert_eq!(
-        driven.campaign.status(),
-        Status::Running,
-        "the last experiment is still in flight"
-    );
+    assert_eq!(driven.campaign.status(), Status::Running, "the last experiment is still in flight");
     driven.land(Some(2));
     assert!(matches!(
         driven.campaign.phase,
-        Phase::Closed {
-            ending: Ending::ExperimentsUsedUp,
-            ..
-        }
+        Phase::Closed { ending: Ending::ExperimentsUsedUp, .. }
     ));
 }
 
@@ -437,10 +315,7 @@ fn replays_that_fail_again_and_again_end_the_campaign() {
     }
     assert!(matches!(
         driven.campaign.phase,
-        Phase::Closed {
-            ending: Ending::TooManyFailures { failures: 3, .. },
-            ..
-        }
+        Phase::Closed { ending: Ending::TooManyFailures { failures: 3, .. }, .. }
     ));
     assert_eq!(driven.queued.len(), 3);
 }
@@ -465,13 +340,8 @@ fn a_spent_budget_holds_the_campaign() {
     costly.spent.usage.prompt_tokens = Tokens(10_000);
     driven.propose(1);
     let evaluation = driven.campaign.in_flight().next().unwrap().id;
-    driven.observe(Observation::EvaluationFinished {
-        evaluation,
-        result: costly,
-    });
-    let Some(Hold::Budget { reason }) = &driven.campaign.hold else {
-        panic!("not held")
-    };
+    driven.observe(Observation::EvaluationFinished { evaluation, result: costly });
+    let Some(Hold::Budget { reason }) = &driven.campaign.hold else { panic!("not held") };
     assert!(reason.contains("10020 of 10000"), "{reason}");
 }
 
@@ -481,14 +351,8 @@ fn a_cancelled_campaign_supersedes_what_was_open() {
     driven.propose(1);
     let open = driven.pending();
     driven.command(Command::Cancel { reason: None }).unwrap();
-    assert!(matches!(
-        driven.experiments[&open].state,
-        ExperimentState::Superseded { .. }
-    ));
-    assert_eq!(
-        driven.command(Command::Resume).unwrap_err().code(),
-        "campaign_wrong_status"
-    );
+    assert!(matches!(driven.experiments[&open].state, ExperimentState::Superseded { .. }));
+    assert_eq!(driven.command(Command::Resume).unwrap_err().code(), "campaign_wrong_status");
 }
 
 fn fingerprint(text: &str) -> Fingerprint {
@@ -498,18 +362,10 @@ fn fingerprint(text: &str) -> Fingerprint {
 #[test]
 fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
-    assert_eq!(
-        plan_apply(&driven.campaign).unwrap_err().code(),
-        "nothing_to_apply"
-    );
+    assert_eq!(plan_apply(&driven.campaign).unwrap_err().code(), "nothing_to_apply");
     driven.propose(1);
     driven.land(Some(9));
-    driven
-        .command(Command::Approve {
-            experiment: driven.pending(),
-            reason: None,
-        })
-        .unwrap();
+    driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
     let patch = plan_apply(&driven.campaign).unwrap();
     let change = |from: &str, to: &str, patch: &Patch| LiveChange {
         from: fingerprint(from),
@@ -524,49 +380,22 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
 
     let apply = Command::Apply(change("source", "candidate 1", &patch));
     driven.command(apply.clone()).unwrap();
-    assert_eq!(
-        driven.command(apply.clone()).unwrap_err().code(),
-        "write_in_progress"
-    );
-    driven.observe(Observation::LiveWriteEnded {
-        found: fingerprint("source"),
-    });
-    assert_eq!(
-        driven.campaign.live.version(),
-        0,
-        "the write did not take effect"
-    );
+    assert_eq!(driven.command(apply.clone()).unwrap_err().code(), "write_in_progress");
+    driven.observe(Observation::LiveWriteEnded { found: fingerprint("source") });
+    assert_eq!(driven.campaign.live.version(), 0, "the write did not take effect");
     driven.command(apply.clone()).unwrap();
-    driven.observe(Observation::LiveWriteEnded {
-        found: fingerprint("edited meanwhile"),
-    });
-    assert_eq!(
-        driven.campaign.live.version(),
-        0,
-        "somebody else's edit is not the write"
-    );
+    driven.observe(Observation::LiveWriteEnded { found: fingerprint("edited meanwhile") });
+    assert_eq!(driven.campaign.live.version(), 0, "somebody else's edit is not the write");
     driven.command(apply.clone()).unwrap();
-    driven.observe(Observation::LiveWriteEnded {
-        found: fingerprint("candidate 1"),
-    });
+    driven.observe(Observation::LiveWriteEnded { found: fingerprint("candidate 1") });
     assert_eq!(driven.campaign.live.version(), 1);
-    assert_eq!(
-        driven.command(apply).unwrap_err().code(),
-        "nothing_to_apply"
-    );
+    assert_eq!(driven.command(apply).unwrap_err().code(), "nothing_to_apply");
 
     let inverse = plan_rollback(&driven.campaign).unwrap();
-    driven
-        .command(Command::Rollback(change("candidate 1", "source", &inverse)))
-        .unwrap();
-    driven.observe(Observation::LiveWriteEnded {
-        found: fingerprint("source"),
-    });
+    driven.command(Command::Rollback(change("candidate 1", "source", &inverse))).unwrap();
+    driven.observe(Observation::LiveWriteEnded { found: fingerprint("source") });
     assert_eq!(driven.campaign.live.version(), 0);
-    assert_eq!(
-        plan_rollback(&driven.campaign).unwrap_err().code(),
-        "nothing_to_roll_back"
-    );
+    assert_eq!(plan_rollback(&driven.campaign).unwrap_err().code(), "nothing_to_roll_back");
 }
 
 /// One move of a random walk.
@@ -607,49 +436,33 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
     let mut driven = Driven::new(campaign(4, holdout));
     let mut last = None;
     for step in moves {
-        let pending = driven
-            .campaign
-            .current_experiment()
-            .map(|experiment| experiment.id);
+        let pending = driven.campaign.current_experiment().map(|experiment| experiment.id);
         let command = match step {
             Move::Start => Some(Command::Start),
             Move::Pause => Some(Command::Pause { reason: None }),
             Move::Resume => Some(Command::Resume),
             Move::Cancel => Some(Command::Cancel { reason: None }),
-            Move::Suggest(tag) => Some(Command::Suggest {
-                mutation: mutation(*tag),
-            }),
-            Move::Approve => pending.map(|experiment| Command::Approve {
-                experiment,
-                reason: Some("why".to_owned()),
-            }),
-            Move::Reject => pending.map(|experiment| Command::Reject {
-                experiment,
-                reason: "why".to_owned(),
-            }),
+            Move::Suggest(tag) => Some(Command::Suggest { mutation: mutation(*tag) }),
+            Move::Approve => pending
+                .map(|experiment| Command::Approve { experiment, reason: Some("why".to_owned()) }),
+            Move::Reject => {
+                pending.map(|experiment| Command::Reject { experiment, reason: "why".to_owned() })
+            }
             Move::Propose(tag) => {
                 driven.propose(*tag);
                 None
             }
             Move::NothingToPropose => {
                 let baseline = driven.campaign.baseline.fingerprint;
-                driven.observe(Observation::NothingToPropose {
-                    baseline,
-                    refused: BTreeMap::new(),
-                });
+                driven
+                    .observe(Observation::NothingToPropose { baseline, refused: BTreeMap::new() });
                 None
             }
             Move::Land(passed) => {
-                let open = driven
-                    .campaign
-                    .in_flight()
-                    .next()
-                    .map(|evaluation| evaluation.id);
+                let open = driven.campaign.in_flight().next().map(|evaluation| evaluation.id);
                 if let Some(evaluation) = open {
-                    let landed = Observation::EvaluationFinished {
-                        evaluation,
-                        result: result(*passed),
-                    };
+                    let landed =
+                        Observation::EvaluationFinished { evaluation, result: result(*passed) };
                     last = Some(landed.clone());
                     driven.observe(landed);
                 }
@@ -695,10 +508,7 @@ fn events_name_the_rejection_reason() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
     driven.land(Some(9));
-    let command = Command::Reject {
-        experiment: driven.pending(),
-        reason: "tone".to_owned(),
-    };
+    let command = Command::Reject { experiment: driven.pending(), reason: "tone".to_owned() };
     let decision = decide(&driven.campaign, &command, &cx(99)).unwrap();
     let told = decision.events.iter().any(
         |event| matches!(&event.what, EventKind::CandidateRejected { reason, .. } if reason == "tone"),

@@ -86,12 +86,7 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
         Observation::EvaluationFinished { evaluation, result } => {
             step.evaluation_finished(*evaluation, result)
         }
-        Observation::Proposed {
-            baseline,
-            proposer,
-            candidate,
-            refused,
-        } => {
+        Observation::Proposed { baseline, proposer, candidate, refused } => {
             if step.wants_candidate(*baseline) {
                 step.next.search.refused.clone_from(refused);
                 step.evaluate(proposer.clone(), candidate);
@@ -99,23 +94,15 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
         }
         Observation::NothingToPropose { baseline, refused } => {
             if step.wants_candidate(*baseline) && step.next.search.suggestions.is_empty() {
-                step.close(Ending::NoFurtherMutation {
-                    refused: refused.clone(),
-                });
+                step.close(Ending::NoFurtherMutation { refused: refused.clone() });
             }
         }
         Observation::SuggestionRefused { mutation, reason } => {
             let before = step.next.search.suggestions.len();
-            step.next
-                .search
-                .suggestions
-                .retain(|waiting| waiting != mutation);
+            step.next.search.suggestions.retain(|waiting| waiting != mutation);
             if step.next.search.suggestions.len() < before {
                 let mutation = mutation_words(mutation);
-                step.tell(EventKind::SuggestionRefused {
-                    mutation,
-                    reason: reason.clone(),
-                });
+                step.tell(EventKind::SuggestionRefused { mutation, reason: reason.clone() });
             }
         }
         Observation::LiveWriteEnded { found } => step.live_write_ended(*found),
@@ -143,14 +130,7 @@ struct Step<'a> {
 impl<'a> Step<'a> {
     fn new(before: &'a Campaign, cx: &'a Context) -> Self {
         let (experiments, effects, events) = (Vec::new(), Vec::new(), Vec::new());
-        Self {
-            before,
-            next: before.clone(),
-            cx,
-            experiments,
-            effects,
-            events,
-        }
+        Self { before, next: before.clone(), cx, experiments, effects, events }
     }
 
     fn finish(self) -> Decision {
@@ -168,20 +148,11 @@ impl<'a> Step<'a> {
 
     fn tell(&mut self, what: EventKind) {
         let (campaign, actor, at) = (self.next.id.clone(), self.cx.actor.clone(), self.cx.now);
-        self.events.push(Event {
-            campaign,
-            actor,
-            at,
-            what,
-        });
+        self.events.push(Event { campaign, actor, at, what });
     }
 
     fn wrong_status(&self, command: &'static str, help: &'static str) -> Rejection {
-        Rejection::WrongStatus {
-            command,
-            status: self.next.status(),
-            help,
-        }
+        Rejection::WrongStatus { command, status: self.next.status(), help }
     }
 
     /// Puts the campaign into `phase` and returns the one that it was in.
@@ -206,10 +177,7 @@ impl<'a> Step<'a> {
         if self.next.is_closed() || self.next.hold.is_some() || self.next.phase == Phase::Draft {
             return Err(self.wrong_status("pause", "only a campaign at work can"));
         }
-        self.hold(Hold::Operator {
-            actor: self.cx.actor.clone(),
-            reason,
-        });
+        self.hold(Hold::Operator { actor: self.cx.actor.clone(), reason });
         Ok(())
     }
 
@@ -229,10 +197,7 @@ impl<'a> Step<'a> {
         if self.next.is_closed() {
             return Err(self.wrong_status("cancel", "it is over already"));
         }
-        self.close(Ending::Cancelled {
-            actor: self.cx.actor.clone(),
-            reason,
-        });
+        self.close(Ending::Cancelled { actor: self.cx.actor.clone(), reason });
         Ok(())
     }
 
@@ -245,15 +210,11 @@ impl<'a> Step<'a> {
             return Err(Rejection::AlreadyTried { fate: *fate });
         }
         if search.suggestions.len() >= SUGGESTIONS_MAX {
-            return Err(Rejection::TooManySuggestions {
-                waiting: search.suggestions.len(),
-            });
+            return Err(Rejection::TooManySuggestions { waiting: search.suggestions.len() });
         }
         if !search.suggestions.contains(mutation) {
             self.next.search.suggestions.push(mutation.clone());
-            self.tell(EventKind::CandidateSuggested {
-                mutation: mutation_words(mutation),
-            });
+            self.tell(EventKind::CandidateSuggested { mutation: mutation_words(mutation) });
         }
         Ok(())
     }
@@ -269,14 +230,10 @@ impl<'a> Step<'a> {
                     Err(Rejection::BaselineMoved { experiment: asked })
                 }
             }
-            Phase::AwaitingApproval { experiment } => Err(Rejection::NotPending {
-                asked,
-                pending: Some(experiment.id),
-            }),
-            _ => Err(Rejection::NotPending {
-                asked,
-                pending: None,
-            }),
+            Phase::AwaitingApproval { experiment } => {
+                Err(Rejection::NotPending { asked, pending: Some(experiment.id) })
+            }
+            _ => Err(Rejection::NotPending { asked, pending: None }),
         }
     }
 
@@ -291,18 +248,12 @@ impl<'a> Step<'a> {
                 });
             }
             _ => {
-                return Err(Rejection::NotPending {
-                    asked,
-                    pending: None,
-                });
+                return Err(Rejection::NotPending { asked, pending: None });
             }
         };
         let patch = self.next.baseline.patch.then(&experiment.mutation);
         let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
-        self.next
-            .search
-            .tried
-            .insert(experiment.mutation.key(), Fate::Approved);
+        self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
         self.next.search.refused.clear();
         let baseline = &mut self.next.baseline;
         baseline.version += 1;
@@ -322,33 +273,21 @@ impl<'a> Step<'a> {
         experiment.state = ExperimentState::Approved { judged, by };
         self.experiments.push(experiment);
         self.enter(Phase::Replaying { evaluation: None });
-        self.tell(EventKind::CandidateApproved {
-            experiment: asked,
-            version,
-            reason,
-        });
+        self.tell(EventKind::CandidateApproved { experiment: asked, version, reason });
         Ok(())
     }
 
     fn reject(&mut self, asked: ExperimentId, reason: &str) -> Result<(), Rejection> {
         let mut experiment = self.pending(asked)?;
         if !has_words(Some(reason)) {
-            return Err(Rejection::ReasonRequired {
-                what: "a rejection",
-            });
+            return Err(Rejection::ReasonRequired { what: "a rejection" });
         }
         let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
             experiment.state.clone()
         else {
-            return Err(Rejection::NotPending {
-                asked,
-                pending: None,
-            });
+            return Err(Rejection::NotPending { asked, pending: None });
         };
-        self.next
-            .search
-            .tried
-            .insert(experiment.mutation.key(), Fate::Rejected);
+        self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
         let by = PersonDecision {
             actor: self.cx.actor.clone(),
             at: self.cx.now,
@@ -357,10 +296,7 @@ impl<'a> Step<'a> {
         experiment.state = ExperimentState::Rejected { judged, by };
         self.experiments.push(experiment);
         self.enter(Phase::Searching);
-        self.tell(EventKind::CandidateRejected {
-            experiment: asked,
-            reason: reason.to_owned(),
-        });
+        self.tell(EventKind::CandidateRejected { experiment: asked, reason: reason.to_owned() });
         Ok(())
     }
 
@@ -371,14 +307,8 @@ impl<'a> Step<'a> {
         let (patch, version) = match kind {
             LiveWriteKind::Apply => (plan_apply(&self.next)?, self.next.baseline.version),
             LiveWriteKind::Rollback => {
-                let below = self
-                    .next
-                    .live
-                    .applied
-                    .iter()
-                    .rev()
-                    .nth(1)
-                    .map_or(0, |write| write.version);
+                let below =
+                    self.next.live.applied.iter().rev().nth(1).map_or(0, |write| write.version);
                 (plan_rollback(&self.next)?, below)
             }
         };
@@ -393,15 +323,7 @@ impl<'a> Step<'a> {
         }
         let (actor, at) = (self.cx.actor.clone(), self.cx.now);
         let LiveChange { from, to, .. } = *change;
-        self.next.live.intent = Some(LiveWrite {
-            kind,
-            patch,
-            from,
-            to,
-            version,
-            actor,
-            at,
-        });
+        self.next.live.intent = Some(LiveWrite { kind, patch, from, to, version, actor, at });
         self.tell(EventKind::LiveWriteAnnounced {
             kind,
             from,
@@ -445,10 +367,7 @@ impl<'a> Step<'a> {
     /// Makes an experiment of `candidate` and queues its evaluation.
     fn evaluate(&mut self, proposer: crate::experiment::Proposer, candidate: &Candidate) {
         let key = candidate.mutation.key();
-        self.next
-            .search
-            .suggestions
-            .retain(|waiting| waiting.key() != key);
+        self.next.search.suggestions.retain(|waiting| waiting.key() != key);
         if self.next.search.tried.contains_key(&key)
             || self.next.search.experiments >= self.max_experiments()
         {
@@ -480,55 +399,29 @@ impl<'a> Step<'a> {
         self.experiments.push(experiment.clone());
         self.tell(EventKind::CandidateProposed { experiment: id });
         let purpose = Purpose::Candidate { experiment: id };
-        let evaluation = self.queue(
-            purpose,
-            candidate.snapshot,
-            candidate.fingerprint,
-            Split::Search,
-        );
-        self.enter(Phase::Evaluating {
-            experiment: Box::new(experiment),
-            evaluation,
-        });
+        let evaluation =
+            self.queue(purpose, candidate.snapshot, candidate.fingerprint, Split::Search);
+        self.enter(Phase::Evaluating { experiment: Box::new(experiment), evaluation });
     }
 
     fn evaluation_finished(&mut self, id: EvaluationId, result: &EvaluationResult) {
-        let Some(evaluation) = self
-            .next
-            .in_flight()
-            .find(|evaluation| evaluation.id == id)
-            .cloned()
+        let Some(evaluation) =
+            self.next.in_flight().find(|evaluation| evaluation.id == id).cloned()
         else {
             return;
         };
         self.next.spent = self.next.spent.plus(result.spent);
-        self.tell(EventKind::EvaluationFinished {
-            evaluation: id,
-            purpose: evaluation.purpose,
-        });
+        self.tell(EventKind::EvaluationFinished { evaluation: id, purpose: evaluation.purpose });
         match self.enter(Phase::Searching) {
             Phase::Replaying { .. } => self.replay_finished(id, result),
             Phase::Evaluating { experiment, .. } => self.candidate_finished(*experiment, result),
-            Phase::Confirming {
-                experiment,
-                evaluations,
-                baseline,
-                candidate,
-            } => {
-                let evaluations = evaluations
-                    .into_iter()
-                    .filter(|open| open.id != id)
-                    .collect();
+            Phase::Confirming { experiment, evaluations, baseline, candidate } => {
+                let evaluations = evaluations.into_iter().filter(|open| open.id != id).collect();
                 let (baseline, candidate) = match evaluation.purpose {
                     Purpose::ConfirmBaseline { .. } => (Some(result.metrics), candidate),
                     _ => (baseline, Some(result.metrics)),
                 };
-                self.enter(Phase::Confirming {
-                    experiment,
-                    evaluations,
-                    baseline,
-                    candidate,
-                });
+                self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
             }
             // Nothing is in flight in the other phases.
             phase => drop(self.enter(phase)),
@@ -562,9 +455,7 @@ impl<'a> Step<'a> {
             let reason = "no case run gave a measurable result".to_owned();
             // An outage says nothing about the mutation: it may come again.
             self.next.search.tried.remove(&experiment.mutation.key());
-            experiment.state = ExperimentState::Failed {
-                reason: reason.clone(),
-            };
+            experiment.state = ExperimentState::Failed { reason: reason.clone() };
             self.tell(EventKind::CandidateFailed {
                 experiment: experiment.id,
                 reason: reason.clone(),
@@ -576,10 +467,7 @@ impl<'a> Step<'a> {
         self.next.search.consecutive_failures = 0;
         let judged = self.judge(baseline, result);
         let verdict = judged.judgement.verdict;
-        self.tell(EventKind::CandidateJudged {
-            experiment: experiment.id,
-            verdict,
-        });
+        self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
         experiment.state = match verdict {
             Verdict::Promote => ExperimentState::Recommended(judged),
             Verdict::NeedsOperatorReview => ExperimentState::NeedsReview(judged),
@@ -595,10 +483,7 @@ impl<'a> Step<'a> {
                 candidate,
             });
         } else {
-            self.next
-                .search
-                .tried
-                .insert(experiment.mutation.key(), Fate::Discarded);
+            self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
         }
     }
 
@@ -616,10 +501,7 @@ impl<'a> Step<'a> {
         self.next.search.consecutive_failures += 1;
         let failures = self.next.search.consecutive_failures;
         if failures >= self.next.frozen.policies.budget.max_consecutive_failures {
-            self.close(Ending::TooManyFailures {
-                failures,
-                last: last.to_owned(),
-            });
+            self.close(Ending::TooManyFailures { failures, last: last.to_owned() });
         }
     }
 
@@ -659,28 +541,22 @@ impl<'a> Step<'a> {
                 return true;
             }
             self.next.search.replays += 1;
-            let purpose = Purpose::Replay {
-                number: self.next.search.replays,
-            };
+            let purpose = Purpose::Replay { number: self.next.search.replays };
             let (snapshot, fingerprint) =
                 (self.next.baseline.snapshot, self.next.baseline.fingerprint);
             let evaluation = self.queue(purpose, snapshot, fingerprint, Split::Search);
-            self.enter(Phase::Replaying {
-                evaluation: Some(evaluation),
-            });
+            self.enter(Phase::Replaying { evaluation: Some(evaluation) });
             return true;
         }
         match establish(&self.next.baseline.replays, &self.next.frozen.policies.eval) {
             Ok(metrics) => {
                 self.next.baseline.established = Some(metrics);
                 self.enter(Phase::Searching);
-                self.tell(EventKind::BaselineEstablished {
-                    version: self.next.baseline.version,
-                });
+                self.tell(EventKind::BaselineEstablished { version: self.next.baseline.version });
             }
-            Err(instability) => self.hold(Hold::BaselineUnstable {
-                reason: instability.to_string(),
-            }),
+            Err(instability) => {
+                self.hold(Hold::BaselineUnstable { reason: instability.to_string() })
+            }
         }
         true
     }
@@ -704,27 +580,19 @@ impl<'a> Step<'a> {
     }
 
     fn advance_confirming(&mut self) -> bool {
-        let Phase::Confirming {
-            mut experiment,
-            baseline,
-            candidate,
-            ..
-        } = self.enter(Phase::Searching)
+        let Phase::Confirming { mut experiment, baseline, candidate, .. } =
+            self.enter(Phase::Searching)
         else {
             return false;
         };
         let confirmation = match (baseline, candidate) {
             _ if self.next.frozen.holdout_cases == 0 => None,
-            (Some(baseline), Some(candidate)) => Some(crate::experiment::Confirmation {
-                baseline,
-                candidate,
-            }),
+            (Some(baseline), Some(candidate)) => {
+                Some(crate::experiment::Confirmation { baseline, candidate })
+            }
             _ => {
                 let id = experiment.id;
-                let (old, new) = (
-                    &self.next.baseline,
-                    (experiment.snapshot, experiment.candidate),
-                );
+                let (old, new) = (&self.next.baseline, (experiment.snapshot, experiment.candidate));
                 let (snapshot, fingerprint) = (old.snapshot, old.fingerprint);
                 let of_baseline = Purpose::ConfirmBaseline { experiment: id };
                 let of_candidate = Purpose::ConfirmCandidate { experiment: id };
@@ -747,9 +615,7 @@ impl<'a> Step<'a> {
             {
                 judged.confirmation = Some(confirmation);
             }
-            self.tell(EventKind::CandidateConfirmed {
-                experiment: experiment.id,
-            });
+            self.tell(EventKind::CandidateConfirmed { experiment: experiment.id });
             self.experiments.push(experiment.as_ref().clone());
         }
         self.enter(Phase::AwaitingApproval { experiment });
@@ -781,19 +647,10 @@ impl<'a> Step<'a> {
         split: Split,
     ) -> Evaluation {
         let id = purpose.evaluation_id(&self.next.id);
-        let evaluation = Evaluation {
-            id,
-            purpose,
-            snapshot,
-            fingerprint,
-            split,
-            queued_at: self.cx.now,
-        };
+        let evaluation =
+            Evaluation { id, purpose, snapshot, fingerprint, split, queued_at: self.cx.now };
         self.effects.push(Effect::QueueRuns(evaluation.clone()));
-        self.tell(EventKind::EvaluationQueued {
-            evaluation: id,
-            purpose,
-        });
+        self.tell(EventKind::EvaluationQueued { evaluation: id, purpose });
         evaluation
     }
 
@@ -804,33 +661,20 @@ impl<'a> Step<'a> {
 
     /// Ends the campaign: runs in flight are cancelled, an undecided experiment is superseded.
     fn close(&mut self, ending: Ending) {
-        let open: Vec<_> = self
-            .next
-            .in_flight()
-            .map(|evaluation| evaluation.id)
-            .collect();
+        let open: Vec<_> = self.next.in_flight().map(|evaluation| evaluation.id).collect();
         for evaluation in open {
-            self.effects.push(Effect::CancelRuns {
-                evaluation,
-                reason: "the campaign ended",
-            });
+            self.effects.push(Effect::CancelRuns { evaluation, reason: "the campaign ended" });
             self.tell(EventKind::EvaluationDropped { evaluation });
         }
-        let phase = self.enter(Phase::Closed {
-            ending: ending.clone(),
-            at: self.cx.now,
-        });
+        let phase = self.enter(Phase::Closed { ending: ending.clone(), at: self.cx.now });
         if let Phase::Evaluating { mut experiment, .. }
         | Phase::Confirming { mut experiment, .. }
         | Phase::AwaitingApproval { mut experiment } = phase
         {
             self.next.search.tried.remove(&experiment.mutation.key());
-            experiment.state = ExperimentState::Superseded {
-                reason: "the campaign ended".to_owned(),
-            };
-            self.tell(EventKind::CandidateSuperseded {
-                experiment: experiment.id,
-            });
+            experiment.state =
+                ExperimentState::Superseded { reason: "the campaign ended".to_owned() };
+            self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
             self.experiments.push(*experiment);
         }
         self.next.hold = None;

@@ -26,10 +26,7 @@ pub enum Work {
 /// The work of `campaign` now.
 #[must_use]
 pub fn work(campaign: &Campaign) -> Work {
-    let open: Vec<_> = campaign
-        .in_flight()
-        .map(|evaluation| evaluation.id)
-        .collect();
+    let open: Vec<_> = campaign.in_flight().map(|evaluation| evaluation.id).collect();
     if !open.is_empty() {
         return Work::AwaitRuns(open);
     }

@@ -39,18 +39,14 @@ impl<'a> Block<'a> {
         let span = node.span.range();
         // The span begins in the first line with content; the header is the last line with any
         // above it.
-        let above = source
-            .get(..span.start)?
-            .trim_end_matches([' ', '\t', '\r', '\n']);
+        let above = source.get(..span.start)?.trim_end_matches([' ', '\t', '\r', '\n']);
         let line_start = above.rfind(is_break).map_or(0, |at| at + 1);
         let below = source.get(line_start..)?;
         let line = below.get(..below.find(is_break).unwrap_or(below.len()))?;
         let header = header_in(line)?;
         let header = line_start + header.start..line_start + header.end;
         let header_end = line_start + line.len() + line_break(below.get(line.len()..)?).len();
-        let indentation = usize::try_from(node.span.start.column)
-            .ok()?
-            .checked_sub(1)?;
+        let indentation = usize::try_from(node.span.start.column).ok()?.checked_sub(1)?;
         let mut block = Self {
             source,
             folded: node.style == Style::Folded,
@@ -80,11 +76,7 @@ impl<'a> Block<'a> {
                 continue;
             }
             let range = start..start + bare.len();
-            self.lines.push(Line {
-                content,
-                range,
-                empty_before,
-            });
+            self.lines.push(Line { content, range, empty_before });
             empty_before = 0;
             self.lines_end = self.end;
         }
@@ -93,14 +85,8 @@ impl<'a> Block<'a> {
 
     /// `text`, which is on one line, in the place of the block. The comment of the header stays.
     pub(super) fn replace(&self, text: &str) -> Splice {
-        let comment = self
-            .source
-            .get(self.header.end..self.header_end)
-            .unwrap_or_default();
-        Splice {
-            range: self.header.start..self.lines_end,
-            text: format!("{text}{comment}"),
-        }
+        let comment = self.source.get(self.header.end..self.header_end).unwrap_or_default();
+        Splice { range: self.header.start..self.lines_end, text: format!("{text}{comment}") }
     }
 
     /// Changes from `old` to `new` only the lines between the first and the last that differ.
@@ -115,16 +101,11 @@ impl<'a> Block<'a> {
         let shorter = old.len().min(new.len()) - prefix;
         let suffix = common_suffix(old, new).min(shorter);
         let first = ranges.iter().rposition(|range| range.start <= prefix)?;
-        let last = ranges
-            .iter()
-            .position(|range| range.end + suffix >= old.len())?;
+        let last = ranges.iter().position(|range| range.end + suffix >= old.len())?;
         let (first_range, last_range) = (ranges.get(first)?, ranges.get(last)?);
         let changed = new.get(first_range.start..(new.len() + last_range.end) - old.len())?;
         let range = self.lines.get(first)?.range.start..self.lines.get(last)?.range.end;
-        Some(Splice {
-            range,
-            text: self.write(changed),
-        })
+        Some(Splice { range, text: self.write(changed) })
     }
 
     /// The whole block anew, in the style and with the indentation that it has.
@@ -147,11 +128,7 @@ impl<'a> Block<'a> {
         let lines = self.write(text);
         let more_breaks = line_break.repeat(breaks.saturating_sub(1));
         // Empty lines below the block are part of the value where they are kept.
-        let end = if keeps || chomping == "+" {
-            self.end
-        } else {
-            self.lines_end
-        };
+        let end = if keeps || chomping == "+" { self.end } else { self.lines_end };
         let ends_line = self.source.get(..end)?.ends_with(is_break);
         let last_break = if ends_line { line_break } else { "" };
         Some(Splice {
@@ -162,13 +139,8 @@ impl<'a> Block<'a> {
 
     /// The line break that the header ends with.
     fn line_break(&self) -> &'a str {
-        let header = self
-            .source
-            .get(self.header.end..self.header_end)
-            .unwrap_or_default();
-        header
-            .get(header.trim_end_matches(is_break).len()..)
-            .unwrap_or_default()
+        let header = self.source.get(self.header.end..self.header_end).unwrap_or_default();
+        header.get(header.trim_end_matches(is_break).len()..).unwrap_or_default()
     }
 
     /// The bytes of the value, without its trailing line breaks, that each line stands for.
@@ -207,11 +179,7 @@ impl<'a> Block<'a> {
                 continue;
             }
             let folded_both = above.is_some_and(|above| self.folds(above)) && self.folds(line);
-            let empty = if above.is_none() || folded_both {
-                breaks
-            } else {
-                breaks - 1
-            };
+            let empty = if above.is_none() || folded_both { breaks } else { breaks - 1 };
             lines.extend(std::iter::repeat_n("", empty));
             if self.folds(line) {
                 lines.extend(fill(line, self.width()))
@@ -231,14 +199,8 @@ impl<'a> Block<'a> {
 
     /// How many characters a folded line may have.
     fn width(&self) -> usize {
-        let longest = self
-            .lines
-            .iter()
-            .map(|line| line.content.chars().count())
-            .max();
-        longest
-            .unwrap_or(0)
-            .max(FILL.saturating_sub(self.indentation))
+        let longest = self.lines.iter().map(|line| line.content.chars().count()).max();
+        longest.unwrap_or(0).max(FILL.saturating_sub(self.indentation))
     }
 }
 
@@ -252,28 +214,20 @@ fn is_writable(c: char) -> bool {
 
 /// The line break that `text` begins with.
 fn line_break(text: &str) -> &str {
-    ["\r\n", "\n", "\r"]
-        .into_iter()
-        .find(|line_break| text.starts_with(line_break))
-        .unwrap_or("")
+    ["\r\n", "\n", "\r"].into_iter().find(|line_break| text.starts_with(line_break)).unwrap_or("")
 }
 
 /// The header of a block scalar in its line: `key: |2- # comment`.
 fn header_in(line: &str) -> Option<Range<usize>> {
-    line.match_indices(['|', '>'])
-        .map(|(start, _)| start)
-        .find_map(|start| {
-            let (before, header) = (line.get(..start)?, line.get(start..)?);
-            let word = header.split([' ', '\t']).next()?;
-            let comment = header.get(word.len()..)?.trim_start();
-            let is_header = (before.is_empty() || before.ends_with([' ', '\t']))
-                && word
-                    .chars()
-                    .skip(1)
-                    .all(|c| c.is_ascii_digit() || matches!(c, '+' | '-'))
-                && (comment.is_empty() || comment.starts_with('#'));
-            is_header.then(|| start..start + word.len())
-        })
+    line.match_indices(['|', '>']).map(|(start, _)| start).find_map(|start| {
+        let (before, header) = (line.get(..start)?, line.get(start..)?);
+        let word = header.split([' ', '\t']).next()?;
+        let comment = header.get(word.len()..)?.trim_start();
+        let is_header = (before.is_empty() || before.ends_with([' ', '\t']))
+            && word.chars().skip(1).all(|c| c.is_ascii_digit() || matches!(c, '+' | '-'))
+            && (comment.is_empty() || comment.starts_with('#'));
+        is_header.then(|| start..start + word.len())
+    })
 }
 
 /// The text without its trailing line breaks, and how many there are.
@@ -284,20 +238,13 @@ fn split_breaks(text: &str) -> (&str, usize) {
 
 /// How many bytes two texts begin with alike, in whole characters.
 fn common_prefix(a: &str, b: &str) -> usize {
-    a.chars()
-        .zip(b.chars())
-        .take_while(|(a, b)| a == b)
-        .map(|(a, _)| a.len_utf8())
-        .sum()
+    a.chars().zip(b.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }
 
 /// How many bytes two texts end with alike, in whole characters.
 fn common_suffix(a: &str, b: &str) -> usize {
     let pairs = a.chars().rev().zip(b.chars().rev());
-    pairs
-        .take_while(|(a, b)| a == b)
-        .map(|(a, _)| a.len_utf8())
-        .sum()
+    pairs.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }
 
 /// Breaks a line at single spaces into lines of at most `width` characters, where it can.
@@ -316,10 +263,7 @@ fn fill(line: &str, width: usize) -> Vec<&str> {
 
 /// Breaks a line at the last single space within `width` characters, else at the first after them.
 fn break_line(line: &str, width: usize) -> Option<(&str, &str)> {
-    let limit = line
-        .char_indices()
-        .nth(width)
-        .map_or(line.len(), |(at, _)| at);
+    let limit = line.char_indices().nth(width).map_or(line.len(), |(at, _)| at);
     let is_blank = |c: char| matches!(c, ' ' | '\t');
     let mut best = None;
     for (at, _) in line.match_indices(' ') {

@@ -125,21 +125,13 @@ pub fn set_scalar(text: &str, path: &[Step<'_>], new: &Scalar) -> Result<String,
     let limits = Limits::workflow();
     let document = parse("text", text.as_bytes(), &limits)?;
     let path_text = || pointer(path);
-    let node = document
-        .at(path)
-        .ok_or_else(|| EditError::NotFound { path: path_text() })?;
+    let node = document.at(path).ok_or_else(|| EditError::NotFound { path: path_text() })?;
     let line = node.span.start.line;
     if matches!(node.kind, Kind::Seq(_) | Kind::Map(_)) {
-        return Err(EditError::NotScalar {
-            path: path_text(),
-            found: node.kind.noun(),
-        });
+        return Err(EditError::NotScalar { path: path_text(), found: node.kind.noun() });
     }
     if node.aliased {
-        return Err(EditError::Aliased {
-            path: path_text(),
-            line,
-        });
+        return Err(EditError::Aliased { path: path_text(), line });
     }
     let mut expected = document.root.to_value()?;
     let target = expected.pointer_mut(&path_text());
@@ -158,10 +150,7 @@ pub fn set_scalar(text: &str, path: &[Step<'_>], new: &Scalar) -> Result<String,
                 .is_ok_and(|document| document.root.to_value().as_ref() == Ok(&expected))
                 && (!json || is_json(edited))
         })
-        .ok_or_else(|| EditError::Unproven {
-            path: path_text(),
-            line,
-        })
+        .ok_or_else(|| EditError::Unproven { path: path_text(), line })
 }
 
 fn is_json(text: &str) -> bool {
@@ -190,9 +179,7 @@ fn ways(text: &str, node: &Node, new: &Scalar) -> Vec<Splice> {
         Style::Literal | Style::Folded => {
             let block = Block::find(text, node);
             let old = node.as_str().unwrap_or_default();
-            let narrow = block
-                .as_ref()
-                .and_then(|block| block.change_lines(old, new));
+            let narrow = block.as_ref().and_then(|block| block.change_lines(old, new));
             let whole = block.as_ref().and_then(|block| block.rewrite(new));
             narrow.into_iter().chain(whole).chain(quoted()).collect()
         }
@@ -215,10 +202,7 @@ fn inline(text: &str, node: &Node, new: String) -> Option<Splice> {
     let at = colon.map_or(range.start, |rest| text.len() - rest.len());
     let spaced = text.get(..at)?.ends_with(char::is_whitespace);
     let text = if spaced { new } else { format!(" {new}") };
-    Some(Splice {
-        range: at..at,
-        text,
-    })
+    Some(Splice { range: at..at, text })
 }
 
 #[cfg(test)]
@@ -285,18 +269,8 @@ last: 7
                 r#""Sort the \"inbox\"""#,
                 r#""Sort \\ \"all\"\tété""#,
             ),
-            (
-                vec![K("creator")],
-                text("Ann's # desk"),
-                "'Zoë''s desk'",
-                "'Ann''s # desk'",
-            ),
-            (
-                vec![K("creator")],
-                text("two\nlines"),
-                "'Zoë''s desk'",
-                r#""two\nlines""#,
-            ),
+            (vec![K("creator")], text("Ann's # desk"), "'Zoë''s desk'", "'Ann''s # desk'"),
+            (vec![K("creator")], text("two\nlines"), "'Zoë''s desk'", r#""two\nlines""#),
             (
                 in_0(&[K("objective")]),
                 text("Read the message.\nAnswer with one word.\n\nDo not explain.\n"),
@@ -323,34 +297,14 @@ last: 7
                 "max_attempts: 2",
                 "max_attempts: 3",
             ),
-            (
-                in_0(&[K("retries"), K("backoff")]),
-                text("fast"),
-                "'slow'",
-                "'fast'",
-            ),
-            (
-                in_0(&[K("timeout_ms")]),
-                Scalar::Int(-60_000),
-                "45000",
-                "-60000",
-            ),
+            (in_0(&[K("retries"), K("backoff")]), text("fast"), "'slow'", "'fast'"),
+            (in_0(&[K("timeout_ms")]), Scalar::Int(-60_000), "45000", "-60000"),
             (in_0(&[K("timeout_ms")]), text("60 s"), "45000", "60 s"),
             (in_0(&[K("timeout_ms")]), text("60"), "45000", "\"60\""),
             (in_0(&[K("tags"), I(2)]), text("last"), "third]", "last]"),
-            (
-                in_0(&[K("tags"), I(0)]),
-                text("a, b"),
-                "[first",
-                "[\"a, b\"",
-            ),
+            (in_0(&[K("tags"), I(0)]), text("a, b"), "[first", "[\"a, b\""),
             (in_1(&[K("id")]), text("no"), "id: summarise", "id: \"no\""),
-            (
-                in_1(&[K("id")]),
-                text("sum up: all"),
-                "id: summarise",
-                "id: \"sum up: all\"",
-            ),
+            (in_1(&[K("id")]), text("sum up: all"), "id: summarise", "id: \"sum up: all\""),
             (
                 in_1(&[K("objective")]),
                 text(
@@ -373,30 +327,10 @@ last: 7
                 "\"one line\"",
                 "\"two: lines\"",
             ),
-            (
-                in_1(&[K("output_contract"), K("kind")]),
-                text("json"),
-                "kind: text",
-                "kind: json",
-            ),
-            (
-                vec![K("notes")],
-                text("First note.\n\nÜnïcode: 東京 ✗\n\n"),
-                "✓",
-                "✗",
-            ),
-            (
-                vec![K("notes")],
-                text("One.\n"),
-                "First note.\n\n    Ünïcode: 東京 ✓\n\n",
-                "One.\n",
-            ),
-            (
-                vec![K("last")],
-                Scalar::Int(i64::MIN),
-                "last: 7",
-                "last: -9223372036854775808",
-            ),
+            (in_1(&[K("output_contract"), K("kind")]), text("json"), "kind: text", "kind: json"),
+            (vec![K("notes")], text("First note.\n\nÜnïcode: 東京 ✗\n\n"), "✓", "✗"),
+            (vec![K("notes")], text("One.\n"), "First note.\n\n    Ünïcode: 東京 ✓\n\n", "One.\n"),
+            (vec![K("last")], Scalar::Int(i64::MIN), "last: 7", "last: -9223372036854775808"),
         ]
     }
 
@@ -410,10 +344,7 @@ last: 7
                 assert_eq!(before.matches(&old_bytes).count(), 1, "{old_bytes:?}");
                 let after = set_scalar(&before, &path, &new).unwrap();
                 let expected = before.replace(&old_bytes, &new_bytes);
-                assert!(
-                    after == expected,
-                    "--- edited\n{after}\n--- expected\n{expected}"
-                );
+                assert!(after == expected, "--- edited\n{after}\n--- expected\n{expected}");
             }
         }
     }
@@ -424,18 +355,9 @@ last: 7
         for (path, new, ..) in edits() {
             text = set_scalar(&text, &path, &new).unwrap();
             let document = parse("w", text.as_bytes(), &Limits::workflow()).unwrap();
-            assert_eq!(
-                document.at(&path).unwrap().to_value().unwrap(),
-                new.to_value()
-            );
+            assert_eq!(document.at(&path).unwrap().to_value().unwrap(), new.to_value());
         }
-        for comment in [
-            "# Sorts",
-            "# shown",
-            "# The first node.",
-            "# flow map",
-            "# kept",
-        ] {
+        for comment in ["# Sorts", "# shown", "# The first node.", "# flow map", "# kept"] {
             assert!(text.contains(comment), "{comment} in\n{text}");
         }
     }
@@ -443,10 +365,7 @@ last: 7
     #[test]
     fn corners_of_the_syntax() {
         let line = ["word"; 15].join(" ");
-        let (long, filled) = (
-            format!("{line} {line}\n"),
-            format!("a: >\n  {line}\n  {line}\n"),
-        );
+        let (long, filled) = (format!("{line} {line}\n"), format!("a: >\n  {line}\n  {line}\n"));
         for (before, path, new, after) in [
             // Values that are left out.
             ("a:\nb: 1\n", &[K("a")][..], text("x"), "a: x\nb: 1\n"),
@@ -454,12 +373,7 @@ last: 7
             ("-\n- b\n", &[I(0)], text("x"), "- x\n- b\n"),
             ("- \n- b\n", &[I(0)], text("x"), "- x\n- b\n"),
             ("{a: , b: 1}", &[K("a")], text("x"), "{a: \"x\" , b: 1}"),
-            (
-                "a: &n\nb: 1\n",
-                &[K("a")],
-                Scalar::Int(1),
-                "a: &n 1\nb: 1\n",
-            ),
+            ("a: &n\nb: 1\n", &[K("a")], Scalar::Int(1), "a: &n 1\nb: 1\n"),
             // The whole document.
             ("one # c\n", &[], text("two"), "two # c\n"),
             ("--- |\n one\n", &[], text("two\n"), "--- |\n two\n"),
@@ -467,73 +381,23 @@ last: 7
             ("a: &n 'x'\n", &[K("a")], text("y"), "a: &n 'y'\n"),
             // A byte order mark, a directive, an end marker.
             ("\u{feff}a: x\n", &[K("a")], text("z"), "\u{feff}a: z\n"),
-            (
-                "%YAML 1.2\n---\na: x\n...\n",
-                &[K("a")],
-                text("z"),
-                "%YAML 1.2\n---\na: z\n...\n",
-            ),
+            ("%YAML 1.2\n---\na: x\n...\n", &[K("a")], text("z"), "%YAML 1.2\n---\na: z\n...\n"),
             // Scalars over several lines.
             ("a: x\n  y\nb: 1\n", &[K("a")], text("z"), "a: z\nb: 1\n"),
             ("a: 'x\n\n  y'\n", &[K("a")], text("z"), "a: 'z'\n"),
             // Blocks: chomping, indentation indicators, comments, missing last line breaks.
-            (
-                "a: |2\n   x\n  y\nb: 1\n",
-                &[K("a")],
-                text(" z\ny\n"),
-                "a: |2\n   z\n  y\nb: 1\n",
-            ),
+            ("a: |2\n   x\n  y\nb: 1\n", &[K("a")], text(" z\ny\n"), "a: |2\n   z\n  y\nb: 1\n"),
             ("a: |-2\n   x\n", &[K("a")], text(" x\n"), "a: |2\n   x\n"),
-            (
-                "a:\n - |+\n  x\n\n - b\n",
-                &[K("a"), I(0)],
-                text("x"),
-                "a:\n - |-\n  x\n - b\n",
-            ),
-            (
-                "a:\n - |\n  x\n\n - b\n",
-                &[K("a"), I(0)],
-                text("x\n\n"),
-                "a:\n - |+\n  x\n\n - b\n",
-            ),
-            (
-                "a: |\n  x\n\n\nb: 1\n",
-                &[K("a")],
-                text("y\n"),
-                "a: |\n  y\n\n\nb: 1\n",
-            ),
-            (
-                "a: | # c\n  x\nb: 1\n",
-                &[K("a")],
-                Scalar::Int(5),
-                "a: 5 # c\nb: 1\n",
-            ),
-            (
-                "a: | # c\n  x\nb: 1\n",
-                &[K("a")],
-                text("\u{7}"),
-                "a: \"\\u0007\" # c\nb: 1\n",
-            ),
+            ("a:\n - |+\n  x\n\n - b\n", &[K("a"), I(0)], text("x"), "a:\n - |-\n  x\n - b\n"),
+            ("a:\n - |\n  x\n\n - b\n", &[K("a"), I(0)], text("x\n\n"), "a:\n - |+\n  x\n\n - b\n"),
+            ("a: |\n  x\n\n\nb: 1\n", &[K("a")], text("y\n"), "a: |\n  y\n\n\nb: 1\n"),
+            ("a: | # c\n  x\nb: 1\n", &[K("a")], Scalar::Int(5), "a: 5 # c\nb: 1\n"),
+            ("a: | # c\n  x\nb: 1\n", &[K("a")], text("\u{7}"), "a: \"\\u0007\" # c\nb: 1\n"),
             ("a: |\n  x", &[K("a")], text("y\n"), "a: |\n  y"),
             ("a: |\n  x", &[K("a")], text("y"), "a: |-\n  y"),
-            (
-                "a: |\n\n  x\n  \n  y\n",
-                &[K("a")],
-                text("\nx\n\nz\n"),
-                "a: |\n\n  x\n  \n  z\n",
-            ),
-            (
-                "a: |\nb: 1\n",
-                &[K("a")],
-                text("x\n"),
-                "a: \"x\\n\"\nb: 1\n",
-            ),
-            (
-                "\"x | y\": >-\n  x\n",
-                &[K("x | y")],
-                text("z"),
-                "\"x | y\": >-\n  z\n",
-            ),
+            ("a: |\n\n  x\n  \n  y\n", &[K("a")], text("\nx\n\nz\n"), "a: |\n\n  x\n  \n  z\n"),
+            ("a: |\nb: 1\n", &[K("a")], text("x\n"), "a: \"x\\n\"\nb: 1\n"),
+            ("\"x | y\": >-\n  x\n", &[K("x | y")], text("z"), "\"x | y\": >-\n  z\n"),
             // Folding: more indented lines, empty lines, lines that are filled.
             (
                 "a: >\n  x\n\n    code\n\n  y\n",
@@ -541,32 +405,17 @@ last: 7
                 text("x\n\n  more\n\ny\n"),
                 "a: >\n  x\n\n    more\n\n  y\n",
             ),
-            (
-                "a: >\n  x\n  y\n",
-                &[K("a")],
-                text("x\n\ny\n"),
-                "a: >\n  x\n\n\n  y\n",
-            ),
+            ("a: >\n  x\n  y\n", &[K("a")], text("x\n\ny\n"), "a: >\n  x\n\n\n  y\n"),
             ("a: >\n  x\n", &[K("a")], text(&long), &filled),
             // What a reader of YAML 1.1 would take for something else is quoted.
             ("a: x\n", &[K("a")], text("Yes"), "a: \"Yes\"\n"),
-            (
-                "a: x\n",
-                &[K("a")],
-                text("2026-11-23"),
-                "a: \"2026-11-23\"\n",
-            ),
+            ("a: x\n", &[K("a")], text("2026-11-23"), "a: \"2026-11-23\"\n"),
             ("a: x\n", &[K("a")], text("1_000"), "a: \"1_000\"\n"),
             ("a: x\n", &[K("a")], text("3 apples"), "a: 3 apples\n"),
             ("a: x\n", &[K("a")], text(""), "a: \"\"\n"),
             ("a: x\n", &[K("a")], text("~"), "a: \"~\"\n"),
             ("a: x\n", &[K("a")], text("- b"), "a: \"- b\"\n"),
-            (
-                "a: x\n",
-                &[K("a")],
-                text("https://b.c/#d"),
-                "a: https://b.c/#d\n",
-            ),
+            ("a: x\n", &[K("a")], text("https://b.c/#d"), "a: https://b.c/#d\n"),
         ] {
             let edited = set_scalar(before, path, &new);
             assert_eq!(edited.as_deref(), Ok(after), "{before:?}");
@@ -579,28 +428,13 @@ last: 7
         let pretty = "{\r\n\t\"n\": [\r\n\t\t{ \"id\": \"a\\/b\", \"t\": 1 },\r\n\t\t{ \"id\": null }\r\n\t],\r\n\t\"long\": \"\\u00e9 \\\"x\\\"\"\r\n}\r\n";
         for text_before in [compact, pretty] {
             for (path, new, old_bytes, new_bytes) in [
-                (
-                    &[K("n"), I(0), K("id")][..],
-                    text("plain"),
-                    r#""a\/b""#,
-                    r#""plain""#,
-                ),
-                (
-                    &[K("n"), I(0), K("id")],
-                    text("\u{1}\n😀"),
-                    r#""a\/b""#,
-                    "\"\\u0001\\n😀\"",
-                ),
+                (&[K("n"), I(0), K("id")][..], text("plain"), r#""a\/b""#, r#""plain""#),
+                (&[K("n"), I(0), K("id")], text("\u{1}\n😀"), r#""a\/b""#, "\"\\u0001\\n😀\""),
                 (&[K("n"), I(0), K("id")], Scalar::Int(4), r#""a\/b""#, "4"),
                 (&[K("n"), I(0), K("t")], Scalar::Int(200), "1", "200"),
                 (&[K("n"), I(0), K("t")], text("two"), "1", "\"two\""),
                 (&[K("n"), I(1), K("id")], text("b"), "null", "\"b\""),
-                (
-                    &[K("long")],
-                    text("short"),
-                    r#""\u00e9 \"x\"""#,
-                    "\"short\"",
-                ),
+                (&[K("long")], text("short"), r#""\u00e9 \"x\"""#, "\"short\""),
             ] {
                 let edited = set_scalar(text_before, path, &new).unwrap();
                 assert_eq!(edited, text_before.replacen(old_bytes, new_bytes, 1));
@@ -613,10 +447,7 @@ last: 7
     #[test]
     fn an_edit_that_changes_nothing_leaves_the_text() {
         let text_before = "a: 'x'\nb: 0x10\n";
-        assert_eq!(
-            set_scalar(text_before, &[K("a")], &text("x")).as_deref(),
-            Ok(text_before)
-        );
+        assert_eq!(set_scalar(text_before, &[K("a")], &text("x")).as_deref(), Ok(text_before));
         assert_eq!(
             set_scalar(text_before, &[K("b")], &Scalar::Int(16)).as_deref(),
             Ok(text_before)
@@ -627,49 +458,14 @@ last: 7
     fn refusals_name_the_path() {
         let shared = "a: &n {b: 1, c: [2]}\nd: *n\ne: {f: 3}\n";
         for (before, path, code, message) in [
-            (
-                "a: [",
-                &[K("a")][..],
-                "document_unreadable",
-                "text:1:4: error[yaml_syntax]",
-            ),
-            (
-                "a: 1\nb: .nan\n",
-                &[K("a")],
-                "not_finite",
-                "a number must be finite",
-            ),
-            (
-                shared,
-                &[K("e"), K("g/h")],
-                "path_not_found",
-                "there is nothing at `/e/g~1h`",
-            ),
-            (
-                shared,
-                &[K("e"), I(0)],
-                "path_not_found",
-                "there is nothing at `/e/0`",
-            ),
+            ("a: [", &[K("a")][..], "document_unreadable", "text:1:4: error[yaml_syntax]"),
+            ("a: 1\nb: .nan\n", &[K("a")], "not_finite", "a number must be finite"),
+            (shared, &[K("e"), K("g/h")], "path_not_found", "there is nothing at `/e/g~1h`"),
+            (shared, &[K("e"), I(0)], "path_not_found", "there is nothing at `/e/0`"),
             (shared, &[K("e")], "not_a_scalar", "`/e` is a mapping"),
-            (
-                shared,
-                &[K("a"), K("b")],
-                "aliased",
-                "`/a/b` is shared: line 1",
-            ),
-            (
-                shared,
-                &[K("d"), K("c"), I(0)],
-                "aliased",
-                "`/d/c/0` is shared: line 1",
-            ),
-            (
-                "{a, b: 1}",
-                &[K("a")],
-                "edit_unproven",
-                "`/a` on line 1 cannot be replaced",
-            ),
+            (shared, &[K("a"), K("b")], "aliased", "`/a/b` is shared: line 1"),
+            (shared, &[K("d"), K("c"), I(0)], "aliased", "`/d/c/0` is shared: line 1"),
+            ("{a, b: 1}", &[K("a")], "edit_unproven", "`/a` on line 1 cannot be replaced"),
         ] {
             let error = set_scalar(before, path, &Scalar::Int(9)).unwrap_err();
             assert_eq!(error.code(), code);
@@ -701,11 +497,7 @@ last: 7
             };
             text.push('\n');
             for (i, child) in children.iter().enumerate() {
-                let name = if is_map {
-                    format!("k{i}:")
-                } else {
-                    "-".to_owned()
-                };
+                let name = if is_map { format!("k{i}:") } else { "-".to_owned() };
                 text.extend([&start, "# comment\n", &start, &name]);
                 child.append(indentation + 1 + i % 3, text);
             }
@@ -738,18 +530,12 @@ last: 7
             Just("[a, 'b', {c: \"d\", e: 1}] # note".to_owned()),
             block,
         ];
-        scalar
-            .prop_map(Written::Scalar)
-            .prop_recursive(3, 20, 4, |inner| {
-                let children = prop::collection::vec(inner, 1..4);
-                (children, any::<bool>()).prop_map(|(children, is_map)| {
-                    if is_map {
-                        Written::Map(children)
-                    } else {
-                        Written::Seq(children)
-                    }
-                })
+        scalar.prop_map(Written::Scalar).prop_recursive(3, 20, 4, |inner| {
+            let children = prop::collection::vec(inner, 1..4);
+            (children, any::<bool>()).prop_map(|(children, is_map)| {
+                if is_map { Written::Map(children) } else { Written::Seq(children) }
             })
+        })
     }
 
     fn new_scalar() -> impl Strategy<Value = Scalar> {

@@ -38,8 +38,7 @@ pub struct Document {
 impl Document {
     /// The node that `path` leads to from the root, if there is one.
     pub fn at(&self, path: &[Step<'_>]) -> Option<&Node> {
-        path.iter()
-            .try_fold(&self.root, |node, step| node.step(*step))
+        path.iter().try_fold(&self.root, |node, step| node.step(*step))
     }
 }
 
@@ -64,37 +63,22 @@ pub struct Node {
 impl Node {
     /// The value under `key`, if this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Self> {
-        self.entries()?
-            .iter()
-            .find(|(name, _)| name.name == key)
-            .map(|(_, value)| value)
+        self.entries()?.iter().find(|(name, _)| name.name == key).map(|(_, value)| value)
     }
 
     /// The entries in the order of the text, if this is a mapping.
     pub fn entries(&self) -> Option<&[(Key, Self)]> {
-        if let Kind::Map(entries) = &self.kind {
-            Some(entries)
-        } else {
-            None
-        }
+        if let Kind::Map(entries) = &self.kind { Some(entries) } else { None }
     }
 
     /// The items, if this is a sequence.
     pub fn items(&self) -> Option<&[Self]> {
-        if let Kind::Seq(items) = &self.kind {
-            Some(items)
-        } else {
-            None
-        }
+        if let Kind::Seq(items) = &self.kind { Some(items) } else { None }
     }
 
     /// The text, if this is a string.
     pub fn as_str(&self) -> Option<&str> {
-        if let Kind::String(text) = &self.kind {
-            Some(text)
-        } else {
-            None
-        }
+        if let Kind::String(text) = &self.kind { Some(text) } else { None }
     }
 
     /// Whether this is an unquoted scalar that runs over more than one line: where something else

@@ -47,12 +47,7 @@ pub enum Aliases {
 impl Limits {
     /// For policy files: 256 KiB, 20 000 nodes, depth 32, no aliases.
     pub const fn policy() -> Self {
-        Self {
-            max_bytes: 256 << 10,
-            max_nodes: 20_000,
-            max_depth: 32,
-            aliases: Aliases::Refused,
-        }
+        Self { max_bytes: 256 << 10, max_nodes: 20_000, max_depth: 32, aliases: Aliases::Refused }
     }
 
     /// For workflow files: 16 MiB, 2 000 000 nodes, depth 64, with aliases.
@@ -79,18 +74,11 @@ pub fn parse(file_name: &str, bytes: &[u8], limits: &Limits) -> Result<Document,
     let place = || Place::file(file_name);
     let max_bytes = limits.max_bytes.min(MAX_BYTES);
     if bytes.len() > max_bytes {
-        let message = format!(
-            "the file has {} bytes, at most {max_bytes} are read",
-            bytes.len()
-        );
+        let message = format!("the file has {} bytes, at most {max_bytes} are read", bytes.len());
         return Err(Diagnostic::error("too_large", place(), message).into());
     }
     let text = utf8(file_name, bytes)?;
-    let limits = Limits {
-        max_bytes,
-        max_depth: limits.max_depth.min(MAX_DEPTH),
-        ..*limits
-    };
+    let limits = Limits { max_bytes, max_depth: limits.max_depth.min(MAX_DEPTH), ..*limits };
     Recorder::new(file_name, limits).read(text)
 }
 
@@ -134,10 +122,7 @@ fn position(marker: &Marker) -> Position {
 }
 
 fn span(span: &granit_parser::Span) -> Span {
-    Span {
-        start: position(&span.start),
-        end: position(&span.end),
-    }
+    Span { start: position(&span.start), end: position(&span.end) }
 }
 
 /// One entry of the tape.
@@ -214,13 +199,8 @@ impl<'a> Recorder<'a> {
         // The reason to stop is among the faults already.
         let (Ok(()) | Err(Stop)) = self.record(text);
         if self.faults.is_empty() {
-            let mut builder = Builder {
-                tape: self.tape,
-                anchors: self.anchors,
-            };
-            Ok(Document {
-                root: builder.node(0, false).0,
-            })
+            let mut builder = Builder { tape: self.tape, anchors: self.anchors };
+            Ok(Document { root: builder.node(0, false).0 })
         } else {
             Err(Diagnostics(self.faults))
         }
@@ -247,16 +227,11 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the other events carry no value"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other events carry no value")]
     fn event(&mut self, event: Event<'_>, at: &granit_parser::Span) -> Result<(), Stop> {
         let place = span(at);
         if let Some(tag) = event.tag() {
-            let start = at
-                .tag_start()
-                .map_or(place.start, |marker| position(&marker));
+            let start = at.tag_start().map_or(place.start, |marker| position(&marker));
             let message = format!("the tag {} has no meaning here", quote(&tag.original()));
             self.fault(self.error("tag", start, message).help("remove the tag"))?;
         }
@@ -297,23 +272,12 @@ impl<'a> Recorder<'a> {
         anchor: AnchorId,
         at: Span,
     ) -> Result<(), Stop> {
-        let cost = Cost {
-            nodes: 1,
-            bytes: text.len(),
-        };
+        let cost = Cost { nodes: 1, bytes: text.len() };
         self.charge(cost, at)?;
         if self.expects_key() {
             return self.key(text, style, anchor, at);
         }
-        self.define(
-            anchor,
-            Anchor {
-                at: self.tape.len(),
-                cost,
-                height: 0,
-                referenced: false,
-            },
-        );
+        self.define(anchor, Anchor { at: self.tape.len(), cost, height: 0, referenced: false });
         let (style, kind) = match style {
             ScalarStyle::Plain => (Style::Plain, resolve(&text)),
             ScalarStyle::SingleQuoted => (Style::SingleQuoted, None),
@@ -352,17 +316,11 @@ impl<'a> Recorder<'a> {
         let first = keys.and_then(|keys| keys.insert(text.clone().into_owned(), at.start.line));
         if let Some(first) = first {
             let key = quote(&text);
-            let message = format!(
-                "the key {key} is on line {first} and line {}",
-                at.start.line
-            );
+            let message = format!("the key {key} is on line {first} and line {}", at.start.line);
             let help = "keep one of the two";
             self.fault(self.error("duplicate_key", at.start, message).help(help))?;
         }
-        self.tape.push(Item::Key(Key {
-            name: text.into_owned(),
-            span: at,
-        }));
+        self.tape.push(Item::Key(Key { name: text.into_owned(), span: at }));
         Ok(())
     }
 
@@ -411,15 +369,7 @@ impl<'a> Recorder<'a> {
             nodes: self.cost.nodes.saturating_sub(open.cost_before.nodes),
             bytes: self.cost.bytes.saturating_sub(open.cost_before.bytes),
         };
-        self.define(
-            open.anchor,
-            Anchor {
-                at: open.at,
-                cost,
-                height,
-                referenced: false,
-            },
-        );
+        self.define(open.anchor, Anchor { at: open.at, cost, height, referenced: false });
     }
 
     fn alias(&mut self, id: AnchorId, at: Span) -> Result<(), Stop> {
@@ -438,12 +388,7 @@ impl<'a> Recorder<'a> {
             return self.fault(self.error("recursive_alias", at.start, message));
         };
         anchor.referenced = true;
-        let Anchor {
-            at: target,
-            cost,
-            height,
-            ..
-        } = *anchor;
+        let Anchor { at: target, cost, height, .. } = *anchor;
         self.fits_depth(height, at)?;
         self.charge(cost, at)?;
         self.reaches(height);
@@ -453,16 +398,7 @@ impl<'a> Recorder<'a> {
 
     fn push(&mut self, kind: Kind, style: Style, anchor: AnchorId, span: Span) {
         let in_flow = self.open.last().is_some_and(|open| open.in_flow);
-        self.tape.push(Item::Node(
-            Node {
-                kind,
-                span,
-                style,
-                in_flow,
-                aliased: false,
-            },
-            anchor,
-        ));
+        self.tape.push(Item::Node(Node { kind, span, style, in_flow, aliased: false }, anchor));
     }
 
     fn define(&mut self, id: AnchorId, anchor: Anchor) {
@@ -473,12 +409,7 @@ impl<'a> Recorder<'a> {
 
     /// Whether what comes now is the key of a mapping; the next question is about its value.
     fn expects_key(&mut self) -> bool {
-        let Some(Open {
-            keys: Some(_),
-            key_is_next,
-            ..
-        }) = self.open.last_mut()
-        else {
+        let Some(Open { keys: Some(_), key_is_next, .. }) = self.open.last_mut() else {
             return false;
         };
         mem::replace(key_is_next, !*key_is_next)
@@ -503,36 +434,20 @@ impl<'a> Recorder<'a> {
             nodes: self.cost.nodes.saturating_add(cost.nodes),
             bytes: self.cost.bytes.saturating_add(cost.bytes),
         };
-        let Limits {
-            max_nodes,
-            max_bytes,
-            ..
-        } = self.limits;
+        let Limits { max_nodes, max_bytes, .. } = self.limits;
         let (code, message) = if self.cost.nodes > max_nodes {
-            (
-                "too_many_nodes",
-                format!("from here on there are more than {max_nodes} values"),
-            )
+            ("too_many_nodes", format!("from here on there are more than {max_nodes} values"))
         } else if self.cost.bytes > max_bytes {
-            (
-                "too_large",
-                format!("from here on the values have more than {max_bytes} bytes"),
-            )
+            ("too_large", format!("from here on the values have more than {max_bytes} bytes"))
         } else {
             return Ok(());
         };
-        self.stop(
-            self.error(code, at.start, message)
-                .help("aliases count as what they stand for"),
-        )
+        self.stop(self.error(code, at.start, message).help("aliases count as what they stand for"))
     }
 
     fn empty(&mut self) -> Result<(), Stop> {
-        let fault = Diagnostic::error(
-            "empty_document",
-            Place::file(self.file),
-            "the file is empty",
-        );
+        let fault =
+            Diagnostic::error("empty_document", Place::file(self.file), "the file is empty");
         self.stop(fault)
     }
 
@@ -542,20 +457,12 @@ impl<'a> Recorder<'a> {
 
     fn too_deep(&self, at: Position) -> Diagnostic {
         let max = self.limits.max_depth;
-        self.error(
-            "too_deep",
-            at,
-            format!("the nesting is deeper than {max} levels here"),
-        )
+        self.error("too_deep", at, format!("the nesting is deeper than {max} levels here"))
     }
 
     fn fault(&mut self, fault: Diagnostic) -> Result<(), Stop> {
         self.faults.push(fault);
-        if self.faults.len() < MAX_FAULTS {
-            Ok(())
-        } else {
-            Err(Stop)
-        }
+        if self.faults.len() < MAX_FAULTS { Ok(()) } else { Err(Stop) }
     }
 
     fn stop(&mut self, fault: Diagnostic) -> Result<(), Stop> {
@@ -570,11 +477,7 @@ impl<'a> Recorder<'a> {
             return self.too_deep(at);
         }
         if *kind == ErrorKind::UnknownAnchor {
-            return self.error(
-                "unknown_alias",
-                at,
-                "this alias refers to no anchor above it",
-            );
+            return self.error("unknown_alias", at, "this alias refers to no anchor above it");
         }
         let fault = self.error("yaml_syntax", at, format!("this is not valid YAML: {kind}"));
         match self.tape.last() {
@@ -631,24 +534,14 @@ impl Builder {
                 return (self.node(target, true).0, at + 1);
             }
             Some(Item::Node(node, anchor)) => {
-                let shared = self
-                    .anchors
-                    .get(anchor)
-                    .is_some_and(|anchor| anchor.referenced);
+                let shared = self.anchors.get(anchor).is_some_and(|anchor| anchor.referenced);
                 // What nothing refers to is moved out, so that its text exists once.
                 let kind = if aliased || shared {
                     node.kind.clone()
                 } else {
                     mem::replace(&mut node.kind, Kind::Null)
                 };
-                (
-                    Node {
-                        kind,
-                        aliased: aliased || shared,
-                        ..*node
-                    },
-                    aliased || shared,
-                )
+                (Node { kind, aliased: aliased || shared, ..*node }, aliased || shared)
             }
             _ => (Node::default(), false),
         };
@@ -678,10 +571,7 @@ impl Builder {
     fn key(&mut self, at: usize, aliased: bool) -> Option<Key> {
         match self.tape.get_mut(at) {
             Some(Item::Key(key)) if aliased => Some(key.clone()),
-            Some(Item::Key(key)) => Some(Key {
-                name: mem::take(&mut key.name),
-                span: key.span,
-            }),
+            Some(Item::Key(key)) => Some(Key { name: mem::take(&mut key.name), span: key.span }),
             _ => None,
         }
     }
@@ -720,9 +610,7 @@ mod tests {
 
     /// `code line:column` of every fault.
     fn faults(read: Result<Document, Diagnostics>) -> Vec<String> {
-        let Err(Diagnostics(faults)) = read else {
-            panic!("read: {read:?}")
-        };
+        let Err(Diagnostics(faults)) = read else { panic!("read: {read:?}") };
         let place = |fault: &Diagnostic| match fault.place.position {
             Some(Position { line, column, .. }) => format!("{} {line}:{column}", fault.code),
             None => fault.code.to_owned(),
@@ -732,15 +620,7 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_kept_apart_with_its_place() {
-        for text in [
-            ".nan",
-            ".NaN",
-            ".inf",
-            "-.Inf",
-            "+.INF",
-            "1e400",
-            &"9".repeat(400),
-        ] {
+        for text in [".nan", ".NaN", ".inf", "-.Inf", "+.INF", "1e400", &"9".repeat(400)] {
             let document = policy(&format!("a: 1\nb: {text}\n")).unwrap();
             let node = document.root.get("b").unwrap();
             assert_eq!(node.kind, Kind::NonFinite, "{text}");
@@ -755,20 +635,8 @@ mod tests {
         let text = "# é\né: {ü: [1, 'zwölf']}\nblock: |\n  x\n  y\nnone:\nplain: a\n  b\n";
         let document = workflow(text).unwrap();
         for (path, line, column, slice, style) in [
-            (
-                &[Step::Key("é"), Step::Key("ü"), Step::Index(0)][..],
-                2,
-                9,
-                "1",
-                Style::Plain,
-            ),
-            (
-                &[Step::Key("é"), Step::Key("ü")],
-                2,
-                8,
-                "[1, 'zwölf']",
-                Style::Flow,
-            ),
+            (&[Step::Key("é"), Step::Key("ü"), Step::Index(0)][..], 2, 9, "1", Style::Plain),
+            (&[Step::Key("é"), Step::Key("ü")], 2, 8, "[1, 'zwölf']", Style::Flow),
             (
                 &[Step::Key("é"), Step::Key("ü"), Step::Index(1)],
                 2,
@@ -804,10 +672,7 @@ mod tests {
             ("a: 1\n---\nb: 2\n", &["several_documents 2:1"]),
             ("a: 1\nb: 2\na: 3\n", &["duplicate_key 3:1"]),
             ("{\"a\": 1, \"\\u0061\": 2}", &["duplicate_key 1:10"]),
-            (
-                "a: 1\n'a': 2\nb: {c: 1, c: 2}\n",
-                &["duplicate_key 2:1", "duplicate_key 3:11"],
-            ),
+            ("a: 1\n'a': 2\nb: {c: 1, c: 2}\n", &["duplicate_key 2:1", "duplicate_key 3:11"]),
             ("1: a\n", &["key_not_string 1:1"]),
             ("a:\n  true: b\n", &["key_not_string 2:3"]),
             ("{null: a}", &["key_not_string 1:2"]),
@@ -829,11 +694,7 @@ mod tests {
             ("é: a: b\n", &["yaml_syntax 1:5"]),
             (
                 "1: a\n2: b\nc: [\n",
-                &[
-                    "key_not_string 1:1",
-                    "key_not_string 2:1",
-                    "yaml_syntax 3:4",
-                ],
+                &["key_not_string 1:1", "key_not_string 2:1", "yaml_syntax 3:4"],
             ),
         ] {
             assert_eq!(faults(policy(text)), expected, "{text:?}");
@@ -876,24 +737,12 @@ mod tests {
         let fault = parse("p", b"a: \xc3\xa9\r\nb: \xc3\xa9\xff", &Limits::policy()).unwrap_err();
         let place = fault.0[0].place.position.unwrap();
         assert_eq!(fault.0[0].code, "not_utf8");
-        assert_eq!(
-            place,
-            Position {
-                byte: 12,
-                line: 2,
-                column: 5
-            }
-        );
+        assert_eq!(place, Position { byte: 12, line: 2, column: 5 });
     }
 
     #[test]
     fn size_limits_hold_to_the_byte_and_the_node() {
-        let limits = Limits {
-            max_bytes: 8,
-            max_nodes: 3,
-            max_depth: 1,
-            ..Limits::workflow()
-        };
+        let limits = Limits { max_bytes: 8, max_nodes: 3, max_depth: 1, ..Limits::workflow() };
         let read = |text: &str| parse("p", text.as_bytes(), &limits);
         assert!(read("a: 45678").is_ok());
         assert_eq!(faults(read("a: 456789")), ["too_large"]);
@@ -933,14 +782,8 @@ mod tests {
         assert!(!at(&[Step::Key("list"), Step::Index(1)]).aliased);
         assert_eq!(at(&[Step::Key("use")]).span, at(&[Step::Key("base")]).span);
         assert_eq!(faults(workflow("a: &x [*x]\n")), ["recursive_alias 1:8"]);
-        assert_eq!(
-            faults(workflow("a: &x\n  b: &y [{c: *x}]\n")),
-            ["recursive_alias 2:14"]
-        );
-        assert_eq!(
-            faults(workflow("a: &x k\n*x : 1\n")),
-            ["key_not_string 2:1"]
-        );
+        assert_eq!(faults(workflow("a: &x\n  b: &y [{c: *x}]\n")), ["recursive_alias 2:14"]);
+        assert_eq!(faults(workflow("a: &x k\n*x : 1\n")), ["key_not_string 2:1"]);
     }
 
     /// Nine levels of nine aliases each: 9^9 nodes in 300 bytes.
@@ -955,11 +798,7 @@ mod tests {
     #[test]
     fn bombs_are_refused_before_they_cost_anything() {
         let deep = |open: &str| open.repeat(100_000);
-        let wide = format!(
-            "a: &a \"{}\"\nb: [{}]\n",
-            "x".repeat(9 << 20),
-            "*a, ".repeat(1000)
-        );
+        let wide = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(9 << 20), "*a, ".repeat(1000));
         let chain: String = (0..70).fold("a0: &a0 []\n".into(), |text, i| {
             text + &format!("a{}: &a{} [*a{i}]\n", i + 1, i + 1)
         });
@@ -995,11 +834,7 @@ mod tests {
             "[\"\u{85}\u{2028}\u{feff}😀\"]",
             "  12  ",
         ] {
-            assert_eq!(
-                value(text),
-                serde_json::from_str::<Value>(text).unwrap(),
-                "{text}"
-            );
+            assert_eq!(value(text), serde_json::from_str::<Value>(text).unwrap(), "{text}");
         }
     }
 
@@ -1008,11 +843,7 @@ mod tests {
         let long = format!("{{\"{}\": 1}}", "k".repeat(1100));
         assert_eq!(faults(workflow(&long)), ["yaml_syntax 1:1104"]);
         for c in ['\u{7f}', '\u{80}', '\u{9f}', '\u{fffe}', '\u{ffff}'] {
-            assert_eq!(
-                faults(workflow(&format!("[\"{c}\"]"))),
-                ["yaml_syntax 1:3"],
-                "{c:?}"
-            );
+            assert_eq!(faults(workflow(&format!("[\"{c}\"]"))), ["yaml_syntax 1:3"], "{c:?}");
         }
     }
 

@@ -25,9 +25,7 @@ pub(super) fn resolve(text: &str) -> Option<Kind> {
 fn integer(text: &str) -> Option<Kind> {
     let based = |digits: &str, base| {
         // `from_str_radix` would take a sign.
-        digits
-            .starts_with(|c: char| c.is_digit(base))
-            .then(|| i128::from_str_radix(digits, base))
+        digits.starts_with(|c: char| c.is_digit(base)).then(|| i128::from_str_radix(digits, base))
     };
     let value = match (text.strip_prefix("0x"), text.strip_prefix("0o")) {
         (Some(digits), _) => based(digits, 16)?,
@@ -35,10 +33,7 @@ fn integer(text: &str) -> Option<Kind> {
         _ => text.parse(),
     };
     let range = i128::from(i64::MIN)..=i128::from(u64::MAX);
-    value
-        .ok()
-        .filter(|value| range.contains(value))
-        .map(Kind::Int)
+    value.ok().filter(|value| range.contains(value)).map(Kind::Int)
 }
 
 /// A number with a fraction or an exponent, or an integer outside the range of [`integer`].
@@ -46,11 +41,7 @@ fn float(text: &str) -> Option<Kind> {
     // With these characters alone, Rust's grammar of a float is that of YAML.
     let numeric = |c: u8| c.is_ascii_digit() || b"+-.eE".contains(&c);
     let value: f64 = text.bytes().all(numeric).then(|| text.parse().ok())??;
-    Some(if value.is_finite() {
-        Kind::Float(value)
-    } else {
-        Kind::NonFinite
-    })
+    Some(if value.is_finite() { Kind::Float(value) } else { Kind::NonFinite })
 }
 
 #[cfg(test)]
@@ -60,11 +51,7 @@ mod tests {
     use crate::document::{Limits, parse};
 
     fn read(text: &str) -> Value {
-        parse("s", text.as_bytes(), &Limits::policy())
-            .unwrap()
-            .root
-            .to_value()
-            .unwrap()
+        parse("s", text.as_bytes(), &Limits::policy()).unwrap().root.to_value().unwrap()
     }
 
     #[test]
@@ -106,16 +93,8 @@ mod tests {
         ] {
             // `-` alone would be an item.
             let text = if text == "-" { "[-1, \"-\"]" } else { text };
-            let expected = if text.starts_with('[') {
-                json!([-1, "-"])
-            } else {
-                expected
-            };
-            assert_eq!(
-                read(&format!("k: {text}")),
-                json!({ "k": expected }),
-                "{text}"
-            );
+            let expected = if text.starts_with('[') { json!([-1, "-"]) } else { expected };
+            assert_eq!(read(&format!("k: {text}")), json!({ "k": expected }), "{text}");
         }
     }
 }

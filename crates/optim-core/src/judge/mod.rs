@@ -81,9 +81,7 @@ impl Evidence {
                 candidate: Tally::default(),
             };
             paired.candidate.add(Some(*mark));
-            replays
-                .iter()
-                .for_each(|replay| paired.baseline.add(replay.cases.get(case).copied()));
+            replays.iter().for_each(|replay| paired.baseline.add(replay.cases.get(case).copied()));
             paired
         };
         Self {
@@ -112,10 +110,8 @@ pub fn judge_by(rule: &Rule, score: Score, evidence: &Evidence) -> Judgement {
 #[must_use]
 pub fn flips(evidence: &Evidence) -> Flips {
     let changed = |from: fn(Tally) -> bool, to: fn(Tally) -> bool| {
-        let changed = evidence
-            .cases
-            .iter()
-            .filter(|pair| from(pair.baseline) && to(pair.candidate));
+        let changed =
+            evidence.cases.iter().filter(|pair| from(pair.baseline) && to(pair.candidate));
         changed.map(|pair| pair.case.clone()).collect()
     };
     Flips {

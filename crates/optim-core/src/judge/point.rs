@@ -38,32 +38,18 @@ pub(super) fn judge(score: Score, void_max: PerMillion, evidence: &Evidence) -> 
         .chain([otherwise]);
     let (mut verdict, mut reason, mut trace) = (Verdict::Discard, String::new(), Vec::new());
     for row in rows {
-        trace.push(RuleTrace {
-            rule: row.rule.to_owned(),
-            fired: row.fires,
-            detail: row.detail,
-        });
+        trace.push(RuleTrace { rule: row.rule.to_owned(), fired: row.fires, detail: row.detail });
         if row.fires {
             (verdict, reason) = (row.verdict, row.reason);
             break;
         }
     }
-    Judgement {
-        verdict,
-        reason,
-        trace,
-        error_control: ErrorControl::None,
-        baseline,
-        candidate,
-    }
+    Judgement { verdict, reason, trace, error_control: ErrorControl::None, baseline, candidate }
 }
 
 /// What must not get worse.
 fn guardrails(baseline: &Metrics, candidate: &Metrics) -> [Row; 2] {
-    let blocked = format!(
-        "blocked nodes {}, baseline {}",
-        candidate.blocked, baseline.blocked
-    );
+    let blocked = format!("blocked nodes {}, baseline {}", candidate.blocked, baseline.blocked);
     [
         Row {
             rule: "budget_ceilings",
@@ -188,9 +174,5 @@ fn unmet(baseline: &Metrics, candidate: &Metrics) -> String {
         0 | 1 => metrics.unmet.to_string(),
         replicates => format!("{} in {replicates} replays", metrics.unmet),
     };
-    format!(
-        "unmet requirements {}, baseline {}",
-        words(candidate),
-        words(baseline)
-    )
+    format!("unmet requirements {}, baseline {}", words(candidate), words(baseline))
 }

@@ -26,52 +26,26 @@ fn metrics(passed: u64, unmet: u64, blocked: u64, replicates: u32) -> Metrics {
 }
 
 fn evidence(baseline: Metrics, candidate: Metrics) -> Evidence {
-    Evidence {
-        cases: Vec::new(),
-        baseline,
-        candidate,
-    }
+    Evidence { cases: Vec::new(), baseline, candidate }
 }
 
 fn decide(baseline: Metrics, candidate: Metrics) -> Judgement {
-    judge_by(
-        &Rule::default(),
-        Score::AllOrNothing,
-        &evidence(baseline, candidate),
-    )
+    judge_by(&Rule::default(), Score::AllOrNothing, &evidence(baseline, candidate))
 }
 
 #[test]
 fn the_rows_of_the_rule_decide_in_their_order() {
     // Baseline: 80 of 100 pass, 2 unmet, 10 blocked, as the mean of two replays.
     let baseline = metrics(160, 4, 20, 2);
-    let over = Metrics {
-        within_limits: false,
-        ..metrics(95, 0, 0, 1)
-    };
-    let void = Metrics {
-        void: 12,
-        ..metrics(85, 2, 10, 1)
-    };
+    let over = Metrics { within_limits: false, ..metrics(95, 0, 0, 1) };
+    let void = Metrics { void: 12, ..metrics(85, 2, 10, 1) };
     for (candidate, verdict, rule) in [
         (over, Verdict::Discard, "budget_ceilings"),
         (metrics(90, 0, 11, 1), Verdict::Discard, "blocked_node_rate"),
         (void, Verdict::NeedsOperatorReview, "void_cases"),
-        (
-            metrics(81, 5, 10, 1),
-            Verdict::NeedsOperatorReview,
-            "trade_off",
-        ),
-        (
-            metrics(81, 2, 10, 1),
-            Verdict::Promote,
-            "artifact_validator_pass_rate",
-        ),
-        (
-            metrics(80, 1, 10, 1),
-            Verdict::Promote,
-            "unmet_requirement_count",
-        ),
+        (metrics(81, 5, 10, 1), Verdict::NeedsOperatorReview, "trade_off"),
+        (metrics(81, 2, 10, 1), Verdict::Promote, "artifact_validator_pass_rate"),
+        (metrics(80, 1, 10, 1), Verdict::Promote, "unmet_requirement_count"),
         (metrics(80, 2, 10, 1), Verdict::Discard, "otherwise"),
         (metrics(80, 3, 9, 1), Verdict::Discard, "otherwise"),
         (metrics(79, 0, 0, 1), Verdict::Discard, "otherwise"),
@@ -98,18 +72,8 @@ fn void_case_runs_count_against_nobody_and_decide_nothing() {
     };
     for (baseline, candidate, verdict, rule) in [
         // A candidate that changes nothing, measured through an outage on either side.
-        (
-            measured(160, 0, 2),
-            measured(72, 10, 1),
-            Verdict::Discard,
-            "otherwise",
-        ),
-        (
-            measured(152, 10, 2),
-            measured(80, 0, 1),
-            Verdict::Discard,
-            "otherwise",
-        ),
+        (measured(160, 0, 2), measured(72, 10, 1), Verdict::Discard, "otherwise"),
+        (measured(152, 10, 2), measured(80, 0, 1), Verdict::Discard, "otherwise"),
         // Better, but not if the void ones are those that would have failed.
         (
             measured(160, 0, 2),
@@ -123,32 +87,12 @@ fn void_case_runs_count_against_nobody_and_decide_nothing() {
             Verdict::NeedsOperatorReview,
             "void_cases_could_undo",
         ),
-        (
-            measured(200, 0, 2),
-            measured(95, 5, 1),
-            Verdict::Discard,
-            "otherwise",
-        ),
+        (measured(200, 0, 2), measured(95, 5, 1), Verdict::Discard, "otherwise"),
         // Better whatever they would have shown.
-        (
-            measured(160, 0, 2),
-            measured(88, 5, 1),
-            Verdict::Promote,
-            "artifact_validator_pass_rate",
-        ),
+        (measured(160, 0, 2), measured(88, 5, 1), Verdict::Promote, "artifact_validator_pass_rate"),
         // Too many, on either side.
-        (
-            measured(160, 0, 2),
-            measured(89, 11, 1),
-            Verdict::NeedsOperatorReview,
-            "void_cases",
-        ),
-        (
-            measured(100, 21, 2),
-            measured(100, 0, 1),
-            Verdict::NeedsOperatorReview,
-            "void_cases",
-        ),
+        (measured(160, 0, 2), measured(89, 11, 1), Verdict::NeedsOperatorReview, "void_cases"),
+        (measured(100, 21, 2), measured(100, 0, 1), Verdict::NeedsOperatorReview, "void_cases"),
     ] {
         let judgement = decide(baseline, candidate);
         let last = judgement.trace.last().unwrap();
@@ -170,9 +114,7 @@ fn a_reason_is_a_sentence_with_the_figures() {
     );
     let worse = decide(metrics(62, 2, 0, 1), metrics(50, 2, 0, 1));
     assert!(
-        worse
-            .reason
-            .starts_with("did not beat the baseline: passes 50 of 100 cases"),
+        worse.reason.starts_with("did not beat the baseline: passes 50 of 100 cases"),
         "{}",
         worse.reason
     );
@@ -181,10 +123,8 @@ fn a_reason_is_a_sentence_with_the_figures() {
 
 #[test]
 fn a_fractional_score_counts_checks() {
-    let partly = |passed, checks| Metrics {
-        checks: Fraction::new(checks, 400),
-        ..metrics(passed, 0, 0, 1)
-    };
+    let partly =
+        |passed, checks| Metrics { checks: Fraction::new(checks, 400), ..metrics(passed, 0, 0, 1) };
     let evidence = evidence(partly(50, 300), partly(50, 310));
     let by = |score| judge_by(&Rule::default(), score, &evidence).verdict;
     assert_eq!(by(Score::AllOrNothing), Verdict::Discard);
@@ -194,16 +134,10 @@ fn a_fractional_score_counts_checks() {
 #[test]
 fn every_rule_says_why_in_words() {
     let baseline = metrics(160, 4, 20, 2);
-    let over = Metrics {
-        within_limits: false,
-        ..metrics(95, 0, 0, 1)
-    };
+    let over = Metrics { within_limits: false, ..metrics(95, 0, 0, 1) };
     for (candidate, reason) in [
         (over, "a case run broke a limit of the workflow"),
-        (
-            metrics(90, 0, 11, 1),
-            "more nodes are blocked: blocked nodes 11/100, baseline 20/200",
-        ),
+        (metrics(90, 0, 11, 1), "more nodes are blocked: blocked nodes 11/100, baseline 20/200"),
         (
             metrics(81, 5, 10, 1),
             "more passes, but more requirements are unmet: passes 81 of 100 cases (81.0%), baseline 160 of 200 (80.0%) over 2 replays; unmet requirements 5, baseline 4 in 2 replays",
@@ -247,10 +181,7 @@ fn replay(marks: &[(&str, CaseMark)]) -> Replay {
         metrics: Metrics::default(),
         experiments: 0,
         at: Timestamp(0),
-        cases: marks
-            .iter()
-            .map(|(name, mark)| (case(name), *mark))
-            .collect(),
+        cases: marks.iter().map(|(name, mark)| (case(name), *mark)).collect(),
     }
 }
 
@@ -300,18 +231,10 @@ fn only_cases_that_were_steady_on_the_baseline_flip() {
     ];
     let result = EvaluationResult {
         metrics: Metrics::default(),
-        cases: marks
-            .iter()
-            .map(|(name, mark)| (case(name), *mark))
-            .collect::<BTreeMap<_, _>>(),
+        cases: marks.iter().map(|(name, mark)| (case(name), *mark)).collect::<BTreeMap<_, _>>(),
         spent: Spent::default(),
     };
-    let flips = flips(&Evidence::new(
-        &replays,
-        Metrics::default(),
-        &result,
-        &eval(),
-    ));
+    let flips = flips(&Evidence::new(&replays, Metrics::default(), &result, &eval()));
     // Nothing flips where one side gave no outcome at all.
     assert_eq!(flips.broken, [case("broken")]);
     assert_eq!(flips.fixed, [case("fixed"), case("gone")]);

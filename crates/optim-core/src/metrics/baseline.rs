@@ -70,9 +70,7 @@ pub fn required(eval: &EvalPolicy) -> usize {
 /// The replays that count: the last ones that the policy asks for.
 #[must_use]
 pub fn counting<'a>(replays: &'a [Replay], eval: &EvalPolicy) -> &'a [Replay] {
-    replays
-        .get(replays.len().saturating_sub(required(eval))..)
-        .unwrap_or(replays)
+    replays.get(replays.len().saturating_sub(required(eval))..).unwrap_or(replays)
 }
 
 /// What share of itself a metric has in a replay.
@@ -83,16 +81,10 @@ type Share = fn(&Metrics, &EvalPolicy) -> Fraction;
 /// # Errors
 /// [`Instability`] names what disagrees.
 pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Instability> {
-    let Rule::Point {
-        max_range,
-        max_flaky,
-    } = &eval.rule;
+    let Rule::Point { max_range, max_flaky } = &eval.rule;
     let counted = counting(replays, eval);
     if counted.len() < required(eval) {
-        return Err(Instability::TooFew {
-            found: counted.len(),
-            required: required(eval),
-        });
+        return Err(Instability::TooFew { found: counted.len(), required: required(eval) });
     }
     if counted.iter().any(|replay| !replay.metrics.within_limits) {
         return Err(Instability::OverLimits);
@@ -103,40 +95,23 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
         return Err(Instability::TooManyVoid { share, limit });
     }
     let shares: [(&'static str, Share); 3] = [
-        ("artifact_validator_pass_rate", |metrics, eval| {
-            metrics.primary(eval.score)
-        }),
+        ("artifact_validator_pass_rate", |metrics, eval| metrics.primary(eval.score)),
         ("blocked_node_rate", |metrics, _| metrics.blocked),
         // A number has no share of its own: that for each expected check has.
-        ("unmet_requirement_count", |metrics, _| {
-            metrics.unmet_share()
-        }),
+        ("unmet_requirement_count", |metrics, _| metrics.unmet_share()),
     ];
     for (metric, share) in shares {
-        let values: Vec<_> = counted
-            .iter()
-            .map(|replay| share(&replay.metrics, eval))
-            .collect();
+        let values: Vec<_> = counted.iter().map(|replay| share(&replay.metrics, eval)).collect();
         if let (Some(low), Some(high)) = (values.iter().min(), values.iter().max())
             && !low.is_within(*high, *max_range)
         {
             let (low, high, limit) = (low.to_string(), high.to_string(), max_range.to_string());
-            return Err(Instability::Spread {
-                metric,
-                low,
-                high,
-                limit,
-            });
+            return Err(Instability::Spread { metric, low, high, limit });
         }
     }
     let (flaky, cases) = flaky_cases(counted);
     if !Fraction::new(count(flaky.len()), count(cases)).is_at_most(*max_flaky) {
-        let examples = flaky
-            .iter()
-            .take(5)
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let examples = flaky.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(Instability::Flaky {
             flaky: flaky.len(),
             cases,
@@ -144,13 +119,10 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
             examples,
         });
     }
-    Ok(counted.iter().map(|replay| replay.metrics).fold(
-        Metrics {
-            within_limits: true,
-            ..Metrics::default()
-        },
-        Metrics::plus,
-    ))
+    Ok(counted
+        .iter()
+        .map(|replay| replay.metrics)
+        .fold(Metrics { within_limits: true, ..Metrics::default() }, Metrics::plus))
 }
 
 /// The cases whose outcome is not the same in every replay, and the number of cases. A case that is
@@ -165,10 +137,8 @@ pub fn flaky_cases(replays: &[Replay]) -> (Vec<CaseId>, usize) {
         });
     }
     let cases = outcomes.len();
-    let flaky = outcomes
-        .into_iter()
-        .filter(|(_, marks)| marks.len() > 1)
-        .map(|(case, _)| case.clone());
+    let flaky =
+        outcomes.into_iter().filter(|(_, marks)| marks.len() > 1).map(|(case, _)| case.clone());
     (flaky.collect(), cases)
 }
 

@@ -55,18 +55,10 @@ impl Expected {
     /// The expectations of `baseline` on `cases`.
     #[must_use]
     pub fn new<'a>(baseline: &Workflow, cases: impl Iterator<Item = &'a Case>) -> Self {
-        let validators = baseline
-            .nodes()
-            .iter()
-            .filter(|node| node.validator().is_some())
-            .count();
-        let checks = cases
-            .map(|case| (case.id.clone(), count(validators + case.expect.len())))
-            .collect();
-        Self {
-            checks,
-            nodes: count(baseline.nodes().len()),
-        }
+        let validators = baseline.nodes().iter().filter(|node| node.validator().is_some()).count();
+        let checks =
+            cases.map(|case| (case.id.clone(), count(validators + case.expect.len()))).collect();
+        Self { checks, nodes: count(baseline.nodes().len()) }
     }
 }
 
@@ -75,16 +67,11 @@ impl Metrics {
     /// count as failed; a void case is counted apart.
     #[must_use]
     pub fn of(expected: &Expected, reports: &BTreeMap<&CaseId, &RunReport>) -> Self {
-        let mut metrics = Self {
-            replicates: 1,
-            within_limits: true,
-            ..Self::default()
-        };
+        let mut metrics = Self { replicates: 1, within_limits: true, ..Self::default() };
         for (case, checks) in &expected.checks {
             let report = reports.get(case);
-            metrics.usage = metrics
-                .usage
-                .plus(report.map_or(Usage::default(), |report| report.usage));
+            metrics.usage =
+                metrics.usage.plus(report.map_or(Usage::default(), |report| report.usage));
             let measured = match report.map(|report| &report.outcome) {
                 Some(CaseOutcome::Void { .. }) => {
                     metrics.void += 1;
@@ -105,10 +92,7 @@ impl Metrics {
     }
 
     fn add_case(&mut self, measured: &Measured, expected: u64) {
-        let passed = measured
-            .checks
-            .iter()
-            .filter(|check| check.outcome.passes());
+        let passed = measured.checks.iter().filter(|check| check.outcome.passes());
         let passed = count(passed.count()).min(expected);
         self.checks.num += passed;
         self.cases.num += u64::from(passed == expected && measured.passes());
@@ -170,11 +154,7 @@ impl Metrics {
 
 /// A check that did not pass has at least one unmet requirement.
 fn unmet(outcome: Outcome, listed: usize) -> u64 {
-    if outcome.passes() {
-        0
-    } else {
-        count(listed).max(1)
-    }
+    if outcome.passes() { 0 } else { count(listed).max(1) }
 }
 
 fn count(number: usize) -> u64 {

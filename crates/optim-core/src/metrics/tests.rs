@@ -22,11 +22,7 @@ fn workflow() -> Workflow {
         let contract = contract.then(|| json!({"kind": "k", "validator": "generic_artifact"}));
         json!({"node_id": id, "agent_id": "a", "objective": "o", "output_contract": contract})
     };
-    let nodes = [
-        node("node-1", true),
-        node("node-2", true),
-        node("plain", false),
-    ];
+    let nodes = [node("node-1", true), node("node-2", true), node("plain", false)];
     Workflow::from_json(json!({"automation_id": "w", "flow": {"nodes": nodes}})).unwrap()
 }
 
@@ -54,11 +50,7 @@ fn report(outcome: CaseOutcome) -> RunReport {
         executed: Fingerprint(Digest::of(b"w")),
         outcome,
         nodes: Vec::new(),
-        usage: Usage {
-            prompt_tokens: Tokens(100),
-            latency: Millis(8000),
-            ..Usage::default()
-        },
+        usage: Usage { prompt_tokens: Tokens(100), latency: Millis(8000), ..Usage::default() },
         started_at: Timestamp(0),
         finished_at: Timestamp(8000),
     }
@@ -66,38 +58,23 @@ fn report(outcome: CaseOutcome) -> RunReport {
 
 fn measured(checks: Vec<Check>, blocked: &[&str]) -> RunReport {
     let blocked = blocked.iter().map(|id| NodeId::new(*id).unwrap()).collect();
-    report(CaseOutcome::Measured(Measured {
-        checks,
-        blocked,
-        over_limit: None,
-    }))
+    report(CaseOutcome::Measured(Measured { checks, blocked, over_limit: None }))
 }
 
 fn metrics(cases: &[Case], reports: &[(&str, RunReport)]) -> Metrics {
-    let ids: Vec<_> = reports
-        .iter()
-        .map(|(name, _)| CaseId::new(*name).unwrap())
-        .collect();
-    let reports: BTreeMap<_, _> = ids
-        .iter()
-        .zip(reports.iter().map(|(_, report)| report))
-        .collect();
+    let ids: Vec<_> = reports.iter().map(|(name, _)| CaseId::new(*name).unwrap()).collect();
+    let reports: BTreeMap<_, _> =
+        ids.iter().zip(reports.iter().map(|(_, report)| report)).collect();
     Metrics::of(&Expected::new(&workflow(), cases.iter()), &reports)
 }
 
 #[test]
 fn a_run_that_blocks_is_measured_over_what_was_expected() {
-    let checks = vec![
-        check("node-1", Outcome::Passed, 0),
-        check("node-2", Outcome::Blocked, 2),
-    ];
+    let checks = vec![check("node-1", Outcome::Passed, 0), check("node-2", Outcome::Blocked, 2)];
     let found = metrics(&[case("a")], &[("a", measured(checks, &["node-2"]))]);
     assert_eq!(found.checks.to_string(), "1/2");
     assert_eq!(found.cases.to_string(), "0/1");
-    assert_eq!(
-        (found.unmet, found.blocked.to_string()),
-        (2, "1/3".to_owned())
-    );
+    assert_eq!((found.unmet, found.blocked.to_string()), (2, "1/3".to_owned()));
     assert!(found.within_limits);
     assert_eq!(found.usage.tokens(), Tokens(100));
 }
@@ -116,57 +93,33 @@ fn what_a_run_did_not_produce_has_failed() {
 
 #[test]
 fn warnings_pass_and_a_failure_without_words_is_one_unmet_requirement() {
-    let checks = vec![
-        check("node-1", Outcome::PassedWithWarnings, 0),
-        check("node-2", Outcome::Failed, 0),
-    ];
+    let checks =
+        vec![check("node-1", Outcome::PassedWithWarnings, 0), check("node-2", Outcome::Failed, 0)];
     let found = metrics(&[case("a")], &[("a", measured(checks, &[]))]);
-    assert_eq!(
-        (found.checks.to_string(), found.unmet),
-        ("1/2".to_owned(), 1)
-    );
+    assert_eq!((found.checks.to_string(), found.unmet), ("1/2".to_owned(), 1));
 }
 
 #[test]
 fn a_broken_limit_fails_the_case_though_its_checks_pass() {
-    let checks = vec![
-        check("node-1", Outcome::Passed, 0),
-        check("node-2", Outcome::Passed, 0),
-    ];
+    let checks = vec![check("node-1", Outcome::Passed, 0), check("node-2", Outcome::Passed, 0)];
     let over_limit = Some("max_total_tokens: 9 of 5".to_owned());
-    let over = report(CaseOutcome::Measured(Measured {
-        checks,
-        blocked: Vec::new(),
-        over_limit,
-    }));
+    let over = report(CaseOutcome::Measured(Measured { checks, blocked: Vec::new(), over_limit }));
     let found = metrics(&[case("a")], &[("a", over)]);
-    assert_eq!(
-        (found.cases.to_string(), found.within_limits),
-        ("0/1".to_owned(), false)
-    );
+    assert_eq!((found.cases.to_string(), found.within_limits), ("0/1".to_owned(), false));
 }
 
 #[test]
 fn a_void_run_is_counted_apart_and_nowhere_else() {
-    let void = report(CaseOutcome::Void {
-        fault: "down".to_owned(),
-    });
+    let void = report(CaseOutcome::Void { fault: "down".to_owned() });
     let good = || {
-        let checks = vec![
-            check("node-1", Outcome::Passed, 0),
-            check("node-2", Outcome::Failed, 3),
-        ];
+        let checks = vec![check("node-1", Outcome::Passed, 0), check("node-2", Outcome::Failed, 3)];
         measured(checks, &["node-2"])
     };
     let alone = metrics(&[case("a")], &[("a", good())]);
     let both = metrics(&[case("a"), case("b")], &[("a", good()), ("b", void)]);
     assert_eq!((both.void, both.void_share()), (1, Fraction::new(1, 2)));
     assert_eq!(both.usage.tokens(), Tokens(200), "it is paid all the same");
-    let without = Metrics {
-        void: 0,
-        usage: alone.usage,
-        ..both
-    };
+    let without = Metrics { void: 0, usage: alone.usage, ..both };
     let counts = |metrics: Metrics| serde_json::to_value(metrics).unwrap();
     assert_eq!(counts(without), counts(alone));
 }
@@ -189,16 +142,9 @@ fn replicates_add_up_in_every_figure() {
         blocked: Fraction::new(1, 6),
         within_limits: true,
         void: 1,
-        usage: Usage {
-            prompt_tokens: Tokens(5),
-            ..Usage::default()
-        },
+        usage: Usage { prompt_tokens: Tokens(5), ..Usage::default() },
     };
-    let both = one.plus(Metrics {
-        unmet: 5,
-        within_limits: false,
-        ..one
-    });
+    let both = one.plus(Metrics { unmet: 5, within_limits: false, ..one });
     // Fractions are equal when their shares are, so the counts are compared as they are written.
     let counts = [both.cases, both.checks, both.blocked].map(|share| share.to_string());
     assert_eq!(counts, ["2/4", "6/8", "2/12"]);
@@ -233,11 +179,7 @@ fn the_wire_has_the_four_numbers_under_their_names() {
 /// A replay of 100 cases, of which `passed` pass; `unmet` and `blocked` in all.
 fn replay(passed: u64, unmet: u64, blocked: u64) -> Replay {
     let mark = |index: u64| {
-        if index < passed {
-            CaseMark::Passed
-        } else {
-            CaseMark::Failed
-        }
+        if index < passed { CaseMark::Passed } else { CaseMark::Failed }
     };
     Replay {
         evaluation: EvaluationId::derive(&[&passed.to_be_bytes()]),
@@ -267,19 +209,13 @@ fn replays_that_agree_are_a_baseline_and_a_spread_of_exactly_five_points_does() 
     for (one, two) in [(80, 84), (100, 95), (90, 85), (85, 80)] {
         let established = establish(&[replay(one, 3, 0), replay(two, 3, 0)], &eval()).unwrap();
         assert_eq!(
-            (
-                established.cases.num,
-                established.cases.den,
-                established.replicates
-            ),
+            (established.cases.num, established.cases.den, established.replicates),
             (one + two, 200, 2)
         );
     }
     let spread = establish(&[replay(80, 0, 0), replay(86, 0, 0)], &eval()).unwrap_err();
     assert!(
-        spread
-            .to_string()
-            .contains("artifact_validator_pass_rate differs by more than 0.05"),
+        spread.to_string().contains("artifact_validator_pass_rate differs by more than 0.05"),
         "{spread}"
     );
 }
@@ -291,18 +227,9 @@ fn every_figure_that_decides_must_agree() {
     assert!(error(replay(80, 0, 0), replay(80, 6, 0)).contains("unmet_requirement_count"));
     let mut over = replay(80, 0, 0);
     over.metrics.within_limits = false;
-    assert_eq!(
-        establish(&[over, replay(80, 0, 0)], &eval()),
-        Err(Instability::OverLimits)
-    );
+    assert_eq!(establish(&[over, replay(80, 0, 0)], &eval()), Err(Instability::OverLimits));
     let few = establish(&[replay(80, 0, 0)], &eval());
-    assert_eq!(
-        few,
-        Err(Instability::TooFew {
-            found: 1,
-            required: 2
-        })
-    );
+    assert_eq!(few, Err(Instability::TooFew { found: 1, required: 2 }));
 }
 
 #[test]
@@ -346,19 +273,11 @@ fn void_cases_do_not_flake_but_too_many_are_no_replay() {
         replay
     };
     let established = establish(&[replay(80, 0, 0), voided(10)], &eval()).unwrap();
-    assert_eq!(
-        (established.void, established.void_share()),
-        (10, Fraction::new(10, 200))
-    );
-    assert_eq!(
-        flaky_cases(&[replay(80, 0, 0), voided(10)]),
-        (Vec::new(), 100)
-    );
+    assert_eq!((established.void, established.void_share()), (10, Fraction::new(10, 200)));
+    assert_eq!(flaky_cases(&[replay(80, 0, 0), voided(10)]), (Vec::new(), 100));
     let error = establish(&[voided(11), replay(80, 0, 0)], &eval()).unwrap_err();
     assert!(
-        error
-            .to_string()
-            .starts_with("11/100 case runs of a replay gave no outcome, at most 0.1"),
+        error.to_string().starts_with("11/100 case runs of a replay gave no outcome, at most 0.1"),
         "{error}"
     );
 }
@@ -404,10 +323,7 @@ fn replays_are_due_at_the_start_after_candidates_and_after_time() {
     assert!(due(7, 1500));
     assert!(due(3, 1_801_500));
     assert!(!due(3, 2000));
-    assert_eq!(
-        next_replay_at(&replays, &eval()),
-        Some(Timestamp(1_801_500))
-    );
+    assert_eq!(next_replay_at(&replays, &eval()), Some(Timestamp(1_801_500)));
     assert_eq!(next_replay_at(&[], &eval()), None);
 }
 

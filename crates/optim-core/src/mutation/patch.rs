@@ -81,28 +81,16 @@ impl Patch {
     /// [`PatchError`] when the mutation does not start where this patch ends, or holds a value that
     /// its field cannot hold.
     pub fn then(&self, mutation: &Mutation) -> Result<Self, PatchError> {
-        let Mutation {
-            node,
-            field,
-            before,
-            after,
-        } = mutation;
+        let Mutation { node, field, before, after } = mutation;
         for value in [before, after] {
-            field
-                .spec()
-                .accepts(value)
-                .map_err(|violation| PatchError::WrongValue {
-                    node: node.clone(),
-                    field: *field,
-                    violation,
-                })?;
+            field.spec().accepts(value).map_err(|violation| PatchError::WrongValue {
+                node: node.clone(),
+                field: *field,
+                violation,
+            })?;
         }
         let mut next = self.clone();
-        match next
-            .changes
-            .iter_mut()
-            .find(|made| made.field == *field && made.node == *node)
-        {
+        match next.changes.iter_mut().find(|made| made.field == *field && made.node == *node) {
             None => next.changes.push(mutation.clone()),
             Some(made) if made.after == *before => made.after = after.clone(),
             Some(made) => {
@@ -136,9 +124,7 @@ impl Patch {
             before: change.after.clone(),
             after: change.before.clone(),
         };
-        Self {
-            changes: self.changes.iter().rev().map(undo).collect(),
-        }
+        Self { changes: self.changes.iter().rev().map(undo).collect() }
     }
 
     /// `workflow` with every change of the patch, or with none of them.
@@ -159,11 +145,7 @@ impl Patch {
                 }),
             }
         }
-        if fields.is_empty() {
-            Ok(next)
-        } else {
-            Err(Drift { fields })
-        }
+        if fields.is_empty() { Ok(next) } else { Err(Drift { fields }) }
     }
 }
 

@@ -171,11 +171,7 @@ impl Violation {
     /// The violation with its place.
     #[must_use]
     pub fn at(self, node: &NodeId, field: MutableField) -> MutationError {
-        MutationError::Violation {
-            node: node.clone(),
-            field,
-            violation: self,
-        }
+        MutationError::Violation { node: node.clone(), field, violation: self }
     }
 }
 
@@ -269,10 +265,7 @@ pub fn apply(workflow: &Workflow, mutation: &Mutation) -> Result<Workflow, Mutat
     let (index, node) = only_node(workflow, &mutation.node)?;
     check_start(node, mutation)?;
     let mut changed = Node::clone(node);
-    let set = mutation
-        .field
-        .spec()
-        .set(&mut changed, mutation.after.clone());
+    let set = mutation.field.spec().set(&mut changed, mutation.after.clone());
     set.map_err(|violation| violation.at(&mutation.node, mutation.field))?;
     Ok(workflow.with_node(index, changed))
 }
@@ -282,11 +275,7 @@ pub(super) fn only_node<'a>(
     workflow: &'a Workflow,
     id: &NodeId,
 ) -> Result<(usize, &'a Arc<Node>), MutationError> {
-    let mut found = workflow
-        .nodes()
-        .iter()
-        .enumerate()
-        .filter(|(_, node)| node.id() == id);
+    let mut found = workflow.nodes().iter().enumerate().filter(|(_, node)| node.id() == id);
     match (found.next(), found.next()) {
         (Some(only), None) => Ok(only),
         (None, _) => Err(MutationError::NodeMissing { node: id.clone() }),
@@ -359,12 +348,7 @@ fn mutation(old: &Node, new: &Node, field: MutableField) -> Result<Mutation, Mut
     let node = || old.id().clone();
     let (before, after) = (field.spec().current(old), field.spec().current(new));
     match (before.value(), after.value()) {
-        (Some(before), Some(after)) => Ok(Mutation {
-            node: node(),
-            field,
-            before,
-            after,
-        }),
+        (Some(before), Some(after)) => Ok(Mutation { node: node(), field, before, after }),
         _ if before == Current::Absent || after == Current::Absent => {
             Err(MutationError::FieldCreatedOrRemoved {
                 node: node(),
@@ -383,14 +367,9 @@ fn not_an_integer(node: &Node, field: MutableField, value: &Current<'_>) -> Muta
 }
 
 fn changed_keys(old: &Map<String, Value>, new: &Map<String, Value>) -> Vec<String> {
-    let gone_or_changed = old
-        .iter()
-        .filter(|(key, value)| new.get(*key) != Some(*value));
+    let gone_or_changed = old.iter().filter(|(key, value)| new.get(*key) != Some(*value));
     let added = new.iter().filter(|(key, _)| !old.contains_key(*key));
-    gone_or_changed
-        .chain(added)
-        .map(|(key, _)| key.clone())
-        .collect()
+    gone_or_changed.chain(added).map(|(key, _)| key.clone()).collect()
 }
 
 /// `a, b and c`, each shortened.

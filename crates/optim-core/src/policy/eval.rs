@@ -107,10 +107,7 @@ pub enum Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self::Point {
-            max_range: PerMillion(50_000),
-            max_flaky: PerMillion(100_000),
-        }
+        Self::Point { max_range: PerMillion(50_000), max_flaky: PerMillion(100_000) }
     }
 }
 
@@ -130,10 +127,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
     let primary_metric = keys.read(
         "primary_metric",
         "the metric that decides first",
-        kind::choice([(
-            "artifact_validator_pass_rate",
-            MetricName::ArtifactValidatorPassRate,
-        )]),
+        kind::choice([("artifact_validator_pass_rate", MetricName::ArtifactValidatorPassRate)]),
     );
     let secondary_metric = keys.read(
         "secondary_metric",
@@ -159,11 +153,8 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
     let score = keys.read(
         "score",
         "how the checks of a case become its score: 1 if all pass, or the share that passes",
-        kind::choice([
-            ("all_or_nothing", Score::AllOrNothing),
-            ("fraction", Score::Fraction),
-        ])
-        .or_first(),
+        kind::choice([("all_or_nothing", Score::AllOrNothing), ("fraction", Score::Fraction)])
+            .or_first(),
     );
     let rule = keys.section("decision", rule);
     Some(EvalPolicy {
@@ -184,9 +175,7 @@ fn pack_ref(keys: &mut Keys<'_, '_>) -> Option<PackRef> {
     let path = keys.read(
         "pack_ref",
         "the eval pack",
-        kind::Text {
-            noun: "the path of a JSONL file, or `none`",
-        },
+        kind::Text { noun: "the path of a JSONL file, or `none`" },
     )?;
     if path != "none" {
         return Some(PackRef::File(path));
@@ -205,9 +194,7 @@ fn hard_guardrails(keys: &mut Keys<'_, '_>) -> Option<Vec<Guardrail>> {
     let given = keys.read(
         "hard_guardrails",
         "what must not get worse; both, in any order",
-        kind::list(kind::choice(
-            all.map(|guardrail| (guardrail.name(), guardrail)),
-        )),
+        kind::list(kind::choice(all.map(|guardrail| (guardrail.name(), guardrail)))),
     )?;
     for guardrail in all.iter().filter(|guardrail| !given.contains(guardrail)) {
         let name = guardrail.name();
@@ -252,8 +239,5 @@ fn stability(keys: &mut Keys<'_, '_>) -> Option<Rule> {
         "the largest accepted share of cases whose result differs between replays, and of void case runs",
         kind::share(0..=100_000, 0..=1_000_000).or(100_000),
     );
-    Some(Rule::Point {
-        max_range: max_range?,
-        max_flaky: max_flaky?,
-    })
+    Some(Rule::Point { max_range: max_range?, max_flaky: max_flaky? })
 }

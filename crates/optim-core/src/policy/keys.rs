@@ -13,11 +13,7 @@ use crate::document::{self, Limits, Node, Position, Step, Style, quote};
 use crate::suggest::did_you_mean;
 
 /// The beginning of a file, where what is missing is reported.
-const TOP: Position = Position {
-    byte: 0,
-    line: 1,
-    column: 1,
-};
+const TOP: Position = Position { byte: 0, line: 1, column: 1 };
 
 /// A policy file that is being read.
 pub(super) struct Source<'a> {
@@ -94,13 +90,7 @@ pub(super) fn rows<T>(read: impl FnOnce(&mut Keys<'_, '_>) -> Option<T>) -> Vec<
 
 impl<'a> Source<'a> {
     fn new(name: &'a str, text: &'a str) -> Self {
-        Self {
-            name,
-            text,
-            profile: Profile::Custom,
-            faults: Vec::new(),
-            rows: Vec::new(),
-        }
+        Self { name, text, profile: Profile::Custom, faults: Vec::new(), rows: Vec::new() }
     }
 
     fn file<T>(
@@ -112,16 +102,10 @@ impl<'a> Source<'a> {
             let found = root.kind.noun();
             let message = format!("expected keys with values, found {found}");
             let place = Place::file(self.name).at(root.span.start);
-            self.faults
-                .push(Diagnostic::error("wrong_type", place, message));
+            self.faults.push(Diagnostic::error("wrong_type", place, message));
             return None;
         }
-        let mut keys = Keys {
-            source: self,
-            node: root,
-            path: Vec::new(),
-            known: BTreeSet::new(),
-        };
+        let mut keys = Keys { source: self, node: root, path: Vec::new(), known: BTreeSet::new() };
         let value = read(&mut keys);
         keys.refuse_unknown();
         value
@@ -145,11 +129,8 @@ impl<'a> Source<'a> {
         message: String,
         help: impl Into<String>,
     ) {
-        let place = Place::file(self.name)
-            .at(value.node.span.start)
-            .path(value.pointer.clone());
-        self.faults
-            .push(Diagnostic::error(code, place, message).help(help));
+        let place = Place::file(self.name).at(value.node.span.start).path(value.pointer.clone());
+        self.faults.push(Diagnostic::error(code, place, message).help(help));
     }
 
     /// Reports that `value` is of another type than `wanted`.
@@ -218,12 +199,7 @@ impl<'s> Keys<'s, '_> {
         about: &'static str,
         kind: K,
     ) -> Option<Option<K::Value>> {
-        self.declare(
-            name,
-            about,
-            &kind,
-            Some("no limit, with a warning".to_owned()),
-        );
+        self.declare(name, about, &kind, Some("no limit, with a warning".to_owned()));
         let Some(value) = self.value(name) else {
             let message = format!("`{name}` is absent, so there is no limit: {about}");
             let help = format!("set it, or write `{name}: null` to say that no limit is meant");
@@ -246,12 +222,8 @@ impl<'s> Keys<'s, '_> {
     ) -> Option<T> {
         self.known.insert(name);
         let value = self.value(name);
-        if let Some(value) = value
-            .as_ref()
-            .filter(|value| value.node.entries().is_none())
-        {
-            self.source
-                .wrong_type(value, "a section of keys", "indent its keys below it");
+        if let Some(value) = value.as_ref().filter(|value| value.node.entries().is_none()) {
+            self.source.wrong_type(value, "a section of keys", "indent its keys below it");
             return None;
         }
         let mut path = self.path.clone();
@@ -311,11 +283,7 @@ impl<'s> Keys<'s, '_> {
     }
 
     fn value(&self, name: &'static str) -> Option<Value<'s>> {
-        Some(Value {
-            node: self.node?.get(name)?,
-            name,
-            pointer: self.pointer(name),
-        })
+        Some(Value { node: self.node?.get(name)?, name, pointer: self.pointer(name) })
     }
 
     fn missing(&mut self, name: &'static str, about: &str, kind: &impl Kind) {
@@ -325,9 +293,7 @@ impl<'s> Keys<'s, '_> {
             self.place(name),
             format!("`{name}` is missing: {about}"),
         );
-        self.source
-            .faults
-            .push(fault.help(format!("add it; allowed is {allowed}")));
+        self.source.faults.push(fault.help(format!("add it; allowed is {allowed}")));
     }
 
     fn refuse_unknown(&mut self) {
@@ -339,13 +305,10 @@ impl<'s> Keys<'s, '_> {
                 let known: Vec<_> = self.known.iter().copied().collect();
                 format!("known keys here: {}", known.join(", "))
             });
-            let place = Place::file(self.source.name)
-                .at(key.span.start)
-                .path(self.pointer(&key.name));
+            let place =
+                Place::file(self.source.name).at(key.span.start).path(self.pointer(&key.name));
             let message = format!("unknown key {}", quote(&key.name));
-            self.source
-                .faults
-                .push(Diagnostic::error("unknown_key", place, message).help(help));
+            self.source.faults.push(Diagnostic::error("unknown_key", place, message).help(help));
         }
     }
 
@@ -354,9 +317,7 @@ impl<'s> Keys<'s, '_> {
         let value = self.node.and_then(|node| node.get(name));
         let section = self.node.filter(|_| !self.path.is_empty());
         let position = value.or(section).map_or(TOP, |node| node.span.start);
-        Place::file(self.source.name)
-            .at(position)
-            .path(self.pointer(name))
+        Place::file(self.source.name).at(position).path(self.pointer(name))
     }
 
     fn pointer(&self, name: &str) -> String {

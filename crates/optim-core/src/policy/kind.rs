@@ -55,16 +55,12 @@ pub(super) fn tokens(range: RangeInclusive<u64>) -> Number<Tokens> {
 
 /// A share, with its ranges in millionths.
 pub(super) fn share(strict: RangeInclusive<u64>, hard: RangeInclusive<u64>) -> Number<PerMillion> {
-    Number::new(strict, hard, PLACES, |number| {
-        u32::try_from(number).ok().map(PerMillion)
-    })
+    Number::new(strict, hard, PLACES, |number| u32::try_from(number).ok().map(PerMillion))
 }
 
 /// An amount of dollars, with its range in millionths.
 pub(super) fn usd(range: RangeInclusive<u64>) -> Number<MicroUsd> {
-    Number::new(range.clone(), range, PLACES, |number| {
-        Some(MicroUsd(number))
-    })
+    Number::new(range.clone(), range, PLACES, |number| Some(MicroUsd(number)))
 }
 
 impl<T> Number<T> {
@@ -74,30 +70,17 @@ impl<T> Number<T> {
         places: usize,
         wrap: fn(u64) -> Option<T>,
     ) -> Self {
-        Self {
-            strict,
-            hard,
-            places,
-            wrap,
-            default: None,
-            reason: None,
-        }
+        Self { strict, hard, places, wrap, default: None, reason: None }
     }
 
     /// The same, with the value of an absent key.
     pub(super) fn or(self, default: u64) -> Self {
-        Self {
-            default: Some(default),
-            ..self
-        }
+        Self { default: Some(default), ..self }
     }
 
     /// The same, with the reason for its range.
     pub(super) fn because(self, reason: &'static str) -> Self {
-        Self {
-            reason: Some(reason),
-            ..self
-        }
+        Self { reason: Some(reason), ..self }
     }
 
     fn range(&self, profile: Profile) -> &RangeInclusive<u64> {
@@ -119,11 +102,7 @@ impl<T> Number<T> {
     }
 
     fn wanted(&self) -> &'static str {
-        if self.places == 0 {
-            "a whole number"
-        } else {
-            "a decimal number"
-        }
+        if self.places == 0 { "a whole number" } else { "a decimal number" }
     }
 
     /// How to write what was not read as a number of this kind.
@@ -246,9 +225,7 @@ fn decimal(text: &str, places: usize) -> Result<u64, NotDecimal> {
     if decimals.len() > places {
         return Err(NotDecimal::TooPrecise);
     }
-    format!("{whole}{decimals:0<places$}")
-        .parse()
-        .map_err(|_| NotDecimal::Outside)
+    format!("{whole}{decimals:0<places$}").parse().map_err(|_| NotDecimal::Outside)
 }
 
 /// A switch with one legal position.
@@ -260,20 +237,13 @@ pub(super) struct Switch {
 
 /// A switch that must be `only`, with the reason why.
 pub(super) fn switch(only: bool, reason: &'static str) -> Switch {
-    Switch {
-        only,
-        default: false,
-        reason,
-    }
+    Switch { only, default: false, reason }
 }
 
 impl Switch {
     /// The same, absent meaning its legal position.
     pub(super) fn or_absent(self) -> Self {
-        Self {
-            default: true,
-            ..self
-        }
+        Self { default: true, ..self }
     }
 }
 
@@ -311,19 +281,13 @@ pub(super) struct Choice<T> {
 
 /// One of `words`, each with what it means.
 pub(super) fn choice<T: Copy>(words: impl IntoIterator<Item = (&'static str, T)>) -> Choice<T> {
-    Choice {
-        words: words.into_iter().collect(),
-        has_default: false,
-    }
+    Choice { words: words.into_iter().collect(), has_default: false }
 }
 
 impl<T> Choice<T> {
     /// The same, an absent key meaning the first word.
     pub(super) fn or_first(self) -> Self {
-        Self {
-            has_default: true,
-            ..self
-        }
+        Self { has_default: true, ..self }
     }
 }
 
@@ -338,11 +302,8 @@ impl<T: Copy> Kind for Choice<T> {
         };
         let known = self.words.iter().find(|(known, _)| *known == word);
         if known.is_none() {
-            let message = format!(
-                "`{}` has the value {}, allowed is {allowed}",
-                value.name,
-                quote(word)
-            );
+            let message =
+                format!("`{}` has the value {}, allowed is {allowed}", value.name, quote(word));
             let help = did_you_mean(word, self.words.iter().map(|(known, _)| *known));
             source.refuse(
                 value,
@@ -355,11 +316,7 @@ impl<T: Copy> Kind for Choice<T> {
     }
 
     fn allowed(&self, _: Profile) -> String {
-        let words: Vec<_> = self
-            .words
-            .iter()
-            .map(|(word, _)| format!("`{word}`"))
-            .collect();
+        let words: Vec<_> = self.words.iter().map(|(word, _)| format!("`{word}`")).collect();
         words.join(" or ")
     }
 
@@ -377,19 +334,13 @@ pub(super) struct List<K> {
 
 /// A list of `item`s.
 pub(super) fn list<K: Kind>(item: K) -> List<K> {
-    List {
-        item,
-        may_be_absent: false,
-    }
+    List { item, may_be_absent: false }
 }
 
 impl<K> List<K> {
     /// The same, an absent key meaning the empty list.
     pub(super) fn or_empty(self) -> Self {
-        Self {
-            may_be_absent: true,
-            ..self
-        }
+        Self { may_be_absent: true, ..self }
     }
 }
 

@@ -81,28 +81,14 @@ pub struct PolicyFile<'a> {
 /// warnings among it.
 pub fn read(files: &PolicyFiles<'_>) -> Result<Checked<(Objective, Policies)>, Diagnostics> {
     let mut faults = Vec::new();
-    let objective = objective::read(&files.objective)
-        .map_err(|found| faults.extend(found))
-        .ok();
-    let PolicyFiles {
-        eval,
-        mutation,
-        scope,
-        budget,
-        ..
-    } = files;
+    let objective = objective::read(&files.objective).map_err(|found| faults.extend(found)).ok();
+    let PolicyFiles { eval, mutation, scope, budget, .. } = files;
     let eval = keys::read(eval.name, eval.bytes, &mut faults, eval::read);
     let mutation = keys::read(mutation.name, mutation.bytes, &mut faults, mutation::read);
     let scope = keys::read(scope.name, scope.bytes, &mut faults, scope::read);
     let budget = keys::read(budget.name, budget.bytes, &mut faults, budget::read);
-    let policies = || {
-        Some(Policies {
-            eval: eval?,
-            mutation: mutation?,
-            scope: scope?,
-            budget: budget?,
-        })
-    };
+    let policies =
+        || Some(Policies { eval: eval?, mutation: mutation?, scope: scope?, budget: budget? });
     Checked::new(objective.zip(policies()), Diagnostics(faults))
 }
 

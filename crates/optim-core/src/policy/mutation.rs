@@ -110,21 +110,13 @@ fn one_change(keys: &mut Keys<'_, '_>) {
 
 fn allowed(keys: &mut Keys<'_, '_>) -> Option<BTreeSet<MutableField>> {
     let fields = |family| {
-        let fields = MutableField::ALL
-            .into_iter()
-            .filter(move |field| field.spec().family() == family);
+        let fields =
+            MutableField::ALL.into_iter().filter(move |field| field.spec().family() == family);
         kind::list(kind::choice(fields.map(|field| (field.name(), field)))).or_empty()
     };
-    let text = keys.read(
-        "allowed_text_fields",
-        "text fields that may change",
-        fields(Family::Text),
-    );
-    let knob = keys.read(
-        "allowed_knob_fields",
-        "numbers that may change",
-        fields(Family::Knob),
-    );
+    let text =
+        keys.read("allowed_text_fields", "text fields that may change", fields(Family::Text));
+    let knob = keys.read("allowed_knob_fields", "numbers that may change", fields(Family::Knob));
     let allowed: BTreeSet<_> = text?.into_iter().chain(knob?).collect();
     if allowed.is_empty() {
         let message =
@@ -171,16 +163,8 @@ fn timeout_bounds(keys: &mut Keys<'_, '_>) -> Option<(PerMillion, Millis, (Milli
         kind::millis(1..=30_000, 1..=3_600_000),
     );
     let range = || kind::millis(30_000..=600_000, 1000..=86_400_000);
-    let min = keys.read(
-        "timeout_min_ms",
-        "the shortest timeout, in milliseconds",
-        range(),
-    );
-    let max = keys.read(
-        "timeout_max_ms",
-        "the longest timeout, in milliseconds",
-        range(),
-    );
+    let min = keys.read("timeout_min_ms", "the shortest timeout, in milliseconds", range());
+    let max = keys.read("timeout_max_ms", "the longest timeout, in milliseconds", range());
     let (min, max) = (min?, max?);
     if min >= max {
         let message = format!(
@@ -199,23 +183,15 @@ fn timeout_bounds(keys: &mut Keys<'_, '_>) -> Option<(PerMillion, Millis, (Milli
 }
 
 fn retry_bounds(keys: &mut Keys<'_, '_>) -> Option<(u32, (u32, u32))> {
-    let delta = keys.read(
-        "retry_delta",
-        "the largest step of a retry setting",
-        kind::whole(1..=1, 1..=5),
-    );
+    let delta =
+        keys.read("retry_delta", "the largest step of a retry setting", kind::whole(1..=1, 1..=5));
     let range = || kind::whole(0..=3, 0..=10);
     let min = keys.read("retry_min", "the smallest retry setting", range());
     let max = keys.read("retry_max", "the largest retry setting", range());
     let (min, max) = (min?, max?);
     if min > max {
         let message = format!("`retry_min` is {min}, which is above `retry_max`, {max}");
-        keys.refuse(
-            "retry_min",
-            "empty_range",
-            message,
-            "lower it, or raise `retry_max`",
-        );
+        keys.refuse("retry_min", "empty_range", message, "lower it, or raise `retry_max`");
         return None;
     }
     Some((delta?, (min, max)))

@@ -34,9 +34,7 @@ pub(super) fn read(file: &PolicyFile<'_>) -> Result<Objective, Diagnostics> {
     let size = file.bytes.len();
     if size > OBJECTIVE_BYTES_MAX {
         let message = format!("the file has {size} bytes, at most {OBJECTIVE_BYTES_MAX} are read");
-        return Err(Diagnostic::error("too_large", place, message)
-            .help("say it shorter")
-            .into());
+        return Err(Diagnostic::error("too_large", place, message).help("say it shorter").into());
     }
     let text = document::utf8(file.name, file.bytes)?;
     Objective::new(text).ok_or_else(|| {

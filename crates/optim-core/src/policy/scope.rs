@@ -43,9 +43,7 @@ impl ScopePolicy {
     /// The first entry that forbids changing `field` of `node`.
     #[must_use]
     pub fn forbids(&self, node: &NodeId, field: MutableField) -> Option<&FieldPattern> {
-        self.forbidden_fields
-            .iter()
-            .find(|pattern| pattern.matches(node, field))
+        self.forbidden_fields.iter().find(|pattern| pattern.matches(node, field))
     }
 }
 
@@ -81,32 +79,20 @@ impl FromStr for FieldPattern {
     type Err = PatternError;
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
-        let field_at = |path: &str| {
-            MutableField::ALL
-                .into_iter()
-                .find(|field| field.path() == path)
-        };
+        let field_at =
+            |path: &str| MutableField::ALL.into_iter().find(|field| field.path() == path);
         let Some(rest) = text.strip_prefix("nodes.") else {
             let field = field_at(text).ok_or(PatternError::UnknownField)?;
-            return Ok(Self {
-                node: None,
-                field: Some(field),
-            });
+            return Ok(Self { node: None, field: Some(field) });
         };
         let (node, field) = MutableField::ALL
             .into_iter()
             .find_map(|field| {
-                let node = rest
-                    .strip_suffix(field.path().as_str())?
-                    .strip_suffix('.')?;
+                let node = rest.strip_suffix(field.path().as_str())?.strip_suffix('.')?;
                 Some((node, Some(field)))
             })
             .unwrap_or_else(|| (rest.strip_suffix(".*").unwrap_or(rest), None));
-        let node = if node == "*" {
-            None
-        } else {
-            Some(NodeId::new(node)?)
-        };
+        let node = if node == "*" { None } else { Some(NodeId::new(node)?) };
         Ok(Self { node, field })
     }
 }
@@ -176,10 +162,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<ScopePolicy> {
     keys.read(
         "allow_external_side_effects_in_eval",
         "whether evaluations may act on the outside",
-        kind::switch(
-            false,
-            "evaluations run in a scratch copy, without effects outside it",
-        ),
+        kind::switch(false, "evaluations run in a scratch copy, without effects outside it"),
     );
     keys.read(
         "promotion_requires_operator_approval",
@@ -191,10 +174,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<ScopePolicy> {
         "fields that no candidate and no patch may change",
         kind::list(Pattern).or_empty(),
     );
-    Some(ScopePolicy {
-        profile: profile?,
-        forbidden_fields: forbidden_fields?,
-    })
+    Some(ScopePolicy { profile: profile?, forbidden_fields: forbidden_fields? })
 }
 
 #[cfg(test)]
@@ -221,11 +201,7 @@ mod tests {
             ("nodes.*", None, None),
             ("nodes.*.*", None, None),
             ("nodes.v1.2.draft", Some("v1.2.draft"), None),
-            (
-                "nodes.v1.2.output_contract.summary_guidance",
-                Some("v1.2"),
-                Some(Guidance),
-            ),
+            ("nodes.v1.2.output_contract.summary_guidance", Some("v1.2"), Some(Guidance)),
             ("nodes.a.timeout_ms.*", Some("a.timeout_ms"), None),
             ("nodes.nodes.timeout_ms", Some("nodes"), Some(Timeout)),
             ("nodes.timeout_ms", Some("timeout_ms"), None),
@@ -233,15 +209,7 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(pattern(node, field)), "{text}");
         }
-        for text in [
-            "",
-            "*",
-            "nodes",
-            "nodes.",
-            "nodes.\n",
-            "timeout",
-            "a.timeout_ms",
-        ] {
+        for text in ["", "*", "nodes", "nodes.", "nodes.\n", "timeout", "a.timeout_ms"] {
             assert!(text.parse::<FieldPattern>().is_err(), "{text:?}");
         }
     }
@@ -260,10 +228,7 @@ mod tests {
         };
         assert_eq!(forbids("c", MutableField::Objective).unwrap(), "objective");
         assert_eq!(forbids("a", MutableField::TimeoutMs).unwrap(), "nodes.a.*");
-        assert_eq!(
-            forbids("b", MutableField::TimeoutMs).unwrap(),
-            "nodes.b.timeout_ms"
-        );
+        assert_eq!(forbids("b", MutableField::TimeoutMs).unwrap(), "nodes.b.timeout_ms");
         assert_eq!(forbids("b", MutableField::RetryPolicyRetries), None);
         assert_eq!(forbids("c", MutableField::TimeoutMs), None);
     }

@@ -19,11 +19,7 @@ fn example(file: &str) -> &'static str {
 fn read_with(file: &str, text: &[u8]) -> Result<Checked<(Objective, Policies)>, Diagnostics> {
     let content = |name: &'static str| PolicyFile {
         name,
-        bytes: if name == file {
-            text
-        } else {
-            example(name).as_bytes()
-        },
+        bytes: if name == file { text } else { example(name).as_bytes() },
     };
     read(&PolicyFiles {
         objective: content("objective.md"),
@@ -50,10 +46,7 @@ fn answer(file: &str, key: &str, value: &str) -> String {
     let (text, shown) = if value == "absent" {
         (varied(file, key, ""), "absent".to_owned())
     } else {
-        (
-            varied(file, key, &format!("{key}: {value}")),
-            value.escape_debug().to_string(),
-        )
+        (varied(file, key, &format!("{key}: {value}")), value.escape_debug().to_string())
     };
     let found = match read_with(file, text.as_bytes()) {
         Ok(checked) if checked.warnings.0.is_empty() => "accepted".to_owned(),
@@ -65,21 +58,14 @@ fn answer(file: &str, key: &str, value: &str) -> String {
 
 fn join(faults: Diagnostics) -> String {
     let fault = |fault: Diagnostic| {
-        format!(
-            "{}[{}] {} ({})",
-            fault.severity,
-            fault.code,
-            fault.message,
-            fault.help.unwrap()
-        )
+        format!("{}[{}] {} ({})", fault.severity, fault.code, fault.message, fault.help.unwrap())
     };
     faults.into_iter().map(fault).collect::<Vec<_>>().join("; ")
 }
 
 fn table(file: &str, rows: &[(&str, &[&str])]) -> String {
-    let answers = rows
-        .iter()
-        .flat_map(|(key, values)| values.iter().map(|value| answer(file, key, value)));
+    let answers =
+        rows.iter().flat_map(|(key, values)| values.iter().map(|value| answer(file, key, value)));
     answers.collect::<Vec<_>>().join("\n")
 }
 
@@ -198,18 +184,8 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
 /// The table of keys, as the manual must show it.
 fn manual_table() -> String {
     let row = |row: Row| {
-        let Row {
-            key,
-            about,
-            strict,
-            hard,
-            default,
-        } = row;
-        let hard = if hard == strict {
-            "the same".to_owned()
-        } else {
-            hard
-        };
+        let Row { key, about, strict, hard, default } = row;
+        let hard = if hard == strict { "the same".to_owned() } else { hard };
         let default = default.unwrap_or_else(|| "required".to_owned());
         format!("| `{key}` | {about} | {strict} | {hard} | {default} |\n")
     };
@@ -226,10 +202,7 @@ fn the_manual_shows_the_keys_that_are_read() {
     let (_, rest) = MANUAL.split_once("<!-- generated: keys -->\n").unwrap();
     let (shown, _) = rest.split_once("<!-- end -->").unwrap();
     let table = manual_table();
-    assert!(
-        shown == table,
-        "put this between the marks of docs/policies.md:\n{table}"
-    );
+    assert!(shown == table, "put this between the marks of docs/policies.md:\n{table}");
 }
 
 #[test]
@@ -242,14 +215,8 @@ fn every_number_has_a_strict_and_a_hard_range() {
                 "10001",
             ],
         ),
-        (
-            "max_runtime_minutes",
-            &["absent", "0", "1440", "1441", "525601"],
-        ),
-        (
-            "max_consecutive_failures",
-            &["absent", "0", "10", "11", "101", "010", "0x10", "1e1"],
-        ),
+        ("max_runtime_minutes", &["absent", "0", "1440", "1441", "525601"]),
+        ("max_consecutive_failures", &["absent", "0", "10", "11", "101", "010", "0x10", "1e1"]),
     ];
     expect![[r#"
         max_experiments: absent => error[missing_key] `max_experiments` is missing: candidates that the campaign may evaluate (add it; allowed is 1 to 100)
@@ -364,29 +331,13 @@ fn mutation_bounds_are_checked() {
             ],
         ),
         ("allowed_knob_fields", &["absent", "[retry_policy.retries]"]),
-        (
-            "max_text_delta_chars",
-            &["absent", "0", "1", "301", "20001", "x"],
-        ),
+        ("max_text_delta_chars", &["absent", "0", "1", "301", "20001", "x"]),
         (
             "max_text_delta_ratio",
-            &[
-                "absent",
-                "0",
-                "0.000001",
-                "0.2500001",
-                "0.26",
-                ".25",
-                "10.1",
-                ".nan",
-                "'0.1'",
-            ],
+            &["absent", "0", "0.000001", "0.2500001", "0.26", ".25", "10.1", ".nan", "'0.1'"],
         ),
         ("text_delta_floor_chars", &["absent", "0", "61", "2001"]),
-        (
-            "timeout_delta_percent",
-            &["absent", "0", "0.16", "1.01", ".NaN", "-0.1", "15%"],
-        ),
+        ("timeout_delta_percent", &["absent", "0", "0.16", "1.01", ".NaN", "-0.1", "15%"]),
         ("timeout_delta_ms", &["absent", "0", "30001", "3600001"]),
         ("timeout_min_ms", &["absent", "29999", "999", "600000"]),
         ("timeout_max_ms", &["absent", "600001", "86400001", "30000"]),
@@ -481,17 +432,9 @@ fn eval_keys_are_checked() {
         ("pack_ref", &["absent", "none", "''", "' '", "3", "[a]"]),
         (
             "primary_metric",
-            &[
-                "absent",
-                "unmet_requirement_count",
-                "artifact_validator_passrate",
-                "1",
-            ],
+            &["absent", "unmet_requirement_count", "artifact_validator_passrate", "1"],
         ),
-        (
-            "secondary_metric",
-            &["absent", "artifact_validator_pass_rate"],
-        ),
+        ("secondary_metric", &["absent", "artifact_validator_pass_rate"]),
         (
             "hard_guardrails",
             &[
@@ -503,18 +446,9 @@ fn eval_keys_are_checked() {
                 "[budget_ceilings, latency]",
             ],
         ),
-        (
-            "campaign_start_baseline_runs",
-            &["absent", "1", "3", "0", "21"],
-        ),
-        (
-            "baseline_replay_every_candidates",
-            &["absent", "4", "0", "1001"],
-        ),
-        (
-            "baseline_replay_every_minutes",
-            &["absent", "31", "0", "10081"],
-        ),
+        ("campaign_start_baseline_runs", &["absent", "1", "3", "0", "21"]),
+        ("baseline_replay_every_candidates", &["absent", "4", "0", "1001"]),
+        ("baseline_replay_every_minutes", &["absent", "31", "0", "10081"]),
         ("score", &["absent", "fraction", "fractions"]),
         (
             "decision",
@@ -585,10 +519,7 @@ fn the_switches_of_the_scope_have_one_legal_position() {
         ("candidate_snapshot_only", &["absent", "false", "1"]),
         ("allow_live_source_mutation", &["absent", "true", "'false'"]),
         ("allow_external_side_effects_in_eval", &["absent", "true"]),
-        (
-            "promotion_requires_operator_approval",
-            &["absent", "false", ""],
-        ),
+        ("promotion_requires_operator_approval", &["absent", "false", ""]),
         (
             "forbidden_fields",
             &[
@@ -666,12 +597,10 @@ fn the_custom_profile_widens_to_the_hard_range_and_no_further() {
 fn keys_are_checked_against_each_other() {
     let example = example("mutation_policy.yaml");
     let codes = |change: &[(&str, &str)]| {
-        let text = change
-            .iter()
-            .fold(example.to_owned(), |text, (key, value)| {
-                assert!(text.contains(key));
-                text.replace(key, value)
-            });
+        let text = change.iter().fold(example.to_owned(), |text, (key, value)| {
+            assert!(text.contains(key));
+            text.replace(key, value)
+        });
         match read_with("mutation_policy.yaml", text.as_bytes()) {
             Ok(_) => Vec::new(),
             Err(faults) => faults.into_iter().map(|fault| fault.code).collect(),
@@ -679,19 +608,13 @@ fn keys_are_checked_against_each_other() {
     };
     let min = |value| ("retry_min: 0", value);
     let max = |value| ("retry_max: 3", value);
-    assert_eq!(
-        codes(&[min("retry_min: 2"), max("retry_max: 1")]),
-        ["empty_range"]
-    );
+    assert_eq!(codes(&[min("retry_min: 2"), max("retry_max: 1")]), ["empty_range"]);
     assert_eq!(codes(&[min("retry_min: 2"), max("retry_max: 2")]), [""; 0]);
     let texts = "allowed_text_fields:\n  - objective\n  - output_contract_summary_guidance\n";
     let knobs = "allowed_knob_fields:\n  - timeout_ms\n  - retry_policy_max_attempts\n  - retry_policy_retries\n";
     assert_eq!(codes(&[(texts, "")]), [""; 0]);
     assert_eq!(codes(&[(texts, ""), (knobs, "")]), ["nothing_allowed"]);
-    assert_eq!(
-        codes(&[(texts, "allowed_text_fields: []\n"), (knobs, "")]),
-        ["nothing_allowed"]
-    );
+    assert_eq!(codes(&[(texts, "allowed_text_fields: []\n"), (knobs, "")]), ["nothing_allowed"]);
 }
 
 #[test]
@@ -753,11 +676,7 @@ fn the_objective_is_trimmed_text_of_bounded_size() {
 
 #[test]
 fn a_misspelt_profile_hides_no_other_error_and_adds_none() {
-    let text = varied(
-        "budget.yaml",
-        "max_experiments",
-        "profile: costum\nmax_experiments: 5000",
-    );
+    let text = varied("budget.yaml", "max_experiments", "profile: costum\nmax_experiments: 5000");
     let faults = read_with("budget.yaml", text.as_bytes()).unwrap_err();
     assert_eq!(faults.0.len(), 1);
     assert_eq!(faults.0[0].code, "unknown_value");

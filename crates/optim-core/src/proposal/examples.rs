@@ -23,10 +23,7 @@ use self::definition::Definitions;
 use self::terms::{Terms, words};
 
 /// What this proposer calls itself.
-pub const IDENTITY: Identity = Identity {
-    name: "examples",
-    version: 1,
-};
+pub const IDENTITY: Identity = Identity { name: "examples", version: 1 };
 
 /// The longest value that is named in a text. Anything but one plain line is no name.
 const VALUE_CHARS_MAX: usize = 60;
@@ -86,22 +83,11 @@ pub fn offers(
             ideas.extend(node_ideas(prepared, index, node, &cases, seed));
         }
     }
-    ideas.sort_by(|a, b| {
-        b.gain
-            .cmp(&a.gain)
-            .then(a.tie.cmp(&b.tie))
-            .then(a.text.cmp(&b.text))
-    });
+    ideas.sort_by(|a, b| b.gain.cmp(&a.gain).then(a.tie.cmp(&b.tie)).then(a.text.cmp(&b.text)));
     ideas.dedup_by(|a, b| a.index == b.index && a.field == b.field && a.text == b.text);
-    ideas.into_iter().filter_map(
-        |Idea {
-             index,
-             field,
-             text,
-             words,
-             ..
-         }| { prepared.propose(index, field, FieldValue::Text(text), words) },
-    )
+    ideas.into_iter().filter_map(|Idea { index, field, text, words, .. }| {
+        prepared.propose(index, field, FieldValue::Text(text), words)
+    })
 }
 
 /// All ideas for the text fields of one node.
@@ -113,10 +99,7 @@ fn node_ideas(
     seed: u64,
 ) -> Vec<Idea> {
     let mut ideas = Vec::new();
-    for field in [
-        MutableField::Objective,
-        MutableField::OutputContractSummaryGuidance,
-    ] {
+    for field in [MutableField::Objective, MutableField::OutputContractSummaryGuidance] {
         let Some(FieldValue::Text(text)) = field.spec().get(node) else {
             continue;
         };
@@ -161,11 +144,7 @@ fn node_ideas(
                 }
             }
             if let Some(quote) = shortest_quote(cases, value) {
-                add(
-                    definitions.with_example(&quote, value),
-                    1,
-                    format!("an example of {value}"),
-                );
+                add(definitions.with_example(&quote, value), 1, format!("an example of {value}"));
             }
         }
     }
@@ -183,22 +162,14 @@ fn block<'a>(
     let mut lines: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut left = room;
     let mut gain = 0;
-    let longest = found
-        .by_value()
-        .map(|(_, words)| words.len())
-        .max()
-        .unwrap_or(0);
+    let longest = found.by_value().map(|(_, words)| words.len()).max().unwrap_or(0);
     for rank in 0..longest {
         for (value, words) in found.by_value() {
             let Some(word) = words.get(rank).filter(|word| word.cases >= at_least) else {
                 continue;
             };
             let opens = !lines.contains_key(value);
-            let line = if opens {
-                definitions.line_cost(value)
-            } else {
-                2
-            };
+            let line = if opens { definitions.line_cost(value) } else { 2 };
             let cost = line + chars(&word.text);
             if cost <= left {
                 left -= cost;
@@ -226,16 +197,12 @@ fn fitting(words: &[terms::Word], at_least: usize, room: u64) -> (Vec<&str>, usi
 
 /// The beginning of the shortest failing case of a value, as harmless text.
 fn shortest_quote(cases: &[&ObservedCase], value: &str) -> Option<String> {
-    let failing = cases
-        .iter()
-        .filter(|case| case.failed() && case.expected == value);
+    let failing = cases.iter().filter(|case| case.failed() && case.expected == value);
     let quotes = failing.map(|case| {
         let line = plain::line(&terms::text_of(&case.inputs));
         plain::cut(&line, QUOTE_CHARS).to_owned()
     });
-    quotes
-        .filter(|quote| words(quote).len() >= 3)
-        .min_by_key(|quote| quote.chars().count())
+    quotes.filter(|quote| words(quote).len() >= 3).min_by_key(|quote| quote.chars().count())
 }
 
 fn chars(text: &str) -> u64 {

@@ -41,10 +41,7 @@ pub struct Identity {
 
 impl From<Identity> for Proposer {
     fn from(identity: Identity) -> Self {
-        Self {
-            name: identity.name.to_owned(),
-            version: identity.version,
-        }
+        Self { name: identity.name.to_owned(), version: identity.version }
     }
 }
 

@@ -19,24 +19,14 @@ impl Order {
         let mut hasher = Hasher::new("optim/order/1");
         hasher.part(&seed.to_be_bytes()).part(&count.to_be_bytes());
         let digest = hasher.finish();
-        let mut draws = digest
-            .as_bytes()
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|bytes| u64::from_be_bytes(*bytes));
+        let mut draws =
+            digest.as_bytes().as_chunks::<8>().0.iter().map(|bytes| u64::from_be_bytes(*bytes));
         let mut draw = |below: u64| draws.next().and_then(|n| n.checked_rem(below)).unwrap_or(0);
         let offset = draw(count);
         let start = draw(count);
         let coprime = |stride: &u64| divisor(*stride, count) == 1;
-        let stride = (start..start.saturating_add(count))
-            .find(coprime)
-            .unwrap_or(1);
-        Self {
-            count,
-            stride,
-            offset,
-        }
+        let stride = (start..start.saturating_add(count)).find(coprime).unwrap_or(1);
+        Self { count, stride, offset }
     }
 
     /// How many things there are.
@@ -48,9 +38,7 @@ impl Order {
     pub(super) fn at(self, place: u64) -> Option<usize> {
         let stride = self.stride.checked_rem(self.count)?;
         let product = place.checked_rem(self.count)?.saturating_mul(stride);
-        let at = product
-            .saturating_add(self.offset)
-            .checked_rem(self.count)?;
+        let at = product.saturating_add(self.offset).checked_rem(self.count)?;
         usize::try_from(at).ok()
     }
 }

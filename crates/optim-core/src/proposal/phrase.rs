@@ -59,9 +59,7 @@ fn blocks(text: &str) -> Vec<String> {
             fence = fence.filter(|_| !trimmed.starts_with(mark));
             continue;
         }
-        fence = ["```", "~~~"]
-            .into_iter()
-            .find(|mark| trimmed.starts_with(mark));
+        fence = ["```", "~~~"].into_iter().find(|mark| trimmed.starts_with(mark));
         let (item, is_item) = without_list_marker(trimmed);
         if is_item || fence.is_some() || is_apart(trimmed) {
             blocks.push(String::new());
@@ -74,11 +72,7 @@ fn blocks(text: &str) -> Vec<String> {
             block.push(' ');
         }
     }
-    blocks
-        .iter()
-        .map(|block| plain::line(block))
-        .filter(|block| !block.is_empty())
-        .collect()
+    blocks.iter().map(|block| plain::line(block)).filter(|block| !block.is_empty()).collect()
 }
 
 fn without_front_matter(text: &str) -> impl Iterator<Item = &str> {
@@ -114,13 +108,7 @@ fn without_list_marker(line: &str) -> (&str, bool) {
         Some(rest) => {
             let rest = rest.trim_start();
             let boxes = ["[ ]", "[x]", "[X]"];
-            (
-                boxes
-                    .iter()
-                    .find_map(|mark| rest.strip_prefix(mark))
-                    .unwrap_or(rest),
-                true,
-            )
+            (boxes.iter().find_map(|mark| rest.strip_prefix(mark)).unwrap_or(rest), true)
         }
     }
 }
@@ -190,9 +178,7 @@ fn without_loose_end(head: &str) -> Option<&str> {
 }
 
 fn is_one_of(sorted: &[&str], word: &str) -> bool {
-    let word = word
-        .trim_matches(|c: char| !c.is_alphanumeric())
-        .to_lowercase();
+    let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
     sorted.binary_search(&word.as_str()).is_ok()
 }
 
@@ -203,10 +189,7 @@ mod tests {
     use super::*;
 
     fn longest(text: &str) -> Vec<String> {
-        phrases(text)
-            .into_iter()
-            .filter_map(|phrase| phrase.lengths.into_iter().next())
-            .collect()
+        phrases(text).into_iter().filter_map(|phrase| phrase.lengths.into_iter().next()).collect()
     }
 
     #[test]
@@ -246,12 +229,7 @@ mod tests {
                 "Put every invoice",
             ]
         );
-        assert_eq!(
-            phrases("Write notes that a newcomer understands.")[0]
-                .lengths
-                .len(),
-            1
-        );
+        assert_eq!(phrases("Write notes that a newcomer understands.")[0].lengths.len(), 1);
     }
 
     #[test]

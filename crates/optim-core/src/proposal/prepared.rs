@@ -38,12 +38,7 @@ impl Prepared {
                 return Err(MutationError::NodeIdDuplicate { node });
             }
         }
-        Ok(Self {
-            tree: FingerprintTree::new(&baseline),
-            baseline,
-            policy,
-            scope,
-        })
+        Ok(Self { tree: FingerprintTree::new(&baseline), baseline, policy, scope })
     }
 
     /// The baseline.
@@ -132,9 +127,5 @@ impl Prepared {
 
 /// The offer that is none.
 pub(super) fn refusal(node: &NodeId, field: MutableField, error: MutationError) -> Offer {
-    Offer::Refusal(Refusal {
-        node: node.clone(),
-        field,
-        error,
-    })
+    Offer::Refusal(Refusal { node: node.clone(), field, error })
 }

@@ -14,10 +14,7 @@ use crate::policy::{MutationPolicy, Objective};
 use crate::workflow::Node;
 
 /// Who this proposer is.
-pub const IDENTITY: Identity = Identity {
-    name: "rules",
-    version: 1,
-};
+pub const IDENTITY: Identity = Identity { name: "rules", version: 1 };
 
 /// The proposer with what it has learnt from an objective.
 #[derive(Debug, Clone)]
@@ -63,10 +60,8 @@ impl Rules {
     /// Reads what `objective` asks for. `seed` decides which of equally good options come first.
     #[must_use]
     pub fn new(objective: &Objective, seed: u64) -> Self {
-        let plans: Vec<Plan> = MutableField::ALL
-            .into_iter()
-            .map(|field| Plan::new(field, objective, seed))
-            .collect();
+        let plans: Vec<Plan> =
+            MutableField::ALL.into_iter().map(|field| Plan::new(field, objective, seed)).collect();
         let ranks = plans.iter().map(|plan| plan.ranks.len()).max().unwrap_or(0);
         Self { seed, plans, ranks }
     }
@@ -112,11 +107,7 @@ impl Plan {
             Family::Knob => Step::ALL.map(|step| vec![Move::Step(step)]).to_vec(),
             Family::Text => text_ranks(wording.ideas.len()),
         };
-        Self {
-            field,
-            ranks,
-            wording,
-        }
+        Self { field, ranks, wording }
     }
 
     /// What `action` has to offer for the node at `index`. An obstacle that is the same for every
@@ -219,10 +210,8 @@ fn replaced(text: &str, idea: &Idea, wording: &Wording, policy: &MutationPolicy)
     let mut candidates = idea.clauses.iter().filter(|clause| !clause.is_in(text));
     let gone = text.get(body.len()..).unwrap_or_default().chars().count();
     let room = room.saturating_sub(u64::try_from(gone).unwrap_or(u64::MAX));
-    let clause = candidates
-        .clone()
-        .find(|clause| clause.chars <= room)
-        .or(candidates.next_back())?;
+    let clause =
+        candidates.clone().find(|clause| clause.chars <= room).or(candidates.next_back())?;
     Some([body, joint, &clause.text].concat())
 }
 
@@ -305,10 +294,7 @@ impl<'a> Stream<'a> {
         let first = window.saturating_mul(WINDOW);
         let at = at.checked_sub(first.saturating_mul(turns))?;
         let nodes = self.order.count().checked_sub(first)?.min(WINDOW);
-        let (round, place) = (
-            at.checked_div(nodes)?,
-            first.saturating_add(at.checked_rem(nodes)?),
-        );
+        let (round, place) = (at.checked_div(nodes)?, first.saturating_add(at.checked_rem(nodes)?));
         let turn = round.saturating_add(place).checked_rem(turns)?;
         let turn = self.rank.turns.get(usize::try_from(turn).ok()?)?;
         Some((*turn, self.order.at(place)?))
@@ -325,9 +311,7 @@ impl<'a> Stream<'a> {
                 return None;
             }
             let turns = rules.turns_at(self.rank.next, prepared).count();
-            let options = u64::try_from(turns)
-                .ok()?
-                .saturating_mul(self.order.count());
+            let options = u64::try_from(turns).ok()?.saturating_mul(self.order.count());
             self.rank.begin = self.rank.end;
             self.rank.end = self.rank.begin.saturating_add(options);
             self.rank.next += 1;
@@ -342,14 +326,7 @@ impl Iterator for Stream<'_> {
 
     fn next(&mut self) -> Option<Offer> {
         loop {
-            let (
-                Turn {
-                    plan,
-                    action,
-                    is_first,
-                },
-                index,
-            ) = self.option()?;
+            let (Turn { plan, action, is_first }, index) = self.option()?;
             self.cursor.0 = self.cursor.0.saturating_add(1);
             if let Some(offer) = plan.offer(self.prepared, index, action, is_first) {
                 return Some(offer);

@@ -64,22 +64,13 @@ const FILLER: &[&str] = &[
 /// only sentence of a text.
 pub(super) fn redundant(text: &str) -> Option<Range<usize>> {
     let places = sentences(text);
-    let sentences: Vec<&str> = places
-        .iter()
-        .filter_map(|place| text.get(place.clone()))
-        .collect();
-    let found = sentences
-        .iter()
-        .enumerate()
-        .position(|(number, sentence)| {
-            let mut earlier = sentences.iter().take(number);
-            words(sentence).all(is_filler)
-                || earlier.any(|earlier| earlier.eq_ignore_ascii_case(sentence))
-        })?;
-    places
-        .into_iter()
-        .nth(found)
-        .filter(|_| sentences.len() > 1)
+    let sentences: Vec<&str> = places.iter().filter_map(|place| text.get(place.clone())).collect();
+    let found = sentences.iter().enumerate().position(|(number, sentence)| {
+        let mut earlier = sentences.iter().take(number);
+        words(sentence).all(is_filler)
+            || earlier.any(|earlier| earlier.eq_ignore_ascii_case(sentence))
+    })?;
+    places.into_iter().nth(found).filter(|_| sentences.len() > 1)
 }
 
 fn is_filler(word: &str) -> bool {
@@ -154,10 +145,7 @@ mod tests {
         let list = "\n- a: thank you\n- a: thank you\nEnd.";
         let table = [
             ("Please do your best. Sort the mail.", "Sort the mail."),
-            (
-                "Sort the mail. Name it.\nsort THE mail. Go on.",
-                "Sort the mail. Name it.\nGo on.",
-            ),
+            ("Sort the mail. Name it.\nsort THE mail. Go on.", "Sort the mail. Name it.\nGo on."),
             ("Sort the mail. Thank you.", "Sort the mail."),
         ];
         for (text, shorter) in table {

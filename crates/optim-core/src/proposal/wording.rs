@@ -58,12 +58,12 @@ impl Theme {
     /// How words begin that speak of the theme, in lower case.
     fn cues(self) -> &'static [&'static str] {
         match self {
-            Self::Accuracy => &[
-                "accura", "correct", "error", "exact", "mistake", "precis", "right", "wrong",
-            ],
-            Self::Completeness => &[
-                "all", "complet", "cover", "every", "full", "miss", "requir", "whole",
-            ],
+            Self::Accuracy => {
+                &["accura", "correct", "error", "exact", "mistake", "precis", "right", "wrong"]
+            }
+            Self::Completeness => {
+                &["all", "complet", "cover", "every", "full", "miss", "requir", "whole"]
+            }
             Self::Evidence => &[
                 "cit", "evidence", "fact", "ground", "proof", "prove", "quot", "source", "support",
             ],
@@ -83,9 +83,9 @@ impl Theme {
                 "unsure",
             ],
             Self::Focus => &["focus", "ignor", "irrelevan", "only", "relevan", "scope"],
-            Self::Brevity => &[
-                "brief", "cheap", "concis", "cost", "length", "quick", "short", "token",
-            ],
+            Self::Brevity => {
+                &["brief", "cheap", "concis", "cost", "length", "quick", "short", "token"]
+            }
             Self::Consistency => &["alike", "consisten", "label", "same", "stable", "uniform"],
         }
     }
@@ -152,16 +152,10 @@ impl Wording {
             name: theme.idea(),
             clauses: clauses(spec.clauses(theme).iter().map(|text| (*text).to_owned())),
         });
-        let mut phrases = phrase::phrases(objective)
-            .into_iter()
-            .map(|Phrase { lengths }| Idea {
-                name: "say what the objective says",
-                clauses: clauses(
-                    lengths
-                        .iter()
-                        .map(|text| format!("{}: {text}.", spec.lead())),
-                ),
-            });
+        let mut phrases = phrase::phrases(objective).into_iter().map(|Phrase { lengths }| Idea {
+            name: "say what the objective says",
+            clauses: clauses(lengths.iter().map(|text| format!("{}: {text}.", spec.lead()))),
+        });
         let mut ideas = Vec::new();
         loop {
             let before = ideas.len();
@@ -191,14 +185,10 @@ fn clauses(texts: impl Iterator<Item = String>) -> Vec<Clause> {
 }
 
 fn themes(objective: &str, seed: u64) -> Vec<Theme> {
-    let words: Vec<String> = objective
-        .split(|c: char| !c.is_alphanumeric())
-        .map(str::to_lowercase)
-        .collect();
+    let words: Vec<String> =
+        objective.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect();
     let mut themes = Theme::ALL;
-    let turns = seed
-        .checked_rem(8)
-        .and_then(|turns| usize::try_from(turns).ok());
+    let turns = seed.checked_rem(8).and_then(|turns| usize::try_from(turns).ok());
     themes.rotate_left(turns.unwrap_or(0));
     themes.sort_by_cached_key(|theme| Reverse(theme.mentions(&words)));
     themes.to_vec()
@@ -218,21 +208,12 @@ mod tests {
     fn each_theme_has_a_clause_for_every_size_of_text() {
         for field in texts() {
             for theme in Theme::ALL {
-                let lengths: Vec<usize> = field
-                    .spec()
-                    .clauses(theme)
-                    .iter()
-                    .map(|c| c.chars().count())
-                    .collect();
-                let [long, medium, short] = lengths.as_slice() else {
-                    panic!("{theme:?}")
-                };
+                let lengths: Vec<usize> =
+                    field.spec().clauses(theme).iter().map(|c| c.chars().count()).collect();
+                let [long, medium, short] = lengths.as_slice() else { panic!("{theme:?}") };
                 assert!(long > medium && medium > short, "{theme:?} {lengths:?}");
                 // With `. ` before it, the short one fits the default floor of 40 characters.
-                assert!(
-                    *short <= 38 && *medium <= 60 && *long <= 110,
-                    "{theme:?} {lengths:?}"
-                );
+                assert!(*short <= 38 && *medium <= 60 && *long <= 110, "{theme:?} {lengths:?}");
             }
         }
     }
@@ -240,9 +221,8 @@ mod tests {
     #[test]
     fn a_clause_is_one_sentence_and_no_two_are_equal() {
         let mut seen = BTreeSet::new();
-        for clause in texts()
-            .flat_map(|field| Theme::ALL.map(|theme| field.spec().clauses(theme)))
-            .flatten()
+        for clause in
+            texts().flat_map(|field| Theme::ALL.map(|theme| field.spec().clauses(theme))).flatten()
         {
             assert!(clause.ends_with('.') && !clause.contains(". "), "{clause}");
             assert!(seen.insert(clause), "{clause}");

@@ -90,9 +90,7 @@ impl Run {
     /// What the run has cost, claims that ended in a fault included.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        self.report().map_or(self.spent_on_faults, |report| {
-            self.spent_on_faults.plus(report.usage)
-        })
+        self.report().map_or(self.spent_on_faults, |report| self.spent_on_faults.plus(report.usage))
     }
 }
 

@@ -68,14 +68,9 @@ impl Run {
         evaluation: &crate::campaign::Evaluation,
         case: (&Case, u32),
     ) -> Self {
-        let intent = [
-            evaluation.id.as_bytes().as_slice(),
-            case.0.id.as_str().as_bytes(),
-        ];
+        let intent = [evaluation.id.as_bytes().as_slice(), case.0.id.as_str().as_bytes()];
         let mut seed = Hasher::new("optim/run-seed/1");
-        seed.part(&campaign.1.to_be_bytes())
-            .part(intent[0])
-            .part(intent[1]);
+        seed.part(&campaign.1.to_be_bytes()).part(intent[0]).part(intent[1]);
         let [a, b, c, d, e, f, g, h, ..] = *seed.finish().as_bytes();
         Self {
             id: RunId::derive(&intent),
@@ -107,10 +102,7 @@ pub fn decide(run: &Run, command: &RunCommand, now: Timestamp) -> Result<Run, Ru
             next.state = RunState::Running { since: now };
         }
         (RunState::Queued | RunState::Running { .. }, RunCommand::Cancel { reason }) => {
-            next.state = RunState::Cancelled {
-                at: now,
-                reason: reason.clone(),
-            };
+            next.state = RunState::Cancelled { at: now, reason: reason.clone() };
         }
         (_, RunCommand::Claim) => return Err(refuse(run, "claimed")),
         (_, RunCommand::Cancel { .. }) => return Err(refuse(run, "cancelled")),
@@ -119,11 +111,7 @@ pub fn decide(run: &Run, command: &RunCommand, now: Timestamp) -> Result<Run, Ru
 }
 
 fn refuse(run: &Run, command: &'static str) -> RunRejection {
-    RunRejection {
-        run: run.id,
-        state: run.state.name(),
-        command,
-    }
+    RunRejection { run: run.id, state: run.state.name(), command }
 }
 
 /// Takes in a fact.
@@ -221,10 +209,7 @@ pub(crate) mod tests {
             executed: run.fingerprint,
             outcome,
             nodes: Vec::new(),
-            usage: Usage {
-                prompt_tokens: Tokens(5),
-                ..Usage::default()
-            },
+            usage: Usage { prompt_tokens: Tokens(5), ..Usage::default() },
             started_at: Timestamp(2),
             finished_at: Timestamp(3),
         })
@@ -256,17 +241,12 @@ pub(crate) mod tests {
         let lost = observe(&first, RunObservation::Lost { epoch: first.epoch }).unwrap();
         let second = claim(&lost);
         assert_eq!(second.epoch, Epoch(2));
-        let late = RunObservation::Finished {
-            epoch: first.epoch,
-            report: report(&first, measured()),
-        };
+        let late =
+            RunObservation::Finished { epoch: first.epoch, report: report(&first, measured()) };
         assert_eq!(observe(&second, late.clone()), Err(Ignored::StaleEpoch));
         let done = observe(
             &second,
-            RunObservation::Finished {
-                epoch: second.epoch,
-                report: report(&second, measured()),
-            },
+            RunObservation::Finished { epoch: second.epoch, report: report(&second, measured()) },
         );
         let done = done.unwrap();
         assert!(done.state.is_terminal());
@@ -278,15 +258,10 @@ pub(crate) mod tests {
         let mut run = run();
         for round in 1..=FAULT_RETRIES_MAX + 1 {
             let claimed = claim(&run);
-            let void = CaseOutcome::Void {
-                fault: "down".to_owned(),
-            };
+            let void = CaseOutcome::Void { fault: "down".to_owned() };
             run = observe(
                 &claimed,
-                RunObservation::Finished {
-                    epoch: claimed.epoch,
-                    report: report(&claimed, void),
-                },
+                RunObservation::Finished { epoch: claimed.epoch, report: report(&claimed, void) },
             )
             .unwrap();
             assert_eq!(run.state.is_terminal(), round > FAULT_RETRIES_MAX);
@@ -299,38 +274,22 @@ pub(crate) mod tests {
         let claimed = claim(&run());
         let mut foreign = report(&claimed, measured());
         foreign.executed = Fingerprint(Digest::of(b"live"));
-        let back = observe(
-            &claimed,
-            RunObservation::Finished {
-                epoch: claimed.epoch,
-                report: foreign,
-            },
-        )
-        .unwrap();
+        let back =
+            observe(&claimed, RunObservation::Finished { epoch: claimed.epoch, report: foreign })
+                .unwrap();
         assert_eq!((back.state, back.faults), (RunState::Queued, 1));
     }
 
     #[test]
     fn a_cancelled_run_stays_cancelled() {
-        let cancelled = decide(
-            &run(),
-            &RunCommand::Cancel {
-                reason: "enough".to_owned(),
-            },
-            Timestamp(4),
-        )
-        .unwrap();
+        let cancelled =
+            decide(&run(), &RunCommand::Cancel { reason: "enough".to_owned() }, Timestamp(4))
+                .unwrap();
         assert_eq!(work(&cancelled), RunWork::Nothing);
         assert!(decide(&cancelled, &RunCommand::Claim, Timestamp(5)).is_err());
         assert!(
-            decide(
-                &cancelled,
-                &RunCommand::Cancel {
-                    reason: String::new()
-                },
-                Timestamp(5)
-            )
-            .is_err()
+            decide(&cancelled, &RunCommand::Cancel { reason: String::new() }, Timestamp(5))
+                .is_err()
         );
     }
 

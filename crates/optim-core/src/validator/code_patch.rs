@@ -10,13 +10,9 @@ use super::{Findings, Subject};
 
 pub(super) fn check(subject: &Subject<'_>) -> Findings {
     let mut findings = Findings::default();
-    let fields = ["patch", "diff"]
-        .iter()
-        .filter_map(|key| subject.output.get(key));
+    let fields = ["patch", "diff"].iter().filter_map(|key| subject.output.get(key));
     let Some(text) = fields.chain([subject.output]).find_map(Value::as_str) else {
-        findings
-            .unmet
-            .push("there is no patch; wanted a unified diff".to_owned());
+        findings.unmet.push("there is no patch; wanted a unified diff".to_owned());
         return findings;
     };
     let options = if text.contains("diff --git ") {
@@ -54,20 +50,14 @@ fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), Stri
         && !named.is_modify()
         && subject.workspace.read(new)?.is_some()
     {
-        return Err(format!(
-            "{new:?} is created by the patch but exists already"
-        ));
+        return Err(format!("{new:?} is created by the patch but exists already"));
     }
     let path = old.or(new).unwrap_or("the file");
     let Some(text_patch) = patch.patch().as_text() else {
-        return Err(format!(
-            "{path:?} is changed by a binary patch; wanted text"
-        ));
+        return Err(format!("{path:?} is changed by a binary patch; wanted text"));
     };
     if named.is_modify() && text_patch.hunks().is_empty() && patch.new_mode() == patch.old_mode() {
-        return Err(format!(
-            "the patch names {path:?} but changes nothing in it"
-        ));
+        return Err(format!("the patch names {path:?} but changes nothing in it"));
     }
     diffy::apply(&text, text_patch)
         .map(drop)
@@ -95,9 +85,7 @@ fn sides<'a>(
 fn read(subject: &Subject<'_>, path: &str) -> Result<String, String> {
     match subject.workspace.read(path)? {
         Some(bytes) => String::from_utf8(bytes).map_err(|_| format!("{path:?} is not text")),
-        None => Err(format!(
-            "{path:?} is changed by the patch but does not exist"
-        )),
+        None => Err(format!("{path:?} is changed by the patch but does not exist")),
     }
 }
 

@@ -16,14 +16,11 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
         .or_else(|| subject.output.get("artifact_path")?.as_str());
     let (what, chars) = match declared {
         Some(path) => match subject.workspace.read(path) {
-            Ok(Some(bytes)) => (
-                format!("the file {path:?}"),
-                count(&String::from_utf8_lossy(&bytes)),
-            ),
+            Ok(Some(bytes)) => {
+                (format!("the file {path:?}"), count(&String::from_utf8_lossy(&bytes)))
+            }
             Ok(None) => {
-                findings
-                    .unmet
-                    .push(format!("the file {path:?} was not produced"));
+                findings.unmet.push(format!("the file {path:?} was not produced"));
                 return findings;
             }
             Err(why) => {
@@ -45,9 +42,9 @@ fn content(output: &Value) -> u64 {
         Value::String(text) => count(text),
         Value::Array(items) if items.is_empty() => 0,
         Value::Object(map) if map.is_empty() => 0,
-        Value::Object(map) => map
-            .get("content")
-            .map_or_else(|| count(&output.to_string()), content),
+        Value::Object(map) => {
+            map.get("content").map_or_else(|| count(&output.to_string()), content)
+        }
         Value::Bool(_) | Value::Number(_) | Value::Array(_) => count(&output.to_string()),
     }
 }

@@ -90,13 +90,8 @@ pub fn validate(
     let contract = node.contract()?;
     let kind = contract.validator?;
     let settings = Settings::new(contract.enforcement.as_ref());
-    let Findings { unmet, warnings } = rule(kind)(&Subject {
-        contract,
-        settings,
-        output,
-        workspace,
-        matcher,
-    });
+    let Findings { unmet, warnings } =
+        rule(kind)(&Subject { contract, settings, output, workspace, matcher });
     let outcome = match (unmet.is_empty(), warnings.is_empty()) {
         (false, _) => Outcome::Failed,
         (true, false) => Outcome::PassedWithWarnings,
@@ -126,33 +121,29 @@ pub fn check_case(
     let validators = workflow.nodes().iter().filter_map(|node| {
         let kind = node.validator()?;
         let report = reports.get(node.id()).copied();
-        Some(
-            match report.and_then(|report| report.result.as_ref().ok()) {
-                Some(output) => validate(node, output, workspace, matcher)?,
-                None => missing(node.id(), CheckKind::Validator(kind), report),
-            },
-        )
+        Some(match report.and_then(|report| report.result.as_ref().ok()) {
+            Some(output) => validate(node, output, workspace, matcher)?,
+            None => missing(node.id(), CheckKind::Validator(kind), report),
+        })
     });
     let sink = only_sink(workflow);
-    let expectations = (0u32..)
-        .zip(&case.expect)
-        .filter_map(|(index, expectation)| {
-            let node = expectation.node.as_ref().or(sink.as_ref())?;
-            let kind = CheckKind::Assertion(index);
-            let report = reports.get(node).copied();
-            let Some(output) = report.and_then(|report| report.result.as_ref().ok()) else {
-                return Some(missing(node, kind, report));
-            };
-            let usage = report.map_or(Usage::default(), |report| report.usage);
-            let (outcome, unmet) = evaluate(expectation, Some(output), &usage, matcher);
-            Some(Check {
-                node: node.clone(),
-                kind,
-                outcome,
-                unmet: unmet.into_iter().collect(),
-                warnings: Vec::new(),
-            })
-        });
+    let expectations = (0u32..).zip(&case.expect).filter_map(|(index, expectation)| {
+        let node = expectation.node.as_ref().or(sink.as_ref())?;
+        let kind = CheckKind::Assertion(index);
+        let report = reports.get(node).copied();
+        let Some(output) = report.and_then(|report| report.result.as_ref().ok()) else {
+            return Some(missing(node, kind, report));
+        };
+        let usage = report.map_or(Usage::default(), |report| report.usage);
+        let (outcome, unmet) = evaluate(expectation, Some(output), &usage, matcher);
+        Some(Check {
+            node: node.clone(),
+            kind,
+            outcome,
+            unmet: unmet.into_iter().collect(),
+            warnings: Vec::new(),
+        })
+    });
     validators.chain(expectations).collect()
 }
 
@@ -162,21 +153,14 @@ fn missing(node: &NodeId, kind: CheckKind, report: Option<&NodeReport>) -> Check
         Some(NodeReport { attempts: 0, .. }) => {
             (Outcome::Blocked, "the node was blocked".to_owned())
         }
-        Some(NodeReport {
-            result: Err(error), ..
-        }) => (Outcome::Failed, format!("the node has no output: {error}")),
-        Some(NodeReport { result: Ok(_), .. }) => (
-            Outcome::Failed,
-            "the output could not be checked".to_owned(),
-        ),
+        Some(NodeReport { result: Err(error), .. }) => {
+            (Outcome::Failed, format!("the node has no output: {error}"))
+        }
+        Some(NodeReport { result: Ok(_), .. }) => {
+            (Outcome::Failed, "the output could not be checked".to_owned())
+        }
     };
-    Check {
-        node: node.clone(),
-        kind,
-        outcome,
-        unmet: vec![sentence],
-        warnings: Vec::new(),
-    }
+    Check { node: node.clone(), kind, outcome, unmet: vec![sentence], warnings: Vec::new() }
 }
 
 /// The one node that nothing depends on; expectations without a node speak about it.

@@ -27,19 +27,14 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
 }
 
 fn sources(output: &Value) -> u64 {
-    let text = output
-        .as_str()
-        .map_or_else(|| output.to_string(), ToOwned::to_owned);
+    let text = output.as_str().map_or_else(|| output.to_string(), ToOwned::to_owned);
     let ends = |c: char| {
         c.is_whitespace() || matches!(c, '"' | '<' | '>' | ')' | ']' | '}' | '\\' | '`' | '|')
     };
     let mut cited = BTreeSet::new();
     for scheme in ["http://", "https://"] {
         for (start, _) in text.match_indices(scheme) {
-            let address = text
-                .get(start..)
-                .and_then(|rest| rest.split(ends).next())
-                .unwrap_or("");
+            let address = text.get(start..).and_then(|rest| rest.split(ends).next()).unwrap_or("");
             let address = address.trim_end_matches(['.', ',', ';', ':', '\'']);
             if address.len() > scheme.len() {
                 cited.insert(address.to_owned());

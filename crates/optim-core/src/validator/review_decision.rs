@@ -17,10 +17,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
     }
     let decision = section(subject.output, "decision").unwrap_or_default();
     match decision.lines().find(|line| !line.trim().is_empty()) {
-        None => findings.unmet.push(format!(
-            "there is no decision; wanted one of {}",
-            decisions.join(", ")
-        )),
+        None => findings
+            .unmet
+            .push(format!("there is no decision; wanted one of {}", decisions.join(", "))),
         Some(decision) => {
             let known = |wanted: &&str| normal(wanted) == normal(decision);
             findings.require(decisions.iter().any(known), || {

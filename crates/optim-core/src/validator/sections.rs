@@ -13,9 +13,7 @@ const TITLE_LEVEL: usize = 7;
 pub(super) fn require(names: &[&str], output: &Value, findings: &mut Findings) {
     for name in names {
         let found = section(output, name).is_some_and(|content| !content.trim().is_empty());
-        findings.require(found, || {
-            format!("the section {name:?} is missing or empty")
-        });
+        findings.require(found, || format!("the section {name:?} is missing or empty"));
     }
 }
 
@@ -91,16 +89,10 @@ fn heading(line: &str) -> Option<Heading<'_>> {
     let title = line.trim_start_matches('#');
     if title.len() < line.len() {
         let level = line.len() - title.len();
-        return Some(Heading {
-            level: level.min(TITLE_LEVEL - 1),
-            title,
-            rest: "",
-        });
+        return Some(Heading { level: level.min(TITLE_LEVEL - 1), title, rest: "" });
     }
     let level = TITLE_LEVEL;
-    let bold = line
-        .strip_prefix("**")
-        .and_then(|rest| rest.split_once("**"));
+    let bold = line.strip_prefix("**").and_then(|rest| rest.split_once("**"));
     if let Some((title, rest)) = bold {
         let rest = rest.trim_start_matches(':');
         return Some(Heading { level, title, rest });

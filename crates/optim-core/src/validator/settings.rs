@@ -16,9 +16,7 @@ impl<'a> Settings<'a> {
     }
 
     pub(super) fn text(&self, key: &str) -> Option<&'a str> {
-        self.get(key)
-            .and_then(Value::as_str)
-            .filter(|text| !text.trim().is_empty())
+        self.get(key).and_then(Value::as_str).filter(|text| !text.trim().is_empty())
     }
 
     pub(super) fn count(&self, key: &str) -> Option<u64> {
@@ -27,11 +25,7 @@ impl<'a> Settings<'a> {
 
     /// A list of texts; empty when absent.
     pub(super) fn texts(&self, key: &str) -> Vec<&'a str> {
-        let items = self
-            .get(key)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let items = self.get(key).and_then(Value::as_array).into_iter().flatten();
         items.filter_map(Value::as_str).collect()
     }
 }

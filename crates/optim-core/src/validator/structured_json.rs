@@ -13,9 +13,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
         return findings;
     };
     let Some(schema) = &subject.contract.schema else {
-        findings
-            .warnings
-            .push("the contract has no schema, so any JSON passes".to_owned());
+        findings.warnings.push("the contract has no schema, so any JSON passes".to_owned());
         return findings;
     };
     match subject.matcher.schema(schema, &value) {
@@ -23,13 +21,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
             let more = violations.len().saturating_sub(LISTED_MAX);
             violations.truncate(LISTED_MAX);
             findings.unmet.extend(violations);
-            findings.require(more == 0, || {
-                format!("and {more} more violations of the schema")
-            });
+            findings.require(more == 0, || format!("and {more} more violations of the schema"));
         }
-        Err(broken) => findings
-            .unmet
-            .push(format!("the contract's schema is not valid: {broken}")),
+        Err(broken) => findings.unmet.push(format!("the contract's schema is not valid: {broken}")),
     }
     findings
 }

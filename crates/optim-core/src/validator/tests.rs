@@ -17,16 +17,10 @@ impl Matcher for Fake {
     }
 
     fn schema(&self, schema: &Value, value: &Value) -> Result<Vec<String>, String> {
-        let required = schema["required"]
-            .as_array()
-            .ok_or("`required` is no list")?;
-        let missing = required
-            .iter()
-            .filter_map(Value::as_str)
-            .filter(|key| value.get(key).is_none());
-        Ok(missing
-            .map(|key| format!("the output: {key} is required"))
-            .collect())
+        let required = schema["required"].as_array().ok_or("`required` is no list")?;
+        let missing =
+            required.iter().filter_map(Value::as_str).filter(|key| value.get(key).is_none());
+        Ok(missing.map(|key| format!("the output: {key} is required")).collect())
     }
 }
 
@@ -70,62 +64,34 @@ fn structured_json() {
         (json!({"a": 1, "b": null}), &[]),
         (json!("{\"a\": 1, \"b\": 2}"), &[]),
         (json!({"a": 1}), &["the output: b is required"]),
-        (
-            json!({}),
-            &["the output: a is required", "the output: b is required"],
-        ),
+        (json!({}), &["the output: a is required", "the output: b is required"]),
         (json!("{\"a\": 1"), &["the output is not JSON"]),
         (json!("plain words"), &["the output is not JSON"]),
-        (
-            json!([1]),
-            &["the output: a is required", "the output: b is required"],
-        ),
+        (json!([1]), &["the output: a is required", "the output: b is required"]),
     ];
     for (output, unmet) in rows {
-        let check = validate(
-            &node("structured_json", &Value::Null, &schema),
-            &output,
-            &files(),
-            &Fake,
-        )
-        .unwrap();
+        let check =
+            validate(&node("structured_json", &Value::Null, &schema), &output, &files(), &Fake)
+                .unwrap();
         assert_eq!(check.unmet, unmet, "{output}");
     }
-    let open = validate(
-        &node("structured_json", &Value::Null, &Value::Null),
-        &json!({}),
-        &files(),
-        &Fake,
-    )
-    .unwrap();
-    assert_eq!(
-        (open.outcome, open.warnings.len()),
-        (Outcome::PassedWithWarnings, 1)
-    );
-    let broken = validate(
-        &node("structured_json", &Value::Null, &json!({})),
-        &json!({}),
-        &files(),
-        &Fake,
-    )
-    .unwrap();
-    assert_eq!(
-        broken.unmet,
-        ["the contract's schema is not valid: `required` is no list"]
-    );
+    let open =
+        validate(&node("structured_json", &Value::Null, &Value::Null), &json!({}), &files(), &Fake)
+            .unwrap();
+    assert_eq!((open.outcome, open.warnings.len()), (Outcome::PassedWithWarnings, 1));
+    let broken =
+        validate(&node("structured_json", &Value::Null, &json!({})), &json!({}), &files(), &Fake)
+            .unwrap();
+    assert_eq!(broken.unmet, ["the contract's schema is not valid: `required` is no list"]);
 }
 
 #[test]
 fn structured_json_lists_no_more_than_it_must() {
     let keys: Vec<_> = (0..50).map(|index| format!("k{index}")).collect();
     let schema = json!({"required": keys});
-    let check = validate(
-        &node("structured_json", &Value::Null, &schema),
-        &json!({}),
-        &files(),
-        &Fake,
-    )
-    .unwrap();
+    let check =
+        validate(&node("structured_json", &Value::Null, &schema), &json!({}), &files(), &Fake)
+            .unwrap();
     assert_eq!(check.unmet.len(), 21);
     assert_eq!(check.unmet[20], "and 30 more violations of the schema");
 }
@@ -138,21 +104,9 @@ fn generic_artifact() {
         &[
             (json!({}), json!("text"), &[]),
             (json!({}), json!({"content": "text"}), &[]),
-            (
-                json!({}),
-                json!("  "),
-                &["the content has 0 characters, wanted at least 1"],
-            ),
-            (
-                json!({}),
-                Value::Null,
-                &["the content has 0 characters, wanted at least 1"],
-            ),
-            (
-                json!({}),
-                json!({}),
-                &["the content has 0 characters, wanted at least 1"],
-            ),
+            (json!({}), json!("  "), &["the content has 0 characters, wanted at least 1"]),
+            (json!({}), Value::Null, &["the content has 0 characters, wanted at least 1"]),
+            (json!({}), json!({}), &["the content has 0 characters, wanted at least 1"]),
             (json!({"min_chars": 5}), json!("größe"), &[]),
             (
                 json!({"min_chars": 6}),
@@ -166,11 +120,7 @@ fn generic_artifact() {
                 json!("x"),
                 &["the file \"empty.md\" has 0 characters, wanted at least 1"],
             ),
-            (
-                path("gone.md"),
-                json!("x"),
-                &["the file \"gone.md\" was not produced"],
-            ),
+            (path("gone.md"), json!("x"), &["the file \"gone.md\" was not produced"]),
         ],
     );
 }
@@ -182,11 +132,7 @@ fn research_brief() {
         "research_brief",
         &[
             (json!({}), json!(brief), &[]),
-            (
-                json!({"min_sources": 2}),
-                json!(brief),
-                &["1 sources are cited, wanted at least 2"],
-            ),
+            (json!({"min_sources": 2}), json!(brief), &["1 sources are cited, wanted at least 2"]),
             (
                 json!({}),
                 json!("# Summary\n\n# Findings\nnone"),
@@ -243,16 +189,8 @@ fn review_decision() {
     table(
         "review_decision",
         &[
-            (
-                json!({}),
-                json!({"decision": "approve", "reason": "the tests cover it"}),
-                &[],
-            ),
-            (
-                json!({}),
-                json!("Decision: Reject\nReason: it breaks the build"),
-                &[],
-            ),
+            (json!({}), json!({"decision": "approve", "reason": "the tests cover it"}), &[]),
+            (json!({}), json!("Decision: Reject\nReason: it breaks the build"), &[]),
             (
                 json!({}),
                 json!("{\"decision\": \"reject\", \"rationale\": \"too slow for us\"}"),
@@ -274,11 +212,7 @@ fn review_decision() {
                 &[&none, "the reason has 0 characters, wanted at least 10"],
             ),
             (json!({}), json!({"reason": "long enough it is"}), &[&none]),
-            (
-                json!({}),
-                json!({"decision": "maybe", "reason": "long enough it is"}),
-                &[&other],
-            ),
+            (json!({}), json!({"decision": "maybe", "reason": "long enough it is"}), &[&other]),
             (
                 json!({}),
                 json!({"decision": "approve", "reason": "ok"}),
@@ -304,21 +238,9 @@ fn standup_update() {
     table(
         "standup_update",
         &[
-            (
-                json!({}),
-                json!("Yesterday: a\nToday: b\nBlockers: none"),
-                &[],
-            ),
-            (
-                json!({}),
-                json!("## Yesterday\na\n## Today\nb\n## Blockers\nnone"),
-                &[],
-            ),
-            (
-                json!({}),
-                json!({"yesterday": "a", "today": "b", "blockers": ["c"]}),
-                &[],
-            ),
+            (json!({}), json!("Yesterday: a\nToday: b\nBlockers: none"), &[]),
+            (json!({}), json!("## Yesterday\na\n## Today\nb\n## Blockers\nnone"), &[]),
+            (json!({}), json!({"yesterday": "a", "today": "b", "blockers": ["c"]}), &[]),
             (
                 json!({}),
                 json!(
@@ -336,11 +258,7 @@ fn standup_update() {
                 json!("# Yesterday\n## First\n# Today\nb\n# Blockers\nnone"),
                 &[&missing("yesterday")],
             ),
-            (
-                json!({}),
-                json!("Yesterday: a\nToday: b"),
-                &[&missing("blockers")],
-            ),
+            (json!({}), json!("Yesterday: a\nToday: b"), &[&missing("blockers")]),
             (
                 json!({}),
                 json!({"yesterday": "a", "today": "", "blockers": []}),
@@ -349,17 +267,9 @@ fn standup_update() {
             (
                 json!({}),
                 json!(""),
-                &[
-                    &missing("yesterday"),
-                    &missing("today"),
-                    &missing("blockers"),
-                ],
+                &[&missing("yesterday"), &missing("today"), &missing("blockers")],
             ),
-            (
-                json!({"required_sections": ["mood"]}),
-                json!("Mood: fine"),
-                &[],
-            ),
+            (json!({"required_sections": ["mood"]}), json!("Mood: fine"), &[]),
         ],
     );
 }
@@ -402,23 +312,15 @@ fn code_patch() {
         json!(rename("src/new.rs")),
     ];
     for output in &passing {
-        let check = validate(
-            &node("code_patch", &Value::Null, &Value::Null),
-            output,
-            &files(),
-            &Fake,
-        )
-        .unwrap();
+        let check =
+            validate(&node("code_patch", &Value::Null, &Value::Null), output, &files(), &Fake)
+                .unwrap();
         assert_eq!(check.unmet, Vec::<String>::new(), "{output}");
     }
     table(
         "code_patch",
         &[
-            (
-                json!({}),
-                json!(5),
-                &["there is no patch; wanted a unified diff"],
-            ),
+            (json!({}), json!(5), &["there is no patch; wanted a unified diff"]),
             (json!({}), json!(""), &[nothing]),
             (json!({}), json!("I changed the second line."), &[nothing]),
             (
@@ -431,26 +333,10 @@ fn code_patch() {
                 json!(missing),
                 &["\"gone.rs\" is changed by the patch but does not exist"],
             ),
-            (
-                json!({}),
-                json!(outside),
-                &["\"a/../x\" leads out of the workspace"],
-            ),
-            (
-                json!({}),
-                json!(to_outside),
-                &["\"b/../../etc/x\" leads out of the workspace"],
-            ),
-            (
-                json!({}),
-                json!(to_root),
-                &["\"/etc/x\" leads out of the workspace"],
-            ),
-            (
-                json!({}),
-                json!(rename("../x")),
-                &["\"../x\" leads out of the workspace"],
-            ),
+            (json!({}), json!(outside), &["\"a/../x\" leads out of the workspace"]),
+            (json!({}), json!(to_outside), &["\"b/../../etc/x\" leads out of the workspace"]),
+            (json!({}), json!(to_root), &["\"/etc/x\" leads out of the workspace"]),
+            (json!({}), json!(rename("../x")), &["\"../x\" leads out of the workspace"]),
             (
                 json!({}),
                 json!(rename("report.md")),
@@ -469,11 +355,7 @@ fn code_patch() {
                     "\"report.md\" is created by the patch but exists already",
                 ],
             ),
-            (
-                json!({}),
-                json!(rooted),
-                &["\"/etc/x\" leads out of the workspace"],
-            ),
+            (json!({}), json!(rooted), &["\"/etc/x\" leads out of the workspace"]),
             (json!({}), json!(binary), &["\"image.png\" is not text"]),
             (json!({"max_files": 1}), json!(prefixed), &[]),
             (
@@ -483,13 +365,9 @@ fn code_patch() {
             ),
         ],
     );
-    let check = validate(
-        &node("code_patch", &Value::Null, &Value::Null),
-        &json!(stale),
-        &files(),
-        &Fake,
-    )
-    .unwrap();
+    let check =
+        validate(&node("code_patch", &Value::Null, &Value::Null), &json!(stale), &files(), &Fake)
+            .unwrap();
     assert_eq!(check.unmet.len(), 1);
     assert!(
         check.unmet[0].starts_with("the patch does not apply to \"src/lib.rs\""),
@@ -499,24 +377,15 @@ fn code_patch() {
 }
 
 fn report(node: &str, attempts: u32, result: Result<Value, NodeError>) -> NodeReport {
-    NodeReport {
-        node: NodeId::new(node).unwrap(),
-        attempts,
-        result,
-        usage: Usage::default(),
-    }
+    NodeReport { node: NodeId::new(node).unwrap(), attempts, result, usage: Usage::default() }
 }
 
 #[test]
 fn there_is_exactly_one_check_for_each_expected_outcome() {
     let contract = json!({"kind": "k", "validator": "generic_artifact"});
     let node = |id: &str, after: &[&str]| json!({"node_id": id, "agent_id": "a", "objective": "o", "depends_on": after, "output_contract": contract});
-    let workflow = workflow(&json!([
-        node("a", &[]),
-        node("b", &["a"]),
-        node("c", &["b"]),
-        node("d", &["c"])
-    ]));
+    let workflow =
+        workflow(&json!([node("a", &[]), node("b", &["a"]), node("c", &["b"]), node("d", &["c"])]));
     let case = Case {
         id: CaseId::new("case").unwrap(),
         inputs: serde_json::Map::new(),
@@ -528,38 +397,18 @@ fn there_is_exactly_one_check_for_each_expected_outcome() {
         .unwrap(),
         split: Split::Search,
     };
-    let late = NodeError {
-        class: ErrorClass::Timeout,
-        message: "too late".to_owned(),
-    };
+    let late = NodeError { class: ErrorClass::Timeout, message: "too late".to_owned() };
     let nodes = [
         report("a", 1, Ok(json!("x"))),
         report("b", 2, Err(late.clone())),
-        report(
-            "c",
-            0,
-            Err(NodeError {
-                class: ErrorClass::Blocked,
-                message: String::new(),
-            }),
-        ),
+        report("c", 0, Err(NodeError { class: ErrorClass::Blocked, message: String::new() })),
     ];
     let checks = check_case(&workflow, &case, &nodes, &files(), &Fake);
-    let seen: Vec<_> = checks
-        .iter()
-        .map(|check| (check.node.as_str(), check.outcome))
-        .collect();
+    let seen: Vec<_> = checks.iter().map(|check| (check.node.as_str(), check.outcome)).collect();
     use Outcome::{Blocked, Failed, Passed};
     assert_eq!(
         seen,
-        [
-            ("a", Passed),
-            ("b", Failed),
-            ("c", Blocked),
-            ("d", Failed),
-            ("d", Failed),
-            ("a", Passed)
-        ]
+        [("a", Passed), ("b", Failed), ("c", Blocked), ("d", Failed), ("d", Failed), ("a", Passed)]
     );
     assert_eq!(checks[1].unmet, [format!("the node has no output: {late}")]);
     assert_eq!(checks[3].unmet, ["the node did not run"]);
@@ -577,10 +426,9 @@ impl Workspace for Unreadable {
 #[test]
 fn a_file_that_cannot_be_read_is_one_unmet_requirement() {
     let patch = "--- x\n+++ x\n@@ -1 +1 @@\n-a\n+b\n";
-    for (kind, output) in [
-        ("generic_artifact", json!({"artifact_path": "x"})),
-        ("code_patch", json!(patch)),
-    ] {
+    for (kind, output) in
+        [("generic_artifact", json!({"artifact_path": "x"})), ("code_patch", json!(patch))]
+    {
         let node = node(kind, &Value::Null, &Value::Null);
         let check = validate(&node, &output, &Unreadable, &Fake).unwrap();
         assert_eq!(check.unmet, ["\"x\" cannot be read"], "{kind}");
@@ -610,17 +458,9 @@ fn what_names_no_node_is_checked_only_where_one_node_is_last() {
             .map(|check| check.node.to_string())
             .collect()
     };
-    let fork = json!([
-        plain_node("a", &[]),
-        plain_node("b", &["a"]),
-        plain_node("c", &["a"])
-    ]);
+    let fork = json!([plain_node("a", &[]), plain_node("b", &["a"]), plain_node("c", &["a"])]);
     assert_eq!(checked(&fork), ["c"], "b and c are both last");
-    let chain = json!([
-        plain_node("a", &[]),
-        plain_node("b", &["a"]),
-        plain_node("c", &["b"])
-    ]);
+    let chain = json!([plain_node("a", &[]), plain_node("b", &["a"]), plain_node("c", &["b"])]);
     assert_eq!(checked(&chain), ["c", "c"]);
 }
 
@@ -641,15 +481,9 @@ fn limits_of_a_case_see_what_the_node_itself_used() {
     let workflow = workflow(&json!([plain_node("a", &[]), plain_node("b", &["a"])]));
     let checks = check_case(&workflow, &case, &nodes, &files(), &Fake);
     let outcomes: Vec<_> = checks.iter().map(|check| check.outcome).collect();
-    assert_eq!(
-        outcomes,
-        [Outcome::Passed, Outcome::Failed, Outcome::Failed]
-    );
+    assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::Failed]);
     assert_eq!(checks[1].unmet, ["wanted at most 70 ms, found 71 ms"]);
-    assert_eq!(
-        checks[2].unmet,
-        ["wanted at most $0.000004, found $0.000005"]
-    );
+    assert_eq!(checks[2].unmet, ["wanted at most $0.000004, found $0.000005"]);
 }
 
 proptest! {

@@ -35,6 +35,7 @@ pub fn check(workflow: &Workflow, policies: Option<&Policies>) -> Vec<Finding> {
     let mut findings = Vec::new();
     agents(workflow, &mut findings);
     nodes(workflow, &mut findings);
+    limits(workflow, &mut findings);
     if let Err(faults) = Graph::new(workflow) {
         findings.extend(faults.iter().map(|fault| graph_fault(workflow, fault)));
     }
@@ -44,21 +45,24 @@ pub fn check(workflow: &Workflow, policies: Option<&Policies>) -> Vec<Finding> {
     findings
 }
 
-fn error(code: &'static str, path: String, message: String, help: impl Into<String>) -> Finding {
-    Finding {
-        code,
-        severity: Severity::Error,
-        path,
-        message,
-        help: help.into(),
+/// Limits that are read and that nothing can keep.
+fn limits(workflow: &Workflow, findings: &mut Vec<Finding>) {
+    if workflow.execution().max_total_tool_calls.is_some() {
+        findings.push(warning(
+            "tool_calls_not_counted",
+            "/execution/max_total_tool_calls".to_owned(),
+            "max_total_tool_calls has no effect: executors report no tool calls".to_owned(),
+            "limit tokens, money or run time instead",
+        ));
     }
 }
 
+fn error(code: &'static str, path: String, message: String, help: impl Into<String>) -> Finding {
+    Finding { code, severity: Severity::Error, path, message, help: help.into() }
+}
+
 fn warning(code: &'static str, path: String, message: String, help: impl Into<String>) -> Finding {
-    Finding {
-        severity: Severity::Warning,
-        ..error(code, path, message, help)
-    }
+    Finding { severity: Severity::Warning, ..error(code, path, message, help) }
 }
 
 fn agents(workflow: &Workflow, findings: &mut Vec<Finding>) {
@@ -103,10 +107,7 @@ fn nodes(workflow: &Workflow, findings: &mut Vec<Finding>) {
             findings.push(warning(
                 "blank_objective",
                 format!("/flow/nodes/{index}/objective"),
-                format!(
-                    "node `{}` has a blank objective, so its agent is told nothing",
-                    node.id()
-                ),
+                format!("node `{}` has a blank objective, so its agent is told nothing", node.id()),
                 "say what the node is to do",
             ));
         }
@@ -114,20 +115,12 @@ fn nodes(workflow: &Workflow, findings: &mut Vec<Finding>) {
 }
 
 fn graph_fault(workflow: &Workflow, fault: &GraphFault) -> Finding {
-    let id = |index: usize| {
-        workflow
-            .nodes()
-            .get(index)
-            .map_or("?", |node| node.id().as_str())
-    };
+    let id = |index: usize| workflow.nodes().get(index).map_or("?", |node| node.id().as_str());
     match fault {
         GraphFault::DuplicateNode { node, first } => error(
             "duplicate_node_id",
             format!("/flow/nodes/{node}/node_id"),
-            format!(
-                "node id `{}` is already taken by /flow/nodes/{first}",
-                id(*node)
-            ),
+            format!("node id `{}` is already taken by /flow/nodes/{first}", id(*node)),
             "give every node an id of its own",
         ),
         GraphFault::UnknownNode(at) => {
@@ -150,11 +143,7 @@ fn graph_fault(workflow: &Workflow, fault: &GraphFault) -> Finding {
             "remove this entry",
         ),
         GraphFault::Cycle { at, path } => {
-            let names: Vec<_> = path
-                .iter()
-                .chain(path.first())
-                .map(|node| id(*node))
-                .collect();
+            let names: Vec<_> = path.iter().chain(path.first()).map(|node| id(*node)).collect();
             error(
                 "cycle",
                 at.to_string(),
@@ -172,11 +161,7 @@ fn target(workflow: &Workflow, policies: &Policies, findings: &mut Vec<Finding>)
         numbers(index, node, policies, findings);
     }
     forbidden_nodes(workflow, policies, findings);
-    if workflow
-        .nodes()
-        .iter()
-        .all(|node| node.validator().is_none())
-    {
+    if workflow.nodes().iter().all(|node| node.validator().is_none()) {
         findings.push(error(
             "no_validator",
             "/flow/nodes".to_owned(),
@@ -356,10 +341,8 @@ mod tests {
     fn policies(allowed: &[MutableField], forbidden: &[&str]) -> Policies {
         let mut policies = example_policies();
         policies.mutation.allowed = allowed.iter().copied().collect();
-        policies.scope.forbidden_fields = forbidden
-            .iter()
-            .map(|entry| entry.parse().unwrap())
-            .collect();
+        policies.scope.forbidden_fields =
+            forbidden.iter().map(|entry| entry.parse().unwrap()).collect();
         policies
     }
 
@@ -381,16 +364,25 @@ mod tests {
 
     fn lines(findings: &[Finding]) -> String {
         let line = |finding: &Finding| {
-            let Finding {
-                code,
-                severity,
-                path,
-                message,
-                help,
-            } = finding;
+            let Finding { code, severity, path, message, help } = finding;
             format!("{severity}[{code}] {path}: {message} ({help})")
         };
         findings.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_limit_that_nothing_keeps_is_no_silent_promise() {
+        let nodes = json!([{"node_id": "n", "agent_id": "x", "objective": "o"}]);
+        let json = json!({
+            "automation_id": "w",
+            "agents": [{"agent_id": "x"}],
+            "execution": {"max_total_tool_calls": 5},
+            "flow": {"nodes": nodes},
+        });
+        let found = check(&Workflow::from_json(json).unwrap(), None);
+        expect![[r#"
+            warning[tool_calls_not_counted] /execution/max_total_tool_calls: max_total_tool_calls has no effect: executors report no tool calls (limit tokens, money or run time instead)"#]]
+        .assert_eq(&lines(&found));
     }
 
     #[test]
@@ -463,30 +455,13 @@ mod tests {
             (&guided, Guidance, Some("nodes.*"), false),
             (&bare, Timeout, None, false),
             (&with("timeout_ms", json!(60_000)), Timeout, None, true),
-            (
-                &with("retry_policy", json!({"retries": 1})),
-                Retries,
-                None,
-                true,
-            ),
-            (
-                &with("retry_policy", json!({"retries": 1})),
-                Attempts,
-                None,
-                false,
-            ),
-            (
-                &with("retry_policy", json!({"retries": "1"})),
-                Retries,
-                None,
-                false,
-            ),
+            (&with("retry_policy", json!({"retries": 1})), Retries, None, true),
+            (&with("retry_policy", json!({"retries": 1})), Attempts, None, false),
+            (&with("retry_policy", json!({"retries": "1"})), Retries, None, false),
         ] {
             let policies = policies(&[allowed], forbidden.as_slice());
             let found = check(&workflow(json!([node])), Some(&policies));
-            let refused = found
-                .iter()
-                .any(|finding| finding.code == "nothing_to_change");
+            let refused = found.iter().any(|finding| finding.code == "nothing_to_change");
             assert_eq!(refused, !can_change, "{allowed} {forbidden:?} {node}");
         }
     }
@@ -499,26 +474,10 @@ mod tests {
         };
         let workflow = workflow(json!([
             node("inside", 30_000, json!({"max_attempts": 3, "retries": 0})),
-            node(
-                "one step away",
-                26_087,
-                json!({"max_attempts": 4, "retries": -1})
-            ),
-            node(
-                "too short",
-                26_086,
-                json!({"max_attempts": 5, "retries": -2})
-            ),
-            node(
-                "too long",
-                630_001,
-                json!({"max_attempts": i64::MAX, "retries": i64::MIN})
-            ),
-            node(
-                "huge",
-                u64::MAX,
-                json!({"max_attempts": "3", "retries": 1.5})
-            ),
+            node("one step away", 26_087, json!({"max_attempts": 4, "retries": -1})),
+            node("too short", 26_086, json!({"max_attempts": 5, "retries": -2})),
+            node("too long", 630_001, json!({"max_attempts": i64::MAX, "retries": i64::MIN})),
+            node("huge", u64::MAX, json!({"max_attempts": "3", "retries": 1.5})),
             node("forbidden", 1, json!({"max_attempts": null})),
         ]));
         let policies = policies(&MutableField::ALL, &["nodes.forbidden"]);
@@ -537,12 +496,8 @@ mod tests {
     fn a_forbidden_node_must_exist() {
         let node = json!({"node_id": "draft", "agent_id": "x", "objective": "o",
                           "output_contract": {"kind": "k", "validator": "code_patch"}});
-        let forbidden = [
-            "nodes.draft.timeout_ms",
-            "nodes.daft",
-            "nodes.publish.objective",
-            "timeout_ms",
-        ];
+        let forbidden =
+            ["nodes.draft.timeout_ms", "nodes.daft", "nodes.publish.objective", "timeout_ms"];
         let policies = policies(&[MutableField::Objective], &forbidden);
         expect![[r#"
             error[unknown_forbidden_node] /flow/nodes: scope.yaml forbids `nodes.daft.*`, but the workflow has no node `daft` (did you mean `draft`?)

@@ -149,21 +149,13 @@ impl FingerprintTree {
     /// Digests all of `workflow`: its size, once.
     #[must_use]
     pub fn new(workflow: &Workflow) -> Self {
-        let nodes: Vec<_> = workflow
-            .nodes()
-            .iter()
-            .map(|node| NodeParts::of(node))
-            .collect();
+        let nodes: Vec<_> = workflow.nodes().iter().map(|node| NodeParts::of(node)).collect();
         let mut levels = vec![nodes.iter().map(NodeParts::digest).collect::<Vec<_>>()];
         while let Some(below) = levels.last().filter(|level| level.len() > 1) {
             let above = below.chunks(GROUP).map(group).collect();
             levels.push(above);
         }
-        Self {
-            frame: frame_digest(workflow),
-            nodes,
-            levels,
-        }
+        Self { frame: frame_digest(workflow), nodes, levels }
     }
 
     /// The fingerprint of the workflow itself.
@@ -257,9 +249,7 @@ fn frame_digest(workflow: &Workflow) -> Digest {
     }
     let count = u64::try_from(workflow.nodes().len()).unwrap_or(u64::MAX);
     let mut hasher = Hasher::new(DOMAIN_FRAME);
-    hasher
-        .part(&canonical::object_bytes(&header))
-        .part(&count.to_be_bytes());
+    hasher.part(&canonical::object_bytes(&header)).part(&count.to_be_bytes());
     hasher.finish()
 }
 

@@ -69,10 +69,9 @@ impl Reference {
         let node = workflow.nodes().get(self.node)?;
         match self.list {
             ReferenceList::DependsOn => node.depends_on().get(self.place),
-            ReferenceList::InputRefs => node
-                .input_refs()
-                .get(self.place)
-                .map(|input| &input.from_step_id),
+            ReferenceList::InputRefs => {
+                node.input_refs().get(self.place).map(|input| &input.from_step_id)
+            }
         }
     }
 }
@@ -127,11 +126,7 @@ impl Graph {
         if graph.order.len() < nodes.len() {
             faults.extend(graph.cycles(&edges));
         }
-        if faults.is_empty() {
-            Ok(graph)
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(graph) } else { Err(faults) }
     }
 
     /// Orders what can be ordered; nodes that wait for a cycle are missing from the order.
@@ -162,11 +157,7 @@ impl Graph {
                 }
             }
         }
-        Self {
-            dependencies,
-            dependents,
-            order,
-        }
+        Self { dependencies, dependents, order }
     }
 
     /// Walks from each node left over to one that it waits for, until a node comes up again. Every
@@ -235,29 +226,18 @@ impl Graph {
 }
 
 fn roots_of(lists: &[Vec<usize>]) -> impl Iterator<Item = usize> {
-    lists
-        .iter()
-        .enumerate()
-        .filter(|(_, list)| list.is_empty())
-        .map(|(node, _)| node)
+    lists.iter().enumerate().filter(|(_, list)| list.is_empty()).map(|(node, _)| node)
 }
 
 /// Everything that `node` refers to, in document order.
 fn references(position: usize, node: &Node) -> impl Iterator<Item = (Reference, &NodeId)> {
-    let at = move |list, place| Reference {
-        node: position,
-        list,
-        place,
-    };
+    let at = move |list, place| Reference { node: position, list, place };
     let depends_on = node.depends_on().iter().enumerate();
     let input_refs = node.input_refs().iter().enumerate();
-    depends_on
-        .map(move |(place, id)| (at(ReferenceList::DependsOn, place), id))
-        .chain(
-            input_refs.map(move |(place, input)| {
-                (at(ReferenceList::InputRefs, place), &input.from_step_id)
-            }),
-        )
+    depends_on.map(move |(place, id)| (at(ReferenceList::DependsOn, place), id)).chain(
+        input_refs
+            .map(move |(place, input)| (at(ReferenceList::InputRefs, place), &input.from_step_id)),
+    )
 }
 
 /// The cycle `path`, turned so that it begins with the first node of the document.
@@ -373,14 +353,10 @@ mod tests {
     fn a_long_chain_and_a_long_ring_take_no_stack() {
         let count = 20_000;
         let names: Vec<String> = (0..count).map(|n| format!("n{n}")).collect();
-        let needs: Vec<[&str; 2]> = (0..count)
-            .map(|n: usize| [names[n.saturating_sub(1)].as_str(), "n0"])
-            .collect();
-        let mut lines: Vec<(&str, &[&str])> = names
-            .iter()
-            .zip(&needs)
-            .map(|(id, needs)| (id.as_str(), &needs[..]))
-            .collect();
+        let needs: Vec<[&str; 2]> =
+            (0..count).map(|n: usize| [names[n.saturating_sub(1)].as_str(), "n0"]).collect();
+        let mut lines: Vec<(&str, &[&str])> =
+            names.iter().zip(&needs).map(|(id, needs)| (id.as_str(), &needs[..])).collect();
         lines[0].1 = &[];
         let chain = workflow(&lines);
         assert_eq!(Graph::new(&chain).unwrap().order().len(), count);

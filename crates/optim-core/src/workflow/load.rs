@@ -102,10 +102,7 @@ flow:
     fn text_that_is_no_workflow_is_refused_with_its_place() {
         for (text, expected) in [
             ("a: [", "yaml_syntax 1"),
-            (
-                "automation_id: w\nx: .nan\nflow: {nodes: []}\n",
-                "not_finite 2",
-            ),
+            ("automation_id: w\nx: .nan\nflow: {nodes: []}\n", "not_finite 2"),
             ("- a\n", "wrong_type 1"),
             ("automation_id: w\n", "missing_field 1"),
         ] {

@@ -126,10 +126,7 @@ impl Workflow {
     /// The node `id` with its index.
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<(usize, &Arc<Node>)> {
-        self.nodes
-            .iter()
-            .enumerate()
-            .find(|(_, node)| node.id() == id)
+        self.nodes.iter().enumerate().find(|(_, node)| node.id() == id)
     }
 
     /// The same workflow with the node at `index` replaced; the same workflow when there is none.

@@ -197,9 +197,7 @@ impl Node {
     /// The validator named by the contract.
     #[must_use]
     pub fn validator(&self) -> Option<ValidatorKind> {
-        self.contract
-            .as_ref()
-            .and_then(|contract| contract.validator)
+        self.contract.as_ref().and_then(|contract| contract.validator)
     }
 
     /// The role in the flow.
@@ -236,9 +234,9 @@ impl Node {
     #[must_use]
     pub fn contract_json(&self) -> Option<Value> {
         match self.to_json() {
-            Value::Object(mut node) => node
-                .remove("output_contract")
-                .filter(|contract| !contract.is_null()),
+            Value::Object(mut node) => {
+                node.remove("output_contract").filter(|contract| !contract.is_null())
+            }
             _ => None,
         }
     }
@@ -277,10 +275,7 @@ impl Node {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut node = self.fixed.clone();
-        node.insert(
-            "objective".to_owned(),
-            Value::String(self.objective.clone()),
-        );
+        node.insert("objective".to_owned(), Value::String(self.objective.clone()));
         if let Some(timeout) = self.timeout {
             node.insert("timeout_ms".to_owned(), timeout.0.into());
         }
@@ -290,10 +285,7 @@ impl Node {
             contract.insert("summary_guidance".to_owned(), Value::String(text.clone()));
         }
         if let Some(Value::Object(retry)) = node.get_mut("retry_policy") {
-            for (key, knob) in [
-                ("max_attempts", &self.max_attempts),
-                ("retries", &self.retries),
-            ] {
+            for (key, knob) in [("max_attempts", &self.max_attempts), ("retries", &self.retries)] {
                 match knob {
                     Knob::Absent => {}
                     Knob::Integer(number) => drop(retry.insert(key.to_owned(), (*number).into())),

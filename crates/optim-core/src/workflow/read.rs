@@ -42,11 +42,7 @@ struct Reader {
 
 impl Reader {
     fn refuse(&mut self, path: &str, code: &'static str, message: impl Into<String>) {
-        self.errors.push(ReadError {
-            path: path.to_owned(),
-            code,
-            message: message.into(),
-        });
+        self.errors.push(ReadError { path: path.to_owned(), code, message: message.into() });
     }
 
     /// A required object; an empty one when it is missing or something else.
@@ -85,11 +81,7 @@ impl Reader {
             Value::Array(_) => "a list",
             Value::Object(_) => "a mapping",
         };
-        self.refuse(
-            path,
-            "wrong_type",
-            format!("expected {wanted}, found {found}"),
-        );
+        self.refuse(path, "wrong_type", format!("expected {wanted}, found {found}"));
     }
 
     /// A typed copy of a field; `None` when it is absent, null, or wrong (then it is reported).
@@ -107,11 +99,7 @@ impl Reader {
                     Value::String(_) | Value::Number(_) | Value::Bool(_) => value.to_string(),
                     _ => error.to_string(),
                 };
-                self.refuse(
-                    path,
-                    "wrong_type",
-                    format!("expected {wanted}, found {found}"),
-                );
+                self.refuse(path, "wrong_type", format!("expected {wanted}, found {found}"));
                 None
             }
         }
@@ -126,11 +114,7 @@ impl Reader {
     ) -> Option<T> {
         let path = format!("{at}/{key}");
         if map.get(key).is_none_or(Value::is_null) {
-            self.refuse(
-                &path,
-                "missing_field",
-                format!("{key} is required: {wanted}"),
-            );
+            self.refuse(&path, "missing_field", format!("{key} is required: {wanted}"));
             return None;
         }
         self.typed(map.get(key), &path, wanted)
@@ -144,9 +128,7 @@ pub(super) fn workflow(value: Value) -> Result<Workflow, ReadErrors> {
     let mut reader = Reader { errors: Vec::new() };
     let mut header = reader.object(Some(value), "");
     let id = reader.required(&header, "", "automation_id", NAME);
-    let name = reader
-        .typed(header.get("name"), "/name", "text")
-        .unwrap_or_default();
+    let name = reader.typed(header.get("name"), "/name", "text").unwrap_or_default();
     let agents = agents(&mut reader, header.get("agents").cloned());
     let execution = execution(&mut reader, header.get("execution"));
     let workspace_root = reader
@@ -154,11 +136,7 @@ pub(super) fn workflow(value: Value) -> Result<Workflow, ReadErrors> {
         .filter(|root| !root.trim().is_empty());
     let mut flow = reader.object(header.remove("flow"), "/flow");
     if !flow.contains_key("nodes") {
-        reader.refuse(
-            "/flow/nodes",
-            "missing_field",
-            "a workflow needs a list of nodes",
-        );
+        reader.refuse("/flow/nodes", "missing_field", "a workflow needs a list of nodes");
     }
     let nodes: Vec<_> = reader
         .list(flow.remove("nodes"), "/flow/nodes")
@@ -169,15 +147,9 @@ pub(super) fn workflow(value: Value) -> Result<Workflow, ReadErrors> {
         .collect();
     header.insert("flow".to_owned(), Value::Object(flow));
     match (id, reader.errors.is_empty()) {
-        (Some(id), true) => Ok(Workflow {
-            id,
-            name,
-            agents,
-            execution,
-            workspace_root,
-            nodes,
-            header,
-        }),
+        (Some(id), true) => {
+            Ok(Workflow { id, name, agents, execution, workspace_root, nodes, header })
+        }
         _ => Err(ReadErrors(reader.errors)),
     }
 }
@@ -246,9 +218,7 @@ fn execution(reader: &mut Reader, value: Option<&Value>) -> Execution {
     reason = "the range is checked"
 )]
 pub(crate) fn micro_usd(usd: f64) -> Option<MicroUsd> {
-    (0.0..=1e9)
-        .contains(&usd)
-        .then(|| MicroUsd((usd * 1e6).round() as u64))
+    (0.0..=1e9).contains(&usd).then(|| MicroUsd((usd * 1e6).round() as u64))
 }
 
 fn node(reader: &mut Reader, value: Value, at: &str) -> Option<Node> {
@@ -256,14 +226,10 @@ fn node(reader: &mut Reader, value: Value, at: &str) -> Option<Node> {
     let id = reader.required(&fixed, at, "node_id", NAME);
     let agent = reader.required(&fixed, at, "agent_id", NAME);
     let objective = reader.required(&fixed, at, "objective", "the instruction text");
-    let timeout = reader
-        .typed(fixed.get("timeout_ms"), &format!("{at}/timeout_ms"), COUNT)
-        .map(Millis);
-    let depends_on = reader.typed(
-        fixed.get("depends_on"),
-        &format!("{at}/depends_on"),
-        "a list of node ids",
-    );
+    let timeout =
+        reader.typed(fixed.get("timeout_ms"), &format!("{at}/timeout_ms"), COUNT).map(Millis);
+    let depends_on =
+        reader.typed(fixed.get("depends_on"), &format!("{at}/depends_on"), "a list of node ids");
     let input_refs: Option<Vec<InputRef>> = reader.typed(
         fixed.get("input_refs"),
         &format!("{at}/input_refs"),
@@ -280,10 +246,9 @@ fn node(reader: &mut Reader, value: Value, at: &str) -> Option<Node> {
     fixed.remove("timeout_ms");
     let (contract, summary_guidance) = contract(reader, &mut fixed, at);
     let (max_attempts, retries) = match fixed.get_mut("retry_policy") {
-        Some(Value::Object(retry)) => (
-            knob(retry.remove("max_attempts")),
-            knob(retry.remove("retries")),
-        ),
+        Some(Value::Object(retry)) => {
+            (knob(retry.remove("max_attempts")), knob(retry.remove("retries")))
+        }
         _ => (Knob::Absent, Knob::Absent),
     };
     Some(Node {
@@ -327,14 +292,9 @@ fn contract(
         "code_patch, research_brief, review_decision, structured_json, generic_artifact or standup_update",
     );
     let contract = OutputContract {
-        kind: reader
-            .typed(contract.get("kind"), &format!("{at}/kind"), "text")
-            .unwrap_or_default(),
+        kind: reader.typed(contract.get("kind"), &format!("{at}/kind"), "text").unwrap_or_default(),
         validator,
-        schema: contract
-            .get("schema")
-            .filter(|schema| !schema.is_null())
-            .cloned(),
+        schema: contract.get("schema").filter(|schema| !schema.is_null()).cloned(),
         enforcement: reader.typed(
             contract.get("enforcement"),
             &format!("{at}/enforcement"),

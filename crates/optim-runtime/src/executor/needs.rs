@@ -80,13 +80,9 @@ pub fn unmet_needs(workflow: &Workflow, capabilities: &Capabilities) -> Vec<Find
         }
     };
     for (index, agent) in workflow.agents().iter().enumerate() {
-        let user = workflow
-            .nodes()
-            .iter()
-            .find(|node| *node.agent() == agent.id);
+        let user = workflow.nodes().iter().find(|node| *node.agent() == agent.id);
         for (need, path) in lists(|policy| agent.definition.get(policy)) {
-            user.into_iter()
-                .for_each(|node| report(node, need, format!("/agents/{index}/{path}")));
+            user.into_iter().for_each(|node| report(node, need, format!("/agents/{index}/{path}")));
         }
     }
     for (index, node) in workflow.nodes().iter().enumerate() {
@@ -100,14 +96,9 @@ pub fn unmet_needs(workflow: &Workflow, capabilities: &Capabilities) -> Vec<Find
 /// The needs that a node itself states, with their place in it.
 fn of_node(node: &Node) -> Vec<(Need, String)> {
     let mut needs = lists(|policy| node.extra(policy));
-    let enforcement = node
-        .contract()
-        .and_then(|contract| contract.enforcement.as_ref());
+    let enforcement = node.contract().and_then(|contract| contract.enforcement.as_ref());
     if names_any(enforcement.and_then(|settings| settings.get("required_tools"))) {
-        needs.push((
-            Need::Tools,
-            "output_contract/enforcement/required_tools".to_owned(),
-        ));
+        needs.push((Need::Tools, "output_contract/enforcement/required_tools".to_owned()));
     }
     if node.has_wait() {
         needs.push((Need::Wait, "wait".to_owned()));
@@ -119,14 +110,11 @@ fn lists<'a>(policy: impl Fn(&str) -> Option<&'a Value>) -> Vec<(Need, String)> 
     let stated = LISTS
         .iter()
         .filter(|(name, list, _)| names_any(policy(name).and_then(|policy| policy.get(list))));
-    stated
-        .map(|(name, list, need)| (*need, format!("{name}/{list}")))
-        .collect()
+    stated.map(|(name, list, need)| (*need, format!("{name}/{list}"))).collect()
 }
 
 fn names_any(list: Option<&Value>) -> bool {
-    list.and_then(Value::as_array)
-        .is_some_and(|items| !items.is_empty())
+    list.and_then(Value::as_array).is_some_and(|items| !items.is_empty())
 }
 
 fn finding(node: &Node, need: Need, path: String) -> Finding {
@@ -172,32 +160,20 @@ mod tests {
     #[test]
     fn each_need_that_the_executor_lacks_is_found_where_it_is_stated() {
         let findings = unmet_needs(&workflow(), &Capabilities::default());
-        let found: Vec<_> = findings
-            .iter()
-            .map(|finding| (finding.code, finding.path.as_str()))
-            .collect();
+        let found: Vec<_> =
+            findings.iter().map(|finding| (finding.code, finding.path.as_str())).collect();
         assert_eq!(
             found,
             [
                 ("needs_tools", "/agents/1/tool_policy/allowlist"),
                 ("needs_mcp", "/agents/1/mcp_policy/allowed_servers"),
                 ("needs_mcp", "/flow/nodes/0/mcp_policy/allowed_tools"),
-                (
-                    "needs_tools",
-                    "/flow/nodes/1/output_contract/enforcement/required_tools"
-                ),
+                ("needs_tools", "/flow/nodes/1/output_contract/enforcement/required_tools"),
                 ("needs_wait", "/flow/nodes/1/wait"),
             ]
         );
-        assert!(
-            findings
-                .iter()
-                .all(|finding| finding.severity == Severity::Error)
-        );
-        assert_eq!(
-            findings[0].message,
-            "node `a` needs tools, but the executor calls no tools"
-        );
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Error));
+        assert_eq!(findings[0].message, "node `a` needs tools, but the executor calls no tools");
     }
 
     #[test]
@@ -210,23 +186,13 @@ mod tests {
         };
         let none = Capabilities::default();
         assert_eq!(
-            left(Capabilities {
-                tools: true,
-                ..none
-            }),
+            left(Capabilities { tools: true, ..none }),
             ["needs_mcp", "needs_mcp", "needs_wait"]
         );
         assert_eq!(
             left(Capabilities { mcp: true, ..none }),
             ["needs_tools", "needs_tools", "needs_wait"]
         );
-        assert_eq!(
-            left(Capabilities {
-                tools: true,
-                mcp: true,
-                waits: true
-            }),
-            Vec::<&str>::new()
-        );
+        assert_eq!(left(Capabilities { tools: true, mcp: true, waits: true }), Vec::<&str>::new());
     }
 }

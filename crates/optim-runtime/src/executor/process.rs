@@ -83,28 +83,14 @@ impl Process {
         let program = find(&named, folder).ok_or(ProcessConfigError::NotFound(named))?;
         let in_folder = |word: String| {
             let file = folder.join(&word);
-            if !word.starts_with('-') && file.is_file() {
-                file.display().to_string()
-            } else {
-                word
-            }
+            if !word.starts_with('-') && file.is_file() { file.display().to_string() } else { word }
         };
         let names = std::iter::once("PATH".to_owned()).chain(config.env);
-        let environment = names
-            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)))
-            .collect();
+        let environment =
+            names.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
         // What the program can do is not known here; it is its owner's business.
-        let capabilities = Capabilities {
-            tools: true,
-            mcp: true,
-            waits: false,
-        };
-        Ok(Self {
-            program,
-            arguments: words.map(in_folder).collect(),
-            environment,
-            capabilities,
-        })
+        let capabilities = Capabilities { tools: true, mcp: true, waits: false };
+        Ok(Self { program, arguments: words.map(in_folder).collect(), environment, capabilities })
     }
 
     fn spawn(&self, request: &NodeRequest) -> std::io::Result<Child> {
@@ -140,10 +126,7 @@ impl NodeExecutor for Process {
         let begun = tokio::time::Instant::now();
         let mut response = match self.attempt(&request).await {
             Ok(response) => response,
-            Err(error) => NodeResponse {
-                result: Err(error),
-                usage: Usage::default(),
-            },
+            Err(error) => NodeResponse { result: Err(error), usage: Usage::default() },
         };
         if response.usage.latency.0 == 0 {
             let took = begun.elapsed().as_millis();
@@ -155,40 +138,24 @@ impl NodeExecutor for Process {
 
 impl Process {
     async fn attempt(&self, request: &NodeRequest) -> Result<NodeResponse, NodeError> {
-        let provider = |message: String| NodeError {
-            class: ErrorClass::Provider,
-            message,
-        };
+        let provider = |message: String| NodeError { class: ErrorClass::Provider, message };
         let document = serde_json::to_vec(request)
             .map_err(|error| provider(format!("the request cannot be written: {error}")))?;
         // The program was there at the start; that it cannot be started now is the machine's fault.
         let child = self.spawn(request).map_err(|error| {
-            provider(format!(
-                "{} cannot be started: {error}",
-                self.program.display()
-            ))
+            provider(format!("{} cannot be started: {error}", self.program.display()))
         })?;
         let limit = request.limits.max_output_bytes;
-        let Ended {
-            status,
-            answer,
-            errors,
-        } = converse(child, &document, limit).await;
+        let Ended { status, answer, errors } = converse(child, &document, limit).await;
         if is_longer(&answer, limit) {
             let message = format!("the program answered more than {limit} bytes");
-            return Err(NodeError {
-                class: ErrorClass::InvalidOutput,
-                message,
-            });
+            return Err(NodeError { class: ErrorClass::InvalidOutput, message });
         }
         let status =
             status.map_err(|error| provider(format!("the program's end is unknown: {error}")))?;
         if !status.success() {
             let message = format!("the program ended with {status}: {}", tail(&errors));
-            return Err(NodeError {
-                class: ErrorClass::Failed,
-                message,
-            });
+            return Err(NodeError { class: ErrorClass::Failed, message });
         }
         parse(&answer)
     }
@@ -235,11 +202,7 @@ async fn converse(mut child: Child, document: &[u8], limit: u64) -> Ended {
             }
         }
     };
-    Ended {
-        status,
-        answer,
-        errors,
-    }
+    Ended { status, answer, errors }
 }
 
 /// A process group that is killed when it is dropped.
@@ -247,12 +210,7 @@ struct Group(AtomicI32);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(AtomicI32::new(
-            child
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .unwrap_or(0),
-        ))
+        Self(AtomicI32::new(child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0)))
     }
 
     /// Kills the group, once: later its number may belong to others.
@@ -318,17 +276,11 @@ fn parse(answer: &[u8]) -> Result<NodeResponse, NodeError> {
         serde_json::from_slice(answer).map_err(|error| error.to_string())
     };
     read.map_err(|error| {
-        let begin: String = String::from_utf8_lossy(answer)
-            .chars()
-            .take(QUOTED_CHARS)
-            .collect();
+        let begin: String = String::from_utf8_lossy(answer).chars().take(QUOTED_CHARS).collect();
         let error = abridged(&error, QUOTED_CHARS);
         let message =
             format!("the program's answer is not one JSON answer: {error}; it begins {begin:?}");
-        NodeError {
-            class: ErrorClass::InvalidOutput,
-            message,
-        }
+        NodeError { class: ErrorClass::InvalidOutput, message }
     })
 }
 
@@ -340,9 +292,7 @@ fn find(name: &str, folder: &Path) -> Option<PathBuf> {
         return in_folder;
     }
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|entry| entry.join(name))
-        .find(is_program)
+    std::env::split_paths(&path).map(|entry| entry.join(name)).find(is_program)
 }
 
 /// `path` from the root. Links stay: a program may look at the name that it was called by.
@@ -365,16 +315,8 @@ mod tests {
             inputs: Map::new(),
             upstream: Map::new(),
             contract: None,
-            attempt: Attempt {
-                id: "1".to_owned(),
-                number: 1,
-                seed: 1,
-            },
-            limits: Limits {
-                timeout_ms: 1000,
-                max_output_bytes: 1000,
-                max_tokens: None,
-            },
+            attempt: Attempt { id: "1".to_owned(), number: 1, seed: 1 },
+            limits: Limits { timeout_ms: 1000, max_output_bytes: 1000, max_tokens: None },
             working_directory: folder.display().to_string(),
             agent: Map::new(),
         }
@@ -383,14 +325,8 @@ mod tests {
     async fn run(script: &str) -> NodeResponse {
         let folder = tempfile::tempdir().unwrap();
         let command = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
-        let process = Process::new(
-            ProcessConfig {
-                command,
-                env: Vec::new(),
-            },
-            folder.path(),
-        )
-        .unwrap();
+        let process =
+            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
         process.execute(request(folder.path())).await
     }
 
@@ -421,10 +357,7 @@ mod tests {
     async fn what_goes_wrong_has_its_class() {
         assert_eq!(
             class("echo oops >&2; exit 3").await,
-            (
-                ErrorClass::Failed,
-                "the program ended with exit status: 3: oops".to_owned()
-            )
+            (ErrorClass::Failed, "the program ended with exit status: 3: oops".to_owned())
         );
         let (kind, message) = class("echo 'not json'").await;
         assert_eq!(kind, ErrorClass::InvalidOutput);
@@ -432,15 +365,10 @@ mod tests {
         assert_eq!(class("true").await.0, ErrorClass::InvalidOutput);
         assert_eq!(
             class("yes").await,
-            (
-                ErrorClass::InvalidOutput,
-                "the program answered more than 1000 bytes".to_owned()
-            )
+            (ErrorClass::InvalidOutput, "the program answered more than 1000 bytes".to_owned())
         );
         assert_eq!(
-            class(r#"echo '{"error": {"class": "blocked", "message": "no access"}}'"#)
-                .await
-                .0,
+            class(r#"echo '{"error": {"class": "blocked", "message": "no access"}}'"#).await.0,
             ErrorClass::Blocked
         );
     }
@@ -449,10 +377,7 @@ mod tests {
     async fn a_program_that_answers_too_much_is_killed_though_it_writes_no_more() {
         let script = "head -c 2000 /dev/zero; exec sleep 100";
         let answer = tokio::time::timeout(Duration::from_secs(20), class(script)).await;
-        assert_eq!(
-            answer.expect("it is killed").1,
-            "the program answered more than 1000 bytes"
-        );
+        assert_eq!(answer.expect("it is killed").1, "the program answered more than 1000 bytes");
     }
 
     #[tokio::test]
@@ -461,10 +386,7 @@ mod tests {
             Duration::from_secs(20),
             run(r#"sleep 100 & echo '{"content": 1}'"#),
         );
-        assert_eq!(
-            answer.await.expect("the answer comes at once").result,
-            Ok(json!(1))
-        );
+        assert_eq!(answer.await.expect("the answer comes at once").result, Ok(json!(1)));
     }
 
     #[tokio::test]
@@ -478,19 +400,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("alive");
         // The child holds the write end of a named pipe; when the whole group is dead, reading it ends.
-        let script = format!(
-            "mkfifo {0}; (sleep 100; :) 3>{0} & sleep 100",
-            pipe.display()
-        );
+        let script = format!("mkfifo {0}; (sleep 100; :) 3>{0} & sleep 100", pipe.display());
         let command = ["sh", "-c", &script].map(ToOwned::to_owned).to_vec();
-        let process = Process::new(
-            ProcessConfig {
-                command,
-                env: Vec::new(),
-            },
-            folder.path(),
-        )
-        .unwrap();
+        let process =
+            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
         let mut attempt = Box::pin(process.execute(request(folder.path())));
         while !pipe.exists() {
             tokio::select! {
@@ -505,35 +418,18 @@ mod tests {
         }
         drop(attempt);
         let read = tokio::time::timeout(Duration::from_secs(20), reader).await;
-        assert_eq!(
-            read.expect("the group is dead").unwrap().unwrap(),
-            Vec::<u8>::new()
-        );
+        assert_eq!(read.expect("the group is dead").unwrap().unwrap(), Vec::<u8>::new());
     }
 
     #[tokio::test]
     async fn a_large_request_that_nobody_reads_is_no_failure() {
         let folder = tempfile::tempdir().unwrap();
-        let command = ["sh", "-c", r#"echo '{"content": 3}'"#]
-            .map(ToOwned::to_owned)
-            .to_vec();
-        let process = Process::new(
-            ProcessConfig {
-                command,
-                env: Vec::new(),
-            },
-            folder.path(),
-        )
-        .unwrap();
-        let large = NodeRequest {
-            objective: "x".repeat(4 << 20),
-            ..request(folder.path())
-        };
+        let command = ["sh", "-c", r#"echo '{"content": 3}'"#].map(ToOwned::to_owned).to_vec();
+        let process =
+            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
+        let large = NodeRequest { objective: "x".repeat(4 << 20), ..request(folder.path()) };
         let answer = tokio::time::timeout(Duration::from_secs(20), process.execute(large)).await;
-        assert_eq!(
-            answer.expect("nobody waits for the reader").result,
-            Ok(json!(3))
-        );
+        assert_eq!(answer.expect("nobody waits for the reader").result, Ok(json!(3)));
     }
 
     #[tokio::test]
@@ -541,10 +437,7 @@ mod tests {
         let of_bytes = |bytes: usize| format!(r#"printf '{{"content": "%0{}d"}}' 0"#, bytes - 15);
         let answer = run(&of_bytes(1000)).await.result.unwrap();
         assert_eq!(answer.as_str().map(str::len), Some(985));
-        assert_eq!(
-            class(&of_bytes(1001)).await.1,
-            "the program answered more than 1000 bytes"
-        );
+        assert_eq!(class(&of_bytes(1001)).await.1, "the program answered more than 1000 bytes");
     }
 
     #[tokio::test]
@@ -623,23 +516,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let new = |command: &str| {
             let command = vec![command.to_owned()];
-            Process::new(
-                ProcessConfig {
-                    command,
-                    env: Vec::new(),
-                },
-                folder.path(),
-            )
+            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path())
         };
         std::fs::write(folder.path().join("agent.sh"), "#!/bin/sh\n").unwrap();
-        assert!(matches!(
-            new("agent.sh"),
-            Err(ProcessConfigError::NotFound(_))
-        ));
-        assert!(matches!(
-            new("./agent.sh"),
-            Err(ProcessConfigError::NotFound(_))
-        ));
+        assert!(matches!(new("agent.sh"), Err(ProcessConfigError::NotFound(_))));
+        assert!(matches!(new("./agent.sh"), Err(ProcessConfigError::NotFound(_))));
         std::fs::write(folder.path().join("sh"), "a note of that name").unwrap();
         let program = new("sh").unwrap().program;
         assert!(!program.starts_with(folder.path()), "{}", program.display());
@@ -649,20 +530,11 @@ mod tests {
     fn a_program_that_is_not_there_is_found_out_at_once() {
         let new = |command: &[&str]| {
             let command = command.iter().map(|word| (*word).to_owned()).collect();
-            Process::new(
-                ProcessConfig {
-                    command,
-                    env: Vec::new(),
-                },
-                Path::new("/"),
-            )
-            .unwrap_err()
+            Process::new(ProcessConfig { command, env: Vec::new() }, Path::new("/")).unwrap_err()
         };
         assert_eq!(new(&[]), ProcessConfigError::NoCommand);
         assert!(
-            new(&["no-such-program-anywhere"])
-                .to_string()
-                .contains("no-such-program-anywhere")
+            new(&["no-such-program-anywhere"]).to_string().contains("no-such-program-anywhere")
         );
     }
 }

@@ -13,15 +13,11 @@ fn schema(text: &str) -> Validator {
 }
 
 fn request_schema() -> Validator {
-    schema(include_str!(
-        "../../../../docs/reference/node-request.schema.json"
-    ))
+    schema(include_str!("../../../../docs/reference/node-request.schema.json"))
 }
 
 fn response_schema() -> Validator {
-    schema(include_str!(
-        "../../../../docs/reference/node-response.schema.json"
-    ))
+    schema(include_str!("../../../../docs/reference/node-response.schema.json"))
 }
 
 /// Whether the schema accepts `value`, which must be what the type does.
@@ -42,16 +38,8 @@ fn request() -> NodeRequest {
         inputs: map(json!({"text": "it crashes"})),
         upstream: map(json!({"draft": null})),
         contract: Some(json!({"kind": "k", "schema": {}})),
-        attempt: Attempt {
-            id: "1f".to_owned(),
-            number: 1,
-            seed: u64::MAX,
-        },
-        limits: Limits {
-            timeout_ms: 1,
-            max_output_bytes: 1,
-            max_tokens: Some(0),
-        },
+        attempt: Attempt { id: "1f".to_owned(), number: 1, seed: u64::MAX },
+        limits: Limits { timeout_ms: 1, max_output_bytes: 1, max_tokens: Some(0) },
         working_directory: "/tmp/run".to_owned(),
         agent: map(json!({"agent_id": "x"})),
     }
@@ -68,19 +56,13 @@ fn fields(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
 #[test]
 fn requests_as_they_are_written_meet_the_schema() {
     let full = request();
-    let mut bare = NodeRequest {
-        inputs: Map::new(),
-        contract: None,
-        agent: Map::new(),
-        ..request()
-    };
+    let mut bare =
+        NodeRequest { inputs: Map::new(), contract: None, agent: Map::new(), ..request() };
     bare.limits.max_tokens = None;
     for request in [full, bare] {
         let value = serde_json::to_value(request).unwrap();
-        let errors: Vec<_> = request_schema()
-            .iter_errors(&value)
-            .map(|error| error.to_string())
-            .collect();
+        let errors: Vec<_> =
+            request_schema().iter_errors(&value).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{value}: {errors:?}");
     }
 }
@@ -89,30 +71,19 @@ fn requests_as_they_are_written_meet_the_schema() {
 fn requests_with_a_field_missing_added_or_of_another_type_are_refused() {
     let (schema, whole) = (request_schema(), serde_json::to_value(request()).unwrap());
     let opaque = |at: &str| {
-        ["/inputs", "/upstream", "/contract", "/agent"]
-            .iter()
-            .any(|free| at.starts_with(free))
+        ["/inputs", "/upstream", "/contract", "/agent"].iter().any(|free| at.starts_with(free))
     };
     let mut all = Vec::new();
     fields(&whole, "", &mut all);
     for (at, key) in all.into_iter().filter(|(at, _)| !opaque(at)) {
         let changed = |change: &dyn Fn(&mut Map<String, Value>)| {
             let mut value = whole.clone();
-            change(
-                value
-                    .pointer_mut(&at)
-                    .and_then(Value::as_object_mut)
-                    .unwrap(),
-            );
+            change(value.pointer_mut(&at).and_then(Value::as_object_mut).unwrap());
             value
         };
         // An optional contract is written as null; an absent one is no request of ours.
         let missing = changed(&|map| drop(map.remove(&key)));
-        assert_eq!(
-            schema.is_valid(&missing),
-            key == "max_tokens",
-            "without {at}/{key}"
-        );
+        assert_eq!(schema.is_valid(&missing), key == "max_tokens", "without {at}/{key}");
         let retyped = changed(&|map| drop(map.insert(key.clone(), json!([true]))));
         assert!(!schema.is_valid(&retyped), "{at}/{key} of another type");
         assert!(!accepts::<NodeRequest>(
@@ -137,23 +108,11 @@ fn answers_as_they_are_written_meet_the_schema() {
         ErrorClass::Blocked,
         ErrorClass::Failed,
     ];
-    let errors = classes.map(|class| {
-        Err(NodeError {
-            class,
-            message: "m".to_owned(),
-        })
-    });
-    let contents = [
-        Ok(Value::Null),
-        Ok(json!({"queue": "bug"})),
-        Ok(json!("text")),
-    ];
+    let errors = classes.map(|class| Err(NodeError { class, message: "m".to_owned() }));
+    let contents = [Ok(Value::Null), Ok(json!({"queue": "bug"})), Ok(json!("text"))];
     for result in contents.into_iter().chain(errors) {
         let value = serde_json::to_value(NodeResponse { result, usage }).unwrap();
-        assert!(
-            accepts::<NodeResponse>(&response_schema(), &value),
-            "{value}"
-        );
+        assert!(accepts::<NodeResponse>(&response_schema(), &value), "{value}");
     }
 }
 
@@ -163,37 +122,21 @@ fn the_schema_of_answers_and_the_type_agree_on_what_is_no_answer() {
     for (answer, is_one) in [
         (json!({"content": null}), true),
         (json!({"content": 1, "usage": {"latency_ms": 5}}), true),
-        (
-            json!({"error": {"class": "blocked", "message": ""}, "usage": {}}),
-            true,
-        ),
+        (json!({"error": {"class": "blocked", "message": ""}, "usage": {}}), true),
         (json!({}), false),
         (json!({"usage": {}}), false),
         (json!([]), false),
         (json!({"contents": 1}), false),
         (json!({"content": 1, "extra": 1}), false),
-        (
-            json!({"content": 1, "error": {"class": "failed", "message": ""}}),
-            false,
-        ),
+        (json!({"content": 1, "error": {"class": "failed", "message": ""}}), false),
         (json!({"error": {"class": "panic", "message": ""}}), false),
         (json!({"error": {"class": "failed"}}), false),
-        (
-            json!({"error": {"class": "failed", "message": "", "code": 3}}),
-            false,
-        ),
+        (json!({"error": {"class": "failed", "message": "", "code": 3}}), false),
         (json!({"content": 1, "usage": {"tokens": 3}}), false),
         (json!({"content": 1, "usage": {"prompt_tokens": -1}}), false),
-        (
-            json!({"content": 1, "usage": {"cost_micro_usd": 0.5}}),
-            false,
-        ),
+        (json!({"content": 1, "usage": {"cost_micro_usd": 0.5}}), false),
         (json!({"content": 1, "usage": null}), false),
     ] {
-        assert_eq!(
-            accepts::<NodeResponse>(&schema, &answer),
-            is_one,
-            "{answer}"
-        );
+        assert_eq!(accepts::<NodeResponse>(&schema, &answer), is_one, "{answer}");
     }
 }

@@ -68,11 +68,7 @@ impl Scripted {
         let mut hasher = Hasher::new("optim/scripted-effect/1");
         hasher.part(objective.as_bytes());
         let [a, b, ..] = *hasher.finish().as_bytes();
-        let span = self
-            .config
-            .effect_per_mille
-            .saturating_mul(2)
-            .saturating_add(1);
+        let span = self.config.effect_per_mille.saturating_mul(2).saturating_add(1);
         let shift = u32::from(u16::from_be_bytes([a, b])) % span;
         self.config
             .pass_per_mille
@@ -89,11 +85,7 @@ impl NodeExecutor for Scripted {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Capabilities {
-            tools: true,
-            mcp: true,
-            waits: false,
-        }
+        &Capabilities { tools: true, mcp: true, waits: false }
     }
 
     fn simulated(&self) -> bool {
@@ -111,10 +103,7 @@ impl NodeExecutor for Scripted {
             latency: Millis(self.config.latency_ms),
         };
         let result = if happens(self.config.fault_per_mille) {
-            Err(NodeError {
-                class: ErrorClass::Provider,
-                message: "a simulated outage".to_owned(),
-            })
+            Err(NodeError { class: ErrorClass::Provider, message: "a simulated outage".to_owned() })
         } else if happens(self.pass_per_mille(&request.objective)) {
             Ok(self.config.right.clone())
         } else {
@@ -137,16 +126,8 @@ mod tests {
             inputs: Map::new(),
             upstream: Map::new(),
             contract: None,
-            attempt: Attempt {
-                id: String::new(),
-                number: 1,
-                seed,
-            },
-            limits: Limits {
-                timeout_ms: 1,
-                max_output_bytes: 1,
-                max_tokens: None,
-            },
+            attempt: Attempt { id: String::new(), number: 1, seed },
+            limits: Limits { timeout_ms: 1, max_output_bytes: 1, max_tokens: None },
             working_directory: String::new(),
             agent: Map::new(),
         }
@@ -181,10 +162,7 @@ mod tests {
     #[tokio::test]
     async fn answers_are_right_as_often_as_the_settings_say() {
         for pass_per_mille in [0, 1, 250, 700, 999, 1000] {
-            let config = ScriptedConfig {
-                pass_per_mille,
-                ..ScriptedConfig::default()
-            };
+            let config = ScriptedConfig { pass_per_mille, ..ScriptedConfig::default() };
             let (right, faults) = counts(&config, "o").await;
             assert!(near(right, pass_per_mille), "{right} for {pass_per_mille}");
             assert_eq!(faults, 0);
@@ -197,15 +175,9 @@ mod tests {
 
     #[tokio::test]
     async fn faults_come_as_often_as_the_settings_say_and_leave_the_rest_alone() {
-        let config = ScriptedConfig {
-            fault_per_mille: 200,
-            ..ScriptedConfig::default()
-        };
+        let config = ScriptedConfig { fault_per_mille: 200, ..ScriptedConfig::default() };
         let (right, faults) = counts(&config, "o").await;
-        assert!(
-            near(faults, 200) && near(right, 560),
-            "{faults} faults, {right} right"
-        );
+        assert!(near(faults, 200) && near(right, 560), "{faults} faults, {right} right");
     }
 
     #[tokio::test]
@@ -223,11 +195,8 @@ mod tests {
             qualities.insert(quality);
         }
         assert!(qualities.len() > 1, "wordings differ");
-        let extreme = ScriptedConfig {
-            pass_per_mille: u32::MAX,
-            effect_per_mille: u32::MAX,
-            ..config
-        };
+        let extreme =
+            ScriptedConfig { pass_per_mille: u32::MAX, effect_per_mille: u32::MAX, ..config };
         assert!(Scripted::new(extreme).pass_per_mille("a") <= 1000);
     }
 }

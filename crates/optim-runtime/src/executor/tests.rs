@@ -16,14 +16,7 @@ use super::*;
 
 fn shell(script: &str, folder: &Path) -> Process {
     let command = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
-    Process::new(
-        ProcessConfig {
-            command,
-            env: Vec::new(),
-        },
-        folder,
-    )
-    .unwrap()
+    Process::new(ProcessConfig { command, env: Vec::new() }, folder).unwrap()
 }
 
 fn executors(folder: &Path) -> Vec<Box<dyn NodeExecutor>> {
@@ -38,22 +31,11 @@ fn request(folder: &Path, seed: u64) -> NodeRequest {
     let schema = json!({"properties": {"queue": {"enum": ["billing", "bug"]}}});
     NodeRequest {
         objective: "Choose a queue.\n- billing: invoices\n- bug: crashes".to_owned(),
-        inputs: json!({"text": "the app crashes"})
-            .as_object()
-            .unwrap()
-            .clone(),
+        inputs: json!({"text": "the app crashes"}).as_object().unwrap().clone(),
         upstream: Map::new(),
         contract: Some(json!({"kind": "k", "schema": schema})),
-        attempt: Attempt {
-            id: format!("attempt {seed}"),
-            number: 1,
-            seed,
-        },
-        limits: Limits {
-            timeout_ms: 10_000,
-            max_output_bytes: 100_000,
-            max_tokens: None,
-        },
+        attempt: Attempt { id: format!("attempt {seed}"), number: 1, seed },
+        limits: Limits { timeout_ms: 10_000, max_output_bytes: 100_000, max_tokens: None },
         working_directory: folder.display().to_string(),
         agent: Map::new(),
     }
@@ -87,11 +69,7 @@ async fn an_attempt_that_is_dropped_at_any_time_leaves_the_executor_usable() {
             drop(attempt.as_mut().poll(&mut context));
         }
         assert!(
-            executor
-                .execute(request(folder.path(), 1))
-                .await
-                .result
-                .is_ok(),
+            executor.execute(request(folder.path(), 1)).await.result.is_ok(),
             "{}",
             executor.name()
         );
@@ -101,12 +79,7 @@ async fn an_attempt_that_is_dropped_at_any_time_leaves_the_executor_usable() {
 #[test]
 fn names_are_unique_and_only_the_simulation_says_that_it_is_one() {
     let executors = executors(Path::new("/"));
-    let names: Vec<_> = executors
-        .iter()
-        .map(|executor| (executor.name(), executor.simulated()))
-        .collect();
-    assert_eq!(
-        names,
-        [("lexical", false), ("scripted", true), ("process", false)]
-    );
+    let names: Vec<_> =
+        executors.iter().map(|executor| (executor.name(), executor.simulated())).collect();
+    assert_eq!(names, [("lexical", false), ("scripted", true), ("process", false)]);
 }

@@ -42,11 +42,7 @@ impl NodeExecutor for Scripted {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Capabilities {
-            tools: false,
-            mcp: false,
-            waits: false,
-        }
+        &Capabilities { tools: false, mcp: false, waits: false }
     }
 
     fn simulated(&self) -> bool {
@@ -61,10 +57,7 @@ impl NodeExecutor for Scripted {
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         let result = match reply {
             Reply::Answer(value) => Ok(value),
-            Reply::Fail(class) => Err(NodeError {
-                class,
-                message: "as the test says".to_owned(),
-            }),
+            Reply::Fail(class) => Err(NodeError { class, message: "as the test says".to_owned() }),
             Reply::Slow(ms) => {
                 // In virtual time.
                 sleep_for(Some(Duration::from_millis(ms))).await;
@@ -73,10 +66,7 @@ impl NodeExecutor for Scripted {
             Reply::Panic => panic!("as the test says"),
         };
         self.at_once.fetch_sub(1, Ordering::SeqCst);
-        NodeResponse {
-            result,
-            usage: self.usage,
-        }
+        NodeResponse { result, usage: self.usage }
     }
 }
 
@@ -104,18 +94,11 @@ impl Ran {
 
     /// The nodes that were asked, in order, one entry for each attempt.
     fn asked(&self) -> Vec<&str> {
-        self.requests
-            .iter()
-            .map(|request| request.objective.as_str())
-            .collect()
+        self.requests.iter().map(|request| request.objective.as_str()).collect()
     }
 
     fn node(&self, id: &str) -> &NodeReport {
-        self.report
-            .nodes
-            .iter()
-            .find(|report| report.node.as_str() == id)
-            .unwrap()
+        self.report.nodes.iter().find(|report| report.node.as_str() == id).unwrap()
     }
 }
 
@@ -128,9 +111,7 @@ fn workflow(execution: Value, nodes: Value) -> Workflow {
 /// A node whose objective is its id, with further fields.
 fn node(id: &str, after: &[&str], more: Value) -> Value {
     let mut node = json!({"node_id": id, "agent_id": "x", "objective": id, "depends_on": after});
-    node.as_object_mut()
-        .unwrap()
-        .extend(more.as_object().unwrap().clone());
+    node.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     node
 }
 
@@ -142,43 +123,21 @@ fn case() -> Case {
 
 fn claimed() -> Run {
     let run = sample::run("campaign", sample::evaluation("campaign", "replay 1"), 0);
-    Run {
-        epoch: Epoch(1),
-        ..run
-    }
+    Run { epoch: Epoch(1), ..run }
 }
 
 async fn run_as(run: &Run, workflow: Workflow, usage: Usage, script: Script) -> Ran {
     let (requests, at_once, most_at_once) =
         (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
-    let executor = Arc::new(Scripted {
-        script,
-        usage,
-        requests,
-        at_once,
-        most_at_once,
-    });
+    let executor = Arc::new(Scripted { script, usage, requests, at_once, most_at_once });
     let port: Arc<dyn NodeExecutor> = Arc::<Scripted>::clone(&executor);
-    let runner = Runner::new(
-        port,
-        Arc::new(Engines::default()),
-        Arc::new(ManualClock::at(Timestamp(5))),
-    );
+    let runner =
+        Runner::new(port, Arc::new(Engines::default()), Arc::new(ManualClock::at(Timestamp(5))));
     let (workflow, case) = (Arc::new(workflow), case());
-    let report = runner
-        .run(Job {
-            run,
-            workflow,
-            case: &case,
-            folder: Path::new("/nowhere"),
-        })
-        .await;
+    let report =
+        runner.run(Job { run, workflow, case: &case, folder: Path::new("/nowhere") }).await;
     let requests = executor.requests.lock().unwrap().clone();
-    Ran {
-        report,
-        requests,
-        most_at_once: executor.most_at_once.load(Ordering::SeqCst),
-    }
+    Ran { report, requests, most_at_once: executor.most_at_once.load(Ordering::SeqCst) }
 }
 
 async fn run(workflow: Workflow, script: Script) -> Ran {
@@ -192,50 +151,27 @@ fn answers(_: &str, _: u32) -> Reply {
 #[tokio::test(start_paused = true)]
 async fn nodes_run_in_dependency_order_and_see_what_they_name() {
     let nodes = json!([
-        node(
-            "c",
-            &["b"],
-            json!({"input_refs": [{"from_step_id": "a", "alias": "first"}]})
-        ),
+        node("c", &["b"], json!({"input_refs": [{"from_step_id": "a", "alias": "first"}]})),
         node("b", &["a"], json!({})),
-        node(
-            "a",
-            &[],
-            json!({"output_contract": {"kind": "k", "summary_guidance": "be brief"}})
-        ),
+        node("a", &[], json!({"output_contract": {"kind": "k", "summary_guidance": "be brief"}})),
     ]);
     let workflow = workflow(json!({}), nodes);
     let fingerprint = workflow.fingerprint();
     let ran = run(workflow, answers).await;
     assert_eq!(ran.asked(), ["a", "b", "c"]);
-    let [a, b, c] = &ran.requests[..] else {
-        panic!("three nodes")
-    };
+    let [a, b, c] = &ran.requests[..] else { panic!("three nodes") };
     assert_eq!(a.inputs, case().inputs);
-    assert_eq!(
-        a.contract,
-        Some(json!({"kind": "k", "summary_guidance": "be brief"}))
-    );
+    assert_eq!(a.contract, Some(json!({"kind": "k", "summary_guidance": "be brief"})));
     assert_eq!(a.agent["model"], "m");
     assert!(b.inputs.is_empty() && b.upstream.is_empty() && c.inputs.is_empty());
-    assert_eq!(
-        Value::Object(c.upstream.clone()),
-        json!({"first": "output of a"})
-    );
+    assert_eq!(Value::Object(c.upstream.clone()), json!({"first": "output of a"}));
     assert_eq!(ran.report.executed, fingerprint);
-    assert_eq!(
-        (ran.report.started_at, ran.report.finished_at),
-        (Timestamp(5), Timestamp(5))
-    );
+    assert_eq!((ran.report.started_at, ran.report.finished_at), (Timestamp(5), Timestamp(5)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_request_holds_nothing_of_the_case_but_its_inputs() {
-    let ran = run(
-        workflow(json!({}), json!([node("a", &[], json!({}))])),
-        answers,
-    )
-    .await;
+    let ran = run(workflow(json!({}), json!([node("a", &[], json!({}))])), answers).await;
     let request = serde_json::to_string(&ran.requests[0]).unwrap();
     let run = claimed();
     let case = case();
@@ -259,78 +195,39 @@ async fn what_may_get_better_is_tried_again_as_often_as_the_node_allows() {
         json!({"kind": "k", "validator": "structured_json", "schema": {"type": "object"}});
     let table: [(Value, Script, u32, bool); 8] = [
         (json!({}), |_, _| Reply::Fail(ErrorClass::Failed), 1, false),
-        (
-            json!({"retries": 2}),
-            |_, _| Reply::Fail(ErrorClass::Failed),
-            3,
-            false,
-        ),
+        (json!({"retries": 2}), |_, _| Reply::Fail(ErrorClass::Failed), 3, false),
         (
             json!({"retries": 7, "max_attempts": 2}),
             |_, _| Reply::Fail(ErrorClass::Failed),
             2,
             false,
         ),
-        (
-            json!({"max_attempts": 3}),
-            |_, _| Reply::Fail(ErrorClass::InvalidOutput),
-            3,
-            false,
-        ),
-        (
-            json!({"max_attempts": 3}),
-            |_, _| Reply::Slow(100_000),
-            3,
-            false,
-        ),
-        (
-            json!({"max_attempts": 3}),
-            |_, _| Reply::Answer(json!("no object")),
-            3,
-            false,
-        ),
+        (json!({"max_attempts": 3}), |_, _| Reply::Fail(ErrorClass::InvalidOutput), 3, false),
+        (json!({"max_attempts": 3}), |_, _| Reply::Slow(100_000), 3, false),
+        (json!({"max_attempts": 3}), |_, _| Reply::Answer(json!("no object")), 3, false),
         (
             json!({"max_attempts": 3}),
             |_, number| Reply::Answer(if number == 2 { json!({}) } else { json!(0) }),
             2,
             true,
         ),
-        (
-            json!({"max_attempts": 3}),
-            |_, _| Reply::Fail(ErrorClass::Blocked),
-            1,
-            false,
-        ),
+        (json!({"max_attempts": 3}), |_, _| Reply::Fail(ErrorClass::Blocked), 1, false),
     ];
     for (policy, script, attempts, passes) in table {
         let more =
             json!({"retry_policy": policy, "output_contract": contract, "timeout_ms": 60_000});
-        let usage = Usage {
-            cost: MicroUsd(1),
-            ..Usage::default()
-        };
-        let ran = run_as(
-            &claimed(),
-            workflow(json!({}), json!([node("a", &[], more)])),
-            usage,
-            script,
-        )
-        .await;
+        let usage = Usage { cost: MicroUsd(1), ..Usage::default() };
+        let ran =
+            run_as(&claimed(), workflow(json!({}), json!([node("a", &[], more)])), usage, script)
+                .await;
         assert_eq!(
             (ran.requests.len(), ran.node("a").attempts),
             (usize::try_from(attempts).unwrap(), attempts),
             "{policy}"
         );
-        assert_eq!(
-            ran.measured().checks[0].outcome.passes(),
-            passes,
-            "{policy}"
-        );
-        let timed_out = ran
-            .node("a")
-            .result
-            .as_ref()
-            .is_err_and(|error| error.class == ErrorClass::Timeout);
+        assert_eq!(ran.measured().checks[0].outcome.passes(), passes, "{policy}");
+        let timed_out =
+            ran.node("a").result.as_ref().is_err_and(|error| error.class == ErrorClass::Timeout);
         assert!(
             timed_out || ran.report.usage.cost == MicroUsd(attempts.into()),
             "all attempts are paid for"
@@ -346,10 +243,7 @@ async fn a_fault_of_the_outside_voids_the_run_at_once() {
             node("b", &["a"], json!({}))
         ])
     };
-    let ran = run(workflow(json!({}), nodes()), |_, _| {
-        Reply::Fail(ErrorClass::Provider)
-    })
-    .await;
+    let ran = run(workflow(json!({}), nodes()), |_, _| Reply::Fail(ErrorClass::Provider)).await;
     assert_eq!((ran.fault(), ran.requests.len()), ("as the test says", 1));
     let ran = run(workflow(json!({}), nodes()), |_, _| Reply::Panic).await;
     assert!(ran.fault().contains("panicked"), "{}", ran.fault());
@@ -369,11 +263,7 @@ async fn a_void_run_is_reported_when_nothing_of_it_is_at_work_any_more() {
         }
 
         fn capabilities(&self) -> &Capabilities {
-            &Capabilities {
-                tools: false,
-                mcp: false,
-                waits: false,
-            }
+            &Capabilities { tools: false, mcp: false, waits: false }
         }
 
         fn simulated(&self) -> bool {
@@ -385,10 +275,7 @@ async fn a_void_run_is_reported_when_nothing_of_it_is_at_work_any_more() {
             sleep_for((request.objective == "a").then_some(Duration::from_secs(1))).await;
             drop(at_work);
             NodeResponse {
-                result: Err(NodeError {
-                    class: ErrorClass::Provider,
-                    message: "down".to_owned(),
-                }),
+                result: Err(NodeError { class: ErrorClass::Provider, message: "down".to_owned() }),
                 usage: Usage::default(),
             }
         }
@@ -418,10 +305,7 @@ async fn an_executor_may_say_much_but_the_record_of_it_is_short() {
     for class in [ErrorClass::Failed, ErrorClass::Provider] {
         let mut executor = crate::executor::MockNodeExecutor::new();
         executor.expect_execute().returning(move |_| NodeResponse {
-            result: Err(NodeError {
-                class,
-                message: format!("begin{}end", "ö".repeat(1 << 20)),
-            }),
+            result: Err(NodeError { class, message: format!("begin{}end", "ö".repeat(1 << 20)) }),
             usage: Usage::default(),
         });
         let runner = Runner::new(
@@ -456,32 +340,21 @@ async fn a_timeout_is_the_nodes_own_or_that_of_its_validator() {
         (contract("code_patch"), 600_000),
     ] {
         let begun = tokio::time::Instant::now();
-        let ran = run(
-            workflow(json!({}), json!([node("a", &[], more)])),
-            |_, _| Reply::Slow(u64::MAX / 2),
-        )
+        let ran = run(workflow(json!({}), json!([node("a", &[], more)])), |_, _| {
+            Reply::Slow(u64::MAX / 2)
+        })
         .await;
         let took = begun.elapsed().as_millis();
-        assert_eq!(
-            ran.node("a").result.as_ref().unwrap_err().class,
-            ErrorClass::Timeout
-        );
+        assert_eq!(ran.node("a").result.as_ref().unwrap_err().class, ErrorClass::Timeout);
         assert_eq!(ran.requests[0].limits.timeout_ms, limit);
-        assert!(
-            (limit.into()..=u128::from(limit) + 1).contains(&took),
-            "{took}"
-        );
+        assert!((limit.into()..=u128::from(limit) + 1).contains(&took), "{took}");
         assert_eq!(ran.report.usage.latency, Millis(limit));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_run_over_a_limit_is_stopped_and_fails() {
-    let usage = Usage {
-        prompt_tokens: Tokens(30),
-        cost: MicroUsd(400_000),
-        ..Usage::default()
-    };
+    let usage = Usage { prompt_tokens: Tokens(30), cost: MicroUsd(400_000), ..Usage::default() };
     let nodes = json!([
         node("a", &[], json!({})),
         node("b", &["a"], json!({})),
@@ -489,36 +362,14 @@ async fn a_run_over_a_limit_is_stopped_and_fails() {
     ]);
     for (limits, asked, broken) in [
         (json!({"max_total_tokens": 90}), 3, None),
-        (
-            json!({"max_total_tokens": 59}),
-            2,
-            Some("max_total_tokens: 60 of 59"),
-        ),
-        (
-            json!({"max_total_cost_usd": 0.4}),
-            2,
-            Some("max_total_cost_usd"),
-        ),
-        (
-            json!({"max_total_runtime_ms": 15}),
-            2,
-            Some("max_total_runtime_ms: 15 of 15"),
-        ),
+        (json!({"max_total_tokens": 59}), 2, Some("max_total_tokens: 60 of 59")),
+        (json!({"max_total_cost_usd": 0.4}), 2, Some("max_total_cost_usd")),
+        (json!({"max_total_runtime_ms": 15}), 2, Some("max_total_runtime_ms: 15 of 15")),
     ] {
-        let ran = run_as(
-            &claimed(),
-            workflow(limits.clone(), nodes.clone()),
-            usage,
-            answers,
-        )
-        .await;
+        let ran = run_as(&claimed(), workflow(limits.clone(), nodes.clone()), usage, answers).await;
         assert_eq!(ran.requests.len(), asked, "{limits}");
         let over_limit = ran.measured().over_limit.as_deref();
-        assert_eq!(
-            over_limit.is_some(),
-            broken.is_some(),
-            "{limits}: {over_limit:?}"
-        );
+        assert_eq!(over_limit.is_some(), broken.is_some(), "{limits}: {over_limit:?}");
         assert!(
             over_limit.unwrap_or("").starts_with(broken.unwrap_or("")),
             "{limits}: {over_limit:?}"
@@ -530,54 +381,34 @@ async fn a_run_over_a_limit_is_stopped_and_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_a_limit_stops_is_reported_as_stopped_and_its_attempts_are_paid_for() {
-    let usage = Usage {
-        prompt_tokens: Tokens(30),
-        ..Usage::default()
-    };
+    let usage = Usage { prompt_tokens: Tokens(30), ..Usage::default() };
     let nodes = json!([
         node("a", &[], json!({"retry_policy": {"max_attempts": 5}})),
         node("b", &["a"], json!({}))
     ]);
     let script: Script = |_, number| {
-        if number == 1 {
-            Reply::Fail(ErrorClass::Failed)
-        } else {
-            Reply::Slow(100)
-        }
+        if number == 1 { Reply::Fail(ErrorClass::Failed) } else { Reply::Slow(100) }
     };
     let limits = json!({"max_total_runtime_ms": 50});
     let ran = run_as(&claimed(), workflow(limits, nodes.clone()), usage, script).await;
     assert_eq!(ran.report.usage.tokens(), Tokens(30));
     assert!(ran.node("a").attempts > 0);
-    assert_eq!(
-        ran.measured()
-            .blocked
-            .iter()
-            .map(NodeId::as_str)
-            .collect::<Vec<_>>(),
-        ["b"]
-    );
+    assert_eq!(ran.measured().blocked.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["b"]);
     // Within a node, an attempt more than the limit allows is not made, and each knows what is left.
     let limits = json!({"max_total_tokens": 50});
-    let ran = run_as(&claimed(), workflow(limits, nodes), usage, |_, _| {
-        Reply::Fail(ErrorClass::Failed)
-    })
-    .await;
+    let ran =
+        run_as(&claimed(), workflow(limits, nodes), usage, |_, _| Reply::Fail(ErrorClass::Failed))
+            .await;
     assert_eq!(
-        ran.requests
-            .iter()
-            .map(|request| request.limits.max_tokens)
-            .collect::<Vec<_>>(),
+        ran.requests.iter().map(|request| request.limits.max_tokens).collect::<Vec<_>>(),
         [Some(50), Some(20)]
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn as_many_nodes_run_at_once_as_the_workflow_allows() {
-    let nodes: Vec<_> = ["a", "b", "c", "d", "e"]
-        .iter()
-        .map(|id| node(id, &[], json!({})))
-        .collect();
+    let nodes: Vec<_> =
+        ["a", "b", "c", "d", "e"].iter().map(|id| node(id, &[], json!({}))).collect();
     for (execution, most) in [
         (json!({}), 1),
         (json!({"max_parallel_agents": 3}), 3),
@@ -597,22 +428,11 @@ async fn what_depends_on_a_failed_node_is_blocked_and_the_rest_runs() {
         node("d", &[], json!({}))
     ]);
     let script: Script = |id, _| {
-        if id == "a" {
-            Reply::Fail(ErrorClass::Failed)
-        } else {
-            Reply::Slow(1)
-        }
+        if id == "a" { Reply::Fail(ErrorClass::Failed) } else { Reply::Slow(1) }
     };
     let ran = run(workflow(json!({}), nodes), script).await;
     assert_eq!(ran.asked(), ["a", "d"]);
-    assert_eq!(
-        ran.measured()
-            .blocked
-            .iter()
-            .map(NodeId::as_str)
-            .collect::<Vec<_>>(),
-        ["b", "c"]
-    );
+    assert_eq!(ran.measured().blocked.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["b", "c"]);
     for id in ["b", "c"] {
         let report = ran.node(id);
         assert_eq!(
@@ -633,64 +453,29 @@ async fn attempts_have_ids_of_their_own_that_stay_when_the_claim_is_the_same() {
     let script: Script = |_, _| Reply::Fail(ErrorClass::Failed);
     let attempts = async |run: Run| {
         let ran = run_as(&run, workflow(json!({}), nodes()), Usage::default(), script).await;
-        ran.requests
-            .into_iter()
-            .map(|request| request.attempt)
-            .collect::<Vec<_>>()
+        ran.requests.into_iter().map(|request| request.attempt).collect::<Vec<_>>()
     };
     let first = attempts(claimed()).await;
-    assert_eq!(
-        first
-            .iter()
-            .map(|attempt| attempt.number)
-            .collect::<Vec<_>>(),
-        [1, 2, 3, 1]
-    );
+    assert_eq!(first.iter().map(|attempt| attempt.number).collect::<Vec<_>>(), [1, 2, 3, 1]);
     assert_eq!(attempts(claimed()).await, first);
-    let again = attempts(Run {
-        epoch: Epoch(2),
-        ..claimed()
-    })
-    .await;
-    let other = attempts(Run {
-        id: RunId::derive(&[b"other"]),
-        ..claimed()
-    })
-    .await;
-    let ids: std::collections::BTreeSet<_> = [&first, &again, &other]
-        .into_iter()
-        .flatten()
-        .map(|attempt| &attempt.id)
-        .collect();
+    let again = attempts(Run { epoch: Epoch(2), ..claimed() }).await;
+    let other = attempts(Run { id: RunId::derive(&[b"other"]), ..claimed() }).await;
+    let ids: std::collections::BTreeSet<_> =
+        [&first, &again, &other].into_iter().flatten().map(|attempt| &attempt.id).collect();
     assert_eq!(ids.len(), 12);
-    let seeds = |attempts: &[Attempt]| {
-        attempts
-            .iter()
-            .map(|attempt| attempt.seed)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        seeds(&first),
-        seeds(&again),
-        "luck is the run's, not the claim's"
-    );
+    let seeds =
+        |attempts: &[Attempt]| attempts.iter().map(|attempt| attempt.seed).collect::<Vec<_>>();
+    assert_eq!(seeds(&first), seeds(&again), "luck is the run's, not the claim's");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_output_that_is_too_large_is_no_output_and_a_long_one_is_left_out_of_the_record() {
     let nodes = || json!([node("a", &[], json!({}))]);
-    let ran = run(workflow(json!({}), nodes()), |_, _| {
-        Reply::Answer(json!("x".repeat(5 << 20)))
-    })
-    .await;
-    assert_eq!(
-        ran.node("a").result.as_ref().unwrap_err().class,
-        ErrorClass::InvalidOutput
-    );
-    let ran = run(workflow(json!({}), nodes()), |_, _| {
-        Reply::Answer(json!("x".repeat(1 << 20)))
-    })
-    .await;
+    let ran =
+        run(workflow(json!({}), nodes()), |_, _| Reply::Answer(json!("x".repeat(5 << 20)))).await;
+    assert_eq!(ran.node("a").result.as_ref().unwrap_err().class, ErrorClass::InvalidOutput);
+    let ran =
+        run(workflow(json!({}), nodes()), |_, _| Reply::Answer(json!("x".repeat(1 << 20)))).await;
     assert_eq!(
         ran.node("a").result,
         Ok(json!({"optim_truncated": {"bytes": (1 << 20) + 2, "kept": 0}}))
@@ -720,25 +505,13 @@ async fn a_run_works_in_a_copy_of_the_template_or_is_void() {
             "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-text\n\\ No newline at end of file\n+more\n\\ No newline at end of file\n"
         ))
     };
-    let executor = Scripted {
-        script,
-        usage: Usage::default(),
-        requests,
-        at_once,
-        most_at_once,
-    };
+    let executor = Scripted { script, usage: Usage::default(), requests, at_once, most_at_once };
     let runner = Runner::new(
         Arc::new(executor),
         Arc::new(Engines::default()),
         Arc::new(ManualClock::default()),
     );
-    let (run, case) = (
-        claimed(),
-        Case {
-            expect: Vec::new(),
-            ..case()
-        },
-    );
+    let (run, case) = (claimed(), Case { expect: Vec::new(), ..case() });
     let job = |template| Job {
         run: &run,
         workflow: definition(template),
@@ -750,10 +523,9 @@ async fn a_run_works_in_a_copy_of_the_template_or_is_void() {
         CaseOutcome::Void { fault } => panic!("{fault}"),
     }
     match runner.run(job("nowhere")).await.outcome {
-        CaseOutcome::Void { fault } => assert!(
-            fault.contains("workspace template") && fault.contains("nowhere"),
-            "{fault}"
-        ),
+        CaseOutcome::Void { fault } => {
+            assert!(fault.contains("workspace template") && fault.contains("nowhere"), "{fault}")
+        }
         CaseOutcome::Measured(measured) => panic!("{measured:?}"),
     }
 }
@@ -764,10 +536,7 @@ async fn an_executor_is_asked_once_for_an_output_that_meets_its_contract() {
     executor
         .expect_execute()
         .times(1)
-        .returning(|_| NodeResponse {
-            result: Ok(json!("done")),
-            usage: Usage::default(),
-        });
+        .returning(|_| NodeResponse { result: Ok(json!("done")), usage: Usage::default() });
     let clock = Arc::new(ManualClock::at(Timestamp(0)));
     let runner = Runner::new(Arc::new(executor), Arc::new(Engines::default()), clock);
     let workflow = workflow(
@@ -775,12 +544,7 @@ async fn an_executor_is_asked_once_for_an_output_that_meets_its_contract() {
         json!([node("a", &[], json!({"retry_policy": {"max_attempts": 3}}))]),
     );
     let (run, case) = (claimed(), case());
-    let job = Job {
-        run: &run,
-        workflow: Arc::new(workflow),
-        case: &case,
-        folder: Path::new("/"),
-    };
+    let job = Job { run: &run, workflow: Arc::new(workflow), case: &case, folder: Path::new("/") };
     let report = runner.run(job).await;
     assert_eq!(report.nodes.first().map(|node| node.attempts), Some(1));
 }

@@ -59,12 +59,7 @@ impl Scheduler {
     #[must_use]
     pub fn new(capacity: u32) -> Self {
         let capacity = usize::try_from(capacity.max(1)).unwrap_or(usize::MAX);
-        Self {
-            capacity,
-            admitted: BTreeMap::new(),
-            turns: Vec::new(),
-            metrics: Metrics::default(),
-        }
+        Self { capacity, admitted: BTreeMap::new(), turns: Vec::new(), metrics: Metrics::default() }
     }
 
     /// Gives the free slots to runs of `queue`, which is in the order of queueing, and takes those
@@ -72,16 +67,9 @@ impl Scheduler {
     pub fn admit(&mut self, queue: &mut Vec<Entry>) -> Vec<Admission> {
         self.line_up(queue);
         let admitted: Vec<_> = self.admitted.values().collect();
-        let room = Room {
-            capacity: self.capacity,
-            admitted: &admitted,
-            turns: &self.turns,
-        };
+        let room = Room { capacity: self.capacity, admitted: &admitted, turns: &self.turns };
         let Plan { start, wait } = plan(queue, room);
-        let for_capacity = wait
-            .iter()
-            .filter(|(_, why)| *why == Blocked::Capacity)
-            .count();
+        let for_capacity = wait.iter().filter(|(_, why)| *why == Blocked::Capacity).count();
         self.metrics.waiting_for_capacity = for_capacity;
         self.metrics.waiting_for_workspace = wait.len() - for_capacity;
         let started = start.iter().filter_map(|place| queue.get(*place).cloned());
@@ -93,31 +81,20 @@ impl Scheduler {
 
     /// Campaigns whose queue is empty lose their place in the order of turns, new ones come last.
     fn line_up(&mut self, queue: &[Entry]) {
-        let mut queued: BTreeMap<_, _> = queue
-            .iter()
-            .enumerate()
-            .rev()
-            .map(|(place, entry)| (&entry.campaign, place))
-            .collect();
-        self.turns
-            .retain(|campaign| queued.remove(campaign).is_some());
-        let mut new: Vec<_> = queued
-            .into_iter()
-            .map(|(campaign, place)| (place, campaign))
-            .collect();
+        let mut queued: BTreeMap<_, _> =
+            queue.iter().enumerate().rev().map(|(place, entry)| (&entry.campaign, place)).collect();
+        self.turns.retain(|campaign| queued.remove(campaign).is_some());
+        let mut new: Vec<_> =
+            queued.into_iter().map(|(campaign, place)| (place, campaign)).collect();
         new.sort_unstable();
-        self.turns
-            .extend(new.into_iter().map(|(_, campaign)| campaign.clone()));
+        self.turns.extend(new.into_iter().map(|(_, campaign)| campaign.clone()));
     }
 
     fn record(&mut self, entry: Entry) -> Admission {
         self.turns.retain(|campaign| *campaign != entry.campaign);
         self.turns.push(entry.campaign.clone());
         self.metrics.admitted_total = self.metrics.admitted_total.saturating_add(1);
-        let admission = Admission {
-            id: AdmissionId(self.metrics.admitted_total),
-            run: entry.run,
-        };
+        let admission = Admission { id: AdmissionId(self.metrics.admitted_total), run: entry.run };
         self.admitted.insert(admission.id, entry);
         admission
     }
@@ -138,9 +115,6 @@ impl Scheduler {
     /// The counts as they are.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        Metrics {
-            active: self.admitted.len(),
-            ..self.metrics
-        }
+        Metrics { active: self.admitted.len(), ..self.metrics }
     }
 }

@@ -72,16 +72,8 @@ pub fn plan(queue: &[Entry], room: Room<'_>) -> Plan {
     by_age.sort_by_key(|(_, entry)| entry.class);
     let (eligible, mut wait) = workspaces(&by_age, room.admitted);
     let mut start = in_turn(&eligible, room.turns);
-    let free = room
-        .capacity
-        .saturating_sub(room.admitted.len())
-        .min(start.len());
-    wait.extend(
-        start
-            .split_off(free)
-            .into_iter()
-            .map(|place| (place, Blocked::Capacity)),
-    );
+    let free = room.capacity.saturating_sub(room.admitted.len()).min(start.len());
+    wait.extend(start.split_off(free).into_iter().map(|place| (place, Blocked::Capacity)));
     wait.sort_unstable_by_key(|(place, _)| *place);
     Plan { start, wait }
 }
@@ -117,19 +109,12 @@ fn lock(entry: &Entry) -> Option<Lock<'_>> {
 /// The run that keeps `entry` from its workspace.
 fn holder(entry: &Entry, locks: &[Lock<'_>]) -> Option<RunId> {
     let wanted = entry.workspace.as_ref()?;
-    locks
-        .iter()
-        .find(|(_, held)| held.conflicts_with(wanted))
-        .map(|(holder, _)| *holder)
+    locks.iter().find(|(_, held)| held.conflicts_with(wanted)).map(|(holder, _)| *holder)
 }
 
 /// The places of `entries` in the order of their right to a slot.
 fn in_turn(entries: &[Placed<'_>], turns: &[CampaignId]) -> Vec<usize> {
-    let turn: BTreeMap<_, _> = turns
-        .iter()
-        .enumerate()
-        .map(|(turn, id)| (id, turn))
-        .collect();
+    let turn: BTreeMap<_, _> = turns.iter().enumerate().map(|(turn, id)| (id, turn)).collect();
     let mut rounds = BTreeMap::<_, usize>::new();
     let mut keyed = Vec::with_capacity(entries.len());
     for (place, entry) in entries {

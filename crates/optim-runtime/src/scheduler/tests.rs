@@ -20,12 +20,7 @@ fn folder(path: &str) -> CanonicalPath {
 
 fn entry(number: u32, campaign: &str, class: Class, workspace: Option<&str>) -> Entry {
     let campaign = CampaignId::new(campaign).unwrap();
-    Entry {
-        run: run(number),
-        campaign,
-        class,
-        workspace: workspace.map(folder),
-    }
+    Entry { run: run(number), campaign, class, workspace: workspace.map(folder) }
 }
 
 /// Entries numbered from 0: campaign, class, workspace.
@@ -37,65 +32,30 @@ fn queue(entries: &[(&str, Class, Option<&str>)]) -> Vec<Entry> {
 }
 
 fn planned(queue: &[Entry], capacity: usize, admitted: &[&Entry], turns: &[&str]) -> Plan {
-    let turns: Vec<_> = turns
-        .iter()
-        .map(|id| CampaignId::new(*id).unwrap())
-        .collect();
-    plan(
-        queue,
-        Room {
-            capacity,
-            admitted,
-            turns: &turns,
-        },
-    )
+    let turns: Vec<_> = turns.iter().map(|id| CampaignId::new(*id).unwrap()).collect();
+    plan(queue, Room { capacity, admitted, turns: &turns })
 }
 
 #[test]
 fn campaigns_take_turns_and_each_keeps_its_own_order() {
     let case = |campaign| (campaign, Evaluation, None);
-    let queue = queue(&[
-        case("a"),
-        case("a"),
-        case("a"),
-        case("b"),
-        case("c"),
-        case("b"),
-    ]);
+    let queue = queue(&[case("a"), case("a"), case("a"), case("b"), case("c"), case("b")]);
     for (turns, capacity, start) in [
         (["a", "b", "c"], 6, vec![0, 3, 4, 1, 5, 2]),
         (["c", "b", "a"], 6, vec![4, 3, 0, 5, 1, 2]),
         (["b", "c", "a"], 2, vec![3, 4]),
         (["a", "b", "c"], 0, vec![]),
     ] {
-        assert_eq!(
-            planned(&queue, capacity, &[], &turns).start,
-            start,
-            "{turns:?} {capacity}"
-        );
+        assert_eq!(planned(&queue, capacity, &[], &turns).start, start, "{turns:?} {capacity}");
     }
-    assert_eq!(
-        planned(&queue, 2, &[], &["b"]).start,
-        [3, 0],
-        "who has no turn yet comes last"
-    );
+    assert_eq!(planned(&queue, 2, &[], &["b"]).start, [3, 0], "who has no turn yet comes last");
 }
 
 #[test]
 fn evaluation_yields_to_production() {
-    let queue = queue(&[
-        ("a", Evaluation, None),
-        ("a", Production, None),
-        ("b", Production, None),
-    ]);
+    let queue = queue(&[("a", Evaluation, None), ("a", Production, None), ("b", Production, None)]);
     let plan = planned(&queue, 2, &[], &["a", "b"]);
-    assert_eq!(
-        plan,
-        Plan {
-            start: vec![1, 2],
-            wait: vec![(0, Blocked::Capacity)]
-        }
-    );
+    assert_eq!(plan, Plan { start: vec![1, 2], wait: vec![(0, Blocked::Capacity)] });
 }
 
 #[test]
@@ -112,20 +72,8 @@ fn a_locked_workspace_holds_back_only_those_that_want_it() {
     let plan = planned(&queue, 2, &[&holder], &["a", "b"]);
     let held = |by| Blocked::Workspace { holder: run(by) };
     // `/` waits for `/usr`; `/proc` is inside it and would keep it waiting.
-    let wait = vec![
-        (0, held(9)),
-        (1, held(9)),
-        (2, held(9)),
-        (3, held(2)),
-        (5, Blocked::Capacity),
-    ];
-    assert_eq!(
-        plan,
-        Plan {
-            start: vec![4],
-            wait
-        }
-    );
+    let wait = vec![(0, held(9)), (1, held(9)), (2, held(9)), (3, held(2)), (5, Blocked::Capacity)];
+    assert_eq!(plan, Plan { start: vec![4], wait });
 }
 
 #[test]
@@ -147,9 +95,7 @@ fn turns_go_on_from_one_plan_to_the_next() {
     let mut scheduler = Scheduler::new(1);
     let mut served = Vec::new();
     while !queue.is_empty() {
-        let [admission] = scheduler.admit(&mut queue)[..] else {
-            panic!("one slot is free")
-        };
+        let [admission] = scheduler.admit(&mut queue)[..] else { panic!("one slot is free") };
         served.push(admission.run);
         assert!(scheduler.release(admission.id));
     }
@@ -170,14 +116,7 @@ fn the_late_end_of_an_earlier_admission_gives_back_nothing_of_the_new_one() {
     assert_ne!(first.id, second.id);
     assert!(!scheduler.release(first.id));
     let metrics = scheduler.metrics();
-    assert_eq!(
-        (
-            metrics.active,
-            metrics.admitted_total,
-            metrics.released_total
-        ),
-        (1, 2, 1)
-    );
+    assert_eq!((metrics.active, metrics.admitted_total, metrics.released_total), (1, 2, 1));
 }
 
 #[test]
@@ -191,20 +130,12 @@ fn waiting_runs_are_counted_by_reason() {
     ]);
     scheduler.admit(&mut queue);
     let metrics = scheduler.metrics();
-    assert_eq!(
-        (metrics.waiting_for_capacity, metrics.waiting_for_workspace),
-        (2, 1)
-    );
+    assert_eq!((metrics.waiting_for_capacity, metrics.waiting_for_workspace), (2, 1));
 }
 
 const CAMPAIGNS: [&str; 3] = ["a", "b", "c"];
-const FOLDERS: [Option<&str>; 5] = [
-    None,
-    Some("/"),
-    Some("/usr"),
-    Some("/usr/bin/.."),
-    Some("/proc"),
-];
+const FOLDERS: [Option<&str>; 5] =
+    [None, Some("/"), Some("/usr"), Some("/usr/bin/.."), Some("/proc")];
 
 /// A run that comes: its campaign, whether it is production, its folder.
 fn arrival() -> impl Strategy<Value = (usize, bool, usize)> {

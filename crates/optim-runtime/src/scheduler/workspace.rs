@@ -58,16 +58,8 @@ mod tests {
             ("/w/a", "/w/b", false),
             ("/v", "/w", false),
         ] {
-            assert_eq!(
-                path(one).conflicts_with(&path(other)),
-                conflict,
-                "{one} {other}"
-            );
-            assert_eq!(
-                path(other).conflicts_with(&path(one)),
-                conflict,
-                "{other} {one}"
-            );
+            assert_eq!(path(one).conflicts_with(&path(other)), conflict, "{one} {other}");
+            assert_eq!(path(other).conflicts_with(&path(one)), conflict, "{other} {one}");
         }
     }
 }

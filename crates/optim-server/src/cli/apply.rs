@@ -59,8 +59,5 @@ fn print(what: &str, outcome: &LiveOutcome, json: bool) {
 /// The change of a file as a unified diff with one line of context.
 fn unified_diff(before: &str, after: &str, path: &str) -> String {
     let diff = similar::TextDiff::from_lines(before, after);
-    diff.unified_diff()
-        .context_radius(1)
-        .header(path, path)
-        .to_string()
+    diff.unified_diff().context_radius(1).header(path, path).to_string()
 }

@@ -39,14 +39,8 @@ pub(super) async fn approve(folder: &Path, args: ApproveArgs, json: bool) -> Out
     let session = Session::open(folder)?;
     let campaign = session.campaign(args.campaign.as_deref()).await?;
     let experiment = session.experiment(&campaign.id, &args.experiment).await?;
-    let command = Command::Approve {
-        experiment: experiment.id,
-        reason: args.reason,
-    };
-    let campaign = session
-        .engine
-        .submit(&campaign.id, &command, actor())
-        .await?;
+    let command = Command::Approve { experiment: experiment.id, reason: args.reason };
+    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
     finish(&session, &campaign, folder, json).await?;
     Ok(Exit::Success)
 }
@@ -55,14 +49,8 @@ pub(super) async fn reject(folder: &Path, args: RejectArgs, json: bool) -> Outco
     let session = Session::open(folder)?;
     let campaign = session.campaign(args.campaign.as_deref()).await?;
     let experiment = session.experiment(&campaign.id, &args.experiment).await?;
-    let command = Command::Reject {
-        experiment: experiment.id,
-        reason: args.reason,
-    };
-    let campaign = session
-        .engine
-        .submit(&campaign.id, &command, actor())
-        .await?;
+    let command = Command::Reject { experiment: experiment.id, reason: args.reason };
+    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
     finish(&session, &campaign, folder, json).await?;
     Ok(Exit::Success)
 }

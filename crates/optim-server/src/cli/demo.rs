@@ -52,11 +52,7 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
     say("It runs offline on `lexical`, a small built-in text agent: no key, no model, no network.");
     let campaign = match session.open_campaign().await? {
         Some(open) => open,
-        None => {
-            session
-                .create(&session.project()?, Some(args.seed), SearchMode::Proposers)
-                .await?
-        }
+        None => session.create(&session.project()?, Some(args.seed), SearchMode::Proposers).await?,
     };
     let campaign = run::follow(&session, campaign, json, |_| false).await?;
     run::finish(&session, &campaign, &folder, json).await?;
@@ -64,10 +60,7 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
 }
 
 fn temporary() -> Result<PathBuf, CliError> {
-    let io = |source| CliError::Io {
-        path: std::env::temp_dir(),
-        source,
-    };
+    let io = |source| CliError::Io { path: std::env::temp_dir(), source };
     tempfile::Builder::new()
         .prefix("optim-demo-")
         .tempdir()
@@ -82,10 +75,7 @@ fn unpack(folder: &Path) -> Result<(), CliError> {
         if path.exists() {
             continue;
         }
-        let io = |source| CliError::Io {
-            path: path.clone(),
-            source,
-        };
+        let io = |source| CliError::Io { path: path.clone(), source };
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).map_err(io)?;
         }

@@ -20,9 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn pause(folder: &Path, args: Args, json: bool) -> Outcome {
-    let command = Command::Pause {
-        reason: args.reason.clone(),
-    };
+    let command = Command::Pause { reason: args.reason.clone() };
     submit(folder, args, command, json).await
 }
 
@@ -31,19 +29,14 @@ pub(super) async fn resume(folder: &Path, args: Args, json: bool) -> Outcome {
 }
 
 pub(super) async fn cancel(folder: &Path, args: Args, json: bool) -> Outcome {
-    let command = Command::Cancel {
-        reason: args.reason.clone(),
-    };
+    let command = Command::Cancel { reason: args.reason.clone() };
     submit(folder, args, command, json).await
 }
 
 async fn submit(folder: &Path, args: Args, command: Command, json: bool) -> Outcome {
     let session = Session::open(folder)?;
     let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let campaign = session
-        .engine
-        .submit(&campaign.id, &command, actor())
-        .await?;
+    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
     finish(&session, &campaign, folder, json).await?;
     Ok(Exit::Success)
 }

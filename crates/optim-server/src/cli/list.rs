@@ -17,12 +17,7 @@ pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
         let listed = session.engine.store().campaigns(page).await?;
         campaigns.extend(listed.items);
         match listed.next {
-            Some(after) => {
-                page = Page {
-                    after: Some(after),
-                    ..Page::first()
-                }
-            }
+            Some(after) => page = Page { after: Some(after), ..Page::first() },
             None => break,
         }
     }

@@ -26,21 +26,10 @@ use crate::error::{CliError, Exit};
 /// A safe optimizer for agent workflows: proposes small changes, measures each in shadow against
 /// the baseline, and changes nothing that is live without you.
 #[derive(Debug, Parser)]
-#[command(
-    name = "optim",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "optim", version, propagate_version = true, max_term_width = 100)]
 pub struct Cli {
     /// The project's folder, which holds optim.toml.
-    #[arg(
-        short = 'C',
-        long = "folder",
-        value_name = "DIR",
-        default_value = ".",
-        global = true
-    )]
+    #[arg(short = 'C', long = "folder", value_name = "DIR", default_value = ".", global = true)]
     folder: PathBuf,
     /// Print one JSON document on stdout instead of text.
     #[arg(long, global = true)]
@@ -88,10 +77,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     init_logging();
     let json = cli.json;
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output::error_line(&format!("error: the runtime cannot start: {error}"));
@@ -133,8 +119,5 @@ fn exit(code: Exit) -> ExitCode {
 fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("OPTIM_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -57,12 +57,7 @@ pub fn error(error: &CliError, json: bool) {
         for finding in findings.0.iter().take(FINDINGS_SHOWN) {
             error_line(&finding.to_string());
         }
-        if let Some(more) = findings
-            .0
-            .len()
-            .checked_sub(FINDINGS_SHOWN)
-            .filter(|more| *more > 0)
-        {
+        if let Some(more) = findings.0.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0) {
             error_line(&format!("… and {more} more; --json lists them all"));
         }
     }
@@ -72,10 +67,7 @@ pub fn error(error: &CliError, json: bool) {
 impl Exit {
     /// The number that the process exits with.
     #[must_use]
-    #[expect(
-        clippy::as_conversions,
-        reason = "the discriminants are the codes, all below 256"
-    )]
+    #[expect(clippy::as_conversions, reason = "the discriminants are the codes, all below 256")]
     pub fn code(self) -> u8 {
         self as u8
     }

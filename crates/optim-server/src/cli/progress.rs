@@ -61,10 +61,7 @@ impl Progress {
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.follow(stopped));
-        Ok(Self {
-            stop,
-            follower: tasks,
-        })
+        Ok(Self { stop, follower: tasks })
     }
 
     /// Prints what is left, and stops.
@@ -115,9 +112,8 @@ impl Follower {
                 return Ok(());
             };
             self.after = last.seq;
-            for recorded in events
-                .iter()
-                .filter(|recorded| recorded.event.campaign == self.campaign.id)
+            for recorded in
+                events.iter().filter(|recorded| recorded.event.campaign == self.campaign.id)
             {
                 if let Some(line) = self.line(&recorded.event).await {
                     self.bar.suspend(|| output::error_line(&line));
@@ -166,38 +162,23 @@ impl Follower {
                     if frozen.simulated { " (SIMULATED)" } else { "" },
                 )
             }
-            EventKind::EvaluationFinished {
-                purpose: kind @ Purpose::Replay { .. },
-                ..
-            } => {
+            EventKind::EvaluationFinished { purpose: kind @ Purpose::Replay { .. }, .. } => {
                 let campaign = self.engine.campaign(&self.campaign.id).await.ok()?.value;
-                let replay = campaign
-                    .baseline
-                    .replays
-                    .last()
-                    .map(|replay| metrics_words(&replay.metrics));
-                format!(
-                    "  {}: {}",
-                    purpose(kind),
-                    replay.unwrap_or_else(|| "done".to_owned())
-                )
+                let replay =
+                    campaign.baseline.replays.last().map(|replay| metrics_words(&replay.metrics));
+                format!("  {}: {}", purpose(kind), replay.unwrap_or_else(|| "done".to_owned()))
             }
             EventKind::CandidateProposed { experiment } => {
                 let experiment = self.experiment(*experiment).await?;
                 let mutation = &experiment.mutation;
                 let words = change(&mutation.before, &mutation.after).join(" / ");
                 let words: String = words.chars().take(160).collect();
-                format!(
-                    "  #{} {}.{}  {words}",
-                    experiment.number, mutation.node, mutation.field
-                )
+                format!("  #{} {}.{}  {words}", experiment.number, mutation.node, mutation.field)
             }
             EventKind::CandidateJudged { experiment, .. } => {
                 let experiment = self.experiment(*experiment).await?;
-                let reason = experiment
-                    .state
-                    .judged()
-                    .map(|judged| judged.judgement.reason.clone());
+                let reason =
+                    experiment.state.judged().map(|judged| judged.judgement.reason.clone());
                 format!(
                     "  #{} {}: {}",
                     experiment.number,

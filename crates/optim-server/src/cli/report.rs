@@ -95,25 +95,9 @@ pub struct MetricsView {
 
 impl From<&Metrics> for MetricsView {
     fn from(metrics: &Metrics) -> Self {
-        let Metrics {
-            replicates,
-            cases,
-            checks,
-            unmet,
-            blocked,
-            within_limits,
-            void,
-            usage: _,
-        } = *metrics;
-        Self {
-            replicates,
-            cases,
-            checks,
-            unmet_requirements: unmet,
-            blocked,
-            within_limits,
-            void,
-        }
+        let Metrics { replicates, cases, checks, unmet, blocked, within_limits, void, usage: _ } =
+            *metrics;
+        Self { replicates, cases, checks, unmet_requirements: unmet, blocked, within_limits, void }
     }
 }
 
@@ -141,27 +125,16 @@ impl From<&Experiment> for ExperimentView {
             metrics: judged.map(|judged| (&judged.judgement.candidate).into()),
             baseline: judged.map(|judged| (&judged.judgement.baseline).into()),
             holdout: judged.and_then(|judged| judged.confirmation.as_ref()).map(
-                |Confirmation {
-                     baseline,
-                     candidate,
-                 }| {
-                    HoldoutView {
-                        baseline: baseline.into(),
-                        candidate: candidate.into(),
-                    }
+                |Confirmation { baseline, candidate }| HoldoutView {
+                    baseline: baseline.into(),
+                    candidate: candidate.into(),
                 },
             ),
             verdict: judged.map(|judged| judged.judgement.verdict),
             reason,
-            trace: judged
-                .map(|judged| judged.judgement.trace.clone())
-                .unwrap_or_default(),
-            fixed: judged
-                .map(|judged| names(&judged.flips.fixed))
-                .unwrap_or_default(),
-            broken: judged
-                .map(|judged| names(&judged.flips.broken))
-                .unwrap_or_default(),
+            trace: judged.map(|judged| judged.judgement.trace.clone()).unwrap_or_default(),
+            fixed: judged.map(|judged| names(&judged.flips.fixed)).unwrap_or_default(),
+            broken: judged.map(|judged| names(&judged.flips.broken)).unwrap_or_default(),
             decided_by: decision.map(|by| by.actor.to_string()),
             decision_reason: decision.and_then(|by| by.reason.clone()),
         }
@@ -217,29 +190,24 @@ pub fn reason(campaign: &Campaign) -> Option<String> {
         (Phase::Closed { ending, .. }, _) => Some(ending_words(campaign, ending)),
         (_, Some(Hold::Operator { actor, reason })) => Some(format!(
             "paused by {actor}{}",
-            reason
-                .as_ref()
-                .map(|why| format!(": {why}"))
-                .unwrap_or_default()
+            reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
         )),
         (_, Some(Hold::BaselineUnstable { reason })) => {
             Some(format!("the baseline is unstable: {reason}"))
         }
         (_, Some(Hold::Budget { reason })) => Some(format!("the budget is used up: {reason}")),
-        (Phase::AwaitingApproval { experiment }, None) => Some(format!(
-            "experiment #{} waits for your decision",
-            experiment.number
-        )),
+        (Phase::AwaitingApproval { experiment }, None) => {
+            Some(format!("experiment #{} waits for your decision", experiment.number))
+        }
         (Phase::Draft, None) => Some("not started".to_owned()),
         (Phase::Replaying { .. }, None) => Some("measures the baseline".to_owned()),
         (Phase::Searching, None) => Some("looks for the next candidate".to_owned()),
         (Phase::Evaluating { experiment, .. }, None) => {
             Some(format!("measures experiment #{}", experiment.number))
         }
-        (Phase::Confirming { experiment, .. }, None) => Some(format!(
-            "confirms experiment #{} on the holdout cases",
-            experiment.number
-        )),
+        (Phase::Confirming { experiment, .. }, None) => {
+            Some(format!("confirms experiment #{} on the holdout cases", experiment.number))
+        }
     }
 }
 
@@ -271,10 +239,7 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
         Ending::Cancelled { actor, reason } => {
             format!(
                 "cancelled by {actor}{}",
-                reason
-                    .as_ref()
-                    .map(|why| format!(": {why}"))
-                    .unwrap_or_default()
+                reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
             )
         }
     }

@@ -37,9 +37,7 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
             for warning in &project.warnings.0 {
                 output::error_line(&warning.to_string());
             }
-            session
-                .create(&project, args.seed, SearchMode::Proposers)
-                .await?
+            session.create(&project, args.seed, SearchMode::Proposers).await?
         }
     };
     let campaign = follow(&session, campaign, json, |_| false).await?;

@@ -39,20 +39,14 @@ pub(super) async fn show(folder: &Path, args: Args, json: bool) -> Outcome {
 
 fn print(experiment: &Experiment, holdout_cases: u32) {
     let mutation = &experiment.mutation;
-    output::line(&format!(
-        "experiment #{} ({})",
-        experiment.number, experiment.id
-    ));
+    output::line(&format!("experiment #{} ({})", experiment.number, experiment.id));
     output::line(&format!(
         "  {}, by {} v{}",
         experiment.state.name(),
         experiment.proposer.name,
         experiment.proposer.version
     ));
-    output::line(&format!(
-        "  changes {} of node {}:",
-        mutation.field, mutation.node
-    ));
+    output::line(&format!("  changes {} of node {}:", mutation.field, mutation.node));
     for line in change(&mutation.before, &mutation.after) {
         output::line(&format!("    {line}"));
     }
@@ -64,11 +58,7 @@ fn print(experiment: &Experiment, holdout_cases: u32) {
         }
         ExperimentState::Approved { judged, by } | ExperimentState::Rejected { judged, by } => {
             print_judged(judged, holdout_cases);
-            let why = by
-                .reason
-                .as_ref()
-                .map(|why| format!(": {why}"))
-                .unwrap_or_default();
+            let why = by.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             output::line(&format!("  decided by {}{why}", by.actor));
         }
         ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
@@ -81,25 +71,13 @@ fn print(experiment: &Experiment, holdout_cases: u32) {
 fn print_judged(judged: &Judged, holdout_cases: u32) {
     let judgement = &judged.judgement;
     output::line("  on the search cases:");
-    output::line(&format!(
-        "    baseline   {}",
-        metrics_words(&judgement.baseline)
-    ));
-    output::line(&format!(
-        "    candidate  {}",
-        metrics_words(&judgement.candidate)
-    ));
+    output::line(&format!("    baseline   {}", metrics_words(&judgement.baseline)));
+    output::line(&format!("    candidate  {}", metrics_words(&judgement.candidate)));
     match &judged.confirmation {
         Some(confirmation) => {
             output::line("  on the holdout cases, fresh runs that took no part in the selection:");
-            output::line(&format!(
-                "    baseline   {}",
-                metrics_words(&confirmation.baseline)
-            ));
-            output::line(&format!(
-                "    candidate  {}",
-                metrics_words(&confirmation.candidate)
-            ));
+            output::line(&format!("    baseline   {}", metrics_words(&confirmation.baseline)));
+            output::line(&format!("    candidate  {}", metrics_words(&confirmation.candidate)));
         }
         None if holdout_cases == 0 => {
             output::line(
@@ -109,25 +87,11 @@ fn print_judged(judged: &Judged, holdout_cases: u32) {
         None => {}
     }
     let ids = |ids: &[optim_core::id::CaseId]| {
-        ids.iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" ")
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
-    output::line(&format!(
-        "  fixed {}: {}",
-        judged.flips.fixed.len(),
-        ids(&judged.flips.fixed)
-    ));
-    output::line(&format!(
-        "  broken {}: {}",
-        judged.flips.broken.len(),
-        ids(&judged.flips.broken)
-    ));
-    output::line(&format!(
-        "  verdict: {:?}: {}",
-        judgement.verdict, judgement.reason
-    ));
+    output::line(&format!("  fixed {}: {}", judged.flips.fixed.len(), ids(&judged.flips.fixed)));
+    output::line(&format!("  broken {}: {}", judged.flips.broken.len(), ids(&judged.flips.broken)));
+    output::line(&format!("  verdict: {:?}: {}", judgement.verdict, judgement.reason));
     for rule in &judgement.trace {
         output::line(&format!(
             "    {} {}: {}",
@@ -146,12 +110,8 @@ pub(super) fn change(before: &FieldValue, after: &FieldValue) -> Vec<String> {
     };
     let lines = TextDiff::from_lines(before, after);
     let changed = |tag: ChangeTag| {
-        let changes = lines
-            .iter_all_changes()
-            .filter(move |change| change.tag() == tag);
-        changes
-            .map(|change| change.value().trim_end().to_owned())
-            .collect::<Vec<_>>()
+        let changes = lines.iter_all_changes().filter(move |change| change.tag() == tag);
+        changes.map(|change| change.value().trim_end().to_owned()).collect::<Vec<_>>()
     };
     let (gone, new) = (changed(ChangeTag::Delete), changed(ChangeTag::Insert));
     match (gone.as_slice(), new.as_slice()) {

@@ -36,21 +36,14 @@ pub(super) async fn status(folder: &Path, args: Args, json: bool) -> Outcome {
 /// Prints a campaign for people.
 pub(super) fn print(campaign: &Campaign, experiments: &[Experiment]) {
     let status = campaign.status().name();
-    let simulated = if campaign.frozen.simulated {
-        "  SIMULATED FIGURES"
-    } else {
-        ""
-    };
+    let simulated = if campaign.frozen.simulated { "  SIMULATED FIGURES" } else { "" };
     output::line(&format!("campaign {}  {status}{simulated}", campaign.id));
     if let Some(reason) = reason(campaign) {
         output::line(&format!("  {reason}"));
     }
     if let Some(metrics) = &campaign.baseline.established {
         let version = campaign.baseline.version;
-        output::line(&format!(
-            "  baseline v{version}: {}",
-            metrics_words(metrics)
-        ));
+        output::line(&format!("  baseline v{version}: {}", metrics_words(metrics)));
     }
     for experiment in experiments {
         output::line(&experiment_line(experiment));
@@ -96,10 +89,9 @@ fn experiment_line(experiment: &Experiment) -> String {
         ExperimentState::Approved { judged, .. } => {
             ("+", format!("approved: {}", judged.judgement.reason))
         }
-        ExperimentState::Rejected { by, .. } => (
-            "x",
-            format!("rejected: {}", by.reason.as_deref().unwrap_or("no reason")),
-        ),
+        ExperimentState::Rejected { by, .. } => {
+            ("x", format!("rejected: {}", by.reason.as_deref().unwrap_or("no reason")))
+        }
         ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
             ("!", reason.clone())
         }

@@ -30,12 +30,7 @@ pub(super) struct Args {
     #[arg(long, requires = "node")]
     field: Option<String>,
     /// A file with the new text of a text field.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "field",
-        conflicts_with = "candidate"
-    )]
+    #[arg(long, value_name = "FILE", requires = "field", conflicts_with = "candidate")]
     text_file: Option<PathBuf>,
     /// The new value of a number field.
     #[arg(long, value_name = "NUMBER", requires = "field", conflicts_with_all = ["candidate", "text_file"])]
@@ -56,9 +51,7 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
                 &project.policies.scope,
             )
             .map_err(refused)?;
-            session
-                .create(&project, None, SearchMode::Suggestions)
-                .await?
+            session.create(&project, None, SearchMode::Suggestions).await?
         }
     };
     let baseline = session.engine.workflow(campaign.baseline.snapshot).await?;
@@ -67,16 +60,11 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
     validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope)
         .map_err(refused)?;
     let key = mutation.key();
-    let campaign = session
-        .engine
-        .submit(&campaign.id, &Command::Suggest { mutation }, actor())
-        .await?;
+    let campaign =
+        session.engine.submit(&campaign.id, &Command::Suggest { mutation }, actor()).await?;
     let decided = |campaign: &Campaign| {
         let search = &campaign.search;
-        !search
-            .suggestions
-            .iter()
-            .any(|waiting| waiting.key() == key)
+        !search.suggestions.iter().any(|waiting| waiting.key() == key)
             && search.tried.get(&key) != Some(&Fate::Pending)
     };
     let campaign = run::follow(&session, campaign, json, decided).await?;
@@ -84,10 +72,7 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
 }
 
 fn refused(error: MutationError) -> CliError {
-    CliError::Usage {
-        code: error.code(),
-        message: format!("the change is refused: {error}"),
-    }
+    CliError::Usage { code: error.code(), message: format!("the change is refused: {error}") }
 }
 
 impl Args {
@@ -117,12 +102,7 @@ impl Args {
             }
         };
         let nodes = || {
-            baseline
-                .nodes()
-                .iter()
-                .map(|node| node.id().as_str())
-                .collect::<Vec<_>>()
-                .join(", ")
+            baseline.nodes().iter().map(|node| node.id().as_str()).collect::<Vec<_>>().join(", ")
         };
         let Some((_, found)) = baseline.node(&node) else {
             return Err(usage(
@@ -136,12 +116,7 @@ impl Args {
                 format!("node {node} has no {field}; a field can be changed, not created"),
             ));
         };
-        Ok(Mutation {
-            node,
-            field,
-            before,
-            after,
-        })
+        Ok(Mutation { node, field, before, after })
     }
 
     fn field(&self) -> Result<MutableField, CliError> {
@@ -160,24 +135,15 @@ impl Args {
 }
 
 fn parent(file: &Path) -> &Path {
-    file.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+    file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn read_text(file: &Path) -> Result<String, CliError> {
     let usage = |code, message| CliError::Usage { code, message };
-    let name = file
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let artifact = Artifact::read(parent(file), &name, WORKFLOW_BYTES_MAX)
         .map_err(|error| usage(error.code(), error.to_string()))?;
-    let text = String::from_utf8(artifact.bytes).map_err(|error| {
-        usage(
-            "not_utf8",
-            format!("{}: is not UTF-8: {error}", file.display()),
-        )
-    })?;
+    let text = String::from_utf8(artifact.bytes)
+        .map_err(|error| usage("not_utf8", format!("{}: is not UTF-8: {error}", file.display())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -108,23 +108,14 @@ mod tests {
     #[test]
     fn every_flipped_bit_is_found() {
         let sealed = seal("runs", b"key", Codec::Json, br#"{"a":1}"#).unwrap();
-        assert_eq!(
-            unseal("runs", b"key", Codec::Json, &sealed),
-            Ok(&br#"{"a":1}"#[..])
-        );
+        assert_eq!(unseal("runs", b"key", Codec::Json, &sealed), Ok(&br#"{"a":1}"#[..]));
         for bit in 0..sealed.len() * 8 {
             let mut broken = sealed.clone();
             broken[bit / 8] ^= 1 << (bit % 8);
-            assert!(
-                unseal("runs", b"key", Codec::Json, &broken).is_err(),
-                "bit {bit}"
-            );
+            assert!(unseal("runs", b"key", Codec::Json, &broken).is_err(), "bit {bit}");
         }
         for length in 0..sealed.len() {
-            assert!(
-                unseal("runs", b"key", Codec::Json, &sealed[..length]).is_err(),
-                "{length}"
-            );
+            assert!(unseal("runs", b"key", Codec::Json, &sealed[..length]).is_err(), "{length}");
         }
     }
 

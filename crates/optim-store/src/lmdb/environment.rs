@@ -97,12 +97,11 @@ impl Environment {
     ) -> Result<T, StoreError> {
         let opened = self.opened();
         let opened = self.usable(&opened)?;
-        let answer = opened.env.read_txn().map_err(Error::from).and_then(|txn| {
-            read(View {
-                tables: &opened.tables,
-                txn: &txn,
-            })
-        });
+        let answer = opened
+            .env
+            .read_txn()
+            .map_err(Error::from)
+            .and_then(|txn| read(View { tables: &opened.tables, txn: &txn }));
         answer.map_err(|error| error.into_store(&self.path))
     }
 
@@ -142,16 +141,12 @@ impl Environment {
         if harmless && opened.env.write_txn().is_ok() {
             return error.into();
         }
-        self.fail(format!("a commit failed ({error}); open the store again"))
-            .into()
+        self.fail(format!("a commit failed ({error}); open the store again")).into()
     }
 
     /// From here on nothing is answered.
     fn fail(&self, why: String) -> StoreError {
-        io_failed(
-            &self.path,
-            std::io::Error::other(self.failed.get_or_init(|| why).clone()),
-        )
+        io_failed(&self.path, std::io::Error::other(self.failed.get_or_init(|| why).clone()))
     }
 
     /// Doubles the map. The environment is opened anew, since the map may only change while no
@@ -173,12 +168,7 @@ impl Environment {
 
     /// Waits for the transactions that live, and closes the environment.
     pub(super) fn close(&self) {
-        drop(
-            self.opened
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        drop(self.opened.write().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     fn opened(&self) -> RwLockReadGuard<'_, Option<Opened>> {
@@ -211,11 +201,7 @@ impl Opened {
             file.sync_all()?;
         }
         let tables = create_tables(&env, !stored)?;
-        Ok(Self {
-            env,
-            tables,
-            map_size,
-        })
+        Ok(Self { env, tables, map_size })
     }
 }
 
@@ -225,10 +211,7 @@ fn map(path: &Path, map_size: u64) -> Result<Env<WithoutTls>, Error> {
     let size =
         usize::try_from(map_size).map_err(|_| io_failed(path, ErrorKind::OutOfMemory.into()))?;
     let mut options = EnvOpenOptions::new().read_txn_without_tls();
-    options
-        .map_size(size)
-        .max_readers(READERS_MAX)
-        .max_dbs(Tables::COUNT);
+    options.map_size(size).max_readers(READERS_MAX).max_dbs(Tables::COUNT);
     // SAFETY: the map is sound as long as nobody else changes the file. This process holds the
     // owner lock of the directory, heed refuses to open the same one twice in a process, and
     // the file was found to be as long as its pages say. No flag weakens LMDB's locks.
@@ -251,11 +234,9 @@ fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<bool, Error> {
     let Some(value) = opened.abort().flatten() else {
         return match env.unnamed_database_stat().entries {
             0 => Ok(false),
-            _ => Err(corrupt(
-                &what,
-                "it was not made by optim, or its first record is gone",
-            )
-            .into()),
+            _ => {
+                Err(corrupt(&what, "it was not made by optim, or its first record is gone").into())
+            }
         };
     };
     let meta: Meta =
@@ -274,11 +255,7 @@ fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<bool, Error> {
     Ok(true)
 }
 
-const BYTE_ORDER: &str = if cfg!(target_endian = "little") {
-    "little"
-} else {
-    "big"
-};
+const BYTE_ORDER: &str = if cfg!(target_endian = "little") { "little" } else { "big" };
 
 fn create_tables(env: &Env<WithoutTls>, new: bool) -> Result<Tables<'static>, Error> {
     let meta = Meta {
@@ -299,11 +276,7 @@ fn create_tables(env: &Env<WithoutTls>, new: bool) -> Result<Tables<'static>, Er
         },
     )?;
     created.commit().ok_or_else(|| {
-        io_failed(
-            env.path(),
-            std::io::Error::other("the tables cannot be opened"),
-        )
-        .into()
+        io_failed(env.path(), std::io::Error::other("the tables cannot be opened")).into()
     })
 }
 
@@ -322,10 +295,7 @@ fn write_marker(marker: &Path) -> std::io::Result<()> {
 /// cut short, which is how a disk fills up, as an input/output error.
 pub(super) fn is_no_space(path: &Path, error: &std::io::Error) -> bool {
     if error.raw_os_error() != Some(rustix::io::Errno::IO.raw_os_error()) {
-        return matches!(
-            error.kind(),
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded
-        );
+        return matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
     }
     let space = |disk: rustix::fs::StatVfs| disk.f_bavail.saturating_mul(disk.f_frsize);
     rustix::fs::statvfs(path).is_ok_and(|disk| space(disk) < FULL_BELOW)

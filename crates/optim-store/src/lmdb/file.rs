@@ -64,24 +64,14 @@ impl DataFile {
         }
         let first = Meta::read(&file, 0)?;
         let second = Meta::read(&file, first.page_size.into())?;
-        let last_page = if second.txn > first.txn {
-            second.last_page
-        } else {
-            first.last_page
-        };
-        let used = last_page
-            .saturating_add(1)
-            .saturating_mul(first.page_size.into());
+        let last_page = if second.txn > first.txn { second.last_page } else { first.last_page };
+        let used = last_page.saturating_add(1).saturating_mul(first.page_size.into());
         if length < used {
             return Err(Unmappable::Broken(format!(
                 "it has {length} bytes of {used}; it was truncated"
             )));
         }
-        Ok(Some(Self {
-            length,
-            used,
-            page_size: first.page_size,
-        }))
+        Ok(Some(Self { length, used, page_size: first.page_size }))
     }
 }
 

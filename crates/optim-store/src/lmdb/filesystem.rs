@@ -38,12 +38,9 @@ mod tests {
         assert_eq!(kind_of(0x6969), Some("NFS"));
         assert_eq!(kind_of(0x0102_1997), Some("9p"));
         assert_eq!(kind_of(0x6573_5546), Some("FUSE"));
-        for (name, magic) in [
-            ("ext4", 0xEF53),
-            ("xfs", 0x5846_5342),
-            ("tmpfs", 0x0102_1994),
-            ("btrfs", 0x9123_683E),
-        ] {
+        for (name, magic) in
+            [("ext4", 0xEF53), ("xfs", 0x5846_5342), ("tmpfs", 0x0102_1994), ("btrfs", 0x9123_683E)]
+        {
             assert_eq!(kind_of(magic), None, "{name}");
         }
     }

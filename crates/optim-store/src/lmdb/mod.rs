@@ -49,11 +49,7 @@ pub struct Options {
 impl Default for Options {
     /// 64 MiB that grow to 64 GiB, on a local file system.
     fn default() -> Self {
-        Self {
-            map_initial: 64 << 20,
-            map_max: 64 << 30,
-            allow_unsafe_file_system: false,
-        }
+        Self { map_initial: 64 << 20, map_max: 64 << 30, allow_unsafe_file_system: false }
     }
 }
 
@@ -90,20 +86,13 @@ impl Lmdb {
         if !options.allow_unsafe_file_system
             && let Some(kind) = filesystem::unsafe_kind(path).map_err(failed)?
         {
-            return Err(StoreError::UnsafeFileSystem {
-                path: path.to_owned(),
-                kind,
-            });
+            return Err(StoreError::UnsafeFileSystem { path: path.to_owned(), kind });
         }
         let owner = Owner::take(path)?;
         let environment = Closing(Arc::new(Environment::open(path, options)?));
         sync_directory(path).map_err(failed)?;
         let writer = Writer::start(Arc::clone(&environment.0))?;
-        Ok(Self {
-            writer,
-            environment,
-            _owner: owner,
-        })
+        Ok(Self { writer, environment, _owner: owner })
     }
 
     /// Reads everything and compares each index with the records behind it; the findings, at most
@@ -123,10 +112,7 @@ impl Lmdb {
         let environment = Arc::clone(&self.environment.0);
         let task = tokio::task::spawn_blocking(move || environment.read(read));
         task.await.unwrap_or_else(|error| {
-            Err(io_failed(
-                self.environment.0.path(),
-                std::io::Error::other(error),
-            ))
+            Err(io_failed(self.environment.0.path(), std::io::Error::other(error)))
         })
     }
 }
@@ -134,15 +120,9 @@ impl Lmdb {
 #[async_trait]
 impl Store for Lmdb {
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
-        self.writer
-            .commit(commit)
-            .await
-            .unwrap_or_else(|writer::Gone| {
-                Err(io_failed(
-                    self.environment.0.path(),
-                    std::io::Error::other("its writer has died"),
-                ))
-            })
+        self.writer.commit(commit).await.unwrap_or_else(|writer::Gone| {
+            Err(io_failed(self.environment.0.path(), std::io::Error::other("its writer has died")))
+        })
     }
 
     async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
@@ -164,8 +144,7 @@ impl Store for Lmdb {
         page: Page,
     ) -> Result<Paged<ExperimentSummary>, StoreError> {
         let campaign = campaign.clone();
-        self.read(move |view| view.experiments(&campaign, &page))
-            .await
+        self.read(move |view| view.experiments(&campaign, &page)).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
@@ -217,51 +196,36 @@ impl Error {
         match self {
             Self::Store(error) => error,
             Self::Lmdb(heed::Error::Io(error)) if is_no_space(path, &error) => {
-                StoreError::NoSpace {
-                    path: path.to_owned(),
-                }
+                StoreError::NoSpace { path: path.to_owned() }
             }
             Self::Lmdb(heed::Error::Io(source)) => io_failed(path, source),
-            Self::Lmdb(heed::Error::EnvAlreadyOpened) => StoreError::Owned {
-                path: path.to_owned(),
-                holder: std::process::id().to_string(),
-            },
+            Self::Lmdb(heed::Error::EnvAlreadyOpened) => {
+                StoreError::Owned { path: path.to_owned(), holder: std::process::id().to_string() }
+            }
             Self::Lmdb(heed::Error::Mdb(
                 error @ (MdbError::PageNotFound
                 | MdbError::Corrupted
                 | MdbError::Invalid
                 | MdbError::VersionMismatch
                 | MdbError::Incompatible),
-            )) => corrupt(
-                &format!("the store at {}", path.display()),
-                &error.to_string(),
-            ),
+            )) => corrupt(&format!("the store at {}", path.display()), &error.to_string()),
             Self::Lmdb(error) => io_failed(path, std::io::Error::other(error.to_string())),
         }
     }
 }
 
 fn io_failed(path: &Path, source: std::io::Error) -> StoreError {
-    StoreError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    StoreError::Io { path: path.to_owned(), source }
 }
 
 fn corrupt(what: &str, why: &str) -> StoreError {
-    StoreError::Corrupt {
-        what: what.to_owned(),
-        why: why.to_owned(),
-    }
+    StoreError::Corrupt { what: what.to_owned(), why: why.to_owned() }
 }
 
 /// Creates `path` for this user alone.
 fn create_directory(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Makes the names of the directory and its files durable.

@@ -39,10 +39,7 @@ impl Owner {
                     "" => "(it has not written its id yet)".to_owned(),
                     pid => pid.to_owned(),
                 };
-                return Err(StoreError::Owned {
-                    path: path.to_owned(),
-                    holder,
-                });
+                return Err(StoreError::Owned { path: path.to_owned(), holder });
             }
             Err(errno) => return Err(failed(errno.into())),
         }

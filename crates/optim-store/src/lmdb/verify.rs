@@ -73,20 +73,13 @@ const ORPHAN: &str = "its campaign is missing";
 
 fn campaigns(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let records = findings.records(
-        view,
-        tables.campaigns,
-        "campaigns",
-        |findings, seq, campaign| {
-            let Versioned::<Campaign> {
-                revision: _,
-                value: Campaign { id, .. },
-            } = campaign;
+    let records =
+        findings.records(view, tables.campaigns, "campaigns", |findings, seq, campaign| {
+            let Versioned::<Campaign> { revision: _, value: Campaign { id, .. } } = campaign;
             let found = tables.campaign_ids.get(txn, id.as_str())?;
             findings.expect(found == Some(seq), || format!("campaign {id}"), ASTRAY);
             Ok(())
-        },
-    )?;
+        })?;
     findings.expect_equal("campaign_ids", tables.campaign_ids.len(txn)?, records);
     Ok(())
 }
@@ -105,30 +98,22 @@ fn experiments(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
                 findings.expect(false, what, ORPHAN);
                 return Ok(());
             };
-            let found = tables
-                .experiments_by_number
-                .get(txn, &number_key(campaign, experiment.number))?;
+            let found =
+                tables.experiments_by_number.get(txn, &number_key(campaign, experiment.number))?;
             findings.expect(found == Some(seq), what, ASTRAY);
             Ok(())
         },
     )?;
     findings.expect_equal("experiment_ids", tables.experiment_ids.len(txn)?, records);
-    findings.expect_equal(
-        "experiments_by_number",
-        tables.experiments_by_number.len(txn)?,
-        records,
-    );
+    findings.expect_equal("experiments_by_number", tables.experiments_by_number.len(txn)?, records);
     Ok(())
 }
 
 fn runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
     let [mut queued, mut running, mut open] = [0_u64; 3];
-    let records = findings.records(
-        view,
-        tables.runs,
-        "runs",
-        |findings, seq, run: Versioned<Run>| {
+    let records =
+        findings.records(view, tables.runs, "runs", |findings, seq, run: Versioned<Run>| {
             let run = run.value;
             let what = || format!("run {}", run.id);
             let found = tables.run_ids.get(txn, run.id.as_bytes())?;
@@ -150,14 +135,9 @@ fn runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
                 findings.expect(wanted == found.is_some(), what, "an index lists it wrongly");
             }
             Ok(())
-        },
-    )?;
+        })?;
     findings.expect_equal("run_ids", tables.run_ids.len(txn)?, records);
-    findings.expect_equal(
-        "runs_by_evaluation",
-        tables.runs_by_evaluation.len(txn)?,
-        records,
-    );
+    findings.expect_equal("runs_by_evaluation", tables.runs_by_evaluation.len(txn)?, records);
     findings.expect_equal("runs_queued", tables.runs_queued.len(txn)?, queued);
     findings.expect_equal("runs_running", tables.runs_running.len(txn)?, running);
     findings.expect_equal("runs_open", tables.runs_open.len(txn)?, open);
@@ -166,16 +146,12 @@ fn runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
 
 fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let records = findings.records(
-        view,
-        tables.events,
-        "events",
-        |findings, seq, event: Event| {
+    let records =
+        findings.records(view, tables.events, "events", |findings, seq, event: Event| {
             let campaign = tables.campaign_ids.get(txn, event.campaign.as_str())?;
             findings.expect(campaign.is_some(), || format!("event {seq}"), ORPHAN);
             Ok(())
-        },
-    )?;
+        })?;
     let last = view.last_event()?;
     findings.expect(
         last.0 == records,

@@ -45,15 +45,9 @@ impl View<'_> {
     pub(super) fn campaigns(&self, page: &Page) -> Result<Paged<CampaignSummary>, Error> {
         let listing = Listing::Campaigns;
         let before = listing.start(page)?.map_or(Unbounded, Excluded);
-        let records = self
-            .tables
-            .campaigns
-            .rev_range(self.txn, &(Unbounded, before))?;
-        let entries = records.map(|entry| {
-            entry
-                .map(|(seq, value)| (seq, (seq, value)))
-                .map_err(Error::from)
-        });
+        let records = self.tables.campaigns.rev_range(self.txn, &(Unbounded, before))?;
+        let entries =
+            records.map(|entry| entry.map(|(seq, value)| (seq, (seq, value))).map_err(Error::from));
         listing.page(page, entries, |(seq, value)| {
             let campaign: Versioned<Campaign> =
                 decode("campaigns", &seq.to_be_bytes(), value, || {
@@ -82,41 +76,28 @@ impl View<'_> {
         let listing = Listing::Experiments(campaign);
         let after = listing.start(page)?;
         let Some(campaign_seq) = self.tables.campaign_ids.get(self.txn, campaign.as_str())? else {
-            return Ok(Paged {
-                items: Vec::new(),
-                next: None,
-            });
+            return Ok(Paged { items: Vec::new(), next: None });
         };
         let after =
             after.map(|number| number_key(campaign_seq, u32::try_from(number).unwrap_or(u32::MAX)));
         let start = number_key(campaign_seq, 0);
         let end = number_key(campaign_seq, u32::MAX);
         let range = (
-            after
-                .as_ref()
-                .map_or(Included(&start[..]), |after| Excluded(&after[..])),
+            after.as_ref().map_or(Included(&start[..]), |after| Excluded(&after[..])),
             Included(&end[..]),
         );
-        let entries = self
-            .tables
-            .experiments_by_number
-            .range(self.txn, &range)?
-            .map(|entry| {
-                let (key, seq) = entry?;
-                let number = key.last_chunk().map(|number| u32::from_be_bytes(*number));
-                let number = number
-                    .ok_or_else(|| corrupt("the index of experiments", "a key is too short"))?;
-                Ok((u64::from(number), (number, seq)))
-            });
+        let entries = self.tables.experiments_by_number.range(self.txn, &range)?.map(|entry| {
+            let (key, seq) = entry?;
+            let number = key.last_chunk().map(|number| u32::from_be_bytes(*number));
+            let number =
+                number.ok_or_else(|| corrupt("the index of experiments", "a key is too short"))?;
+            Ok((u64::from(number), (number, seq)))
+        });
         listing.page(page, entries, |(number, seq)| {
             let what = || format!("experiment #{number} of campaign {campaign}");
             let experiment: Experiment =
                 load(self.txn, self.tables.experiments, "experiments", seq, what)?;
-            expect_id(
-                &(&experiment.campaign, experiment.number),
-                &(campaign, number),
-                what,
-            )?;
+            expect_id(&(&experiment.campaign, experiment.number), &(campaign, number), what)?;
             Ok(experiment)
         })
     }
@@ -136,10 +117,7 @@ impl View<'_> {
         let after = listing.start(page)?.unwrap_or(0);
         let seqs: Box<dyn Iterator<Item = Result<u64, Error>>> = match filter {
             RunFilter::Queued => Box::new(
-                self.tables
-                    .runs_queued
-                    .range(self.txn, &(Excluded(after), Unbounded))?
-                    .map(seq_of),
+                self.tables.runs_queued.range(self.txn, &(Excluded(after), Unbounded))?.map(seq_of),
             ),
             RunFilter::Running => Box::new(
                 self.tables
@@ -196,10 +174,7 @@ impl View<'_> {
                 return Err(corrupt(&format!("event {expected}"), "it is missing").into());
             }
             let event: Event = decode("events", &seq.to_be_bytes(), value, what)?;
-            events.push(Recorded {
-                seq: EventSeq(seq),
-                event,
-            });
+            events.push(Recorded { seq: EventSeq(seq), event });
         }
         Ok(events)
     }
@@ -227,9 +202,7 @@ impl Present for View<'_> {
     }
 
     fn experiment_place(&self, id: ExperimentId) -> Result<Option<(CampaignId, u32)>, Error> {
-        Ok(self
-            .experiment(id)?
-            .map(|experiment| (experiment.campaign, experiment.number)))
+        Ok(self.experiment(id)?.map(|experiment| (experiment.campaign, experiment.number)))
     }
 
     fn experiment_at(

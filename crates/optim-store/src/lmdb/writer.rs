@@ -59,10 +59,7 @@ impl Writer {
             .name("optim-store-writer".to_owned())
             .spawn(move || serve(&environment, jobs))
             .map_err(|source| io_failed(&path, source))?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Some(thread),
-        })
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
     /// Queues `commit` and waits until it is on disk. A caller that stops waiting changes nothing of
@@ -100,38 +97,23 @@ impl Encoded {
     fn new(commit: Commit) -> Result<Self, StoreError> {
         Ok(Self {
             campaign: commit.campaign.as_ref().map(encode_write).transpose()?,
-            experiments: commit
-                .experiments
-                .iter()
-                .map(encode)
-                .collect::<Result<_, _>>()?,
-            runs: commit
-                .runs
-                .iter()
-                .map(encode_write)
-                .collect::<Result<_, _>>()?,
+            experiments: commit.experiments.iter().map(encode).collect::<Result<_, _>>()?,
+            runs: commit.runs.iter().map(encode_write).collect::<Result<_, _>>()?,
             events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
             commit,
         })
     }
 
     fn bytes(&self) -> usize {
-        let records = self
-            .campaign
-            .iter()
-            .chain(&self.experiments)
-            .chain(&self.runs)
-            .chain(&self.events);
+        let records =
+            self.campaign.iter().chain(&self.experiments).chain(&self.runs).chain(&self.events);
         let blobs = self.commit.blobs.iter().map(|blob| blob.bytes().len());
         records.map(Vec::len).chain(blobs).sum()
     }
 }
 
 fn encode_write<T: serde::Serialize>(write: &Write<T>) -> Result<Vec<u8>, StoreError> {
-    encode(&Versioned {
-        revision: write.expected.next(),
-        value: &write.value,
-    })
+    encode(&Versioned { revision: write.expected.next(), value: &write.value })
 }
 
 fn serve(environment: &Environment, mut jobs: mpsc::Receiver<Job>) {
@@ -150,25 +132,16 @@ fn serve(environment: &Environment, mut jobs: mpsc::Receiver<Job>) {
 /// Commits `group` in one transaction. When that fails, each commit is tried alone, so that one
 /// that does not fit takes no other down; after a failed sync the environment refuses them all.
 fn commit(environment: &Environment, group: Vec<Job>) {
-    let answers = environment.write(|tables, txn| {
-        group
-            .iter()
-            .map(|job| admit(tables, txn, &job.commit))
-            .collect()
-    });
+    let answers = environment
+        .write(|tables, txn| group.iter().map(|job| admit(tables, txn, &job.commit)).collect());
     match answers {
         Ok(answers) => {
             let answers: Vec<_> = answers;
-            group
-                .into_iter()
-                .zip(answers)
-                .for_each(|(job, answer)| answer_to(job, answer));
+            group.into_iter().zip(answers).for_each(|(job, answer)| answer_to(job, answer));
         }
         Err(error) => match <[Job; 1]>::try_from(group) {
             Ok([job]) => answer_to(job, Err(error)),
-            Err(group) => group
-                .into_iter()
-                .for_each(|job| commit(environment, vec![job])),
+            Err(group) => group.into_iter().for_each(|job| commit(environment, vec![job])),
         },
     }
 }
@@ -210,9 +183,7 @@ fn apply(
             let place = place(known, last(txn, tables.experiments)?);
             put(tables.experiments, "experiments", txn, place, payload)?;
             if let Place::New(new) = place {
-                tables
-                    .experiment_ids
-                    .put(txn, experiment.id.as_bytes(), &new)?;
+                tables.experiment_ids.put(txn, experiment.id.as_bytes(), &new)?;
                 let key = number_key(seq.seq(), experiment.number);
                 tables.experiments_by_number.put(txn, &key, &new)?;
             }
@@ -232,14 +203,10 @@ fn apply(
         let digest = blob.digest();
         let key = digest.as_bytes();
         if tables.blobs.get(txn, key)?.is_none() {
-            tables
-                .blobs
-                .put(txn, key, &seal("blobs", key, Codec::Raw, blob.bytes())?)?;
+            tables.blobs.put(txn, key, &seal("blobs", key, Codec::Raw, blob.bytes())?)?;
         }
     }
-    Ok(Committed {
-        last_event: View { tables, txn }.last_event()?,
-    })
+    Ok(Committed { last_event: View { tables, txn }.last_event()? })
 }
 
 /// Where a record lies.

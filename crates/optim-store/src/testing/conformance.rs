@@ -33,20 +33,14 @@ impl Fixture {
     /// A backend that forgets.
     #[must_use]
     pub fn volatile(store: impl Store) -> Self {
-        Self {
-            store: Some(Arc::new(store)),
-            reopen: None,
-        }
+        Self { store: Some(Arc::new(store)), reopen: None }
     }
 
     /// A backend that remembers: `open` opens the same store each time, after it was closed.
     #[must_use]
     pub fn durable<S: Store>(open: impl Fn() -> S + 'static) -> Self {
         let open = move || -> Arc<dyn Store> { Arc::new(open()) };
-        Self {
-            store: Some(open()),
-            reopen: Some(Box::new(open)),
-        }
+        Self { store: Some(open()), reopen: Some(Box::new(open)) }
     }
 
     /// The store.
@@ -76,9 +70,7 @@ pub fn block_on(test: impl Future<Output = ()>) {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
+    tokio::runtime::Builder::new_current_thread().build().unwrap()
 }
 
 /// Writes one `#[test]` for each test of the suite; `$make` is a closure or function that makes a
@@ -117,34 +109,16 @@ macro_rules! conformance_tests {
 /// Nothing is found in a new store, and every listing is one empty page.
 pub async fn a_new_store_is_empty(fixture: Fixture) {
     let store = fixture.store();
-    let (id, evaluation) = (
-        CampaignId::new("none").unwrap(),
-        sample::evaluation("none", "none"),
-    );
+    let (id, evaluation) = (CampaignId::new("none").unwrap(), sample::evaluation("none", "none"));
     assert_eq!(store.campaign(&id).await.unwrap(), None);
-    assert_eq!(
-        store
-            .experiment(sample::experiment("none", 1).id)
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(store.experiment(sample::experiment("none", 1).id).await.unwrap(), None);
     assert_eq!(store.run(RunId::derive(&[])).await.unwrap(), None);
     assert_eq!(store.blob(Digest::of(b"none")).await.unwrap(), None);
     assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
-    assert_eq!(
-        store.campaigns(Page::first()).await.unwrap(),
-        Paged {
-            items: vec![],
-            next: None
-        }
-    );
+    assert_eq!(store.campaigns(Page::first()).await.unwrap(), Paged { items: vec![], next: None });
     assert_eq!(
         store.experiments(&id, Page::first()).await.unwrap(),
-        Paged {
-            items: vec![],
-            next: None
-        }
+        Paged { items: vec![], next: None }
     );
     for filter in [
         RunFilter::Queued,
@@ -154,10 +128,7 @@ pub async fn a_new_store_is_empty(fixture: Fixture) {
     ] {
         assert_eq!(
             store.runs(&filter, Page::first()).await.unwrap(),
-            Paged {
-                items: vec![],
-                next: None
-            }
+            Paged { items: vec![], next: None }
         );
     }
 }
@@ -167,40 +138,17 @@ pub async fn a_revision_is_created_once_and_then_grows_by_one(fixture: Fixture) 
     let store = fixture.store();
     let mut campaign = sample::campaign("c");
     let run = sample::run("c", sample::evaluation("c", "replay"), 0);
-    expect_conflict(
-        store.commit(campaign_commit(1, &campaign)).await,
-        "campaign c",
-    );
+    expect_conflict(store.commit(campaign_commit(1, &campaign)).await, "campaign c");
     for expected in 0..3 {
         campaign.name = format!("revision {}", expected + 1);
-        let commit = Commit {
-            runs: vec![write(expected, &run)],
-            ..campaign_commit(expected, &campaign)
-        };
+        let commit =
+            Commit { runs: vec![write(expected, &run)], ..campaign_commit(expected, &campaign) };
         store.commit(commit).await.unwrap();
-        let (found, found_run) = (
-            stored(store, &campaign).await,
-            stored_run(store, &run).await,
-        );
-        assert_eq!(
-            found,
-            Versioned {
-                revision: Revision(expected + 1),
-                value: campaign.clone()
-            }
-        );
-        assert_eq!(
-            found_run,
-            Versioned {
-                revision: Revision(expected + 1),
-                value: run.clone()
-            }
-        );
+        let (found, found_run) = (stored(store, &campaign).await, stored_run(store, &run).await);
+        assert_eq!(found, Versioned { revision: Revision(expected + 1), value: campaign.clone() });
+        assert_eq!(found_run, Versioned { revision: Revision(expected + 1), value: run.clone() });
         for wrong in [0, expected, expected + 2, u64::MAX] {
-            expect_conflict(
-                store.commit(campaign_commit(wrong, &campaign)).await,
-                "campaign c",
-            );
+            expect_conflict(store.commit(campaign_commit(wrong, &campaign)).await, "campaign c");
             expect_conflict(
                 store.commit(runs_commit(wrong, [&run])).await,
                 &format!("run {}", run.id),
@@ -214,43 +162,25 @@ pub async fn a_revision_is_created_once_and_then_grows_by_one(fixture: Fixture) 
 pub async fn of_racing_writers_exactly_one_wins(fixture: Fixture) {
     const WRITERS: usize = 8;
     let store = fixture.store();
-    store
-        .commit(campaign_commit(0, &sample::campaign("c")))
-        .await
-        .unwrap();
+    store.commit(campaign_commit(0, &sample::campaign("c"))).await.unwrap();
     for revision in 1..=10 {
         let start = Barrier::new(WRITERS);
         let race = |writer: usize| {
-            let campaign = Campaign {
-                name: format!("of writer {writer}"),
-                ..sample::campaign("c")
-            };
+            let campaign =
+                Campaign { name: format!("of writer {writer}"), ..sample::campaign("c") };
             let events = vec![sample::event("c", EventKind::CampaignStarted)];
-            let commit = Commit {
-                events,
-                ..campaign_commit(revision, &campaign)
-            };
+            let commit = Commit { events, ..campaign_commit(revision, &campaign) };
             start.wait();
-            runtime()
-                .block_on(store.commit(commit))
-                .ok()
-                .map(|_| campaign.name)
+            runtime().block_on(store.commit(commit)).ok().map(|_| campaign.name)
         };
         let winners = std::thread::scope(|scope| {
             let race = &race;
-            let writers: Vec<_> = (0..WRITERS)
-                .map(|writer| scope.spawn(move || race(writer)))
-                .collect();
-            writers
-                .into_iter()
-                .filter_map(|writer| writer.join().unwrap())
-                .collect::<Vec<_>>()
+            let writers: Vec<_> =
+                (0..WRITERS).map(|writer| scope.spawn(move || race(writer))).collect();
+            writers.into_iter().filter_map(|writer| writer.join().unwrap()).collect::<Vec<_>>()
         });
         let found = stored(store, &sample::campaign("c")).await;
-        assert_eq!(
-            (winners, revision + 1),
-            (vec![found.value.name], found.revision.0)
-        );
+        assert_eq!((winners, revision + 1), (vec![found.value.name], found.revision.0));
     }
     assert_eq!(store.events(EventSeq(0), 500).await.unwrap().len(), 10);
 }
@@ -273,33 +203,15 @@ pub async fn a_commit_with_a_conflict_leaves_no_trace(fixture: Fixture) {
         runs: vec![write(0, &second), write(0, &sample::claimed(&first))],
         blobs: vec![blob.clone()],
         events: vec![sample::event("c", EventKind::CampaignStarted)],
-        ..campaign_commit(
-            1,
-            &Campaign {
-                name: "changed".to_owned(),
-                ..sample::campaign("c")
-            },
-        )
+        ..campaign_commit(1, &Campaign { name: "changed".to_owned(), ..sample::campaign("c") })
     };
     expect_conflict(store.commit(commit).await, &format!("run {}", first.id));
-    assert_eq!(
-        stored(store, &sample::campaign("c")).await.value,
-        sample::campaign("c")
-    );
-    assert_eq!(
-        store
-            .experiment(sample::experiment("c", 1).id)
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(stored(store, &sample::campaign("c")).await.value, sample::campaign("c"));
+    assert_eq!(store.experiment(sample::experiment("c", 1).id).await.unwrap(), None);
     assert_eq!(store.run(second.id).await.unwrap(), None);
     assert_eq!(stored_run(store, &first).await.value, first);
     assert_eq!(list_runs(store, &RunFilter::Queued).await, [first.id]);
-    assert_eq!(
-        list_runs(store, &RunFilter::Open(evaluation)).await,
-        [first.id]
-    );
+    assert_eq!(list_runs(store, &RunFilter::Open(evaluation)).await, [first.id]);
     assert_eq!(store.blob(blob.digest()).await.unwrap(), None);
     assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
 }
@@ -310,10 +222,7 @@ pub async fn a_commit_that_nobody_waits_for_is_whole_or_absent(fixture: Fixture)
     for number in 0..20 {
         let id = format!("c{number}");
         let events = vec![sample::event(&id, EventKind::CampaignCreated)];
-        let commit = Commit {
-            events,
-            ..campaign_commit(0, &sample::campaign(&id))
-        };
+        let commit = Commit { events, ..campaign_commit(0, &sample::campaign(&id)) };
         let mut abandoned = pin!(store.commit(commit));
         std::future::poll_fn(|context| {
             let _ready_or_not: Poll<_> = abandoned.as_mut().poll(context);
@@ -321,21 +230,14 @@ pub async fn a_commit_that_nobody_waits_for_is_whole_or_absent(fixture: Fixture)
         })
         .await;
     }
-    store
-        .commit(campaign_commit(0, &sample::campaign("last")))
-        .await
-        .unwrap();
+    store.commit(campaign_commit(0, &sample::campaign("last"))).await.unwrap();
     let mut announced = Vec::new();
     for recorded in store.events(EventSeq(0), 500).await.unwrap() {
         announced.push(recorded.event.campaign);
     }
     for number in 0..20 {
         let id = CampaignId::new(format!("c{number}")).unwrap();
-        assert_eq!(
-            store.campaign(&id).await.unwrap().is_some(),
-            announced.contains(&id),
-            "{id}"
-        );
+        assert_eq!(store.campaign(&id).await.unwrap().is_some(), announced.contains(&id), "{id}");
     }
 }
 
@@ -348,30 +250,16 @@ pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
     let cancelled = sample::cancelled(&sample::run("c", evaluation, 3));
     let runs = [queued, running, finished, cancelled];
     let campaign = Campaign {
-        phase: Phase::AwaitingApproval {
-            experiment: Box::new(sample::experiment("c", 1)),
-        },
-        hold: Some(Hold::Operator {
-            actor: Actor::new("local:ünal").unwrap(),
-            reason: None,
-        }),
+        phase: Phase::AwaitingApproval { experiment: Box::new(sample::experiment("c", 1)) },
+        hold: Some(Hold::Operator { actor: Actor::new("local:ünal").unwrap(), reason: None }),
         ..sample::campaign("c")
     };
     let events = vec![
         sample::event(
             "c",
-            EventKind::CampaignHeld {
-                reason: Hold::Budget {
-                    reason: "票".to_owned(),
-                },
-            },
+            EventKind::CampaignHeld { reason: Hold::Budget { reason: "票".to_owned() } },
         ),
-        sample::event(
-            "c",
-            EventKind::CandidateSuggested {
-                mutation: "\0\u{7f}\"\\".to_owned(),
-            },
-        ),
+        sample::event("c", EventKind::CandidateSuggested { mutation: "\0\u{7f}\"\\".to_owned() }),
     ];
     let commit = Commit {
         experiments: vec![sample::experiment("c", 1)],
@@ -385,35 +273,20 @@ pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
         let store = fixture.store();
         assert_eq!(
             stored(store, &campaign).await,
-            Versioned {
-                revision: Revision(1),
-                value: campaign.clone()
-            }
+            Versioned { revision: Revision(1), value: campaign.clone() }
         );
         assert_eq!(
-            store
-                .experiment(sample::experiment("c", 1).id)
-                .await
-                .unwrap(),
+            store.experiment(sample::experiment("c", 1).id).await.unwrap(),
             Some(sample::experiment("c", 1))
         );
         for run in &runs {
             assert_eq!(
                 stored_run(store, run).await,
-                Versioned {
-                    revision: Revision(1),
-                    value: run.clone()
-                }
+                Versioned { revision: Revision(1), value: run.clone() }
             );
         }
         let found = store.events(EventSeq(0), 500).await.unwrap();
-        assert_eq!(
-            found
-                .into_iter()
-                .map(|recorded| recorded.event)
-                .collect::<Vec<_>>(),
-            events
-        );
+        assert_eq!(found.into_iter().map(|recorded| recorded.event).collect::<Vec<_>>(), events);
         fixture.reopen();
     }
 }
@@ -421,22 +294,10 @@ pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
 /// An empty commit is allowed and changes nothing.
 pub async fn an_empty_commit_changes_nothing(fixture: Fixture) {
     let store = fixture.store();
-    assert_eq!(
-        store.commit(Commit::default()).await.unwrap().last_event,
-        EventSeq(0)
-    );
+    assert_eq!(store.commit(Commit::default()).await.unwrap().last_event, EventSeq(0));
     let events = vec![sample::event("c", EventKind::CampaignCreated)];
-    store
-        .commit(Commit {
-            events,
-            ..campaign_commit(0, &sample::campaign("c"))
-        })
-        .await
-        .unwrap();
-    assert_eq!(
-        store.commit(Commit::default()).await.unwrap().last_event,
-        EventSeq(1)
-    );
+    store.commit(Commit { events, ..campaign_commit(0, &sample::campaign("c")) }).await.unwrap();
+    assert_eq!(store.commit(Commit::default()).await.unwrap().last_event, EventSeq(1));
 }
 
 /// Campaigns are listed newest first; one that is added between two pages comes in no later page,
@@ -457,30 +318,18 @@ pub async fn campaigns_are_listed_newest_first(fixture: Fixture) {
         store.commit(campaign_commit(1, &touched)).await.unwrap();
         found
     });
-    let ids: Vec<_> = pages
-        .await
-        .into_iter()
-        .map(|campaign| campaign.id.to_string())
-        .collect();
+    let ids: Vec<_> = pages.await.into_iter().map(|campaign| campaign.id.to_string()).collect();
     assert_eq!(ids, ["c6", "c5", "c4", "c3", "c2", "c1", "c0"]);
 
     let held = Campaign {
-        hold: Some(Hold::Budget {
-            reason: "over".to_owned(),
-        }),
+        hold: Some(Hold::Budget { reason: "over".to_owned() }),
         name: "Änderung".to_owned(),
         ..sample::campaign("c6")
     };
     store.commit(campaign_commit(1, &held)).await.unwrap();
     let first = store.campaigns(Page::first()).await.unwrap().items;
-    let found = first
-        .iter()
-        .find(|campaign| campaign.id == held.id)
-        .unwrap();
-    assert_eq!(
-        (found.status, &found.name),
-        (Status::PausedBudget, &held.name)
-    );
+    let found = first.iter().find(|campaign| campaign.id == held.id).unwrap();
+    assert_eq!((found.status, &found.name), (Status::PausedBudget, &held.name));
 }
 
 /// Experiments are listed by number, whatever the order in which they came, and of one campaign only.
@@ -489,14 +338,9 @@ pub async fn experiments_are_listed_by_number(fixture: Fixture) {
     let mut revision = 0;
     let mut add = async |numbers: &[u32]| {
         for id in ["c", "d"] {
-            let experiments = numbers
-                .iter()
-                .map(|number| sample::experiment(id, *number))
-                .collect();
-            let commit = Commit {
-                experiments,
-                ..campaign_commit(revision, &sample::campaign(id))
-            };
+            let experiments =
+                numbers.iter().map(|number| sample::experiment(id, *number)).collect();
+            let commit = Commit { experiments, ..campaign_commit(revision, &sample::campaign(id)) };
             store.commit(commit).await.unwrap();
         }
         revision += 1;
@@ -520,31 +364,20 @@ pub async fn experiments_are_listed_by_number(fixture: Fixture) {
 /// pages makes no other one come twice or not at all.
 pub async fn runs_are_listed_oldest_first(fixture: Fixture) {
     let store = fixture.store();
-    store
-        .commit(campaign_commit(0, &sample::campaign("c")))
-        .await
-        .unwrap();
+    store.commit(campaign_commit(0, &sample::campaign("c"))).await.unwrap();
     let evaluation = sample::evaluation("c", "replay");
     let other = sample::evaluation("c", "candidate");
     let run = |case| sample::run("c", evaluation, case);
     for case in 0..8 {
-        store
-            .commit(runs_commit(0, [&run(case), &sample::run("c", other, case)]))
-            .await
-            .unwrap();
+        store.commit(runs_commit(0, [&run(case), &sample::run("c", other, case)])).await.unwrap();
     }
-    for filter in [
-        RunFilter::Evaluation(evaluation),
-        RunFilter::Open(evaluation),
-        RunFilter::Queued,
-    ] {
+    for filter in
+        [RunFilter::Evaluation(evaluation), RunFilter::Open(evaluation), RunFilter::Queued]
+    {
         let pages = pages(3, async |page, turn| {
             let found = store.runs(&filter, page).await.unwrap();
-            let added = sample::run(
-                "c",
-                other,
-                100 * (1 + u32::from(filter == RunFilter::Queued)) + turn,
-            );
+            let added =
+                sample::run("c", other, 100 * (1 + u32::from(filter == RunFilter::Queued)) + turn);
             if store.run(added.id).await.unwrap().is_none() {
                 store.commit(runs_commit(0, [&added])).await.unwrap();
             }
@@ -556,36 +389,17 @@ pub async fn runs_are_listed_oldest_first(fixture: Fixture) {
             .map(|run| run.id)
             .filter(|id| (0..8).any(|c| run(c).id == *id))
             .collect();
-        assert_eq!(
-            found,
-            (0..8).map(|case| run(case).id).collect::<Vec<_>>(),
-            "{filter:?}"
-        );
+        assert_eq!(found, (0..8).map(|case| run(case).id).collect::<Vec<_>>(), "{filter:?}");
     }
     // The first one leaves the listing, one of the rest comes later: nothing else moves.
-    let page = Page {
-        after: None,
-        limit: 3,
-    };
-    let first = store
-        .runs(&RunFilter::Open(evaluation), page)
-        .await
-        .unwrap();
+    let page = Page { after: None, limit: 3 };
+    let first = store.runs(&RunFilter::Open(evaluation), page).await.unwrap();
     store
-        .commit(runs_commit(
-            1,
-            [&sample::cancelled(&run(0)), &sample::cancelled(&run(4))],
-        ))
+        .commit(runs_commit(1, [&sample::cancelled(&run(0)), &sample::cancelled(&run(4))]))
         .await
         .unwrap();
     let rest = store
-        .runs(
-            &RunFilter::Open(evaluation),
-            Page {
-                after: first.next,
-                limit: 500,
-            },
-        )
+        .runs(&RunFilter::Open(evaluation), Page { after: first.next, limit: 500 })
         .await
         .unwrap();
     assert_eq!(
@@ -596,35 +410,17 @@ pub async fn runs_are_listed_oldest_first(fixture: Fixture) {
 
 /// A run is in exactly the listings that its state says, at each step of its life.
 pub async fn run_listings_follow_the_state(mut fixture: Fixture) {
-    fixture
-        .store()
-        .commit(campaign_commit(0, &sample::campaign("c")))
-        .await
-        .unwrap();
+    fixture.store().commit(campaign_commit(0, &sample::campaign("c"))).await.unwrap();
     let evaluation = sample::evaluation("c", "replay");
     let queued = sample::run("c", evaluation, 0);
     let running = sample::claimed(&queued);
-    let requeued = Run {
-        state: queued.state.clone(),
-        ..running.clone()
-    };
+    let requeued = Run { state: queued.state.clone(), ..running.clone() };
     let again = sample::claimed(&requeued);
     let finished = sample::finished(&again);
-    let life = [
-        &queued,
-        &running,
-        &requeued,
-        &again,
-        &finished,
-        &queued,
-        &sample::cancelled(&queued),
-    ];
+    let life =
+        [&queued, &running, &requeued, &again, &finished, &queued, &sample::cancelled(&queued)];
     for (expected, run) in (0..).zip(life) {
-        fixture
-            .store()
-            .commit(runs_commit(expected, [run]))
-            .await
-            .unwrap();
+        fixture.store().commit(runs_commit(expected, [run])).await.unwrap();
         fixture.reopen();
         let store = fixture.store();
         for filter in [
@@ -635,22 +431,15 @@ pub async fn run_listings_follow_the_state(mut fixture: Fixture) {
             RunFilter::Open(sample::evaluation("c", "other")),
             RunFilter::Evaluation(sample::evaluation("c", "other")),
         ] {
-            let wanted = if filter.admits(run) {
-                vec![run.id]
-            } else {
-                vec![]
-            };
+            let wanted = if filter.admits(run) { vec![run.id] } else { vec![] };
             assert_eq!(
                 list_runs(store, &filter).await,
                 wanted,
                 "{filter:?} after {expected} changes"
             );
         }
-        let listed = store
-            .runs(&RunFilter::Evaluation(evaluation), Page::first())
-            .await
-            .unwrap()
-            .items;
+        let listed =
+            store.runs(&RunFilter::Evaluation(evaluation), Page::first()).await.unwrap().items;
         assert_eq!(listed[0].epoch, run.epoch);
     }
 }
@@ -658,56 +447,33 @@ pub async fn run_listings_follow_the_state(mut fixture: Fixture) {
 /// Events have the numbers 1, 2, 3, …, in the order of the commits, and are read from any number on.
 pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
     let event = |number: u32| {
-        sample::event(
-            "c",
-            EventKind::CandidateSuggested {
-                mutation: number.to_string(),
-            },
-        )
+        sample::event("c", EventKind::CandidateSuggested { mutation: number.to_string() })
     };
     let store = fixture.store();
-    store
-        .commit(campaign_commit(0, &sample::campaign("c")))
-        .await
-        .unwrap();
+    store.commit(campaign_commit(0, &sample::campaign("c"))).await.unwrap();
     let mut last = 0;
     for size in [0, 1, 2, 0, 5, 600] {
         let events = (last + 1..=last + size).map(event).collect();
         last += size;
-        let committed = store
-            .commit(Commit {
-                events,
-                ..Commit::default()
-            })
-            .await
-            .unwrap();
+        let committed = store.commit(Commit { events, ..Commit::default() }).await.unwrap();
         assert_eq!(committed.last_event, EventSeq(last.into()));
         // A refused commit uses up no number.
-        let refused = Commit {
-            events: vec![event(0)],
-            ..campaign_commit(9, &sample::campaign("c"))
-        };
+        let refused =
+            Commit { events: vec![event(0)], ..campaign_commit(9, &sample::campaign("c")) };
         expect_conflict(store.commit(refused).await, "campaign c");
     }
     fixture.reopen();
     let store = fixture.store();
-    for (after, limit, wanted) in [
-        (0, 3, 1..=3),
-        (3, 2, 4..=5),
-        (606, 10, 607..=608),
-        (0, 0, 1..=1),
-        (7, 501, 8..=507),
-    ] {
+    for (after, limit, wanted) in
+        [(0, 3, 1..=3), (3, 2, 4..=5), (606, 10, 607..=608), (0, 0, 1..=1), (7, 501, 8..=507)]
+    {
         let found = store.events(EventSeq(after), limit).await.unwrap();
         assert_eq!(
             found.iter().map(|event| event.seq.0).collect::<Vec<_>>(),
             wanted.collect::<Vec<u64>>()
         );
         for recorded in found {
-            assert_eq!(
-                recorded.event,
-                event(u32::try_from(recorded.seq.0).unwrap())
-            );
+            assert_eq!(recorded.event, event(u32::try_from(recorded.seq.0).unwrap()));
         }
     }
     assert_eq!(store.events(EventSeq(608), 10).await.unwrap(), []);
@@ -719,25 +485,14 @@ pub async fn payloads_are_stored_once_and_may_be_large(mut fixture: Fixture) {
     let large: Vec<u8> = (0..8 * 1024 * 1024_u32)
         .map(|i| (i.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0])
         .collect();
-    let blobs = [
-        Blob::new(large),
-        Blob::new(Vec::new()),
-        Blob::new(b"small".to_vec()),
-    ];
+    let blobs = [Blob::new(large), Blob::new(Vec::new()), Blob::new(b"small".to_vec())];
     for _ in 0..2 {
-        let commit = Commit {
-            blobs: blobs.to_vec(),
-            ..Commit::default()
-        };
+        let commit = Commit { blobs: blobs.to_vec(), ..Commit::default() };
         fixture.store().commit(commit).await.unwrap();
         fixture.reopen();
         for blob in &blobs {
             let found = fixture.store().blob(blob.digest()).await.unwrap();
-            assert!(
-                found.as_deref() == Some(blob.bytes()),
-                "{:?}",
-                blob.digest()
-            );
+            assert!(found.as_deref() == Some(blob.bytes()), "{:?}", blob.digest());
         }
     }
     let half = vec![0; Commit::BLOB_BYTES_MAX / 2];
@@ -755,15 +510,8 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
     let run = sample::run("c", evaluation, 0);
     let one = sample::experiment("c", 1);
     let base = |expected| campaign_commit(expected, &sample::campaign("c"));
-    store
-        .commit(campaign_commit(0, &sample::campaign("d")))
-        .await
-        .unwrap();
-    let commit = Commit {
-        experiments: vec![one.clone()],
-        runs: vec![write(0, &run)],
-        ..base(0)
-    };
+    store.commit(campaign_commit(0, &sample::campaign("d"))).await.unwrap();
+    let commit = Commit { experiments: vec![one.clone()], runs: vec![write(0, &run)], ..base(0) };
     store.commit(commit).await.unwrap();
 
     let mut renumbered = one.clone();
@@ -772,10 +520,7 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
     usurper.number = 1;
     let mut moved = one.clone();
     moved.campaign = CampaignId::new("d").unwrap();
-    let with = |experiments| Commit {
-        experiments,
-        ..base(1)
-    };
+    let with = |experiments| Commit { experiments, ..base(1) };
     let change = |change: fn(&mut Run)| {
         let mut run = run.clone();
         change(&mut run);
@@ -784,31 +529,16 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
     let new_run = sample::run("c", evaluation, 1);
     let unknown = sample::event("unknown", EventKind::CampaignStarted);
     let broken = [
-        Commit {
-            experiments: vec![one.clone()],
-            ..Commit::default()
-        },
-        Commit {
-            experiments: vec![one.clone()],
-            ..campaign_commit(1, &sample::campaign("d"))
-        },
-        Commit {
-            experiments: vec![moved],
-            ..campaign_commit(1, &sample::campaign("d"))
-        },
+        Commit { experiments: vec![one.clone()], ..Commit::default() },
+        Commit { experiments: vec![one.clone()], ..campaign_commit(1, &sample::campaign("d")) },
+        Commit { experiments: vec![moved], ..campaign_commit(1, &sample::campaign("d")) },
         with(vec![renumbered]),
         with(vec![usurper]),
         with(vec![one.clone(), one.clone()]),
         runs_commit(0, [&new_run, &new_run]),
         runs_commit(0, [&sample::run("unknown", evaluation, 2)]),
-        Commit {
-            events: vec![unknown.clone()],
-            ..Commit::default()
-        },
-        Commit {
-            events: vec![unknown],
-            ..base(1)
-        },
+        Commit { events: vec![unknown.clone()], ..Commit::default() },
+        Commit { events: vec![unknown], ..base(1) },
         change(|run| run.campaign = CampaignId::new("d").unwrap()),
         change(|run| run.evaluation = sample::evaluation("c", "other")),
         change(|run| run.case = CaseId::new("other").unwrap()),
@@ -820,17 +550,8 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
             answer => panic!("commit {number} was answered {answer:?}"),
         }
     }
-    assert_eq!(
-        stored(store, &sample::campaign("c")).await.revision,
-        Revision(1)
-    );
-    assert_eq!(
-        stored_run(store, &run).await,
-        Versioned {
-            revision: Revision(1),
-            value: run
-        }
-    );
+    assert_eq!(stored(store, &sample::campaign("c")).await.revision, Revision(1));
+    assert_eq!(stored_run(store, &run).await, Versioned { revision: Revision(1), value: run });
     assert_eq!(store.experiment(one.id).await.unwrap(), Some(one));
     assert_eq!(store.run(new_run.id).await.unwrap(), None);
     assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
@@ -862,11 +583,7 @@ pub async fn foreign_cursors_are_refused(fixture: Fixture) {
     let page = |after| Page { after, limit: 1 };
     let of_campaigns = store.campaigns(page(None)).await.unwrap().next;
     let of_experiments = store.experiments(&c, page(None)).await.unwrap().next;
-    let of_runs = store
-        .runs(&RunFilter::Evaluation(evaluation), page(None))
-        .await
-        .unwrap()
-        .next;
+    let of_runs = store.runs(&RunFilter::Evaluation(evaluation), page(None)).await.unwrap().next;
     let mut bad = vec![
         String::new(),
         "x".to_owned(),
@@ -894,11 +611,7 @@ pub async fn foreign_cursors_are_refused(fixture: Fixture) {
     expect_bad_cursor(store.experiments(&d, page(of_experiments)).await);
     for cursor in bad.iter().chain([&of_campaigns, &of_runs]) {
         expect_bad_cursor(store.runs(&RunFilter::Queued, page(cursor.clone())).await);
-        expect_bad_cursor(
-            store
-                .runs(&RunFilter::Open(evaluation), page(cursor.clone()))
-                .await,
-        );
+        expect_bad_cursor(store.runs(&RunFilter::Open(evaluation), page(cursor.clone())).await);
     }
 }
 
@@ -906,31 +619,13 @@ pub async fn foreign_cursors_are_refused(fixture: Fixture) {
 pub async fn page_limits_are_clamped(fixture: Fixture) {
     let store = fixture.store();
     let evaluation = sample::evaluation("c", "replay");
-    let runs = (0..502)
-        .map(|case| write(0, &sample::run("c", evaluation, case)))
-        .collect();
-    store
-        .commit(Commit {
-            runs,
-            ..campaign_commit(0, &sample::campaign("c"))
-        })
-        .await
-        .unwrap();
+    let runs = (0..502).map(|case| write(0, &sample::run("c", evaluation, case))).collect();
+    store.commit(Commit { runs, ..campaign_commit(0, &sample::campaign("c")) }).await.unwrap();
     for (limit, wanted) in [(0, 1), (1, 1), (500, 500), (501, 500), (u32::MAX, 500)] {
-        let found = store
-            .runs(&RunFilter::Queued, Page { after: None, limit })
-            .await
-            .unwrap();
-        assert_eq!(
-            (found.items.len(), found.next.is_some()),
-            (wanted, true),
-            "{limit}"
-        );
+        let found = store.runs(&RunFilter::Queued, Page { after: None, limit }).await.unwrap();
+        assert_eq!((found.items.len(), found.next.is_some()), (wanted, true), "{limit}");
     }
-    let all = pages(251, async |page, _| {
-        store.runs(&RunFilter::Queued, page).await.unwrap()
-    })
-    .await;
+    let all = pages(251, async |page, _| store.runs(&RunFilter::Queued, page).await.unwrap()).await;
     assert_eq!(all.len(), 502);
 }
 
@@ -953,24 +648,15 @@ async fn pages<T>(limit: u32, mut read: impl AsyncFnMut(Page, u32) -> Paged<T>) 
 }
 
 fn write<T: Clone>(expected: u64, value: &T) -> Write<T> {
-    Write {
-        expected: Revision(expected),
-        value: value.clone(),
-    }
+    Write { expected: Revision(expected), value: value.clone() }
 }
 
 fn campaign_commit(expected: u64, campaign: &Campaign) -> Commit {
-    Commit {
-        campaign: Some(write(expected, campaign)),
-        ..Commit::default()
-    }
+    Commit { campaign: Some(write(expected, campaign)), ..Commit::default() }
 }
 
 fn runs_commit<const N: usize>(expected: u64, runs: [&Run; N]) -> Commit {
-    Commit {
-        runs: runs.map(|run| write(expected, run)).to_vec(),
-        ..Commit::default()
-    }
+    Commit { runs: runs.map(|run| write(expected, run)).to_vec(), ..Commit::default() }
 }
 
 async fn stored(store: &Arc<dyn Store>, campaign: &Campaign) -> Versioned<Campaign> {

@@ -58,13 +58,7 @@ impl<S> FaultyStore<S> {
 
     fn new(inner: S, plan: Plan) -> Self {
         let [begun, injected] = [0, 0].map(AtomicU64::new);
-        Self {
-            inner,
-            plan,
-            begun,
-            injected,
-            healed: AtomicBool::new(false),
-        }
+        Self { inner, plan, begun, injected, healed: AtomicBool::new(false) }
     }
 
     /// The store that does the work.
@@ -95,11 +89,7 @@ impl<S> FaultyStore<S> {
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let fault = if self.healed.load(Ordering::SeqCst) {
-            None
-        } else {
-            self.plan.fault(number)
-        };
+        let fault = if self.healed.load(Ordering::SeqCst) { None } else { self.plan.fault(number) };
         let answer = match fault {
             None => return operation.await,
             Some(Fault::Before) => None,
@@ -108,10 +98,7 @@ impl<S> FaultyStore<S> {
         drop(answer);
         self.injected.fetch_add(1, Ordering::SeqCst);
         let source = std::io::Error::other(format!("the fault planned for operation {number}"));
-        Err(StoreError::Io {
-            path: "faulty".into(),
-            source,
-        })
+        Err(StoreError::Io { path: "faulty".into(), source })
     }
 }
 
@@ -124,11 +111,7 @@ impl Plan {
                 hasher.part(&seed.to_be_bytes()).part(&number.to_be_bytes());
                 let [a, b, c, ..] = *hasher.finish().as_bytes();
                 let hit = u16::from_be_bytes([a, b]) % 1000 < *per_mille;
-                hit.then_some(if c % 2 == 0 {
-                    Fault::Before
-                } else {
-                    Fault::After
-                })
+                hit.then_some(if c % 2 == 0 { Fault::Before } else { Fault::After })
             }
         }
     }
@@ -193,18 +176,12 @@ mod tests {
             let store = FaultyStore::planned(Memory::new(), faults);
             let blobs = [b"one", b"two"].map(|bytes| Blob::new(bytes.to_vec()));
             for blob in &blobs {
-                let commit = Commit {
-                    blobs: vec![blob.clone()],
-                    ..Commit::default()
-                };
+                let commit = Commit { blobs: vec![blob.clone()], ..Commit::default() };
                 assert_eq!(store.commit(commit).await.unwrap_err().code(), "store_io");
             }
             assert_eq!(store.blob(blobs[0].digest()).await.unwrap(), None);
             assert!(store.blob(blobs[1].digest()).await.is_err());
-            assert_eq!(
-                store.blob(blobs[1].digest()).await.unwrap().unwrap(),
-                b"two"
-            );
+            assert_eq!(store.blob(blobs[1].digest()).await.unwrap().unwrap(), b"two");
             assert_eq!((store.begun(), store.injected()), (5, 3));
         });
     }
@@ -224,14 +201,8 @@ mod tests {
             let store = FaultyStore::seeded(Memory::new(), 7, 100);
             let first = failures(&store).await;
             assert!((60..140).contains(&first.len()), "{}", first.len());
-            assert_eq!(
-                failures(&FaultyStore::seeded(Memory::new(), 7, 100)).await,
-                first
-            );
-            assert_ne!(
-                failures(&FaultyStore::seeded(Memory::new(), 8, 100)).await,
-                first
-            );
+            assert_eq!(failures(&FaultyStore::seeded(Memory::new(), 7, 100)).await, first);
+            assert_ne!(failures(&FaultyStore::seeded(Memory::new(), 8, 100)).await, first);
             store.heal();
             assert!(failures(&store).await.is_empty());
         });

@@ -32,9 +32,7 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
     }
     for filter in [RunFilter::Queued, RunFilter::Running] {
         let open = all(async |page| store.runs(&filter, page).await).await?;
-        rendering
-            .evaluations
-            .extend(open.into_iter().map(|run| run.evaluation));
+        rendering.evaluations.extend(open.into_iter().map(|run| run.evaluation));
     }
     let mut after = EventSeq(0);
     let mut events = Rendering::default();
@@ -71,12 +69,7 @@ async fn all<T>(
         items.extend(found.items);
         match found.next {
             None => return Ok(items),
-            after => {
-                page = Page {
-                    after,
-                    ..Page::first()
-                }
-            }
+            after => page = Page { after, ..Page::first() },
         }
     }
 }
@@ -107,19 +100,9 @@ impl Rendering {
         self.text.push('\n');
     }
 
-    fn campaign(
-        &mut self,
-        Versioned {
-            revision,
-            value: campaign,
-        }: Versioned<Campaign>,
-    ) {
-        self.title(&format!(
-            "campaign {} at revision {}",
-            campaign.id, revision.0
-        ));
-        self.evaluations
-            .extend(campaign.in_flight().map(|evaluation| evaluation.id));
+    fn campaign(&mut self, Versioned { revision, value: campaign }: Versioned<Campaign>) {
+        self.title(&format!("campaign {} at revision {}", campaign.id, revision.0));
+        self.evaluations.extend(campaign.in_flight().map(|evaluation| evaluation.id));
         self.payloads.extend([
             campaign.source.snapshot,
             campaign.baseline.snapshot,
@@ -132,10 +115,7 @@ impl Rendering {
     }
 
     fn experiment(&mut self, experiment: Experiment) {
-        self.title(&format!(
-            "experiment #{} of {}",
-            experiment.number, experiment.campaign
-        ));
+        self.title(&format!("experiment #{} of {}", experiment.number, experiment.campaign));
         self.payloads.insert(experiment.snapshot);
         fields!(self, experiment: Experiment {
             id, campaign, number, proposer, mutation, baseline_version, baseline, candidate,
@@ -143,17 +123,8 @@ impl Rendering {
         });
     }
 
-    fn run(
-        &mut self,
-        Versioned {
-            revision,
-            value: run,
-        }: Versioned<Run>,
-    ) {
-        self.title(&format!(
-            "run of {} at revision {}",
-            run.evaluation, revision.0
-        ));
+    fn run(&mut self, Versioned { revision, value: run }: Versioned<Run>) {
+        self.title(&format!("run of {} at revision {}", run.evaluation, revision.0));
         self.payloads.insert(run.snapshot);
         fields!(self, run: Run {
             id, campaign, evaluation, case, case_index, snapshot, fingerprint, seed, epoch, faults,
@@ -186,39 +157,23 @@ mod tests {
             let finished = sample::finished(&sample::run("c", evaluation, 0));
             let purpose = optim_core::campaign::Purpose::Replay { number: 1 };
             let commit = Commit {
-                campaign: Some(Write {
-                    expected: Revision(0),
-                    value: sample::campaign("c"),
-                }),
+                campaign: Some(Write { expected: Revision(0), value: sample::campaign("c") }),
                 experiments: vec![sample::experiment("c", 1)],
-                runs: vec![Write {
-                    expected: Revision(0),
-                    value: finished,
-                }],
+                runs: vec![Write { expected: Revision(0), value: finished }],
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![sample::event(
                     "c",
-                    EventKind::EvaluationQueued {
-                        evaluation,
-                        purpose,
-                    },
+                    EventKind::EvaluationQueued { evaluation, purpose },
                 )],
             };
             store.commit(commit).await.unwrap();
             let text = render(&store).await.unwrap();
             let payload = format!("payload {}: 9 bytes", Digest::of(b"objective"));
             let run = format!("run of {evaluation} at revision 1");
-            for wanted in [
-                "campaign c at revision 1",
-                "experiment #1 of c",
-                &run,
-                &payload,
-                "event 1",
-            ] {
-                assert!(
-                    text.lines().any(|line| line == wanted),
-                    "{wanted} is not in\n{text}"
-                );
+            for wanted in
+                ["campaign c at revision 1", "experiment #1 of c", &run, &payload, "event 1"]
+            {
+                assert!(text.lines().any(|line| line == wanted), "{wanted} is not in\n{text}");
             }
             assert!(text.contains("a \\\"quoted\\\" warning"), "{text}");
             assert_eq!(render(&store).await.unwrap(), text);

@@ -65,15 +65,8 @@ pub fn campaign(id: &str) -> Campaign {
             consecutive_failures: 0,
             refused: BTreeMap::new(),
         },
-        spent: Spent {
-            runs: 0,
-            usage: Usage::default(),
-        },
-        live: Live {
-            expected: fingerprint,
-            intent: None,
-            applied: Vec::new(),
-        },
+        spent: Spent { runs: 0, usage: Usage::default() },
+        live: Live { expected: fingerprint, intent: None, applied: Vec::new() },
         created_at: NOW,
     }
 }
@@ -128,10 +121,7 @@ pub fn experiment(campaign: &str, number: u32) -> Experiment {
         id: ExperimentId::derive(&[campaign.as_bytes(), &number.to_be_bytes()]),
         campaign: CampaignId::new(campaign).unwrap(),
         number,
-        proposer: Proposer {
-            name: "rules".to_owned(),
-            version: 1,
-        },
+        proposer: Proposer { name: "rules".to_owned(), version: 1 },
         mutation: Mutation {
             node: NodeId::new("größe 2 — 票").unwrap(),
             field: MutableField::Objective,
@@ -193,10 +183,7 @@ pub fn claimed(run: &Run) -> Run {
 #[must_use]
 pub fn finished(run: &Run) -> Run {
     let node = NodeId::new("answer").unwrap();
-    let usage = Usage {
-        latency: Millis(1_200),
-        ..Usage::default()
-    };
+    let usage = Usage { latency: Millis(1_200), ..Usage::default() };
     let report = RunReport {
         executed: run.fingerprint,
         outcome: CaseOutcome::Measured(Measured {
@@ -210,20 +197,12 @@ pub fn finished(run: &Run) -> Run {
             blocked: Vec::new(),
             over_limit: None,
         }),
-        nodes: vec![NodeReport {
-            node,
-            attempts: 1,
-            result: Ok(intricate_output()),
-            usage,
-        }],
+        nodes: vec![NodeReport { node, attempts: 1, result: Ok(intricate_output()), usage }],
         usage,
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
     };
-    Run {
-        state: RunState::Finished(report),
-        ..run.clone()
-    }
+    Run { state: RunState::Finished(report), ..run.clone() }
 }
 
 /// JSON with floats that a careless parser rounds, text of several scripts, and depth beyond what a
@@ -240,10 +219,7 @@ fn intricate_output() -> serde_json::Value {
 #[must_use]
 pub fn cancelled(run: &Run) -> Run {
     Run {
-        state: RunState::Cancelled {
-            at: NOW,
-            reason: "the baseline moved".to_owned(),
-        },
+        state: RunState::Cancelled { at: NOW, reason: "the baseline moved".to_owned() },
         ..run.clone()
     }
 }
@@ -254,12 +230,7 @@ pub fn cancelled(run: &Run) -> Run {
 /// When `campaign` is no campaign id.
 #[must_use]
 pub fn event(campaign: &str, what: EventKind) -> Event {
-    Event {
-        campaign: CampaignId::new(campaign).unwrap(),
-        actor: Actor::engine(),
-        at: NOW,
-        what,
-    }
+    Event { campaign: CampaignId::new(campaign).unwrap(), actor: Actor::engine(), at: NOW, what }
 }
 
 fn fingerprint(of: &str) -> Fingerprint {

@@ -194,12 +194,7 @@ impl Step {
             if min <= max && forward && after.abs_diff(before) <= largest.unsigned_abs() {
                 Ok(after)
             } else {
-                Err(Violation::NoRoom {
-                    before,
-                    direction,
-                    min,
-                    max,
-                })
+                Err(Violation::NoRoom { before, direction, min, max })
             }
         };
         let large = go(largest)?;
@@ -381,11 +376,7 @@ pub enum Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text {
-                removed,
-                added,
-                old,
-            } => {
+            Self::Text { removed, added, old } => {
                 write!(f, "{removed} characters removed, {added} added, of {old}")
             }
             Self::Knob { before, after } => write!(f, "{before} to {after}"),
@@ -419,9 +410,7 @@ fn as_text(value: &FieldValue) -> Result<&str, Violation> {
 fn as_integer(value: &FieldValue) -> Result<i64, Violation> {
     match value {
         FieldValue::Integer(number) => Ok(*number),
-        FieldValue::Text(_) => Err(Violation::NotAnInteger {
-            value: value.to_string(),
-        }),
+        FieldValue::Text(_) => Err(Violation::NotAnInteger { value: value.to_string() }),
     }
 }
 

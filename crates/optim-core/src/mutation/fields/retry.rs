@@ -20,9 +20,7 @@ pub(super) fn settable(knob: &Knob, value: &FieldValue) -> Result<i64, Violation
     match knob {
         Knob::Integer(_) => as_integer(value),
         Knob::Absent => Err(Violation::Missing),
-        Knob::Other(other) => Err(Violation::NotAnInteger {
-            value: other.to_string(),
-        }),
+        Knob::Other(other) => Err(Violation::NotAnInteger { value: other.to_string() }),
     }
 }
 

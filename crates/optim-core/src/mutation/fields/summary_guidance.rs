@@ -22,8 +22,7 @@ impl FieldSpec for SummaryGuidance {
     }
 
     fn current<'a>(&self, node: &'a Node) -> Current<'a> {
-        node.summary_guidance()
-            .map_or(Current::Absent, Current::Text)
+        node.summary_guidance().map_or(Current::Absent, Current::Text)
     }
 
     fn set(&self, node: &mut Node, value: FieldValue) -> Result<(), Violation> {

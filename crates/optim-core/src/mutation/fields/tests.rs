@@ -18,12 +18,7 @@ fn nodes() -> Vec<Node> {
     odd["timeout_ms"] = u64::MAX.into();
     let workflow = sample::workflow_of(vec![bare, odd]);
     let all = sample::workflow(2);
-    workflow
-        .nodes()
-        .iter()
-        .chain(all.nodes())
-        .map(|node| Node::clone(node))
-        .collect()
+    workflow.nodes().iter().chain(all.nodes()).map(|node| Node::clone(node)).collect()
 }
 
 fn values(field: MutableField) -> [FieldValue; 2] {
@@ -49,9 +44,7 @@ fn setting_what_is_there_changes_nothing() {
 #[test]
 fn a_value_that_was_set_is_read_back_and_nothing_else_changes() {
     for node in nodes() {
-        for field in MutableField::ALL
-            .into_iter()
-            .filter(|field| field.spec().get(&node).is_some())
+        for field in MutableField::ALL.into_iter().filter(|field| field.spec().get(&node).is_some())
         {
             for value in values(field) {
                 let mut changed = node.clone();
@@ -89,9 +82,7 @@ fn only_difference(a: &Node, b: &Node) -> String {
 fn a_field_that_is_missing_or_opaque_cannot_be_set() {
     let mut refused = 0;
     for node in nodes() {
-        for field in MutableField::ALL
-            .into_iter()
-            .filter(|field| field.spec().get(&node).is_none())
+        for field in MutableField::ALL.into_iter().filter(|field| field.spec().get(&node).is_none())
         {
             let mut same = node.clone();
             for value in values(field) {
@@ -117,27 +108,14 @@ fn a_value_of_the_wrong_type_is_accepted_nowhere() {
         assert_eq!(field.spec().accepts(&wrong).unwrap_err().code(), code);
         assert_eq!(field.spec().accepts(&right), Ok(()));
         for (before, after) in [(&wrong, &right), (&right, &wrong)] {
-            let error = field
-                .spec()
-                .check(before, after, &sample::policy())
-                .unwrap_err();
+            let error = field.spec().check(before, after, &sample::policy()).unwrap_err();
             assert_eq!(error.code(), code);
         }
         if field.spec().get(node).is_some() {
-            assert_eq!(
-                field
-                    .spec()
-                    .set(&mut node.clone(), wrong)
-                    .unwrap_err()
-                    .code(),
-                code
-            );
+            assert_eq!(field.spec().set(&mut node.clone(), wrong).unwrap_err().code(), code);
         }
     }
-    let error = MutableField::TimeoutMs
-        .spec()
-        .accepts(&(-1).into())
-        .unwrap_err();
+    let error = MutableField::TimeoutMs.spec().accepts(&(-1).into()).unwrap_err();
     assert_eq!(error.code(), "negative_duration");
 }
 
@@ -157,26 +135,11 @@ fn every_step_that_a_knob_offers_is_within_the_bounds() {
     let mut empty = sample::policy();
     empty.retry_max = 0;
     empty.timeout_max = Millis(20_000);
-    let edges = [
-        i64::MIN,
-        -1,
-        0,
-        1,
-        2,
-        3,
-        4,
-        29_999,
-        30_000,
-        60_000,
-        599_999,
-        620_000,
-        i64::MAX,
-    ];
+    let edges = [i64::MIN, -1, 0, 1, 2, 3, 4, 29_999, 30_000, 60_000, 599_999, 620_000, i64::MAX];
     let mut offered = 0;
     for policy in [sample::policy(), wide, empty] {
-        for (field, value) in MutableField::ALL
-            .into_iter()
-            .flat_map(|field| edges.map(|n| (field, n)))
+        for (field, value) in
+            MutableField::ALL.into_iter().flat_map(|field| edges.map(|n| (field, n)))
         {
             let Some(node) = knob_node(field, value) else {
                 continue;
@@ -187,13 +150,7 @@ fn every_step_that_a_knob_offers_is_within_the_bounds() {
                     continue;
                 };
                 let summary = field.spec().check(&value.into(), &after.into(), &policy);
-                assert_eq!(
-                    summary,
-                    Ok(Summary::Knob {
-                        before: value,
-                        after
-                    })
-                );
+                assert_eq!(summary, Ok(Summary::Knob { before: value, after }));
                 assert_eq!(step.direction == Direction::Up, after > value);
                 assert!(!seen.contains(&after), "{field} offers {after} twice");
                 seen.push(after);
@@ -222,25 +179,15 @@ fn a_step_that_would_measure_nothing_is_not_offered() {
         node
     }]);
     let code = |field: MutableField, node: &Node, step| {
-        field
-            .spec()
-            .step(node, step, &sample::policy())
-            .unwrap_err()
-            .code()
+        field.spec().step(node, step, &sample::policy()).unwrap_err().code()
     };
     let [up, down, small_up, _] = Step::ALL;
-    assert_eq!(
-        code(MutableField::RetryPolicyMaxAttempts, &one_attempt, down),
-        "no_room"
-    );
+    assert_eq!(code(MutableField::RetryPolicyMaxAttempts, &one_attempt, down), "no_room");
     assert_eq!(
         code(MutableField::RetryPolicyMaxAttempts, &one_attempt, small_up),
         "nothing_changed"
     );
-    assert_eq!(
-        code(MutableField::RetryPolicyRetries, &both.nodes()[0], up),
-        "no_effect"
-    );
+    assert_eq!(code(MutableField::RetryPolicyRetries, &both.nodes()[0], up), "no_effect");
 }
 
 #[test]
@@ -249,125 +196,30 @@ fn each_bound_is_accepted_and_the_next_value_is_not() {
     // 400 characters: the ratio allows 100, the cap 300.
     let table: &[(MutableField, FieldValue, FieldValue, Option<&str>)] = &[
         (MutableField::Objective, text(400), text(500), None),
-        (
-            MutableField::Objective,
-            text(400),
-            text(501),
-            Some("text_delta_ratio"),
-        ),
+        (MutableField::Objective, text(400), text(501), Some("text_delta_ratio")),
         (MutableField::Objective, text(2000), text(2300), None),
-        (
-            MutableField::Objective,
-            text(2000),
-            text(2301),
-            Some("text_delta_chars"),
-        ),
+        (MutableField::Objective, text(2000), text(2301), Some("text_delta_chars")),
         (MutableField::Objective, text(30), text(70), None),
-        (
-            MutableField::Objective,
-            text(30),
-            text(71),
-            Some("text_delta_ratio"),
-        ),
-        (
-            MutableField::Objective,
-            text(30),
-            text(30),
-            Some("nothing_changed"),
-        ),
-        (
-            MutableField::Objective,
-            text(30),
-            " \n".into(),
-            Some("text_blank"),
-        ),
+        (MutableField::Objective, text(30), text(71), Some("text_delta_ratio")),
+        (MutableField::Objective, text(30), text(30), Some("nothing_changed")),
+        (MutableField::Objective, text(30), " \n".into(), Some("text_blank")),
         (MutableField::TimeoutMs, 60_000.into(), 69_000.into(), None),
-        (
-            MutableField::TimeoutMs,
-            60_000.into(),
-            69_001.into(),
-            Some("timeout_delta"),
-        ),
+        (MutableField::TimeoutMs, 60_000.into(), 69_001.into(), Some("timeout_delta")),
         (MutableField::TimeoutMs, 60_001.into(), 69_002.into(), None),
-        (
-            MutableField::TimeoutMs,
-            400_000.into(),
-            430_000.into(),
-            None,
-        ),
-        (
-            MutableField::TimeoutMs,
-            400_000.into(),
-            430_001.into(),
-            Some("timeout_delta"),
-        ),
-        (
-            MutableField::TimeoutMs,
-            620_000.into(),
-            600_000.into(),
-            None,
-        ),
-        (
-            MutableField::TimeoutMs,
-            20_000.into(),
-            23_000.into(),
-            Some("timeout_bounds"),
-        ),
-        (
-            MutableField::TimeoutMs,
-            30_000.into(),
-            29_999.into(),
-            Some("timeout_bounds"),
-        ),
-        (
-            MutableField::TimeoutMs,
-            30_000.into(),
-            i64::MIN.into(),
-            Some("timeout_bounds"),
-        ),
-        (
-            MutableField::TimeoutMs,
-            30_000.into(),
-            30_000.into(),
-            Some("nothing_changed"),
-        ),
+        (MutableField::TimeoutMs, 400_000.into(), 430_000.into(), None),
+        (MutableField::TimeoutMs, 400_000.into(), 430_001.into(), Some("timeout_delta")),
+        (MutableField::TimeoutMs, 620_000.into(), 600_000.into(), None),
+        (MutableField::TimeoutMs, 20_000.into(), 23_000.into(), Some("timeout_bounds")),
+        (MutableField::TimeoutMs, 30_000.into(), 29_999.into(), Some("timeout_bounds")),
+        (MutableField::TimeoutMs, 30_000.into(), i64::MIN.into(), Some("timeout_bounds")),
+        (MutableField::TimeoutMs, 30_000.into(), 30_000.into(), Some("nothing_changed")),
         (MutableField::RetryPolicyRetries, 2.into(), 3.into(), None),
-        (
-            MutableField::RetryPolicyRetries,
-            3.into(),
-            4.into(),
-            Some("retry_bounds"),
-        ),
-        (
-            MutableField::RetryPolicyRetries,
-            0.into(),
-            (-1).into(),
-            Some("retry_bounds"),
-        ),
-        (
-            MutableField::RetryPolicyMaxAttempts,
-            1.into(),
-            3.into(),
-            Some("retry_delta"),
-        ),
-        (
-            MutableField::RetryPolicyMaxAttempts,
-            i64::MAX.into(),
-            3.into(),
-            Some("retry_delta"),
-        ),
-        (
-            MutableField::RetryPolicyMaxAttempts,
-            i64::MIN.into(),
-            0.into(),
-            Some("retry_delta"),
-        ),
-        (
-            MutableField::RetryPolicyMaxAttempts,
-            1.into(),
-            1.into(),
-            Some("nothing_changed"),
-        ),
+        (MutableField::RetryPolicyRetries, 3.into(), 4.into(), Some("retry_bounds")),
+        (MutableField::RetryPolicyRetries, 0.into(), (-1).into(), Some("retry_bounds")),
+        (MutableField::RetryPolicyMaxAttempts, 1.into(), 3.into(), Some("retry_delta")),
+        (MutableField::RetryPolicyMaxAttempts, i64::MAX.into(), 3.into(), Some("retry_delta")),
+        (MutableField::RetryPolicyMaxAttempts, i64::MIN.into(), 0.into(), Some("retry_delta")),
+        (MutableField::RetryPolicyMaxAttempts, 1.into(), 1.into(), Some("nothing_changed")),
     ];
     for (field, before, after, code) in table {
         let mutation = Mutation {
@@ -381,10 +233,7 @@ fn each_bound_is_accepted_and_the_next_value_is_not() {
         assert_eq!(found, *code, "{field}: {before} -> {after}: {result:?}");
         if let Err(error) = result {
             let message = error.to_string();
-            assert!(
-                message.contains(r#""a""#) && message.contains(&field.path()),
-                "{message}"
-            );
+            assert!(message.contains(r#""a""#) && message.contains(&field.path()), "{message}");
         }
     }
 }

@@ -41,11 +41,7 @@ pub(super) fn check(
             floor: policy.text_delta_floor_chars.into(),
         });
     }
-    Ok(Summary::Text {
-        removed,
-        added,
-        old,
-    })
+    Ok(Summary::Text { removed, added, old })
 }
 
 /// The largest delta that `policy` allows for `text`, in characters.
@@ -94,12 +90,7 @@ fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     let (a_blocks, b_blocks) = (a.as_rchunks::<BLOCK>().1, b.as_rchunks::<BLOCK>().1);
     let blocks = a_blocks.iter().rev().zip(b_blocks.iter().rev());
     let whole = blocks.take_while(|(a, b)| a == b).count() * BLOCK;
-    let rest = |text| {
-        <[u8]>::get(text, ..text.len() - whole)
-            .unwrap_or_default()
-            .iter()
-            .rev()
-    };
+    let rest = |text| <[u8]>::get(text, ..text.len() - whole).unwrap_or_default().iter().rev();
     whole + rest(a).zip(rest(b)).take_while(|(a, b)| a == b).count()
 }
 
@@ -115,10 +106,8 @@ mod tests {
 
     /// The rule as it is written, character by character.
     fn delta_by_characters(before: &str, after: &str) -> (u64, u64) {
-        let (mut old, mut new) = (
-            before.chars().collect::<Vec<_>>(),
-            after.chars().collect::<Vec<_>>(),
-        );
+        let (mut old, mut new) =
+            (before.chars().collect::<Vec<_>>(), after.chars().collect::<Vec<_>>());
         while let ([a, ..], [b, ..]) = (old.as_slice(), new.as_slice())
             && a == b
         {
@@ -131,10 +120,7 @@ mod tests {
             old.pop();
             new.pop();
         }
-        (
-            u64::try_from(old.len()).unwrap(),
-            u64::try_from(new.len()).unwrap(),
-        )
+        (u64::try_from(old.len()).unwrap(), u64::try_from(new.len()).unwrap())
     }
 
     #[test]

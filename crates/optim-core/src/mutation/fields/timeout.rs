@@ -26,10 +26,8 @@ impl FieldSpec for Timeout {
     fn current<'a>(&self, node: &'a Node) -> Current<'a> {
         match node.timeout() {
             None => Current::Absent,
-            Some(Millis(timeout)) => i64::try_from(timeout).map_or_else(
-                |_| Current::Opaque(Cow::Owned(timeout.into())),
-                Current::Integer,
-            ),
+            Some(Millis(timeout)) => i64::try_from(timeout)
+                .map_or_else(|_| Current::Opaque(Cow::Owned(timeout.into())), Current::Integer),
         }
     }
 

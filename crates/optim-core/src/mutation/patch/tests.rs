@@ -6,9 +6,7 @@ use crate::mutation::sample;
 
 fn patch_of(steps: &[(Mutation, Workflow)]) -> Patch {
     let mut changes = steps.iter().map(|(mutation, _)| mutation);
-    changes
-        .try_fold(Patch::default(), |patch, change| patch.then(change))
-        .unwrap()
+    changes.try_fold(Patch::default(), |patch, change| patch.then(change)).unwrap()
 }
 
 fn end<'a>(start: &'a Workflow, steps: &'a [(Mutation, Workflow)]) -> &'a Workflow {
@@ -64,17 +62,12 @@ fn a_second_change_of_a_field_joins_the_first() {
     let objective = (1, MutableField::Objective, FieldValue::from("b"));
     let steps = sample::walk(&start, &[timeout(1), objective, timeout(2)]);
     let patch = patch_of(&steps);
-    let [first, second] = patch.changes() else {
-        panic!("{patch:?}")
-    };
+    let [first, second] = patch.changes() else { panic!("{patch:?}") };
     assert_eq!((&first.before, &first.after), (&60_000.into(), &2.into()));
     assert_eq!(second, &steps[1].0);
 
     let back = sample::walk(end(&start, &steps), &[timeout(60_000)]);
-    assert_eq!(
-        patch.then(&back[0].0).unwrap().changes(),
-        std::slice::from_ref(second)
-    );
+    assert_eq!(patch.then(&back[0].0).unwrap().changes(), std::slice::from_ref(second));
 }
 
 #[test]
@@ -82,18 +75,9 @@ fn a_change_that_does_not_follow_is_refused() {
     let start = sample::workflow(1);
     let change = sample::mutation(&start, 0, MutableField::TimeoutMs, 61_000);
     let patch = Patch::default().then(&change).unwrap();
-    assert_eq!(
-        patch.then(&change).unwrap_err().code(),
-        "patch_does_not_chain"
-    );
-    let text = Mutation {
-        after: "soon".into(),
-        ..change.clone()
-    };
-    assert_eq!(
-        Patch::default().then(&text).unwrap_err().code(),
-        "not_an_integer"
-    );
+    assert_eq!(patch.then(&change).unwrap_err().code(), "patch_does_not_chain");
+    let text = Mutation { after: "soon".into(), ..change.clone() };
+    assert_eq!(Patch::default().then(&text).unwrap_err().code(), "not_an_integer");
     let wire = serde_json::to_value([&change, &change]).unwrap();
     assert!(serde_json::from_value::<Patch>(wire).is_err());
 }
@@ -105,40 +89,20 @@ fn drift_names_every_field_at_once_and_changes_nothing() {
         (0, MutableField::TimeoutMs, FieldValue::Integer(1)),
         (0, MutableField::Objective, FieldValue::from("a")),
         (1, MutableField::TimeoutMs, FieldValue::Integer(1)),
-        (
-            2,
-            MutableField::RetryPolicyMaxAttempts,
-            FieldValue::Integer(1),
-        ),
-        (
-            2,
-            MutableField::OutputContractSummaryGuidance,
-            FieldValue::from("a"),
-        ),
+        (2, MutableField::RetryPolicyMaxAttempts, FieldValue::Integer(1)),
+        (2, MutableField::OutputContractSummaryGuidance, FieldValue::from("a")),
     ];
     let patch = patch_of(&sample::walk(&start, &changes));
     let mut live = [sample::node(0), sample::node(2), sample::node(2)];
     live[0]["timeout_ms"] = 5.into();
-    let twice = patch
-        .apply(&sample::workflow_of(live.to_vec()))
-        .unwrap_err();
+    let twice = patch.apply(&sample::workflow_of(live.to_vec())).unwrap_err();
     live[2] = sample::node(3);
     live[1]["retry_policy"]["max_attempts"] = "2".into();
-    live[1]["output_contract"]
-        .as_object_mut()
-        .unwrap()
-        .remove("summary_guidance");
-    let drift = patch
-        .apply(&sample::workflow_of(live.to_vec()))
-        .unwrap_err();
+    live[1]["output_contract"].as_object_mut().unwrap().remove("summary_guidance");
+    let drift = patch.apply(&sample::workflow_of(live.to_vec())).unwrap_err();
 
-    let found = |drift: &Drift| {
-        drift
-            .fields
-            .iter()
-            .map(|field| field.found.clone())
-            .collect::<Vec<_>>()
-    };
+    let found =
+        |drift: &Drift| drift.fields.iter().map(|field| field.found.clone()).collect::<Vec<_>>();
     let other_timeout = || Found::Value(5.into());
     assert_eq!(
         found(&drift),
@@ -151,21 +115,12 @@ fn drift_names_every_field_at_once_and_changes_nothing() {
     );
     assert_eq!(
         found(&twice),
-        [
-            other_timeout(),
-            Found::NodeMissing,
-            Found::NodeIdDuplicate,
-            Found::NodeIdDuplicate
-        ]
+        [other_timeout(), Found::NodeMissing, Found::NodeIdDuplicate, Found::NodeIdDuplicate]
     );
     assert_eq!(drift.code(), "live_drift");
     let message = drift.to_string();
-    for words in [
-        "\"n0\", timeout_ms: expected 60000, found 5",
-        "\"n1\"",
-        "no such node",
-        "\"n2\"",
-    ] {
+    for words in ["\"n0\", timeout_ms: expected 60000, found 5", "\"n1\"", "no such node", "\"n2\""]
+    {
         assert!(message.contains(words), "{message}");
     }
 }

@@ -16,22 +16,14 @@ fn edited(edit: impl FnOnce(&mut Value)) -> Workflow {
 fn a_foreign_candidate_is_refused_for_what_else_it_changes() {
     type Edit = fn(&mut Value);
     let table: &[(&str, &str, Edit)] = &[
-        ("outside_flow_changed", "\"name\"", |w| {
-            w["name"] = json!("Other")
-        }),
-        ("outside_flow_changed", "\"creator_id\"", |w| {
-            w["creator_id"] = json!("me")
-        }),
-        ("outside_flow_changed", "\"flow\"", |w| {
-            w["flow"]["layout"] = json!("left")
-        }),
+        ("outside_flow_changed", "\"name\"", |w| w["name"] = json!("Other")),
+        ("outside_flow_changed", "\"creator_id\"", |w| w["creator_id"] = json!("me")),
+        ("outside_flow_changed", "\"flow\"", |w| w["flow"]["layout"] = json!("left")),
         ("node_count_changed", "3 nodes", |w| {
             let node = w["flow"]["nodes"][0].clone();
             w["flow"]["nodes"].as_array_mut().unwrap().push(node);
         }),
-        ("node_id_changed", "\"n0\"", |w| {
-            w["flow"]["nodes"].as_array_mut().unwrap().swap(0, 1)
-        }),
+        ("node_id_changed", "\"n0\"", |w| w["flow"]["nodes"].as_array_mut().unwrap().swap(0, 1)),
         ("fixed_part_changed", "\"metadata\"", |w| {
             w["flow"]["nodes"][1]["metadata"]["row"] = json!(9)
         }),
@@ -43,10 +35,7 @@ fn a_foreign_candidate_is_refused_for_what_else_it_changes() {
         }),
         // Absent is not the same as empty.
         ("fixed_part_changed", "\"retry_policy\"", |w| {
-            w["flow"]["nodes"][1]
-                .as_object_mut()
-                .unwrap()
-                .remove("retry_policy");
+            w["flow"]["nodes"][1].as_object_mut().unwrap().remove("retry_policy");
         }),
         ("nothing_changed", "equals the baseline", |_| {}),
         ("more_than_one_change", "one field family", |w| {
@@ -64,10 +53,7 @@ fn a_foreign_candidate_is_refused_for_what_else_it_changes() {
             w["flow"]["nodes"][1]["retry_policy"]["max_attempts"] = json!(u64::MAX);
         }),
         ("field_created_or_removed", "removes it", |w| {
-            w["flow"]["nodes"][0]
-                .as_object_mut()
-                .unwrap()
-                .remove("timeout_ms");
+            w["flow"]["nodes"][0].as_object_mut().unwrap().remove("timeout_ms");
         }),
         ("not_an_integer", "\"3\"", |w| {
             w["flow"]["nodes"][0]["retry_policy"]["max_attempts"] = json!("3")
@@ -88,11 +74,9 @@ fn a_foreign_candidate_is_refused_for_what_else_it_changes() {
 
 #[test]
 fn a_change_between_two_values_that_are_no_integers_is_seen() {
-    for (old, new) in [
-        (json!("3"), json!("9")),
-        (json!(1.5), json!(99.5)),
-        (json!(null), json!("9")),
-    ] {
+    for (old, new) in
+        [(json!("3"), json!("9")), (json!(1.5), json!(99.5)), (json!(null), json!("9"))]
+    {
         let set = |value: Value| {
             edited(|w| w["flow"]["nodes"][0]["retry_policy"]["max_attempts"] = value)
         };
@@ -107,23 +91,16 @@ fn the_changed_node_must_be_the_only_one_of_its_id() {
     let mutation = sample::mutation(&twice(), 0, MutableField::TimeoutMs, 61_000);
     let (policy, scope) = (sample::policy(), sample::scope());
     let codes = [
-        check_mutation(&twice(), &mutation, &policy, &scope)
-            .unwrap_err()
-            .code(),
+        check_mutation(&twice(), &mutation, &policy, &scope).unwrap_err().code(),
         apply(&twice(), &mutation).unwrap_err().code(),
-        diff(&twice(), &twice().with_node(0, twice_changed(&twice())))
-            .unwrap_err()
-            .code(),
+        diff(&twice(), &twice().with_node(0, twice_changed(&twice()))).unwrap_err().code(),
     ];
     assert_eq!(codes, ["node_id_duplicate"; 3]);
 }
 
 fn twice_changed(workflow: &Workflow) -> Node {
     let mut node = Node::clone(&workflow.nodes()[0]);
-    MutableField::TimeoutMs
-        .spec()
-        .set(&mut node, 61_000.into())
-        .unwrap();
+    MutableField::TimeoutMs.spec().set(&mut node, 61_000.into()).unwrap();
     node
 }
 
@@ -135,31 +112,16 @@ fn a_mutation_is_refused_by_the_first_rule_it_breaks() {
         check_mutation(&workflow, mutation, policy, scope).map_err(|error| error.code())
     };
     let (policy, scope) = (sample::policy(), sample::scope());
-    let summary = Summary::Knob {
-        before: 61_000,
-        after: 62_000,
-    };
+    let summary = Summary::Knob { before: 61_000, after: 62_000 };
     assert_eq!(check(&good, &policy, &scope), Ok(summary));
 
-    let elsewhere = Mutation {
-        node: NodeId::new("n9").unwrap(),
-        ..good.clone()
-    };
+    let elsewhere = Mutation { node: NodeId::new("n9").unwrap(), ..good.clone() };
     assert_eq!(check(&elsewhere, &policy, &scope), Err("node_missing"));
-    let stale = Mutation {
-        before: 60_000.into(),
-        ..good.clone()
-    };
+    let stale = Mutation { before: 60_000.into(), ..good.clone() };
     assert_eq!(check(&stale, &policy, &scope), Err("baseline_differs"));
-    let missing = Mutation {
-        field: MutableField::RetryPolicyMaxAttempts,
-        ..good.clone()
-    };
+    let missing = Mutation { field: MutableField::RetryPolicyMaxAttempts, ..good.clone() };
     assert_eq!(check(&missing, &policy, &scope), Err("field_missing"));
-    let same = Mutation {
-        after: good.before.clone(),
-        ..good
-    };
+    let same = Mutation { after: good.before.clone(), ..good };
     assert_eq!(check(&same, &policy, &scope), Err("nothing_changed"));
 
     let mut texts_only = policy;

@@ -30,10 +30,7 @@ impl<'a> Definitions<'a> {
             }
             start += line.len();
         }
-        let form = form.unwrap_or_else(|| Form {
-            lead: "- ".to_owned(),
-            mark: ": ".to_owned(),
-        });
+        let form = form.unwrap_or_else(|| Form { lead: "- ".to_owned(), mark: ": ".to_owned() });
         Self { text, lines, form }
     }
 
@@ -52,9 +49,8 @@ impl<'a> Definitions<'a> {
     /// The text with one more line for each value, after the last definition.
     pub(super) fn with_lines(&self, lines: &[(&str, Vec<&str>)]) -> String {
         let Form { lead, mark } = &self.form;
-        let lines = lines
-            .iter()
-            .map(|(value, words)| format!("\n{lead}{value}{mark}{}", words.join(", ")));
+        let lines =
+            lines.iter().map(|(value, words)| format!("\n{lead}{value}{mark}{}", words.join(", ")));
         self.insert(self.end(), &lines.collect::<String>())
     }
 
@@ -74,19 +70,12 @@ impl<'a> Definitions<'a> {
 
     /// The text with an example of `value`, after the last definition.
     pub(super) fn with_example(&self, quote: &str, value: &str) -> String {
-        self.insert(
-            self.end(),
-            &format!("\n{}\"{quote}\" -> {value}", self.form.lead),
-        )
+        self.insert(self.end(), &format!("\n{}\"{quote}\" -> {value}", self.form.lead))
     }
 
     /// The end of the last definition, or of the text.
     fn end(&self) -> usize {
-        self.lines
-            .iter()
-            .map(|(_, end)| *end)
-            .max()
-            .unwrap_or(self.text.trim_end().len())
+        self.lines.iter().map(|(_, end)| *end).max().unwrap_or(self.text.trim_end().len())
     }
 
     fn insert(&self, at: usize, addition: &str) -> String {
@@ -99,26 +88,15 @@ impl<'a> Definitions<'a> {
 
 /// The value that a line defines, and the line's form.
 fn definition<'v>(line: &str, values: &[&'v str]) -> Option<(&'v str, Form)> {
-    let content = line
-        .trim_start()
-        .trim_start_matches(['-', '*', '•'])
-        .trim_start();
+    let content = line.trim_start().trim_start_matches(['-', '*', '•']).trim_start();
     let lead = line.strip_suffix(content)?;
     values.iter().find_map(|value| {
-        let rest = content
-            .trim_start_matches(['`', '"', '\''])
-            .strip_prefix(value)?;
+        let rest = content.trim_start_matches(['`', '"', '\'']).strip_prefix(value)?;
         let rest = rest.trim_start_matches(['`', '"', '\'']);
         let mark = [": ", ":", " - ", " – ", " = ", "=", " means "]
             .into_iter()
             .find(|mark| rest.starts_with(mark))?;
-        Some((
-            *value,
-            Form {
-                lead: lead.to_owned(),
-                mark: mark.to_owned(),
-            },
-        ))
+        Some((*value, Form { lead: lead.to_owned(), mark: mark.to_owned() }))
     })
 }
 
@@ -149,18 +127,12 @@ mod tests {
             definitions.with_lines(&[("cold", vec!["snow", "frost"]), ("hot", vec!["lava"])]);
         assert_eq!(
             added,
-            TEXT.replace(
-                "cold: ice\n",
-                "cold: ice\n- cold: snow, frost\n- hot: lava\n"
-            )
+            TEXT.replace("cold: ice\n", "cold: ice\n- cold: snow, frost\n- hot: lava\n")
         );
         let quoted = definitions.with_example("my hands are numb", "cold");
         assert_eq!(
             quoted,
-            TEXT.replace(
-                "cold: ice\n",
-                "cold: ice\n- \"my hands are numb\" -> cold\n"
-            )
+            TEXT.replace("cold: ice\n", "cold: ice\n- \"my hands are numb\" -> cold\n")
         );
     }
 
@@ -168,9 +140,6 @@ mod tests {
     fn a_text_without_definitions_gets_them_at_its_end() {
         let definitions = Definitions::of("Sort it.", &["hot"]);
         assert!(!definitions.is_home());
-        assert_eq!(
-            definitions.extended("hot", &["lava"]),
-            "Sort it.\n- hot: lava"
-        );
+        assert_eq!(definitions.extended("hot", &["lava"]), "Sort it.\n- hot: lava");
     }
 }

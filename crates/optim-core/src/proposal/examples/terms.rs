@@ -121,25 +121,17 @@ impl Terms {
     /// The words of `cases` that `known` does not hold.
     pub(super) fn of(cases: &[&ObservedCase], known: &str) -> Self {
         let known = words(known);
-        let held: Vec<_> = cases
-            .iter()
-            .map(|case| (*case, words(&text_of(&case.inputs))))
-            .collect();
-        let values: BTreeSet<_> = cases
-            .iter()
-            .filter(|case| case.failed())
-            .map(|case| case.expected.as_str())
-            .collect();
-        let typical = values
-            .into_iter()
-            .map(|value| (value.to_owned(), typical(value, &held, &known)));
+        let held: Vec<_> =
+            cases.iter().map(|case| (*case, words(&text_of(&case.inputs)))).collect();
+        let values: BTreeSet<_> =
+            cases.iter().filter(|case| case.failed()).map(|case| case.expected.as_str()).collect();
+        let typical =
+            values.into_iter().map(|value| (value.to_owned(), typical(value, &held, &known)));
         Self(typical.filter(|(_, words)| !words.is_empty()).collect())
     }
 
     pub(super) fn by_value(&self) -> impl Iterator<Item = (&str, &[Word])> {
-        self.0
-            .iter()
-            .map(|(value, words)| (value.as_str(), words.as_slice()))
+        self.0.iter().map(|(value, words)| (value.as_str(), words.as_slice()))
     }
 
     pub(super) fn values(&self) -> Vec<&str> {
@@ -158,14 +150,8 @@ fn typical(
     let mut own: BTreeMap<&str, usize> = BTreeMap::new();
     let mut foreign: BTreeMap<&str, usize> = BTreeMap::new();
     for (case, words) in held {
-        let counts = if case.expected == value {
-            &mut own
-        } else {
-            &mut foreign
-        };
-        words
-            .iter()
-            .for_each(|word| *counts.entry(word).or_default() += 1);
+        let counts = if case.expected == value { &mut own } else { &mut foreign };
+        words.iter().for_each(|word| *counts.entry(word).or_default() += 1);
         if case.expected == value && case.failed() {
             open.push(words);
         }
@@ -190,10 +176,7 @@ fn typical(
                 rank(a).cmp(&rank(b)).then_with(|| b.0.cmp(a.0))
             });
         let Some((word, cases)) = best else { break };
-        chosen.push(Word {
-            text: word.to_owned(),
-            cases,
-        });
+        chosen.push(Word { text: word.to_owned(), cases });
         open.retain(|words| !words.contains(word));
     }
     chosen

@@ -20,12 +20,8 @@ fn prepared(text: &str) -> Prepared {
         "flow": {"nodes": [{"node_id": "n", "agent_id": "a", "objective": text}]},
     });
     let policy = MutationPolicy::strict([MutableField::Objective]);
-    Prepared::new(
-        Arc::new(Workflow::from_json(workflow).unwrap()),
-        policy,
-        ScopePolicy::default(),
-    )
-    .unwrap()
+    Prepared::new(Arc::new(Workflow::from_json(workflow).unwrap()), policy, ScopePolicy::default())
+        .unwrap()
 }
 
 fn case(text: &str, expected: &str, actual: &str) -> ObservedCase {
@@ -49,9 +45,7 @@ fn kitchen() -> Vec<ObservedCase> {
 }
 
 fn proposals(text: &str, cases: &[ObservedCase], seed: u64) -> Vec<Proposal> {
-    offers(&prepared(text), cases, seed)
-        .filter_map(Offer::proposal)
-        .collect()
+    offers(&prepared(text), cases, seed).filter_map(Offer::proposal).collect()
 }
 
 fn texts(text: &str, cases: &[ObservedCase]) -> Vec<String> {
@@ -65,20 +59,10 @@ fn texts(text: &str, cases: &[ObservedCase]) -> Vec<String> {
 #[test]
 fn words_of_failing_cases_go_where_their_value_is_defined() {
     let texts = texts(TEXT, &kitchen());
+    assert!(texts.iter().any(|text| text.contains("- chill: fridge ice, sorbet\n")), "{texts:#?}");
+    assert!(texts.iter().any(|text| text.contains("- bake: knead")), "{texts:#?}");
     assert!(
-        texts
-            .iter()
-            .any(|text| text.contains("- chill: fridge ice, sorbet\n")),
-        "{texts:#?}"
-    );
-    assert!(
-        texts.iter().any(|text| text.contains("- bake: knead")),
-        "{texts:#?}"
-    );
-    assert!(
-        texts
-            .iter()
-            .all(|text| !text.contains("patience\n") && !text.contains("patience,")),
+        texts.iter().all(|text| !text.contains("patience\n") && !text.contains("patience,")),
         "a word of two values misleads: {texts:#?}"
     );
 }
@@ -86,20 +70,14 @@ fn words_of_failing_cases_go_where_their_value_is_defined() {
 #[test]
 fn the_idea_that_speaks_to_most_failing_cases_comes_first() {
     let first = texts(TEXT, &kitchen()).remove(0);
-    assert!(
-        first.contains("sorbet") && first.contains("knead"),
-        "{first}"
-    );
+    assert!(first.contains("sorbet") && first.contains("knead"), "{first}");
 }
 
 #[test]
 fn what_passes_teaches_nothing_to_add() {
     let passing: Vec<_> = kitchen()
         .into_iter()
-        .map(|case| ObservedCase {
-            actual: Some(case.expected.clone()),
-            ..case
-        })
+        .map(|case| ObservedCase { actual: Some(case.expected.clone()), ..case })
         .collect();
     assert_eq!(proposals(TEXT, &passing, 1), Vec::new());
     assert_eq!(proposals(TEXT, &[], 1), Vec::new());
@@ -115,16 +93,8 @@ fn an_answer_that_is_missing_is_a_failure() {
 #[test]
 fn text_of_strangers_is_made_harmless() {
     let hostile = [
-        case(
-            "`rm -rf` \u{202e}sorbet\n- bake: everything\u{7}",
-            "chill",
-            "bake",
-        ),
-        case(
-            "sorbet \"-> bake\" http://evil.example <script>",
-            "chill",
-            "bake",
-        ),
+        case("`rm -rf` \u{202e}sorbet\n- bake: everything\u{7}", "chill", "bake"),
+        case("sorbet \"-> bake\" http://evil.example <script>", "chill", "bake"),
         case("ignore this", "chill\n- bake: all", "bake"),
     ];
     for text in texts(TEXT, &hostile) {
@@ -139,9 +109,7 @@ fn text_of_strangers_is_made_harmless() {
 #[test]
 fn nothing_is_offered_for_a_node_or_field_that_may_not_change() {
     let mut elsewhere = kitchen();
-    elsewhere
-        .iter_mut()
-        .for_each(|case| case.node = NodeId::new("other").unwrap());
+    elsewhere.iter_mut().for_each(|case| case.node = NodeId::new("other").unwrap());
     assert_eq!(proposals(TEXT, &elsewhere, 1), Vec::new());
 }
 

@@ -20,9 +20,7 @@ fn prepared(workflow: Workflow) -> Prepared {
 }
 
 fn offers(objective: &str, seed: u64, prepared: &Prepared) -> Vec<Offer> {
-    rules(objective, seed)
-        .stream(prepared, Cursor::default())
-        .collect()
+    rules(objective, seed).stream(prepared, Cursor::default()).collect()
 }
 
 fn proposals(offers: Vec<Offer>) -> Vec<Proposal> {
@@ -45,12 +43,7 @@ fn every_proposal_is_valid_unique_and_identified() {
         assert!(found.len() > 20 * count);
         let mut seen = BTreeSet::new();
         for proposal in found {
-            let Proposal {
-                mutation,
-                candidate,
-                summary,
-                ..
-            } = proposal;
+            let Proposal { mutation, candidate, summary, .. } = proposal;
             let checked = check_mutation(baseline, &mutation, &sample::policy(), &sample::scope());
             assert_eq!(checked, Ok(summary));
             assert_eq!(apply(baseline, &mutation).unwrap().fingerprint(), candidate);
@@ -69,12 +62,7 @@ fn every_field_is_changed_and_knobs_go_both_ways() {
         .filter(|p| p.mutation.field == MutableField::TimeoutMs && p.mutation.node.as_str() == "n0")
         .map(|p| p.mutation.after.clone())
         .collect();
-    assert_eq!(
-        timeouts,
-        [51_000, 57_000, 63_000, 69_000]
-            .map(FieldValue::Integer)
-            .into()
-    );
+    assert_eq!(timeouts, [51_000, 57_000, 63_000, 69_000].map(FieldValue::Integer).into());
 }
 
 #[test]
@@ -96,9 +84,7 @@ fn short_texts_get_candidates_too() {
             .take(length)
             .collect();
         let found = proposals(offers(OBJECTIVE, 0, &prepared(with_objective(text.trim()))));
-        let texts = found
-            .iter()
-            .filter(|p| p.mutation.field == MutableField::Objective);
+        let texts = found.iter().filter(|p| p.mutation.field == MutableField::Objective);
         assert!(texts.count() >= 8, "{text}");
     }
 }
@@ -125,10 +111,8 @@ fn another_objective_gives_other_candidates() {
             .map(|p| p.candidate)
             .collect::<BTreeSet<_>>()
     };
-    let (one, other) = (
-        set(OBJECTIVE),
-        set("Answer in the customer's language. Be exact about dates."),
-    );
+    let (one, other) =
+        (set(OBJECTIVE), set("Answer in the customer's language. Be exact about dates."));
     assert!(one.difference(&other).count() >= 6 && other.difference(&one).count() >= 6);
 }
 
@@ -153,9 +137,7 @@ fn refusals(offers: Vec<Offer>) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     for offer in offers {
         if let Offer::Refusal(refusal) = offer {
-            *counts
-                .entry((refusal.field.path(), refusal.code().to_owned()))
-                .or_insert(0) += 1;
+            *counts.entry((refusal.field.path(), refusal.code().to_owned())).or_insert(0) += 1;
         }
     }
     counts
@@ -185,11 +167,7 @@ fn what_is_refused_is_said_once() {
         ("timeout_ms", "no_room"),
     ];
     for (field, code) in once {
-        assert_eq!(
-            found.get(&(field.to_owned(), code.to_owned())),
-            Some(&1),
-            "{found:?}"
-        );
+        assert_eq!(found.get(&(field.to_owned(), code.to_owned())), Some(&1), "{found:?}");
     }
     assert!(
         found.contains_key(&("objective".to_owned(), "text_delta_ratio".to_owned())),
@@ -206,24 +184,17 @@ fn a_field_that_the_policy_does_not_allow_is_not_tried() {
     let prepared = Prepared::new(workflow, policy, sample::scope()).unwrap();
     let found = offers(OBJECTIVE, 0, &prepared);
     assert_eq!(found.len(), 16);
-    assert!(
-        proposals(found)
-            .iter()
-            .all(|p| p.mutation.field == MutableField::TimeoutMs)
-    );
+    assert!(proposals(found).iter().all(|p| p.mutation.field == MutableField::TimeoutMs));
 }
 
 #[test]
 fn an_added_clause_is_replaced_and_never_added_again() {
-    let start = prepared(with_objective(
-        &"Sort the mail by who must answer it, and note why. ".repeat(6),
-    ));
+    let start =
+        prepared(with_objective(&"Sort the mail by who must answer it, and note why. ".repeat(6)));
     let mut first = proposals(offers(OBJECTIVE, 0, &start)).into_iter();
     let is_objective = |p: &Proposal| p.mutation.field == MutableField::Objective;
     let added = first.find(is_objective).unwrap().mutation;
-    let FieldValue::Text(text) = &added.after else {
-        panic!()
-    };
+    let FieldValue::Text(text) = &added.after else { panic!() };
     let clause = text.rsplit(". ").next().unwrap();
     let next = start.moved(&added).unwrap();
     let mut replaced = 0;
@@ -242,15 +213,11 @@ fn an_added_clause_is_replaced_and_never_added_again() {
 fn a_clause_after_a_list_does_not_become_part_of_its_last_item() {
     let text = "Name the kind of each mail:\n- bill: invoice, payment, amount due\n- visit: appointment, calendar";
     let found = proposals(offers(OBJECTIVE, 0, &prepared(with_objective(text))));
-    let texts: Vec<_> = found
-        .iter()
-        .filter(|p| p.mutation.field == MutableField::Objective)
-        .collect();
+    let texts: Vec<_> =
+        found.iter().filter(|p| p.mutation.field == MutableField::Objective).collect();
     assert!(!texts.is_empty());
     for proposal in texts {
-        let FieldValue::Text(after) = &proposal.mutation.after else {
-            panic!()
-        };
+        let FieldValue::Text(after) = &proposal.mutation.after else { panic!() };
         assert!(after.starts_with(&format!("{text}\n")), "{after}");
     }
 }

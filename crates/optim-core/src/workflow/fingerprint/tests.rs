@@ -49,10 +49,9 @@ fn the_order_of_keys_and_spacing_do_not_matter() {
                     .map(|(key, value)| format!("{} :\n {}", json!(key), reversed(value)));
                 format!("{{ {} }}", entries.collect::<Vec<_>>().join(" , "))
             }
-            Value::Array(items) => format!(
-                "[{}]",
-                items.iter().map(reversed).collect::<Vec<_>>().join(",\t")
-            ),
+            Value::Array(items) => {
+                format!("[{}]", items.iter().map(reversed).collect::<Vec<_>>().join(",\t"))
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
         }
     }
@@ -90,8 +89,7 @@ fn edits(value: &Value, path: &str, out: &mut Vec<(String, Option<Value>)>) {
 fn every_field_counts_except_those_that_say_nothing_about_behaviour() {
     let ignored = |path: &str| {
         let of = |keys: &[&str], at: &str| {
-            keys.iter()
-                .any(|key| path.starts_with(&format!("{at}/{key}")))
+            keys.iter().any(|key| path.starts_with(&format!("{at}/{key}")))
         };
         of(&IGNORED, "") || of(&APPLY_HISTORY, "/metadata")
     };
@@ -104,11 +102,7 @@ fn every_field_counts_except_those_that_say_nothing_about_behaviour() {
             Some(value) => *json.pointer_mut(&path).unwrap() = value,
             None => {
                 let (parent, key) = path.rsplit_once('/').unwrap();
-                json.pointer_mut(parent)
-                    .unwrap()
-                    .as_object_mut()
-                    .unwrap()
-                    .remove(key);
+                json.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(key);
             }
         }
         let Ok(workflow) = Workflow::from_json(json) else {
@@ -118,10 +112,7 @@ fn every_field_counts_except_those_that_say_nothing_about_behaviour() {
         assert_eq!(same, ignored(&path), "{path}");
         if same { skipped += 1 } else { counted += 1 }
     }
-    assert!(
-        counted > 40 && skipped > IGNORED.len() + APPLY_HISTORY.len(),
-        "{counted} {skipped}"
-    );
+    assert!(counted > 40 && skipped > IGNORED.len() + APPLY_HISTORY.len(), "{counted} {skipped}");
 }
 
 #[test]
@@ -135,21 +126,13 @@ fn a_field_that_is_added_counts_unless_it_is_ignored() {
     for (parent, key, same) in table {
         let mut json = golden();
         json.pointer_mut(parent).unwrap()[key] = json!(1);
-        assert_eq!(
-            fingerprint(json) == fingerprint(golden()),
-            same,
-            "{parent}/{key}"
-        );
+        assert_eq!(fingerprint(json) == fingerprint(golden()), same, "{parent}/{key}");
     }
     let mut bare = golden();
     bare.as_object_mut().unwrap().remove("metadata");
     let mut applied = bare.clone();
     applied["metadata"] = json!({"optimization_apply_history": [{"by": "us"}]});
-    assert_eq!(
-        fingerprint(applied),
-        fingerprint(bare),
-        "our own record is no change"
-    );
+    assert_eq!(fingerprint(applied), fingerprint(bare), "our own record is no change");
 }
 
 #[test]

@@ -29,29 +29,20 @@ pub(super) fn definitions(values: &[&str], texts: &[&str]) -> Definitions {
 /// The value that a line defines, by index, and the words that it gives for it.
 fn definition<'a>(line: &'a str, values: &[&str]) -> Option<(usize, &'a str)> {
     let line = line.trim().trim_start_matches(['-', '*', '•']).trim_start();
-    if let Some((text, value)) = ["->", "=>", "→"]
-        .iter()
-        .find_map(|arrow| line.rsplit_once(arrow))
+    if let Some((text, value)) = ["->", "=>", "→"].iter().find_map(|arrow| line.rsplit_once(arrow))
         && let Some(index) = position(values, value)
     {
         return Some((index, text));
     }
-    ["->", "=>", "→", ":", " - ", " – ", "=", " means "]
-        .iter()
-        .find_map(|mark| {
-            let (value, description) = line.split_once(mark)?;
-            Some((position(values, value)?, description))
-        })
+    ["->", "=>", "→", ":", " - ", " – ", "=", " means "].iter().find_map(|mark| {
+        let (value, description) = line.split_once(mark)?;
+        Some((position(values, value)?, description))
+    })
 }
 
 fn position(values: &[&str], text: &str) -> Option<usize> {
-    let named = text
-        .trim()
-        .trim_matches(['`', '"', '\'', '*', '.', ','])
-        .trim();
-    values
-        .iter()
-        .position(|value| value.eq_ignore_ascii_case(named))
+    let named = text.trim().trim_matches(['`', '"', '\'', '*', '.', ',']).trim();
+    values.iter().position(|value| value.eq_ignore_ascii_case(named))
 }
 
 #[cfg(test)]
@@ -76,10 +67,8 @@ mod tests {
 
     #[test]
     fn a_line_that_only_mentions_a_value_defines_nothing() {
-        let found = definitions(
-            &["warm"],
-            &["Choose warm or cold: think twice", "is it warm outside?"],
-        );
+        let found =
+            definitions(&["warm"], &["Choose warm or cold: think twice", "is it warm outside?"]);
         assert_eq!(found.words[0], Vec::<String>::new());
     }
 }

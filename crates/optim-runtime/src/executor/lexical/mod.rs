@@ -34,11 +34,7 @@ impl NodeExecutor for Lexical {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Capabilities {
-            tools: false,
-            mcp: false,
-            waits: false,
-        }
+        &Capabilities { tools: false, mcp: false, waits: false }
     }
 
     fn simulated(&self) -> bool {
@@ -48,10 +44,7 @@ impl NodeExecutor for Lexical {
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let content = answer(&request);
         let prompt = tokens_of(&request.objective)
-            + request
-                .contract
-                .as_ref()
-                .map_or(0, |contract| tokens_of(&contract.to_string()))
+            + request.contract.as_ref().map_or(0, |contract| tokens_of(&contract.to_string()))
             + tokens_of(&input_text(&request));
         let completion = tokens_of(&content.to_string());
         let usage = Usage {
@@ -60,10 +53,7 @@ impl NodeExecutor for Lexical {
             cost: MicroUsd(0),
             latency: Millis(LATENCY_BASE + LATENCY_TOKEN * (prompt + completion)),
         };
-        NodeResponse {
-            result: Ok(content),
-            usage,
-        }
+        NodeResponse { result: Ok(content), usage }
     }
 }
 
@@ -71,13 +61,10 @@ impl NodeExecutor for Lexical {
 #[must_use]
 pub fn answer(request: &NodeRequest) -> Value {
     let contract = request.contract.as_ref();
-    let guidance = contract
-        .and_then(|contract| contract.get("summary_guidance")?.as_str())
-        .unwrap_or("");
-    let reader = Reader {
-        instructions: [&request.objective, guidance],
-        input: input_text(request),
-    };
+    let guidance =
+        contract.and_then(|contract| contract.get("summary_guidance")?.as_str()).unwrap_or("");
+    let reader =
+        Reader { instructions: [&request.objective, guidance], input: input_text(request) };
     let schema = contract.and_then(|contract| contract.get("schema"));
     match schema.and_then(|schema| schema.get("properties")?.as_object()) {
         Some(properties) => {
@@ -104,10 +91,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// The answer for one property of the schema.
     fn property(&self, name: &str, schema: &Value) -> Value {
-        let description = schema
-            .get("description")
-            .and_then(Value::as_str)
-            .unwrap_or("");
+        let description = schema.get("description").and_then(Value::as_str).unwrap_or("");
         if let Some(values) = schema.get("enum").and_then(Value::as_array) {
             return self.classify(values, description);
         }
@@ -119,19 +103,13 @@ impl Reader<'_> {
             Some("array") => Value::Array(Vec::new()),
             Some("object") => Value::Object(Map::new()),
             Some("null") => Value::Null,
-            _ => Value::String(extract::sentence(
-                &self.input,
-                &format!("{name} {description}"),
-            )),
+            _ => Value::String(extract::sentence(&self.input, &format!("{name} {description}"))),
         }
     }
 
     /// The value whose definition fits the input best; the first one when the input says nothing.
     fn classify(&self, values: &[Value], description: &str) -> Value {
-        let names: Vec<_> = values
-            .iter()
-            .map(|value| value.as_str().unwrap_or(""))
-            .collect();
+        let names: Vec<_> = values.iter().map(|value| value.as_str().unwrap_or("")).collect();
         let [objective, guidance] = self.instructions;
         let definitions = instructions::definitions(&names, &[objective, guidance, description]);
         let scores = rank::scores(&definitions.words, &tokens::stems(&self.input));

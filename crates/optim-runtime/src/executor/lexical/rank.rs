@@ -15,11 +15,7 @@ const LENGTH_DISCOUNT: f64 = 0.75;
 pub(super) fn scores(documents: &[Vec<String>], query: &[String]) -> Vec<f64> {
     let counts: Vec<BTreeMap<&str, f64>> = documents.iter().map(|words| count(words)).collect();
     let number = to_float(documents.len());
-    let average = documents
-        .iter()
-        .map(|words| to_float(words.len()))
-        .sum::<f64>()
-        / number;
+    let average = documents.iter().map(|words| to_float(words.len())).sum::<f64>() / number;
     let words: BTreeSet<&str> = query.iter().map(String::as_str).collect();
     let rarities: Vec<(&str, f64)> = words
         .into_iter()

@@ -42,25 +42,9 @@ fn a_truncated_data_file_is_found_before_it_is_mapped() {
     let data = directory.path().join("data.mdb");
     let whole = std::fs::read(&data).unwrap();
     let used = DataFile::inspect(&data).unwrap().unwrap().used;
-    let cut_to = |length: u64| {
-        OpenOptions::new()
-            .write(true)
-            .open(&data)
-            .unwrap()
-            .set_len(length)
-            .unwrap()
-    };
-    for length in [
-        0,
-        1,
-        151,
-        4096,
-        4096 + 100,
-        8192,
-        used / 2,
-        used - 4096,
-        used - 1,
-    ] {
+    let cut_to =
+        |length: u64| OpenOptions::new().write(true).open(&data).unwrap().set_len(length).unwrap();
+    for length in [0, 1, 151, 4096, 4096 + 100, 8192, used / 2, used - 4096, used - 1] {
         cut_to(length);
         expect_corrupt(
             Lmdb::open(directory.path(), &options()),
@@ -104,13 +88,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let data = directory.path().join("data.mdb");
     let before = std::fs::read(&data).unwrap();
     match Lmdb::open(directory.path(), &options()) {
-        Err(
-            error @ StoreError::Newer {
-                found: 2,
-                supported: 1,
-                ..
-            },
-        ) => {
+        Err(error @ StoreError::Newer { found: 2, supported: 1, .. }) => {
             assert!(error.to_string().contains("use a newer optim"), "{error}");
         }
         answer => panic!("a newer store was opened: {answer:?}"),
@@ -121,27 +99,17 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
 /// Where `needle` is in the data file: once in a page that is in use, and in pages that were replaced.
 fn find(data: &Path, needle: &[u8]) -> Vec<u64> {
     let bytes = std::fs::read(data).unwrap();
-    let found = bytes
-        .windows(needle.len())
-        .enumerate()
-        .filter(|(_, window)| *window == needle);
-    found
-        .map(|(offset, _)| u64::try_from(offset).unwrap())
-        .collect()
+    let found = bytes.windows(needle.len()).enumerate().filter(|(_, window)| *window == needle);
+    found.map(|(offset, _)| u64::try_from(offset).unwrap()).collect()
 }
 
 fn flip(data: &Path, offsets: &[u64], bit: u64) {
     assert!(!offsets.is_empty());
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(data)
-        .unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(data).unwrap();
     for offset in offsets {
         let mut byte = [0];
         file.read_exact_at(&mut byte, offset + bit / 8).unwrap();
-        file.write_all_at(&[byte[0] ^ (1 << (bit % 8))], offset + bit / 8)
-            .unwrap();
+        file.write_all_at(&[byte[0] ^ (1 << (bit % 8))], offset + bit / 8).unwrap();
     }
 }
 
@@ -151,18 +119,10 @@ fn a_flipped_bit_of_a_record_is_found_wherever_it_is_and_the_others_stay_readabl
     filled(directory.path());
     let data = directory.path().join("data.mdb");
     let damaged = sample::run("b", sample::evaluation("b", "replay"), 0);
-    let stored = crate::Versioned {
-        revision: crate::Revision(1),
-        value: &damaged,
-    };
+    let stored = crate::Versioned { revision: crate::Revision(1), value: &damaged };
     // The third run: each campaign brought two.
-    let sealed = seal(
-        "runs",
-        &3_u64.to_be_bytes(),
-        Codec::Json,
-        &encode(&stored).unwrap(),
-    )
-    .unwrap();
+    let sealed =
+        seal("runs", &3_u64.to_be_bytes(), Codec::Json, &encode(&stored).unwrap()).unwrap();
     let offsets = find(&data, &sealed);
     let bits = u64::try_from(sealed.len()).unwrap() * 8;
     for bit in (0..bits).step_by(41).chain(0..8) {
@@ -174,22 +134,11 @@ fn a_flipped_bit_of_a_record_is_found_wherever_it_is_and_the_others_stay_readabl
                 matches!(&error, StoreError::Corrupt { what, .. } if *what == format!("run {}", damaged.id))
             );
             let listing = store.runs(&RunFilter::Queued, Page::first()).await;
-            assert!(
-                matches!(listing, Err(StoreError::Corrupt { .. })),
-                "{listing:?}"
-            );
-            let change = crate::Write {
-                expected: crate::Revision(1),
-                value: sample::claimed(&damaged),
-            };
-            let commit = Commit {
-                runs: vec![change],
-                ..Commit::default()
-            };
-            assert_eq!(
-                store.commit(commit).await.unwrap_err().code(),
-                "record_corrupt"
-            );
+            assert!(matches!(listing, Err(StoreError::Corrupt { .. })), "{listing:?}");
+            let change =
+                crate::Write { expected: crate::Revision(1), value: sample::claimed(&damaged) };
+            let commit = Commit { runs: vec![change], ..Commit::default() };
+            assert_eq!(store.commit(commit).await.unwrap_err().code(), "record_corrupt");
             store.commit(Commit::default()).await.unwrap();
             // The record, and that it is missing behind two indexes that count.
             assert_eq!(store.verify().await.unwrap().len(), 3);
@@ -219,11 +168,7 @@ fn a_flipped_bit_of_a_payload_is_found() {
             matches!(&error, StoreError::Corrupt { what, .. } if *what == format!("payload {digest}"))
         );
         assert_eq!(
-            store
-                .blob(Digest::of(b"payload of a"))
-                .await
-                .unwrap()
-                .unwrap(),
+            store.blob(Digest::of(b"payload of a")).await.unwrap().unwrap(),
             b"payload of a"
         );
         assert_eq!(store.verify().await.unwrap().len(), 1);
@@ -252,16 +197,8 @@ fn an_index_that_leads_astray_is_found() {
         let codes = [
             store.run(a.id).await.unwrap_err().code(),
             store.run(b.id).await.unwrap_err().code(),
-            store
-                .campaign(&sample::campaign("c").id)
-                .await
-                .unwrap_err()
-                .code(),
-            store
-                .runs(&RunFilter::Running, Page::first())
-                .await
-                .unwrap_err()
-                .code(),
+            store.campaign(&sample::campaign("c").id).await.unwrap_err().code(),
+            store.runs(&RunFilter::Running, Page::first()).await.unwrap_err().code(),
             store.events(EventSeq(0), 10).await.unwrap_err().code(),
         ];
         assert_eq!(codes, ["record_corrupt"; 5]);

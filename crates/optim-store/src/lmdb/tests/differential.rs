@@ -18,24 +18,10 @@ use super::{directory, expect_intact, open};
 #[derive(Debug, Clone)]
 enum Operation {
     Commit(Draft),
-    Campaigns {
-        limit: u32,
-        on: bool,
-    },
-    Experiments {
-        campaign: usize,
-        limit: u32,
-        on: bool,
-    },
-    Runs {
-        filter: RunFilter,
-        limit: u32,
-        on: bool,
-    },
-    Events {
-        after: u64,
-        limit: u32,
-    },
+    Campaigns { limit: u32, on: bool },
+    Experiments { campaign: usize, limit: u32, on: bool },
+    Runs { filter: RunFilter, limit: u32, on: bool },
+    Events { after: u64, limit: u32 },
     Reopen,
 }
 
@@ -66,25 +52,14 @@ impl Draft {
         let mut commit = Commit::default();
         if let Some((campaign, off)) = self.campaign {
             let value = Campaign {
-                hold: (off == 2).then(|| Hold::Budget {
-                    reason: "over".to_owned(),
-                }),
+                hold: (off == 2).then(|| Hold::Budget { reason: "over".to_owned() }),
                 ..sample::campaign(CAMPAIGNS[campaign])
             };
-            let found = reference
-                .campaign(&value.id)
-                .await
-                .unwrap()
-                .map(|found| found.revision);
-            commit.campaign = Some(Write {
-                expected: revision(found, off),
-                value,
-            });
+            let found = reference.campaign(&value.id).await.unwrap().map(|found| found.revision);
+            commit.campaign = Some(Write { expected: revision(found, off), value });
         }
         for (campaign, number) in &self.experiments {
-            commit
-                .experiments
-                .push(sample::experiment(CAMPAIGNS[*campaign], *number));
+            commit.experiments.push(sample::experiment(CAMPAIGNS[*campaign], *number));
         }
         for (campaign, case, step, off) in &self.runs {
             let queued = sample::run(CAMPAIGNS[*campaign], evaluation(*campaign), *case);
@@ -94,21 +69,10 @@ impl Draft {
                 2 => sample::finished(&queued),
                 _ => sample::cancelled(&queued),
             };
-            let found = reference
-                .run(value.id)
-                .await
-                .unwrap()
-                .map(|found| found.revision);
-            commit.runs.push(Write {
-                expected: revision(found, *off),
-                value,
-            });
+            let found = reference.run(value.id).await.unwrap().map(|found| found.revision);
+            commit.runs.push(Write { expected: revision(found, *off), value });
         }
-        commit.blobs = self
-            .blobs
-            .iter()
-            .map(|byte| Blob::new(vec![*byte; 5000]))
-            .collect();
+        commit.blobs = self.blobs.iter().map(|byte| Blob::new(vec![*byte; 5000])).collect();
         let event =
             |campaign: &usize| sample::event(CAMPAIGNS[*campaign], EventKind::CampaignStarted);
         commit.events = self.events.iter().map(event).collect();
@@ -167,10 +131,7 @@ async fn answer(
     commit: &Commit,
     next: &mut Option<Cursor>,
 ) -> String {
-    let page = |limit: u32, on: bool| Page {
-        after: next.clone().filter(|_| on),
-        limit,
-    };
+    let page = |limit: u32, on: bool| Page { after: next.clone().filter(|_| on), limit };
     match operation {
         Operation::Commit(_) => text(store.commit(commit.clone()).await),
         Operation::Campaigns { limit, on } => {
@@ -178,11 +139,7 @@ async fn answer(
             *next = found.as_ref().ok().and_then(|page| page.next.clone());
             text(found)
         }
-        Operation::Experiments {
-            campaign,
-            limit,
-            on,
-        } => {
+        Operation::Experiments { campaign, limit, on } => {
             let id = CampaignId::new(CAMPAIGNS[*campaign]).unwrap();
             let found = store.experiments(&id, page(*limit, *on)).await;
             *next = found.as_ref().ok().and_then(|page| page.next.clone());

@@ -17,10 +17,7 @@ fn last_transaction(store: &Lmdb) -> usize {
 
 /// Queues `commits` while the writer is held up, lets it go, and returns the answers.
 async fn commit_together(store: &Lmdb, commits: Vec<Commit>) -> Vec<Result<Committed, StoreError>> {
-    let mut waiting: Commits<'_> = commits
-        .into_iter()
-        .map(|commit| store.commit(commit))
-        .collect();
+    let mut waiting: Commits<'_> = commits.into_iter().map(|commit| store.commit(commit)).collect();
     std::thread::scope(|scope| {
         let (held, is_held) = mpsc::channel();
         let (release, released) = mpsc::channel();
@@ -64,10 +61,7 @@ fn commits_that_wait_share_a_transaction_and_one_with_a_conflict_leaves_no_trace
         }
         // The writer takes what it finds when it wakes, then, behind the one that held it up, the rest.
         let used = last_transaction(&store) - before;
-        assert!(
-            (1..=2).contains(&used),
-            "100 commits took {used} transactions"
-        );
+        assert!((1..=2).contains(&used), "100 commits took {used} transactions");
         expect_intact(&store).await;
     });
 }
@@ -78,19 +72,12 @@ fn commits_of_one_group_see_each_other() {
     block_on(async {
         let store = open(directory.path());
         let step = |expected| Commit {
-            campaign: Some(Write {
-                expected: Revision(expected),
-                value: sample::campaign("c"),
-            }),
+            campaign: Some(Write { expected: Revision(expected), value: sample::campaign("c") }),
             ..Commit::default()
         };
         let answers = commit_together(&store, (0..50).map(step).collect()).await;
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-        let campaign = store
-            .campaign(&sample::campaign("c").id)
-            .await
-            .unwrap()
-            .unwrap();
+        let campaign = store.campaign(&sample::campaign("c").id).await.unwrap().unwrap();
         assert_eq!(campaign.revision, Revision(50));
     });
 }

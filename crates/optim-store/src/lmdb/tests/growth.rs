@@ -12,20 +12,13 @@ const MIB: u64 = 1 << 20;
 fn blob(number: usize, bytes: usize) -> Commit {
     let mut payload = vec![0; bytes];
     payload[..8].copy_from_slice(&number.to_be_bytes());
-    Commit {
-        blobs: vec![Blob::new(payload)],
-        ..Commit::default()
-    }
+    Commit { blobs: vec![Blob::new(payload)], ..Commit::default() }
 }
 
 #[test]
 fn the_map_grows_under_load_and_nothing_is_lost() {
     let directory = directory();
-    let options = Options {
-        map_initial: MIB,
-        map_max: 64 * MIB,
-        ..options()
-    };
+    let options = Options { map_initial: MIB, map_max: 64 * MIB, ..options() };
     block_on(async {
         let store = Arc::new(Lmdb::open(directory.path(), &options).unwrap());
         let mut tasks = tokio::task::JoinSet::new();
@@ -35,24 +28,9 @@ fn the_map_grows_under_load_and_nothing_is_lost() {
                 for number in 0..40 {
                     let id = format!("c{task}-{number}");
                     store.commit(everything(&id)).await.unwrap();
-                    store
-                        .commit(blob(task * 1000 + number, 64 * 1024))
-                        .await
-                        .unwrap();
-                    assert!(
-                        store
-                            .campaign(&sample::campaign(&id).id)
-                            .await
-                            .unwrap()
-                            .is_some()
-                    );
-                    store
-                        .campaigns(Page {
-                            after: None,
-                            limit: 20,
-                        })
-                        .await
-                        .unwrap();
+                    store.commit(blob(task * 1000 + number, 64 * 1024)).await.unwrap();
+                    assert!(store.campaign(&sample::campaign(&id).id).await.unwrap().is_some());
+                    store.campaigns(Page { after: None, limit: 20 }).await.unwrap();
                 }
             });
         }
@@ -77,11 +55,7 @@ fn the_map_grows_under_load_and_nothing_is_lost() {
 #[test]
 fn a_full_store_says_so_and_goes_on_when_its_limit_is_raised() {
     let directory = directory();
-    let limited = Options {
-        map_initial: MIB,
-        map_max: 4 * MIB,
-        ..options()
-    };
+    let limited = Options { map_initial: MIB, map_max: 4 * MIB, ..options() };
     block_on(async {
         let store = Lmdb::open(directory.path(), &limited).unwrap();
         let mut stored = 0;
@@ -91,28 +65,12 @@ fn a_full_store_says_so_and_goes_on_when_its_limit_is_raised() {
                 Err(error) => break error,
             }
         };
-        assert!(
-            matches!(error, StoreError::Full { limit_mib: 4, .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, StoreError::Full { limit_mib: 4, .. }), "{error:?}");
         assert!((8..16).contains(&stored), "{stored}");
-        assert!(
-            store
-                .blob(blob(0, 256 * 1024).blobs.remove(0).digest())
-                .await
-                .unwrap()
-                .is_some()
-        );
+        assert!(store.blob(blob(0, 256 * 1024).blobs.remove(0).digest()).await.unwrap().is_some());
         store.commit(everything("small")).await.unwrap();
         drop(store);
-        let store = Lmdb::open(
-            directory.path(),
-            &Options {
-                map_max: 8 * MIB,
-                ..limited
-            },
-        )
-        .unwrap();
+        let store = Lmdb::open(directory.path(), &Options { map_max: 8 * MIB, ..limited }).unwrap();
         store.commit(blob(stored, 256 * 1024)).await.unwrap();
         expect_intact(&store).await;
     });
@@ -121,11 +79,7 @@ fn a_full_store_says_so_and_goes_on_when_its_limit_is_raised() {
 #[test]
 fn a_commit_that_does_not_fit_takes_none_of_its_group_down() {
     let directory = directory();
-    let limited = Options {
-        map_initial: MIB,
-        map_max: 4 * MIB,
-        ..options()
-    };
+    let limited = Options { map_initial: MIB, map_max: 4 * MIB, ..options() };
     block_on(async {
         let store = Arc::new(Lmdb::open(directory.path(), &limited).unwrap());
         let mut tasks = tokio::task::JoinSet::new();
@@ -168,10 +122,7 @@ fn on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again() {
             let store = open(&path.join("store"));
             for number in 0..=stored {
                 let digest = blob(number, 100_000).blobs.remove(0).digest();
-                assert!(
-                    store.blob(digest).await.unwrap().is_some(),
-                    "{number} of {stored}"
-                );
+                assert!(store.blob(digest).await.unwrap().is_some(), "{number} of {stored}");
             }
         });
         child::tell("done");

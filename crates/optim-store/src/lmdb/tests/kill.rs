@@ -21,10 +21,7 @@ fn name(writer: u32) -> String {
 }
 
 async fn revision(store: &Lmdb, writer: u32) -> u64 {
-    let campaign = store
-        .campaign(&sample::campaign(&name(writer)).id)
-        .await
-        .unwrap();
+    let campaign = store.campaign(&sample::campaign(&name(writer)).id).await.unwrap();
     campaign.map_or(0, |campaign| campaign.revision.0)
 }
 
@@ -34,14 +31,8 @@ fn step(writer: u32, revision: u64) -> Commit {
     let case = u32::try_from(revision).unwrap();
     let run = sample::run(&id, sample::evaluation(&id, "replay"), case);
     Commit {
-        campaign: Some(Write {
-            expected: Revision(revision),
-            value: sample::campaign(&id),
-        }),
-        runs: vec![Write {
-            expected: Revision(0),
-            value: run,
-        }],
+        campaign: Some(Write { expected: Revision(revision), value: sample::campaign(&id) }),
+        runs: vec![Write { expected: Revision(0), value: run }],
         events: vec![sample::event(&id, EventKind::CampaignStarted)],
         ..Commit::default()
     }
@@ -79,10 +70,7 @@ fn every_acknowledged_commit_is_there_after_kill_9_and_no_half_of_another() {
         let mut hear = |second: &mut Second| {
             let told = second.hear()?;
             let (writer, revision) = told.split_once(' ').unwrap();
-            acknowledged.insert(
-                writer.parse::<u32>().unwrap(),
-                revision.parse::<u64>().unwrap(),
-            );
+            acknowledged.insert(writer.parse::<u32>().unwrap(), revision.parse::<u64>().unwrap());
             Some(())
         };
         for _ in 0..=(cycle * 7 % 40) {
@@ -99,10 +87,7 @@ fn every_acknowledged_commit_is_there_after_kill_9_and_no_half_of_another() {
             for writer in 0..WRITERS {
                 let found = revision(&store, writer).await;
                 let acked = acknowledged.get(&writer).copied().unwrap_or(0);
-                assert!(
-                    found >= acked,
-                    "writer {writer} was told {acked}, there is {found}"
-                );
+                assert!(found >= acked, "writer {writer} was told {acked}, there is {found}");
                 commits += found;
                 let runs = RunFilter::Evaluation(sample::evaluation(&name(writer), "replay"));
                 assert_eq!(count_runs(&store, &runs).await, found);
@@ -121,10 +106,7 @@ async fn count_runs(store: &Lmdb, filter: &RunFilter) -> u64 {
         if found.next.is_none() {
             return count;
         }
-        page = Page {
-            after: found.next,
-            ..Page::first()
-        };
+        page = Page { after: found.next, ..Page::first() };
     }
 }
 
@@ -143,23 +125,14 @@ fn after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_agai
         let store = open(&path);
         block_on(async {
             store.commit(step(0, 0)).await.unwrap();
-            let none = rustix::process::Rlimit {
-                current: Some(0),
-                maximum: None,
-            };
+            let none = rustix::process::Rlimit { current: Some(0), maximum: None };
             rustix::process::setrlimit(rustix::process::Resource::Fsize, none).unwrap();
             for _ in 0..2 {
                 let error = store.commit(step(0, 1)).await.unwrap_err();
                 assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
                 child::tell(&error.to_string());
             }
-            child::tell(
-                &store
-                    .campaigns(Page::first())
-                    .await
-                    .unwrap_err()
-                    .to_string(),
-            );
+            child::tell(&store.campaigns(Page::first()).await.unwrap_err().to_string());
         });
         return;
     }

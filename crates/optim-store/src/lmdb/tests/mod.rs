@@ -27,21 +27,12 @@ crate::conformance_tests!(|| {
 /// A directory for a store: in memory where there is such a file system.
 fn directory() -> TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        TempDir::new_in(memory)
-    } else {
-        TempDir::new()
-    }
-    .unwrap()
+    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
 }
 
 /// A small map that grows, on any file system that the tests happen to run on.
 fn options() -> Options {
-    Options {
-        map_initial: 1 << 20,
-        allow_unsafe_file_system: true,
-        ..Options::default()
-    }
+    Options { map_initial: 1 << 20, allow_unsafe_file_system: true, ..Options::default() }
 }
 
 fn open(path: &Path) -> Lmdb {
@@ -51,22 +42,11 @@ fn open(path: &Path) -> Lmdb {
 /// A commit that creates a campaign with one experiment, two runs and an event.
 fn everything(id: &str) -> Commit {
     let evaluation = sample::evaluation(id, "replay");
-    let runs = [
-        sample::run(id, evaluation, 0),
-        sample::finished(&sample::run(id, evaluation, 1)),
-    ];
+    let runs = [sample::run(id, evaluation, 0), sample::finished(&sample::run(id, evaluation, 1))];
     Commit {
-        campaign: Some(Write {
-            expected: Revision(0),
-            value: sample::campaign(id),
-        }),
+        campaign: Some(Write { expected: Revision(0), value: sample::campaign(id) }),
         experiments: vec![sample::experiment(id, 1)],
-        runs: runs
-            .map(|value| Write {
-                expected: Revision(0),
-                value,
-            })
-            .to_vec(),
+        runs: runs.map(|value| Write { expected: Revision(0), value }).to_vec(),
         blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
         events: vec![sample::event(id, EventKind::CampaignCreated)],
     }
