@@ -133,6 +133,45 @@ fn my_own_edit_goes_through_the_same_verdict() {
 }
 
 #[test]
+fn a_text_of_my_own_is_what_the_file_says_however_it_ends() {
+    let project = Project::example();
+    // The objective as it stands in the file, without its indentation, with a few words more.
+    let text = project.read("workflow.yaml");
+    let block = text
+        .split("objective: |\n")
+        .nth(1)
+        .unwrap()
+        .split("      output_contract:")
+        .next()
+        .unwrap();
+    let objective: String =
+        block.lines().map(|line| format!("{}\n", line.get(8..).unwrap_or(""))).collect();
+    let mine = objective.trim_end().replacen(
+        "- delivery_delay: parcel",
+        "- delivery_delay: driver, depot, parcel",
+        1,
+    );
+    assert_ne!(mine, objective.trim_end());
+    for (name, ending) in [("bare", ""), ("unix", "\n"), ("more", "\n\n")] {
+        let project = Project::example();
+        project.write(name, format!("{mine}{ending}"));
+        let file = project.path().join(name);
+        let tried = project.optim([
+            "try",
+            "--node",
+            "classify",
+            "--field",
+            "objective",
+            "--text-file",
+            file.to_str().unwrap(),
+            "--json",
+        ]);
+        let report = tried.document(7);
+        assert_eq!(report["experiments"][0]["verdict"], "promote", "{name}: {tried}");
+    }
+}
+
+#[test]
 fn a_candidate_file_may_change_one_field_only() {
     let project = Project::example();
     let text = project.read("workflow.yaml");

@@ -89,7 +89,7 @@ fn review(score: Score, void_max: PerMillion, baseline: &Metrics, candidate: &Me
         },
         Row {
             rule: "void_cases_could_undo",
-            detail: format!("at worst {worst}, baseline at best {best}"),
+            detail: format!("at worst {}, baseline at best {}", worst.percent(), best.percent()),
             fires: any_void && (more || fewer) && worst <= best,
             verdict: Verdict::NeedsOperatorReview,
             reason: format!("better, unless the {void} say otherwise: {passes}; {unmet}"),

@@ -6,7 +6,7 @@ use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Fate, SearchMode};
 use optim_core::id::NodeId;
 use optim_core::mutation::validate::{self, MutationError};
-use optim_core::mutation::{Family, FieldValue, MutableField, Mutation};
+use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::workflow::Workflow;
 use optim_runtime::artifact::Artifact;
 use optim_runtime::live::{WORKFLOW_BYTES_MAX, WorkflowFile};
@@ -85,22 +85,6 @@ impl Args {
         let node = NodeId::new(self.node.clone().unwrap_or_default())
             .map_err(|error| usage("invalid_id", error.to_string()))?;
         let field = self.field()?;
-        let after = match (&self.text_file, self.value, field.spec().family()) {
-            (Some(file), _, Family::Text) => FieldValue::Text(read_text(file)?),
-            (_, Some(value), Family::Knob) => FieldValue::Integer(value),
-            (_, _, Family::Text) => {
-                return Err(usage(
-                    "text_expected",
-                    format!("{field} is text; give --text-file FILE"),
-                ));
-            }
-            (_, _, Family::Knob) => {
-                return Err(usage(
-                    "number_expected",
-                    format!("{field} is a number; give --value NUMBER"),
-                ));
-            }
-        };
         let nodes = || {
             baseline.nodes().iter().map(|node| node.id().as_str()).collect::<Vec<_>>().join(", ")
         };
@@ -115,6 +99,24 @@ impl Args {
                 "field_missing",
                 format!("node {node} has no {field}; a field can be changed, not created"),
             ));
+        };
+        let after = match (&self.text_file, self.value, &before) {
+            (Some(file), _, FieldValue::Text(before)) => {
+                FieldValue::Text(ending_like(before, &read_text(file)?))
+            }
+            (_, Some(value), FieldValue::Integer(_)) => FieldValue::Integer(value),
+            (_, _, FieldValue::Text(_)) => {
+                return Err(usage(
+                    "text_expected",
+                    format!("{field} is text; give --text-file FILE"),
+                ));
+            }
+            (_, _, FieldValue::Integer(_)) => {
+                return Err(usage(
+                    "number_expected",
+                    format!("{field} is a number; give --value NUMBER"),
+                ));
+            }
         };
         Ok(Mutation { node, field, before, after })
     }
@@ -145,5 +147,13 @@ fn read_text(file: &Path) -> Result<String, CliError> {
         .map_err(|error| usage(error.code(), error.to_string()))?;
     let text = String::from_utf8(artifact.bytes)
         .map_err(|error| usage("not_utf8", format!("{}: is not UTF-8: {error}", file.display())))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    Ok(text)
+}
+
+/// `text` with the line ends of `before` behind it: how a file ends is no part of what it says, and a
+/// change at the end would count all that lies between it and the real one.
+fn ending_like(before: &str, text: &str) -> String {
+    let bare = |text: &str| text.trim_end_matches(['\r', '\n']).len();
+    let end = before.get(bare(before)..).unwrap_or("");
+    format!("{}{end}", text.get(..bare(text)).unwrap_or(text))
 }
