@@ -1,5 +1,4 @@
-//! Invariants of a campaign, as findings. Used by the random walks, in debug builds at every step,
-//! and by commands that verify a store.
+//! Invariants of a campaign, as findings. The random walks call it after every step.
 
 use crate::experiment::ExperimentState;
 use crate::metrics::baseline::required;
