@@ -37,17 +37,15 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
 }
 
 fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), String> {
-    // Diffs name their files with or without the prefixes a/ and b/; the workspace tells which.
-    let named = patch.operation();
-    let stripped = named.strip_prefix(1);
-    let (old, new) = match sides(named)? {
-        (Some(old), _) if subject.workspace.read(old)?.is_some() => sides(named)?,
-        (old, new) if old.or(new).is_some_and(|path| path.contains('/')) => sides(&stripped)?,
-        sides => sides,
+    let named = sides(patch.operation())?;
+    // A folder may be called `a`, too: what is there under the name as written is meant by it.
+    let (old, new) = match named.0 {
+        Some(old) if subject.workspace.read(old)?.is_some() => named,
+        _ => (without(named.0, "a/")?, without(named.1, "b/")?),
     };
     let text = old.map_or(Ok(String::new()), |old| read(subject, old))?;
     if let Some(new) = new
-        && !named.is_modify()
+        && old != Some(new)
         && subject.workspace.read(new)?.is_some()
     {
         return Err(format!("{new:?} is created by the patch but exists already"));
@@ -56,7 +54,10 @@ fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), Stri
     let Some(text_patch) = patch.patch().as_text() else {
         return Err(format!("{path:?} is changed by a binary patch; wanted text"));
     };
-    if named.is_modify() && text_patch.hunks().is_empty() && patch.new_mode() == patch.old_mode() {
+    if patch.operation().is_modify()
+        && text_patch.hunks().is_empty()
+        && patch.new_mode() == patch.old_mode()
+    {
         return Err(format!("the patch names {path:?} but changes nothing in it"));
     }
     diffy::apply(&text, text_patch)
@@ -80,6 +81,11 @@ fn sides<'a>(
         }
     };
     Ok((old.map(inside).transpose()?, new.map(inside).transpose()?))
+}
+
+/// `path` without the `prefix` that diffs may put before it; what is left stays in the workspace, too.
+fn without<'a>(path: Option<&'a str>, prefix: &str) -> Result<Option<&'a str>, String> {
+    path.map(|path| inside(path.strip_prefix(prefix).unwrap_or(path))).transpose()
 }
 
 fn read(subject: &Subject<'_>, path: &str) -> Result<String, String> {

@@ -43,6 +43,7 @@ fn files() -> BTreeMap<String, Vec<u8>> {
         file("report.md", "# Report\nAll is well.\n"),
         file("empty.md", " \n"),
         file("src/lib.rs", "one\ntwo\nthree\n"),
+        file("a/own.rs", "one\ntwo\nthree\n"),
         ("image.png".to_owned(), vec![0xff, 0xfe]),
     ])
 }
@@ -153,6 +154,26 @@ fn research_brief() {
                 &[],
             ),
             (
+                json!({"required_sections": ["summary"], "min_sources": 2}),
+                json!({"summary": "s", "citations": ["book one", "book two"]}),
+                &[],
+            ),
+            (
+                json!({"required_sections": ["links"]}),
+                json!("Links: https:// is no address"),
+                &["0 sources are cited, wanted at least 1"],
+            ),
+            (
+                json!({"required_sections": ["the four words here"], "min_sources": 0}),
+                json!("The four words here: a title"),
+                &[],
+            ),
+            (
+                json!({"required_sections": ["these are five words here"], "min_sources": 0}),
+                json!("These are five words here: a sentence"),
+                &["the section \"these are five words here\" is missing or empty"],
+            ),
+            (
                 json!({"required_sections": ["risks"], "min_sources": 0}),
                 json!("Risks: none\nmore"),
                 &[],
@@ -185,6 +206,7 @@ fn research_brief() {
 fn review_decision() {
     let known = "approve, request_changes, reject";
     let none = format!("there is no decision; wanted one of {known}");
+    let long = format!("the decision {:?} is none of {known}", "x".repeat(60));
     let other = format!("the decision \"maybe\" is none of {known}");
     table(
         "review_decision",
@@ -212,6 +234,11 @@ fn review_decision() {
                 &[&none, "the reason has 0 characters, wanted at least 10"],
             ),
             (json!({}), json!({"reason": "long enough it is"}), &[&none]),
+            (
+                json!({}),
+                json!({"decision": "x".repeat(61), "reason": "long enough it is"}),
+                &[&long],
+            ),
             (json!({}), json!({"decision": "maybe", "reason": "long enough it is"}), &[&other]),
             (
                 json!({}),
@@ -298,6 +325,9 @@ fn code_patch() {
     let mode = "diff --git a/src/lib.rs b/src/lib.rs\nold mode 100644\nnew mode 100755\n";
     let rooted = "--- /etc/x\n+++ /etc/x\n@@ -1 +1 @@\n-a\n+b\n";
     let binary = "--- image.png\n+++ image.png\n@@ -1 +1 @@\n-a\n+b\n";
+    let new_binary = "diff --git a/new.png b/new.png\nnew file mode 100644\nindex 0..2\nBinary files /dev/null and b/new.png differ\n";
+    let created = |path: &str| format!("--- /dev/null\n+++ {path}\n@@ -0,0 +1 @@\n+fn\n");
+    let moved_report = "--- docs/report.md\n+++ docs/report.md\n@@ -1,2 +1,2 @@\n # Report\n-All is well.\n+All is lost.\n";
     let nothing =
         "the patch is no unified diff: error parsing patches at byte 0: no valid patches found";
     let passing = [
@@ -310,6 +340,7 @@ fn code_patch() {
         json!(fenced),
         json!(mode),
         json!(rename("src/new.rs")),
+        json!(format!("--- a/own.rs\n+++ a/own.rs\n{change}")),
     ];
     for output in &passing {
         let check =
@@ -357,6 +388,34 @@ fn code_patch() {
             ),
             (json!({}), json!(rooted), &["\"/etc/x\" leads out of the workspace"]),
             (json!({}), json!(binary), &["\"image.png\" is not text"]),
+            (
+                json!({}),
+                json!(new_binary),
+                &["\"new.png\" is changed by a binary patch; wanted text"],
+            ),
+            (
+                json!({}),
+                json!(created("src/lib.rs")),
+                &["\"src/lib.rs\" is created by the patch but exists already"],
+            ),
+            // A file of the same name elsewhere is another file.
+            (json!({}), json!(created("docs/report.md")), &[]),
+            (json!({}), json!(created("b/docs/report.md")), &[]),
+            (
+                json!({}),
+                json!(moved_report),
+                &["\"docs/report.md\" is changed by the patch but does not exist"],
+            ),
+            (
+                json!({}),
+                json!(format!("--- a/src/lib.rs\n+++ b/report.md\n{change}")),
+                &["\"report.md\" is created by the patch but exists already"],
+            ),
+            (
+                json!({}),
+                json!("--- a//etc/x\n+++ b//etc/x\n@@ -1 +1 @@\n-a\n+b\n"),
+                &["\"/etc/x\" leads out of the workspace"],
+            ),
             (json!({"max_files": 1}), json!(prefixed), &[]),
             (
                 json!({"max_files": 1}),
@@ -411,7 +470,10 @@ fn there_is_exactly_one_check_for_each_expected_outcome() {
         [("a", Passed), ("b", Failed), ("c", Blocked), ("d", Failed), ("d", Failed), ("a", Passed)]
     );
     assert_eq!(checks[1].unmet, [format!("the node has no output: {late}")]);
+    assert_eq!(checks[2].unmet, ["the node was blocked"]);
     assert_eq!(checks[3].unmet, ["the node did not run"]);
+    let kinds: Vec<_> = checks.iter().skip(4).map(|check| check.kind).collect();
+    assert_eq!(kinds, [CheckKind::Assertion(0), CheckKind::Assertion(1)]);
 }
 
 /// A workspace that cannot be read.
@@ -486,14 +548,27 @@ fn limits_of_a_case_see_what_the_node_itself_used() {
     assert_eq!(checks[2].unmet, ["wanted at most $0.000004, found $0.000005"]);
 }
 
+/// Any text, and text made of what the validators look for.
+fn texts() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "([-+@ #*:a-z0-9/.\\n\"{}\\[\\]é]|--- |\\+\\+\\+ |@@ -1 \\+1 @@|https?://|diff --git ){0,40}",
+    ]
+}
+
 proptest! {
     #[test]
-    fn no_text_makes_a_validator_panic(
-        text in "([-+@ #*:a-z0-9/.\\n\"{}\\[\\]é]|--- |\\+\\+\\+ |@@ -1 \\+1 @@|https?://|diff --git ){0,40}",
-    ) {
-        for kind in ValidatorKind::ALL {
+    fn no_text_makes_a_validator_panic(text in texts(), setting in texts(), count in any::<u64>()) {
+        let settings = json!({
+            "artifact_path": setting, "min_chars": count, "max_files": count, "min_sources": count,
+            "min_reason_chars": count, "required_sections": [setting], "decisions": [setting],
+        });
+        for (kind, settings) in
+            ValidatorKind::ALL.into_iter().flat_map(|kind| [(kind, &Value::Null), (kind, &settings)])
+        {
+            let node = node(kind.name(), settings, &Value::Null);
             for output in [json!(text), json!({"patch": text, "decision": text, "content": text})] {
-                let check = validate(&node(kind.name(), &Value::Null, &Value::Null), &output, &files(), &Fake).unwrap();
+                let check = validate(&node, &output, &files(), &Fake).unwrap();
                 prop_assert_eq!(check.outcome == Outcome::Failed, !check.unmet.is_empty());
             }
         }
