@@ -121,19 +121,14 @@ impl CliError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NoProject { .. }
-            | Self::NotFound { .. }
-            | Self::Engine(EngineError::NotFound(_)) => Exit::NotFound,
+            Self::NoProject { .. } | Self::NotFound { .. } => Exit::NotFound,
             Self::Config { .. } | Self::Project(_) => Exit::Invalid,
-            Self::Usage { .. }
-            | Self::Engine(EngineError::Rejected(Rejection::ReasonRequired { .. })) => Exit::Usage,
-            Self::Engine(
-                EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_),
-            ) => Exit::Conflict,
-            Self::Engine(EngineError::Store(error)) | Self::Store(error) => store_exit(error),
+            Self::Usage { .. } => Exit::Usage,
+            Self::Engine(error) => engine_exit(error),
+            Self::Store(error) => store_exit(error),
             Self::Live(error) => live_exit(error),
             Self::Stopped(exit) => *exit,
-            Self::Engine(_) | Self::Io { .. } => Exit::Failure,
+            Self::Io { .. } => Exit::Failure,
         }
     }
 }
@@ -149,22 +144,20 @@ fn live_exit(error: &LiveError) -> Exit {
     match error {
         LiveError::Drift(_) | LiveError::Changed { .. } => Exit::Conflict,
         LiveError::Invalid(_) => Exit::Invalid,
-        LiveError::Engine(error) => CliError::exit_of_engine(error),
+        LiveError::Engine(error) => engine_exit(error),
         _ => Exit::Failure,
     }
 }
 
-impl CliError {
-    fn exit_of_engine(error: &EngineError) -> Exit {
-        match error {
-            EngineError::NotFound(_) => Exit::NotFound,
-            EngineError::Rejected(Rejection::ReasonRequired { .. }) => Exit::Usage,
-            EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_) => {
-                Exit::Conflict
-            }
-            EngineError::Store(error) => store_exit(error),
-            _ => Exit::Failure,
+fn engine_exit(error: &EngineError) -> Exit {
+    match error {
+        EngineError::NotFound(_) => Exit::NotFound,
+        EngineError::Rejected(Rejection::ReasonRequired { .. }) => Exit::Usage,
+        EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_) => {
+            Exit::Conflict
         }
+        EngineError::Store(error) => store_exit(error),
+        _ => Exit::Failure,
     }
 }
 

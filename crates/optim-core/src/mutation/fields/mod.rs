@@ -1,7 +1,7 @@
 //! One file for each mutable field, behind [`FieldSpec`].
 //!
 //! A new field is a new file here, a variant of [`MutableField`], and an arm of
-//! [`MutableField::spec`]; the laws at the end of this file pick it up.
+//! [`MutableField::spec`]; the laws in `tests.rs` pick it up.
 
 mod max_attempts;
 mod objective;
