@@ -130,6 +130,10 @@ text_id!(
     AgentId, "agent id", check_name
 );
 text_id!(
+    /// Who serves a model: throttles and rate limits are kept for each.
+    ProviderId, "provider id", check_slug
+);
+text_id!(
     /// A case of an eval pack.
     CaseId, "case id", check_name
 );

@@ -207,6 +207,7 @@ fn void(engine: &Engine, run: &Run, fault: String) -> RunReport {
         usage: Usage::default(),
         started_at: now,
         finished_at: now,
+        throttled: None,
     }
 }
 
@@ -333,8 +334,8 @@ mod tests {
                 Write { expected: Revision(0), value }
             });
             let (runs, blobs) = (runs.collect(), vec![definition.clone(), pack.clone()]);
-            let campaign = Some(Write { expected: Revision(0), value: campaign });
-            store.commit(Commit { campaign, runs, blobs, ..Commit::default() }).await.unwrap();
+            let campaigns = vec![Write { expected: Revision(0), value: campaign }];
+            store.commit(Commit { campaigns, runs, blobs, ..Commit::default() }).await.unwrap();
         }
         store
     }

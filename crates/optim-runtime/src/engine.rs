@@ -151,7 +151,7 @@ impl Engine {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
-        let campaigns: BTreeSet<_> = (commit.campaign.iter().map(|write| &write.value.id))
+        let campaigns: BTreeSet<_> = (commit.campaigns.iter().map(|write| &write.value.id))
             .chain(commit.runs.iter().map(|write| &write.value.campaign))
             .cloned()
             .collect();
@@ -176,7 +176,7 @@ impl Engine {
         let Decision { next, events, .. } = transition::create(new.campaign, &self.context(actor));
         let write = Write { expected: Revision(0), value: next.clone() };
         let commit =
-            Commit { campaign: Some(write), blobs: new.blobs, events, ..Commit::default() };
+            Commit { campaigns: vec![write], blobs: new.blobs, events, ..Commit::default() };
         match self.commit(commit).await {
             Ok(()) => Ok(next),
             Err(StoreError::Conflict { .. }) => Err(EngineError::Exists(next.id)),
@@ -235,9 +235,9 @@ impl Engine {
                 return Ok(value);
             }
             let runs = self.expand(&next, &effects).await?;
-            let campaign = Some(Write { expected: revision, value: next.clone() });
+            let campaigns = vec![Write { expected: revision, value: next.clone() }];
             match self
-                .commit(Commit { campaign, experiments, runs, blobs: blobs.clone(), events })
+                .commit(Commit { campaigns, experiments, runs, blobs: blobs.clone(), events })
                 .await
             {
                 Ok(()) => return Ok(next),

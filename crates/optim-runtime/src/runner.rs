@@ -140,7 +140,16 @@ impl Runner {
             Err(fault) => {
                 let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
                 let (nodes, usage) = (Vec::new(), Usage::default());
-                return RunReport { executed, outcome, nodes, usage, started_at, finished_at };
+                let throttled = None;
+                return RunReport {
+                    executed,
+                    outcome,
+                    nodes,
+                    usage,
+                    started_at,
+                    finished_at,
+                    throttled,
+                };
             }
         };
         let outcome = match scratch(&job).await {
@@ -150,7 +159,8 @@ impl Runner {
         let (usage, mut nodes) = (walk.meter.used(), walk.reports);
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        RunReport { executed, outcome, nodes, usage, started_at, finished_at }
+        let throttled = None;
+        RunReport { executed, outcome, nodes, usage, started_at, finished_at, throttled }
     }
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.

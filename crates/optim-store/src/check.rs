@@ -25,10 +25,7 @@ pub(crate) trait Present {
 
 /// Whether `commit` may be applied to what is `present`.
 pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    if let Some(Write { expected, value }) = &commit.campaign {
-        let found = present.campaign_revision(&value.id)?.unwrap_or_default();
-        expect(*expected, found, || format!("campaign {}", value.id))?;
-    }
+    campaigns(commit, present)?;
     experiments(commit, present)?;
     runs(commit, present)?;
     for event in &commit.events {
@@ -41,15 +38,27 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
     Ok(())
 }
 
+fn campaigns<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
+    let mut ids = BTreeSet::new();
+    for Write { expected, value } in &commit.campaigns {
+        if !ids.insert(&value.id) {
+            return refuse("a campaign is in it twice");
+        }
+        let found = present.campaign_revision(&value.id)?.unwrap_or_default();
+        expect(*expected, found, || format!("campaign {}", value.id))?;
+    }
+    Ok(())
+}
+
 fn experiments<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    let campaign = commit.campaign.as_ref().map(|write| &write.value.id);
     let mut ids = BTreeSet::new();
     let mut numbers = BTreeSet::new();
     for experiment in &commit.experiments {
-        if campaign != Some(&experiment.campaign) {
+        if !writes(commit, &experiment.campaign) {
             return refuse("an experiment comes without a write of its campaign");
         }
-        if !ids.insert(experiment.id) || !numbers.insert(experiment.number) {
+        if !ids.insert(experiment.id) || !numbers.insert((&experiment.campaign, experiment.number))
+        {
             return refuse("an experiment, or its number, is in it twice");
         }
         match present.experiment_place(experiment.id)? {
@@ -98,8 +107,16 @@ fn campaign_exists<P: Present>(
     present: &P,
     otherwise: &'static str,
 ) -> Result<(), P::Error> {
-    let written = commit.campaign.as_ref().is_some_and(|write| write.value.id == *id);
-    if written || present.campaign_revision(id)?.is_some() { Ok(()) } else { refuse(otherwise) }
+    if writes(commit, id) || present.campaign_revision(id)?.is_some() {
+        Ok(())
+    } else {
+        refuse(otherwise)
+    }
+}
+
+/// Whether the campaign is among those that change.
+fn writes(commit: &Commit, id: &CampaignId) -> bool {
+    commit.campaigns.iter().any(|write| write.value.id == *id)
 }
 
 fn expect<E: From<StoreError>>(

@@ -51,7 +51,7 @@ impl Memory {
 
 impl Content {
     fn apply(&mut self, commit: Commit) {
-        if let Some(write) = commit.campaign {
+        for write in commit.campaigns {
             let seq =
                 *self.campaign_ids.entry(write.value.id.clone()).or_insert(next(&self.campaigns));
             self.campaigns.insert(seq, written(write));

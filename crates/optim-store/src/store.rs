@@ -103,9 +103,9 @@ impl Blob {
 /// [`Commit::BLOB_BYTES_MAX`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
-    /// The campaign that changed.
-    pub campaign: Option<Write<Campaign>>,
-    /// Experiments of that campaign, new or changed. They have no revision of their own: only a
+    /// The campaigns that changed.
+    pub campaigns: Vec<Write<Campaign>>,
+    /// Experiments of those campaigns, new or changed. They have no revision of their own: only a
     /// commit that also moves their campaign may carry them.
     pub experiments: Vec<Experiment>,
     /// Case runs, new or changed.

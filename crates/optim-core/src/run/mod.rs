@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::Digest;
-use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, RunId};
+use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, ProviderId, RunId};
 use crate::node_io::NodeError;
 use crate::outcome::{CaseOutcome, Usage};
-use crate::quantity::Timestamp;
+use crate::quantity::{Millis, Timestamp};
 use crate::workflow::Fingerprint;
 
 /// How often a case run may be tried again after faults of the outside before it is void.
@@ -132,6 +132,19 @@ pub struct RunReport {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
+    /// The provider that asked to be left alone, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<Throttled>,
+}
+
+/// A provider's wish to be left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttled {
+    /// The provider.
+    pub provider: ProviderId,
+    /// For how long, from the end of the run.
+    pub retry_after: Millis,
 }
 
 /// What happened at one node.

@@ -19,7 +19,7 @@ use super::envelope::{Codec, encode, seal};
 use super::environment::Environment;
 use super::tables::Tables;
 use super::view::{View, evaluation_key, last, number_key};
-use super::{Error, io_failed};
+use super::{Error, corrupt, io_failed};
 
 /// Commits that may wait for the thread; whoever comes later waits to be let in.
 const QUEUE: usize = 256;
@@ -45,7 +45,7 @@ struct Job {
 #[derive(Debug)]
 struct Encoded {
     commit: Commit,
-    campaign: Option<Vec<u8>>,
+    campaigns: Vec<Vec<u8>>,
     experiments: Vec<Vec<u8>>,
     runs: Vec<Vec<u8>>,
     events: Vec<Vec<u8>>,
@@ -96,7 +96,7 @@ impl Drop for Writer {
 impl Encoded {
     fn new(commit: Commit) -> Result<Self, StoreError> {
         Ok(Self {
-            campaign: commit.campaign.as_ref().map(encode_write).transpose()?,
+            campaigns: commit.campaigns.iter().map(encode_write).collect::<Result<_, _>>()?,
             experiments: commit.experiments.iter().map(encode).collect::<Result<_, _>>()?,
             runs: commit.runs.iter().map(encode_write).collect::<Result<_, _>>()?,
             events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
@@ -106,7 +106,7 @@ impl Encoded {
 
     fn bytes(&self) -> usize {
         let records =
-            self.campaign.iter().chain(&self.experiments).chain(&self.runs).chain(&self.events);
+            self.campaigns.iter().chain(&self.experiments).chain(&self.runs).chain(&self.events);
         let blobs = self.commit.blobs.iter().map(|blob| blob.bytes().len());
         records.map(Vec::len).chain(blobs).sum()
     }
@@ -170,23 +170,27 @@ fn apply(
     encoded: &Encoded,
 ) -> Result<Committed, Error> {
     let commit = &encoded.commit;
-    if let (Some(write), Some(payload)) = (&commit.campaign, &encoded.campaign) {
+    for (write, payload) in commit.campaigns.iter().zip(&encoded.campaigns) {
         let id = write.value.id.as_str();
         let known = tables.campaign_ids.get(txn, id)?;
-        let seq = place(known, last(txn, tables.campaigns)?);
-        put(tables.campaigns, "campaigns", txn, seq, payload)?;
-        if let Place::New(seq) = seq {
+        let place = place(known, last(txn, tables.campaigns)?);
+        put(tables.campaigns, "campaigns", txn, place, payload)?;
+        if let Place::New(seq) = place {
             tables.campaign_ids.put(txn, id, &seq)?;
         }
-        for (experiment, payload) in commit.experiments.iter().zip(&encoded.experiments) {
-            let known = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
-            let place = place(known, last(txn, tables.experiments)?);
-            put(tables.experiments, "experiments", txn, place, payload)?;
-            if let Place::New(new) = place {
-                tables.experiment_ids.put(txn, experiment.id.as_bytes(), &new)?;
-                let key = number_key(seq.seq(), experiment.number);
-                tables.experiments_by_number.put(txn, &key, &new)?;
-            }
+    }
+    for (experiment, payload) in commit.experiments.iter().zip(&encoded.experiments) {
+        let known = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
+        let place = place(known, last(txn, tables.experiments)?);
+        put(tables.experiments, "experiments", txn, place, payload)?;
+        if let Place::New(new) = place {
+            tables.experiment_ids.put(txn, experiment.id.as_bytes(), &new)?;
+            let campaign = tables.campaign_ids.get(txn, experiment.campaign.as_str())?;
+            let campaign = campaign.ok_or_else(|| {
+                corrupt(&format!("campaign {}", experiment.campaign), "it is in no index")
+            })?;
+            let key = number_key(campaign, experiment.number);
+            tables.experiments_by_number.put(txn, &key, &new)?;
         }
     }
     for (write, payload) in commit.runs.iter().zip(&encoded.runs) {

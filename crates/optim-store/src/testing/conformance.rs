@@ -85,6 +85,7 @@ macro_rules! conformance_tests {
             a_commit_with_a_conflict_leaves_no_trace
             a_commit_that_nobody_waits_for_is_whole_or_absent
             records_come_back_as_they_were
+            campaigns_change_together
             an_empty_commit_changes_nothing
             campaigns_are_listed_newest_first
             experiments_are_listed_by_number
@@ -288,6 +289,28 @@ pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
         let found = store.events(EventSeq(0), 500).await.unwrap();
         assert_eq!(found.into_iter().map(|recorded| recorded.event).collect::<Vec<_>>(), events);
         fixture.reopen();
+    }
+}
+
+/// Several campaigns change together, each with its experiments; a conflict of one stops them all.
+pub async fn campaigns_change_together(fixture: Fixture) {
+    let store = fixture.store();
+    let both = |expected: [u64; 2]| Commit {
+        campaigns: vec![
+            write(expected[0], &sample::campaign("c")),
+            write(expected[1], &sample::campaign("d")),
+        ],
+        experiments: vec![sample::experiment("c", 1), sample::experiment("d", 1)],
+        ..Commit::default()
+    };
+    store.commit(both([0, 0])).await.unwrap();
+    let conflict = store.commit(both([1, 0])).await.unwrap_err();
+    assert!(matches!(conflict, StoreError::Conflict { .. }), "{conflict}");
+    for id in ["c", "d"] {
+        let id = CampaignId::new(id).unwrap();
+        assert_eq!(store.campaign(&id).await.unwrap().unwrap().revision, Revision(1));
+        let listed = store.experiments(&id, Page::first()).await.unwrap().items;
+        assert_eq!(listed, [sample::experiment(id.as_str(), 1)]);
     }
 }
 
@@ -528,6 +551,8 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
     };
     let new_run = sample::run("c", evaluation, 1);
     let unknown = sample::event("unknown", EventKind::CampaignStarted);
+    let again = base(2).campaigns;
+    let twice = Commit { campaigns: [base(1).campaigns, again].concat(), ..Commit::default() };
     let broken = [
         Commit { experiments: vec![one.clone()], ..Commit::default() },
         Commit { experiments: vec![one.clone()], ..campaign_commit(1, &sample::campaign("d")) },
@@ -535,6 +560,7 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
         with(vec![renumbered]),
         with(vec![usurper]),
         with(vec![one.clone(), one.clone()]),
+        twice,
         runs_commit(0, [&new_run, &new_run]),
         runs_commit(0, [&sample::run("unknown", evaluation, 2)]),
         Commit { events: vec![unknown.clone()], ..Commit::default() },
@@ -652,7 +678,7 @@ fn write<T: Clone>(expected: u64, value: &T) -> Write<T> {
 }
 
 fn campaign_commit(expected: u64, campaign: &Campaign) -> Commit {
-    Commit { campaign: Some(write(expected, campaign)), ..Commit::default() }
+    Commit { campaigns: vec![write(expected, campaign)], ..Commit::default() }
 }
 
 fn runs_commit<const N: usize>(expected: u64, runs: [&Run; N]) -> Commit {

@@ -157,7 +157,7 @@ mod tests {
             let finished = sample::finished(&sample::run("c", evaluation, 0));
             let purpose = optim_core::campaign::Purpose::Replay { number: 1 };
             let commit = Commit {
-                campaign: Some(Write { expected: Revision(0), value: sample::campaign("c") }),
+                campaigns: vec![Write { expected: Revision(0), value: sample::campaign("c") }],
                 experiments: vec![sample::experiment("c", 1)],
                 runs: vec![Write { expected: Revision(0), value: finished }],
                 blobs: vec![Blob::new(b"objective".to_vec())],

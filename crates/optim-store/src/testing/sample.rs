@@ -201,6 +201,7 @@ pub fn finished(run: &Run) -> Run {
         usage,
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
+        throttled: None,
     };
     Run { state: RunState::Finished(report), ..run.clone() }
 }

@@ -56,7 +56,7 @@ impl Draft {
                 ..sample::campaign(CAMPAIGNS[campaign])
             };
             let found = reference.campaign(&value.id).await.unwrap().map(|found| found.revision);
-            commit.campaign = Some(Write { expected: revision(found, off), value });
+            commit.campaigns = vec![Write { expected: revision(found, off), value }];
         }
         for (campaign, number) in &self.experiments {
             commit.experiments.push(sample::experiment(CAMPAIGNS[*campaign], *number));

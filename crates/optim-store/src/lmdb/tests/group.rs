@@ -72,7 +72,7 @@ fn commits_of_one_group_see_each_other() {
     block_on(async {
         let store = open(directory.path());
         let step = |expected| Commit {
-            campaign: Some(Write { expected: Revision(expected), value: sample::campaign("c") }),
+            campaigns: vec![Write { expected: Revision(expected), value: sample::campaign("c") }],
             ..Commit::default()
         };
         let answers = commit_together(&store, (0..50).map(step).collect()).await;

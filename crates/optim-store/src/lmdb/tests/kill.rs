@@ -31,7 +31,7 @@ fn step(writer: u32, revision: u64) -> Commit {
     let case = u32::try_from(revision).unwrap();
     let run = sample::run(&id, sample::evaluation(&id, "replay"), case);
     Commit {
-        campaign: Some(Write { expected: Revision(revision), value: sample::campaign(&id) }),
+        campaigns: vec![Write { expected: Revision(revision), value: sample::campaign(&id) }],
         runs: vec![Write { expected: Revision(0), value: run }],
         events: vec![sample::event(&id, EventKind::CampaignStarted)],
         ..Commit::default()

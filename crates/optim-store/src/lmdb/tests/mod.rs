@@ -44,7 +44,7 @@ fn everything(id: &str) -> Commit {
     let evaluation = sample::evaluation(id, "replay");
     let runs = [sample::run(id, evaluation, 0), sample::finished(&sample::run(id, evaluation, 1))];
     Commit {
-        campaign: Some(Write { expected: Revision(0), value: sample::campaign(id) }),
+        campaigns: vec![Write { expected: Revision(0), value: sample::campaign(id) }],
         experiments: vec![sample::experiment(id, 1)],
         runs: runs.map(|value| Write { expected: Revision(0), value }).to_vec(),
         blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
