@@ -244,6 +244,7 @@ impl Project {
             files: self.files.clone(),
             executor: setup.executor,
             simulated: setup.simulated,
+            worst_case: None,
         };
         let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
         let mut campaign = Campaign::draft(setup.id, name, setup.seed, source, frozen, now);

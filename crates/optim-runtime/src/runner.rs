@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use optim_core::assertion::Matcher;
+use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::digest::Hasher;
 use optim_core::id::NodeId;
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
@@ -74,14 +75,17 @@ struct Walk {
 #[derive(Clone)]
 struct Meter {
     limits: Execution,
+    /// What the campaign's budget leaves for this claim.
+    allowance: Allowance,
     begun: tokio::time::Instant,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
 }
 
 impl Meter {
-    fn new(limits: Execution) -> Self {
-        Self { limits, begun: tokio::time::Instant::now(), used: Arc::default() }
+    fn new(limits: Execution, allowance: Allowance) -> Self {
+        let begun = tokio::time::Instant::now();
+        Self { limits, allowance, begun, used: Arc::default() }
     }
 
     fn used(&self) -> Usage {
@@ -94,29 +98,45 @@ impl Meter {
     }
 
     fn tokens_left(&self) -> Option<u64> {
-        self.limits.max_total_tokens.map(|limit| limit.minus(self.used().tokens()).0)
+        let limits = [self.limits.max_total_tokens, self.allowance.tokens];
+        let least = limits.into_iter().flatten().min()?;
+        Some(least.minus(self.used().tokens()).0)
     }
 
     fn time_left(&self) -> Option<Duration> {
-        let limit = self.limits.max_total_runtime?;
-        Some(Duration::from_millis(limit.0).saturating_sub(self.begun.elapsed()))
+        let limits = [self.limits.max_total_runtime, self.allowance.time];
+        let least = limits.into_iter().flatten().min()?;
+        Some(Duration::from_millis(least.0).saturating_sub(self.begun.elapsed()))
     }
 
     /// The limit that is broken, with the numbers.
     fn over_limit(&self) -> Option<String> {
         let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
+        let (time, tokens, cost) = (max_total_runtime, max_total_tokens, max_total_cost);
+        let own = self.over(Allowance { time, tokens, cost });
+        let budget = || self.over(self.allowance).or_else(|| self.over_reported_time());
+        own.or_else(|| Some(format!("campaign budget: {}", budget()?)))
+    }
+
+    fn over(&self, limits: Allowance) -> Option<String> {
         let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let used = self.used();
-        if let Some(limit) = max_total_runtime.filter(|limit| elapsed >= limit.0) {
+        if let Some(limit) = limits.time.filter(|limit| elapsed >= limit.0) {
             return Some(format!("max_total_runtime_ms: {elapsed} of {}", limit.0));
         }
-        if let Some(limit) = max_total_tokens.filter(|limit| used.tokens() > *limit) {
+        if let Some(limit) = limits.tokens.filter(|limit| used.tokens() > *limit) {
             return Some(format!("max_total_tokens: {} of {}", used.tokens().0, limit.0));
         }
-        if let Some(limit) = max_total_cost.filter(|limit| used.cost > *limit) {
+        if let Some(limit) = limits.cost.filter(|limit| used.cost > *limit) {
             return Some(format!("max_total_cost_usd: {} of {limit}", used.cost));
         }
         None
+    }
+
+    /// The budget counts the time that the executor reports, which may be more than has passed.
+    fn over_reported_time(&self) -> Option<String> {
+        let (used, limit) = (self.used().latency, self.allowance.time?);
+        (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
     }
 }
 
@@ -135,7 +155,8 @@ impl Runner {
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
         let executed = job.workflow.fingerprint();
-        let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
+        let allowance = job.run.allowance.minus(Amount::of(&job.run.spent_on_faults));
+        let mut walk = match Walk::new(Arc::clone(&job.workflow), allowance) {
             Ok(walk) => walk,
             Err(fault) => {
                 let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
@@ -278,11 +299,11 @@ async fn sleep_for(duration: Option<Duration>) {
 }
 
 impl Walk {
-    fn new(workflow: Arc<Workflow>) -> Result<Self, String> {
+    fn new(workflow: Arc<Workflow>, allowance: Allowance) -> Result<Self, String> {
         let graph = Graph::new(&workflow)
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
         let started = vec![false; workflow.nodes().len()];
-        let meter = Meter::new(*workflow.execution());
+        let meter = Meter::new(*workflow.execution(), allowance);
         Ok(Self { workflow, graph, outputs: BTreeMap::new(), reports: Vec::new(), started, meter })
     }
 

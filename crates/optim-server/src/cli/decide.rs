@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use optim_core::campaign::command::Command;
+use optim_core::experiment::ExperimentState;
 
-use super::Outcome;
 use super::run::finish;
+use super::{Outcome, output};
 use crate::error::Exit;
 use crate::session::{Session, actor};
 
@@ -42,7 +43,15 @@ pub(super) async fn approve(folder: &Path, args: ApproveArgs, json: bool) -> Out
     let command = Command::Approve { experiment: experiment.id, reason: args.reason };
     let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
     finish(&session, &campaign, folder, json).await?;
-    Ok(Exit::Success)
+    let decided = session.engine.store().experiment(experiment.id).await?;
+    match decided.map(|experiment| experiment.state) {
+        Some(ExperimentState::Discarded(judged)) => {
+            let (number, reason) = (experiment.number, judged.judgement.reason);
+            output::error_line(&format!("experiment #{number} is not approved: {reason}"));
+            Ok(Exit::Conflict)
+        }
+        _ => Ok(Exit::Success),
+    }
 }
 
 pub(super) async fn reject(folder: &Path, args: RejectArgs, json: bool) -> Outcome {

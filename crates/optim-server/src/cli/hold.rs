@@ -9,7 +9,7 @@ use super::run::finish;
 use crate::error::Exit;
 use crate::session::{Session, actor};
 
-/// The flags of these verbs.
+/// The flags of the verbs that name a campaign and a reason.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The campaign; the open or newest one when absent.
@@ -19,23 +19,42 @@ pub(super) struct Args {
     reason: Option<String>,
 }
 
-pub(super) async fn pause(folder: &Path, args: Args, json: bool) -> Outcome {
-    let command = Command::Pause { reason: args.reason.clone() };
-    submit(folder, args, command, json).await
+/// The flags of `optim pause`.
+#[derive(Debug, clap::Args)]
+pub(super) struct PauseArgs {
+    #[command(flatten)]
+    common: Args,
+    /// Cancel the case runs in flight too; their evaluation begins again on resume.
+    #[arg(long)]
+    cancel_runs: bool,
+}
+
+pub(super) async fn pause(folder: &Path, args: PauseArgs, json: bool) -> Outcome {
+    let PauseArgs { common: Args { campaign, reason }, cancel_runs } = args;
+    submit(folder, campaign, Command::Pause { reason, cancel_runs }, json).await
 }
 
 pub(super) async fn resume(folder: &Path, args: Args, json: bool) -> Outcome {
-    submit(folder, args, Command::Resume, json).await
+    submit(folder, args.campaign, Command::Resume { reason: args.reason }, json).await
 }
 
 pub(super) async fn cancel(folder: &Path, args: Args, json: bool) -> Outcome {
-    let command = Command::Cancel { reason: args.reason.clone() };
-    submit(folder, args, command, json).await
+    submit(folder, args.campaign, Command::Cancel { reason: args.reason }, json).await
 }
 
-async fn submit(folder: &Path, args: Args, command: Command, json: bool) -> Outcome {
+pub(super) async fn close(folder: &Path, args: Args, json: bool) -> Outcome {
+    submit(folder, args.campaign, Command::Close { reason: args.reason }, json).await
+}
+
+/// Submits `command` to the campaign that is meant, and shows what became of it.
+pub(super) async fn submit(
+    folder: &Path,
+    campaign: Option<String>,
+    command: Command,
+    json: bool,
+) -> Outcome {
     let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
+    let campaign = session.campaign(campaign.as_deref()).await?;
     let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
     finish(&session, &campaign, folder, json).await?;
     Ok(Exit::Success)

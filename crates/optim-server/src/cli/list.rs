@@ -9,13 +9,21 @@ use super::{Outcome, output};
 use crate::error::Exit;
 use crate::session::Session;
 
-pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
+/// The flags of `optim list`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show archived campaigns too.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn list(folder: &Path, args: Args, json: bool) -> Outcome {
     let session = Session::open(folder)?;
     let mut campaigns = Vec::new();
     let mut page = Page::first();
     loop {
         let listed = session.engine.store().campaigns(page).await?;
-        campaigns.extend(listed.items);
+        campaigns.extend(listed.items.into_iter().filter(|found| args.all || !found.archived));
         match listed.next {
             Some(after) => page = Page { after: Some(after), ..Page::first() },
             None => break,
@@ -30,6 +38,7 @@ pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
                     "name": campaign.name,
                     "status": campaign.status.name(),
                     "experiments": campaign.experiments,
+                    "archived": campaign.archived,
                     "created_at_ms": campaign.created_at,
                 })
             })

@@ -4,13 +4,17 @@
 //! the JSON document has the same list as `next`.
 
 mod apply;
+mod archive;
 mod decide;
 mod demo;
+mod extend;
 mod hold;
 mod list;
 pub mod output;
 mod progress;
+mod replay;
 pub mod report;
+mod reset_failures;
 mod run;
 mod show;
 mod status;
@@ -47,7 +51,7 @@ enum Verb {
     /// Measure a change of your own: the same validation, evaluation and verdict.
     Try(try_candidate::Args),
     /// List campaigns, newest first.
-    List,
+    List(list::Args),
     /// Where a campaign stands, and what it waits for.
     Status(status::Args),
     /// Show an experiment: the change, the metrics, the verdict rule by rule, the cases that flipped.
@@ -61,11 +65,21 @@ enum Verb {
     /// Take the last apply back, after the same drift check.
     Rollback(apply::Args),
     /// Stop new work; what runs still lands.
-    Pause(hold::Args),
+    Pause(hold::PauseArgs),
     /// End a pause, or a hold for an unstable baseline.
     Resume(hold::Args),
-    /// End the campaign.
+    /// Measure the baseline once more, due or not.
+    Replay(replay::Args),
+    /// Add to the budget of a campaign; its frozen policies stay as they are.
+    Extend(extend::Args),
+    /// Let a campaign go on that was held after too many failures.
+    ResetFailures(reset_failures::Args),
+    /// End the campaign as completed, as soon as nothing is in flight; what is approved stays so.
+    Close(hold::Args),
+    /// End the campaign now; case runs in flight are cancelled.
     Cancel(hold::Args),
+    /// Take a campaign that is over out of the lists. Nothing of it is deleted.
+    Archive(archive::Args),
 }
 
 /// What a verb leaves behind: the exit code, after everything was printed.
@@ -99,7 +113,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Demo(args) => demo::demo(args, json).await,
         Verb::Run(args) => run::run(&folder, args, json).await,
         Verb::Try(args) => try_candidate::try_candidate(&folder, args, json).await,
-        Verb::List => list::list(&folder, json).await,
+        Verb::List(args) => list::list(&folder, args, json).await,
         Verb::Status(args) => status::status(&folder, args, json).await,
         Verb::Show(args) => show::show(&folder, args, json).await,
         Verb::Approve(args) => decide::approve(&folder, args, json).await,
@@ -108,6 +122,11 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Rollback(args) => apply::rollback(&folder, args, json).await,
         Verb::Pause(args) => hold::pause(&folder, args, json).await,
         Verb::Resume(args) => hold::resume(&folder, args, json).await,
+        Verb::Replay(args) => replay::replay(&folder, args, json).await,
+        Verb::Extend(args) => extend::extend(&folder, args, json).await,
+        Verb::ResetFailures(args) => reset_failures::reset_failures(&folder, args, json).await,
+        Verb::Close(args) => hold::close(&folder, args, json).await,
+        Verb::Archive(args) => archive::archive(&folder, args, json).await,
         Verb::Cancel(args) => hold::cancel(&folder, args, json).await,
     }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use optim_core::campaign::command::Command;
+use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
+use optim_runtime::source;
 
 use super::progress::Progress;
 use super::report::Report;
@@ -40,7 +42,13 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
             session.create(&project, args.seed, SearchMode::Proposers).await?
         }
     };
-    let campaign = follow(&session, campaign, json, |_| false).await?;
+    let campaign = match source::gone(&campaign).await {
+        Some(reason) => {
+            let gone = Observation::SourceGone { reason };
+            session.engine.record(&campaign.id, &gone, Vec::new()).await?
+        }
+        None => follow(&session, campaign, json, |_| false).await?,
+    };
     finish(&session, &campaign, folder, json).await
 }
 

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use optim_core::campaign::Campaign;
+use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
+use optim_core::quantity::Millis;
 
 use super::report::{Report, reason};
 use super::run::prefix;
@@ -48,13 +50,43 @@ pub(super) fn print(campaign: &Campaign, experiments: &[Experiment]) {
     for experiment in experiments {
         output::line(&experiment_line(experiment));
     }
-    let usage = &campaign.spent.usage;
-    output::line(&format!(
-        "  spent: {} case runs, {} tokens, {}",
-        campaign.spent.runs,
-        usage.tokens().0,
-        usage.cost
-    ));
+    output::line(&format!("  spent: {}", spending_words(campaign)));
+    let over = campaign.ledger.overdrawn;
+    if over != Amount::default() {
+        output::line(&format!(
+            "  overdrawn: {} tokens, {}, {} of run time: an executor did not keep to its limits",
+            over.tokens.0,
+            over.cost,
+            minutes(over.time)
+        ));
+    }
+}
+
+/// `300 case runs, 5120 of 20000000 tokens, $0.000000, 1.5 of 60.0 minutes`, and what is set aside.
+fn spending_words(campaign: &Campaign) -> String {
+    let (ledger, limit) = (&campaign.ledger, campaign.budget().allowance());
+    let used = Amount::of(&ledger.usage);
+    let tokens = limit.tokens.map(|limit| format!(" of {}", limit.0)).unwrap_or_default();
+    let cost = limit.cost.map(|limit| format!(" of {limit}")).unwrap_or_default();
+    let time = limit.time.map(|limit| format!(" of {}", minutes(limit))).unwrap_or_default();
+    let spent = format!(
+        "{} case runs, {}{tokens} tokens, {}{cost}, {}{time} of run time",
+        ledger.runs,
+        used.tokens.0,
+        used.cost,
+        minutes(used.time)
+    );
+    let reserved = ledger.taken().minus(used);
+    if reserved == Amount::default() {
+        return spent;
+    }
+    let (tokens, cost, time) = (reserved.tokens.0, reserved.cost, minutes(reserved.time));
+    format!("{spent}; set aside for what is in flight: {tokens} tokens, {cost}, {time}")
+}
+
+fn minutes(time: Millis) -> String {
+    let tenths = time.0 / 6_000;
+    format!("{}.{} min", tenths / 10, tenths % 10)
 }
 
 /// Metrics in words: `81 of 100 cases pass (81.0%), …`.
