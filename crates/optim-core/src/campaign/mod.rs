@@ -273,6 +273,11 @@ pub enum Ending {
         /// Why.
         reason: Option<String>,
     },
+    /// The workflow was deleted or retired: there is nothing left to improve.
+    SourceGone {
+        /// What became of it.
+        reason: String,
+    },
 }
 
 /// Why nothing new starts.
@@ -492,7 +497,7 @@ impl Campaign {
         match (&self.phase, &self.hold) {
             (Phase::Closed { ending, .. }, _) => match ending {
                 Ending::TooManyFailures { .. } => Status::Failed,
-                Ending::Cancelled { .. } => Status::Cancelled,
+                Ending::Cancelled { .. } | Ending::SourceGone { .. } => Status::Cancelled,
                 Ending::ExperimentsUsedUp
                 | Ending::NoFurtherMutation { .. }
                 | Ending::SuggestionsDone => Status::Completed,
@@ -527,7 +532,7 @@ pub enum Status {
     Completed,
     /// Over, after too many failures.
     Failed,
-    /// Over, because a person ended it.
+    /// Over, because a person ended it or its workflow is gone.
     Cancelled,
 }
 
