@@ -38,7 +38,7 @@ pub(super) async fn rollback(call: &Call, args: Args) -> Outcome {
 }
 
 fn print(call: &Call, what: &str, outcome: &LiveOutcome) {
-    let path = outcome.path.display().to_string();
+    let path = outcome.location.to_string();
     let diff = unified_diff(&outcome.before, &outcome.after, &path);
     if call.json {
         call.out.document(&json!({

@@ -55,9 +55,8 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
     let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
-            call.session
-                .create(&call.session.project()?, Some(args.seed), SearchMode::Proposers)
-                .await?
+            let project = call.session.project().await?;
+            call.session.create(&project, Some(args.seed), SearchMode::Proposers).await?
         }
     };
     let campaign = run::follow(&call, campaign, settled).await?;

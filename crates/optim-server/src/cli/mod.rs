@@ -16,6 +16,7 @@ mod run;
 mod show;
 mod status;
 mod try_candidate;
+mod workflow;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -79,7 +80,7 @@ pub(crate) enum Verb {
     Approve(decide::ApproveArgs),
     /// Turn the pending experiment down.
     Reject(decide::RejectArgs),
-    /// Write the approved baseline to the live workflow file, after a drift check.
+    /// Write the approved baseline to the live workflow, after a drift check.
     Apply(apply::Args),
     /// Take the last apply back, after the same drift check.
     Rollback(apply::Args),
@@ -89,6 +90,9 @@ pub(crate) enum Verb {
     Resume(hold::Args),
     /// End the campaign.
     Cancel(hold::Args),
+    /// Workflows that optim keeps itself, with versions; `workflow = "stored:ID"` in optim.toml.
+    #[command(subcommand)]
+    Workflow(workflow::Verb),
 }
 
 /// What a verb leaves behind: the exit code, after everything was printed.
@@ -160,8 +164,8 @@ pub(crate) fn perform(
 
 async fn execute(call: &Call, verb: Verb) -> Outcome {
     match verb {
-        Verb::Run(args) => run::run(call, args).await,
-        Verb::Try(args) => try_candidate::try_candidate(call, args).await,
+        Verb::Run(args) => Box::pin(run::run(call, args)).await,
+        Verb::Try(args) => Box::pin(try_candidate::try_candidate(call, args)).await,
         Verb::List => list::list(call).await,
         Verb::Status(args) => status::status(call, args).await,
         Verb::Show(args) => show::show(call, args).await,
@@ -172,6 +176,7 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Pause(args) => hold::pause(call, args).await,
         Verb::Resume(args) => hold::resume(call, args).await,
         Verb::Cancel(args) => hold::cancel(call, args).await,
+        Verb::Workflow(verb) => workflow::workflow(call, verb).await,
     }
 }
 

@@ -30,6 +30,14 @@ impl Output {
         }
     }
 
+    /// Prints `text` on stdout as it is.
+    pub(crate) fn text(&self, text: &str) {
+        match self {
+            Self::Terminal => write!(std::io::stdout().lock(), "{text}").unwrap_or_default(),
+            Self::Asker(asker) => asker.send(Answer::Text(text.to_owned())).unwrap_or_default(),
+        }
+    }
+
     /// Prints one line for people on stderr.
     pub(crate) fn error_line(&self, text: &str) {
         match self {

@@ -110,8 +110,9 @@ impl Follower {
                 return Ok(());
             };
             self.after = last.seq;
+            let own = Some(&self.campaign.id);
             for recorded in
-                events.iter().filter(|recorded| recorded.event.campaign == self.campaign.id)
+                events.iter().filter(|recorded| recorded.event.subject.campaign() == own)
             {
                 if let Some(line) = self.line(&recorded.event).await {
                     self.bar.suspend(|| self.out.error_line(&line));

@@ -44,7 +44,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let project = call.session.project()?;
+            let project = call.session.project().await?;
             for warning in &project.warnings.0 {
                 call.out.error_line(&warning.to_string());
             }

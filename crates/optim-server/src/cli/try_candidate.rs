@@ -44,7 +44,7 @@ pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
     let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
-            let project = call.session.project()?;
+            let project = call.session.project().await?;
             let mutation = args.mutation(&call.directory, &project.workflow)?;
             validate::check_mutation(
                 &project.workflow,
@@ -86,7 +86,7 @@ impl Args {
         if let Some(file) = &self.candidate {
             let file = directory.join(file);
             let candidate = WorkflowFile::read(parent(&file), &file.display().to_string())?;
-            return validate::diff(baseline, &candidate.workflow).map_err(refused);
+            return validate::diff(baseline, &candidate.definition.workflow).map_err(refused);
         }
         let usage = |code, message| CliError::Usage { code, message };
         let node = NodeId::new(self.node.clone().unwrap_or_default())

@@ -107,6 +107,7 @@ pub(crate) async fn ask(
         let line = frame::read(&mut read, ANSWER_BYTES_MAX).await;
         match parse(&line.map_err(|error: FrameError| lost(error.to_string()))?)? {
             Answer::Line(text) => out.line(&text),
+            Answer::Text(text) => out.text(&text),
             Answer::ErrorLine(text) => out.error_line(&text),
             Answer::Exit(exit) => return Ok(Some(exit)),
             other => return Err(lost(format!("it said {other:?} too late"))),

@@ -43,6 +43,8 @@ pub(crate) enum Answer {
     Refused(Refusal),
     /// A line for stdout.
     Line(String),
+    /// Text for stdout, as it is.
+    Text(String),
     /// A line for stderr.
     ErrorLine(String),
     /// The verb is done: how the asker should exit. Nothing follows.
