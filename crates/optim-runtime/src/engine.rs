@@ -1,7 +1,9 @@
 //! The one write path: load, decide, commit.
 //!
-//! Nobody else writes campaigns, experiments or runs. A decision is made on a state that was read
+//! Nobody else writes campaigns, experiments, runs or stored workflows. A decision is made on a state that was read
 //! with its revision; when somebody else moved the record meanwhile, it is read and decided again.
+
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +14,15 @@ use optim_core::campaign::recheck::recheck;
 use optim_core::campaign::transition::{self, Decision, Effect};
 use optim_core::campaign::{Campaign, CaseMark, Spent};
 use optim_core::digest::Digest;
-use optim_core::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId, RunId};
+use optim_core::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId, RunId, WorkflowId};
 use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::Objective;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::run::{Epoch, Run, RunReport, RunState};
+use optim_core::stored_workflow::VersionNumber;
+use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
 use optim_core::workflow::Workflow;
 use optim_store::{
     Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
@@ -27,6 +31,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::wake::Wakes;
+
+pub use self::stored::StoredDefinition;
 
 /// How often a decision is made again because somebody else moved the record.
 const CONFLICT_RETRIES_MAX: u32 = 32;
@@ -69,6 +75,25 @@ pub enum EngineError {
     /// The campaign does not allow it now.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// There never was such a stored workflow.
+    #[error("there is no stored workflow {0}; `optim workflow list` shows those that exist")]
+    WorkflowNotFound(WorkflowId),
+    /// The version is not kept, or not there yet.
+    #[error("workflow {id} has no version {version} any more or yet; the current one is {current}")]
+    VersionNotFound {
+        /// The workflow.
+        id: WorkflowId,
+        /// The version that was asked for.
+        version: VersionNumber,
+        /// The current one.
+        current: VersionNumber,
+    },
+    /// The stored workflow does not allow it now.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowRejection),
+    /// Others moved the stored workflow, or campaigns on it, again and again.
+    #[error("workflow {0} keeps being changed by others; try again")]
+    WorkflowContended(WorkflowId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -95,9 +120,12 @@ impl EngineError {
             Self::NotFound(_) => "campaign_not_found",
             Self::Exists(_) => "campaign_exists",
             Self::Rejected(rejection) => rejection.code(),
+            Self::WorkflowNotFound(_) => "workflow_not_found",
+            Self::VersionNotFound { .. } => "workflow_version_not_found",
+            Self::Workflow(rejection) => rejection.code(),
             Self::Store(error) => error.code(),
             Self::Payload { .. } => "payload_missing",
-            Self::Contended(_) => "contended",
+            Self::Contended(_) | Self::WorkflowContended(_) => "contended",
         }
     }
 }
@@ -180,9 +208,19 @@ impl Engine {
             Commit { campaigns: vec![write], blobs: new.blobs, events, ..Commit::default() };
         match self.commit(commit).await {
             Ok(()) => Ok(next),
-            Err(StoreError::Conflict { .. }) => Err(EngineError::Exists(next.id)),
+            Err(StoreError::Conflict { .. }) => Err(self.why_not_created(next).await?),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Why the store could not take in a new campaign.
+    async fn why_not_created(&self, campaign: Campaign) -> Result<EngineError, EngineError> {
+        if self.store.campaign(&campaign.id).await?.is_none()
+            && let Some(workflow) = campaign.source.location.stored()
+        {
+            ensure_in_use(&self.stored_workflow(workflow).await?.value)?;
+        }
+        Ok(EngineError::Exists(campaign.id))
     }
 
     /// Reads a campaign.
@@ -299,7 +337,7 @@ impl Engine {
     }
 
     /// Load, decide, commit; again when somebody else was faster. What the decision cancelled is
-    /// settled; a failure of that is made good by whoever looks at the campaign next.
+    /// settled.
     async fn transition(
         &self,
         id: &CampaignId,
@@ -307,13 +345,17 @@ impl Engine {
         step: impl Fn(&Campaign) -> Result<Decision, Rejection>,
     ) -> Result<Campaign, EngineError> {
         let campaign = self.step(id, blobs, step).await?;
-        match self.settle(&campaign).await {
-            Ok(settled) => Ok(settled.unwrap_or(campaign)),
-            Err(error) => {
-                tracing::warn!(campaign = %id, %error, "the cost of what was cancelled is not taken in yet");
-                Ok(campaign)
-            }
+        Ok(self.settle_now(&campaign).await.unwrap_or(campaign))
+    }
+
+    /// Settles what a commit has cancelled. A failure is made good by whoever looks at it next.
+    async fn settle_now(&self, campaign: &Campaign) -> Option<Campaign> {
+        let settled = self.settle(campaign).await;
+        if let Err(error) = &settled {
+            let id = &campaign.id;
+            tracing::warn!(campaign = %id, %error, "the cost of what was cancelled is not known yet");
         }
+        settled.ok().flatten()
     }
 
     async fn step(
@@ -324,16 +366,13 @@ impl Engine {
     ) -> Result<Campaign, EngineError> {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let Versioned { revision, value } = self.campaign(id).await?;
-            let Decision { next, experiments, effects, events } = step(&value)?;
-            if events.is_empty() {
+            let decision = step(&value)?;
+            if decision.events.is_empty() {
                 return Ok(value);
             }
-            let runs = self.expand(&next, &effects).await?;
-            let campaigns = vec![Write { expected: revision, value: next.clone() }];
-            match self
-                .commit(Commit { campaigns, experiments, runs, blobs: blobs.clone(), events })
-                .await
-            {
+            let next = decision.next.clone();
+            let commit = self.commit_of(revision, decision).await?;
+            match self.commit(Commit { blobs: blobs.clone(), ..commit }).await {
                 Ok(()) => return Ok(next),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -357,6 +396,18 @@ impl Engine {
             settled = Some(self.step(&campaign.id, Vec::new(), observe).await?);
         }
         Ok(settled)
+    }
+
+    /// The commit of a decision on a campaign that was read at `expected`.
+    async fn commit_of(
+        &self,
+        expected: Revision,
+        decision: Decision,
+    ) -> Result<Commit, EngineError> {
+        let Decision { next, experiments, effects, events } = decision;
+        let runs = self.expand(&next, &effects).await?;
+        let campaigns = vec![Write { expected, value: next }];
+        Ok(Commit { campaigns, experiments, runs, events, ..Commit::default() })
     }
 
     /// The run records that the effects of a decision stand for.

@@ -5,15 +5,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use optim_core::campaign::Campaign;
+use optim_core::campaign::location::Location;
 
 /// How long after the first look the second one is. Editors replace a file by another one, and for a
 /// moment there is none.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
 
 /// Why the workflow file of `campaign` is gone for good; `None` while it is there, or while its whole
-/// folder is out of reach, as on a disk that is not mounted.
+/// folder is out of reach, as on a disk that is not mounted. The end of a stored workflow is told to
+/// its campaigns in the commit that makes it.
 pub async fn gone(campaign: &Campaign) -> Option<String> {
-    let file = Path::new(&campaign.source.location);
+    let Location::File(file) = &campaign.source.location else {
+        return None;
+    };
+    let file = Path::new(file);
     if !missing(file) {
         return None;
     }
@@ -35,7 +40,7 @@ mod tests {
 
     fn at(file: &Path) -> Campaign {
         let mut campaign = sample::campaign("c");
-        campaign.source.location = file.display().to_string();
+        campaign.source.location = Location::File(file.display().to_string());
         campaign
     }
 

@@ -9,6 +9,7 @@ pub mod command;
 pub mod event;
 pub mod ledger;
 pub mod live;
+pub mod location;
 pub mod observation;
 pub mod recheck;
 pub mod transition;
@@ -37,6 +38,7 @@ use crate::workflow::Fingerprint;
 
 use self::ledger::{Allowance, Ledger};
 use self::live::Live;
+use self::location::Location;
 
 pub use self::ledger::Spent;
 
@@ -89,12 +91,31 @@ pub struct Source {
     pub workflow: WorkflowId,
     /// The workflow's name.
     pub name: String,
-    /// Where the live workflow is: an absolute path.
-    pub location: String,
+    /// Where the live workflow is.
+    pub location: Location,
+    /// The absolute path of the folder where relative paths of the definition begin; absent means the
+    /// folder of the live file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// The definition, by content digest.
     pub snapshot: Digest,
     /// The definition's fingerprint.
     pub fingerprint: Fingerprint,
+}
+
+impl Source {
+    /// The absolute path of the folder where relative paths of the definition begin.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        match (&self.workspace, &self.location) {
+            (Some(workspace), _) => workspace,
+            (None, Location::File(path)) => match path.rsplit_once('/') {
+                Some((folder, _)) if !folder.is_empty() => folder,
+                Some(_) | None => "/",
+            },
+            (None, Location::Stored(_)) => "/",
+        }
+    }
 }
 
 /// The rules of a campaign, frozen at creation.

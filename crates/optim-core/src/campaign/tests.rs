@@ -15,6 +15,7 @@ use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::EventKind;
 use super::ledger::Amount;
 use super::live::{plan_apply, plan_rollback};
+use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
@@ -51,7 +52,8 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
     let source = Source {
         workflow: WorkflowId::new("w").unwrap(),
         name: "w".to_owned(),
-        location: "/w.yaml".to_owned(),
+        location: Location::File("/w.yaml".to_owned()),
+        workspace: None,
         snapshot: Digest::of(b"snapshot"),
         fingerprint,
     };

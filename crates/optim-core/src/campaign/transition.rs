@@ -20,7 +20,7 @@ use crate::workflow::Fingerprint;
 use self::funding::Wanted;
 use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, Subject};
 use super::live::{LiveWrite, LiveWriteKind, plan_apply, plan_rollback};
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::{Campaign, Ending, Evaluation, Fate, Hold, Phase, Purpose, SearchMode, needs_a_person};
@@ -40,6 +40,17 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// What is told about the step; empty when nothing changed.
     pub events: Vec<Event>,
+}
+
+impl Decision {
+    /// This step and the one after it as one step.
+    pub fn then(mut self, step: impl FnOnce(&Campaign) -> Self) -> Self {
+        let Self { next, experiments, effects, events } = step(&self.next);
+        self.experiments.extend(experiments);
+        self.effects.extend(effects);
+        self.events.extend(events);
+        Self { next, ..self }
+    }
 }
 
 /// Case runs to create or end in the same commit.
@@ -183,8 +194,9 @@ impl<'a> Step<'a> {
     }
 
     fn tell(&mut self, what: EventKind) {
-        let (campaign, actor, at) = (self.next.id.clone(), self.cx.actor.clone(), self.cx.now);
-        self.events.push(Event { campaign, actor, at, what });
+        let subject = Subject::Campaign(self.next.id.clone());
+        let (actor, at) = (self.cx.actor.clone(), self.cx.now);
+        self.events.push(Event { subject, actor, at, what });
     }
 
     fn wrong_status(&self, command: &'static str, help: &'static str) -> Rejection {

@@ -1,14 +1,15 @@
 //! `optim archive`: takes a campaign that is over out of the lists.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
+use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::{Outcome, hold};
 
 /// The flags of `optim archive`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign.
     campaign: String,
     /// Why; kept in the audit log.
@@ -16,7 +17,7 @@ pub(super) struct Args {
     reason: Option<String>,
 }
 
-pub(super) async fn archive(folder: &Path, args: Args, json: bool) -> Outcome {
+pub(super) async fn archive(call: &Call, args: Args) -> Outcome {
     let command = Command::Archive { reason: args.reason };
-    hold::submit(folder, Some(args.campaign), command, json).await
+    hold::submit(call, Some(args.campaign), command).await
 }

@@ -1,16 +1,17 @@
 //! `optim extend`: adds to the budget of a campaign.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
 use optim_core::policy::Extension;
 use optim_core::quantity::{MicroUsd, Tokens};
+use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::{Outcome, hold};
 
 /// The flags of `optim extend`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Further experiments.
@@ -30,8 +31,8 @@ pub(super) struct Args {
     reason: String,
 }
 
-pub(super) async fn extend(folder: &Path, args: Args, json: bool) -> Outcome {
+pub(super) async fn extend(call: &Call, args: Args) -> Outcome {
     let Args { campaign, experiments, tokens, cost, minutes, reason } = args;
     let by = Extension { experiments, minutes, tokens: Tokens(tokens), cost };
-    hold::submit(folder, campaign, Command::Extend { by, reason }, json).await
+    hold::submit(call, campaign, Command::Extend { by, reason }).await
 }

@@ -1,17 +1,17 @@
-//! `optim pause`, `optim resume`, `optim cancel`.
-
-use std::path::Path;
+//! `optim pause`, `optim resume`, `optim close`, `optim cancel`.
 
 use optim_core::campaign::command::Command;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use super::call::Call;
 use super::run::finish;
 use crate::error::Exit;
-use crate::session::{Session, actor};
 
 /// The flags of the verbs that name a campaign and a reason.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Why; kept in the audit log.
@@ -20,8 +20,9 @@ pub(super) struct Args {
 }
 
 /// The flags of `optim pause`.
-#[derive(Debug, clap::Args)]
-pub(super) struct PauseArgs {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseArgs {
     #[command(flatten)]
     common: Args,
     /// Cancel the case runs in flight too; their evaluation begins again on resume.
@@ -29,33 +30,27 @@ pub(super) struct PauseArgs {
     cancel_runs: bool,
 }
 
-pub(super) async fn pause(folder: &Path, args: PauseArgs, json: bool) -> Outcome {
+pub(super) async fn pause(call: &Call, args: PauseArgs) -> Outcome {
     let PauseArgs { common: Args { campaign, reason }, cancel_runs } = args;
-    submit(folder, campaign, Command::Pause { reason, cancel_runs }, json).await
+    submit(call, campaign, Command::Pause { reason, cancel_runs }).await
 }
 
-pub(super) async fn resume(folder: &Path, args: Args, json: bool) -> Outcome {
-    submit(folder, args.campaign, Command::Resume { reason: args.reason }, json).await
+pub(super) async fn resume(call: &Call, args: Args) -> Outcome {
+    submit(call, args.campaign, Command::Resume { reason: args.reason }).await
 }
 
-pub(super) async fn cancel(folder: &Path, args: Args, json: bool) -> Outcome {
-    submit(folder, args.campaign, Command::Cancel { reason: args.reason }, json).await
+pub(super) async fn close(call: &Call, args: Args) -> Outcome {
+    submit(call, args.campaign, Command::Close { reason: args.reason }).await
 }
 
-pub(super) async fn close(folder: &Path, args: Args, json: bool) -> Outcome {
-    submit(folder, args.campaign, Command::Close { reason: args.reason }, json).await
+pub(super) async fn cancel(call: &Call, args: Args) -> Outcome {
+    submit(call, args.campaign, Command::Cancel { reason: args.reason }).await
 }
 
 /// Submits `command` to the campaign that is meant, and shows what became of it.
-pub(super) async fn submit(
-    folder: &Path,
-    campaign: Option<String>,
-    command: Command,
-    json: bool,
-) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(campaign.as_deref()).await?;
-    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
-    finish(&session, &campaign, folder, json).await?;
+pub(super) async fn submit(call: &Call, campaign: Option<String>, command: Command) -> Outcome {
+    let campaign = call.session.campaign(campaign.as_deref()).await?;
+    let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
+    finish(call, &campaign).await?;
     Ok(Exit::Success)
 }

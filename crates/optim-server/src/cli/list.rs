@@ -1,35 +1,34 @@
 //! `optim list`: campaigns, newest first.
 
-use std::path::Path;
-
 use optim_store::Page;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Outcome, output};
+use super::Outcome;
+use super::call::Call;
 use crate::error::Exit;
-use crate::session::Session;
 
 /// The flags of `optim list`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// Show archived campaigns too.
     #[arg(long)]
     all: bool,
 }
 
-pub(super) async fn list(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
+pub(super) async fn list(call: &Call, args: Args) -> Outcome {
     let mut campaigns = Vec::new();
     let mut page = Page::first();
     loop {
-        let listed = session.engine.store().campaigns(page).await?;
+        let listed = call.session.engine.store().campaigns(page).await?;
         campaigns.extend(listed.items.into_iter().filter(|found| args.all || !found.archived));
         match listed.next {
             Some(after) => page = Page { after: Some(after), ..Page::first() },
             None => break,
         }
     }
-    if json {
+    if call.json {
         let items: Vec<_> = campaigns
             .iter()
             .map(|campaign| {
@@ -43,7 +42,7 @@ pub(super) async fn list(folder: &Path, args: Args, json: bool) -> Outcome {
                 })
             })
             .collect();
-        output::document(
+        call.out.document(
             &json!({"schema": "optim/v1/campaigns", "campaigns": items, "count": items.len()}),
         );
         return Ok(Exit::Success);
@@ -54,13 +53,13 @@ pub(super) async fn list(folder: &Path, args: Args, json: bool) -> Outcome {
             .unwrap_or_default();
         let (id, status, experiments) =
             (&campaign.id, campaign.status.name(), campaign.experiments);
-        output::line(&format!(
+        call.out.line(&format!(
             "{id}  {status}  {experiments} experiments  {created}  {}",
             campaign.name
         ));
     }
     if campaigns.is_empty() {
-        output::error_line("no campaign yet; `optim run` starts one");
+        call.out.error_line("no campaign yet; `optim run` starts one");
     }
     Ok(Exit::Success)
 }

@@ -1,18 +1,19 @@
 //! `optim replay`: measures the baseline once more, or takes a replay in.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
 use optim_core::id::{EvaluationId, RunId};
+use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::run::finish;
 use super::{Outcome, hold};
 use crate::error::{CliError, Exit};
-use crate::session::{Session, actor};
+use crate::session::Session;
 
 /// The flags of `optim replay`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Take in a replay whose case runs are all over, instead of queueing one: the id of its
@@ -24,16 +25,16 @@ pub(super) struct Args {
     reason: Option<String>,
 }
 
-pub(super) async fn replay(folder: &Path, args: Args, json: bool) -> Outcome {
+pub(super) async fn replay(call: &Call, args: Args) -> Outcome {
     let Some(recorded) = args.record else {
         let command = Command::QueueReplay { reason: args.reason };
-        return hold::submit(folder, args.campaign, command, json).await;
+        return hold::submit(call, args.campaign, command).await;
     };
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let evaluation = evaluation(&session, &recorded).await?;
-    let campaign = session.engine.record_replay(&campaign.id, evaluation, actor()).await?;
-    finish(&session, &campaign, folder, json).await?;
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let evaluation = evaluation(&call.session, &recorded).await?;
+    let engine = &call.session.engine;
+    let campaign = engine.record_replay(&campaign.id, evaluation, call.actor.clone()).await?;
+    finish(call, &campaign).await?;
     Ok(Exit::Success)
 }
 

@@ -1,14 +1,15 @@
 //! `optim reset-failures`: lets a campaign go on that failed too often.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
+use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::{Outcome, hold};
 
 /// The flags of `optim reset-failures`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Why it should not fail again; kept in the audit log.
@@ -16,7 +17,7 @@ pub(super) struct Args {
     reason: String,
 }
 
-pub(super) async fn reset_failures(folder: &Path, args: Args, json: bool) -> Outcome {
+pub(super) async fn reset_failures(call: &Call, args: Args) -> Outcome {
     let command = Command::ResetFailures { reason: args.reason };
-    hold::submit(folder, args.campaign, command, json).await
+    hold::submit(call, args.campaign, command).await
 }
