@@ -244,7 +244,7 @@ impl Engine {
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
         let refused = match command {
-            Command::Approve { experiment, .. } => self.refusal(id, *experiment).await?,
+            Command::Approve { experiment, .. } => Box::pin(self.refusal(id, *experiment)).await?,
             _ => None,
         };
         self.transition(id, Vec::new(), |campaign| {
@@ -345,7 +345,8 @@ impl Engine {
         step: impl Fn(&Campaign) -> Result<Decision, Rejection>,
     ) -> Result<Campaign, EngineError> {
         let campaign = self.step(id, blobs, step).await?;
-        Ok(self.settle_now(&campaign).await.unwrap_or(campaign))
+        // Boxed, as it is seldom needed and large.
+        Ok(Box::pin(self.settle_now(&campaign)).await.unwrap_or(campaign))
     }
 
     /// Settles what a commit has cancelled. A failure is made good by whoever looks at it next.
@@ -393,7 +394,7 @@ impl Engine {
             let fact = Observation::EvaluationSettled { evaluation, spent };
             let cx = self.context(Actor::engine());
             let observe = |campaign: &Campaign| Ok(transition::observe(campaign, &fact, &cx));
-            settled = Some(self.step(&campaign.id, Vec::new(), observe).await?);
+            settled = Some(Box::pin(self.step(&campaign.id, Vec::new(), observe)).await?);
         }
         Ok(settled)
     }
