@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod budget;
 mod campaign;
 mod control;
 mod crash;

@@ -344,9 +344,9 @@ impl Engine {
         blobs: Vec<Blob>,
         step: impl Fn(&Campaign) -> Result<Decision, Rejection>,
     ) -> Result<Campaign, EngineError> {
-        let campaign = self.step(id, blobs, step).await?;
-        // Boxed, as it is seldom needed and large.
-        Ok(Box::pin(self.settle_now(&campaign)).await.unwrap_or(campaign))
+        // Boxed: a step holds several states of a campaign, and many wait for one.
+        let campaign = Box::pin(self.step(id, blobs, step)).await?;
+        Ok(self.settle_now(&campaign).await.unwrap_or(campaign))
     }
 
     /// Settles what a commit has cancelled. A failure is made good by whoever looks at it next.

@@ -172,7 +172,7 @@ async fn write(
             campaign
         }
         Live::Stored(read) => {
-            engine.write_stored(id, &command, (read.version, &after), actor).await?
+            { let written = engine.write_stored(id, &command, (read.version, &after), actor); Box::pin(written).await? }
         }
     };
     let (before, after) = (before.text, after.text);

@@ -64,7 +64,7 @@ pub(super) fn print(out: &Output, campaign: &Campaign, experiments: &[Experiment
     let over = campaign.ledger.overdrawn;
     if over != Amount::default() {
         out.line(&format!(
-            "  overdrawn: {} tokens, {}, {} of run time: an executor did not keep to its limits",
+            "  overdrawn: {} tokens, {}, {} minutes: an executor did not keep to its limits",
             over.tokens.0,
             over.cost,
             minutes(over.time)
@@ -72,7 +72,8 @@ pub(super) fn print(out: &Output, campaign: &Campaign, experiments: &[Experiment
     }
 }
 
-/// `300 case runs, 5120 of 20000000 tokens, $0.000000, 1.5 of 60.0 minutes`, and what is set aside.
+/// `300 case runs, 5120 of 20000000 tokens, $0.000000, 1.5 of 60.0 minutes of run time`, and what is
+/// set aside.
 fn spending_words(campaign: &Campaign) -> String {
     let (ledger, limit) = (&campaign.ledger, campaign.budget().allowance());
     let used = Amount::of(&ledger.usage);
@@ -80,7 +81,7 @@ fn spending_words(campaign: &Campaign) -> String {
     let cost = limit.cost.map(|limit| format!(" of {limit}")).unwrap_or_default();
     let time = limit.time.map(|limit| format!(" of {}", minutes(limit))).unwrap_or_default();
     let spent = format!(
-        "{} case runs, {}{tokens} tokens, {}{cost}, {}{time} of run time",
+        "{} case runs, {}{tokens} tokens, {}{cost}, {}{time} minutes of run time",
         ledger.runs,
         used.tokens.0,
         used.cost,
@@ -91,12 +92,12 @@ fn spending_words(campaign: &Campaign) -> String {
         return spent;
     }
     let (tokens, cost, time) = (reserved.tokens.0, reserved.cost, minutes(reserved.time));
-    format!("{spent}; set aside for what is in flight: {tokens} tokens, {cost}, {time}")
+    format!("{spent}; set aside for what is in flight: {tokens} tokens, {cost}, {time} minutes")
 }
 
 fn minutes(time: Millis) -> String {
     let tenths = time.0 / 6_000;
-    format!("{}.{} min", tenths / 10, tenths % 10)
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Metrics in words: `81 of 100 cases pass (81.0%), …`.
