@@ -12,3 +12,4 @@ mod campaign;
 mod crash;
 mod honest;
 mod support;
+mod workflow;

@@ -101,8 +101,8 @@ async fn dispatch(cli: Cli) -> Outcome {
     let Cli { folder, json, verb } = cli;
     match verb {
         Verb::Demo(args) => demo::demo(args, json).await,
-        Verb::Run(args) => run::run(&folder, args, json).await,
-        Verb::Try(args) => try_candidate::try_candidate(&folder, args, json).await,
+        Verb::Run(args) => Box::pin(run::run(&folder, args, json)).await,
+        Verb::Try(args) => Box::pin(try_candidate::try_candidate(&folder, args, json)).await,
         Verb::List => list::list(&folder, json).await,
         Verb::Status(args) => status::status(&folder, args, json).await,
         Verb::Show(args) => show::show(&folder, args, json).await,

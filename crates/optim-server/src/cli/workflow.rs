@@ -34,6 +34,7 @@ pub(super) enum Verb {
         deleted: bool,
     },
     /// Print a workflow's text; with --json its record, versions and definition.
+    #[command(disable_version_flag = true)]
     Get {
         /// The workflow.
         id: String,
