@@ -70,23 +70,23 @@ impl Service {
     /// # Errors
     /// The store fails.
     pub async fn settled(&self, id: &CampaignId) -> Result<Campaign, EngineError> {
-        self.settled_when(id, |_| false).await
+        self.reached(id, settled).await
     }
 
-    /// Waits until the campaign cannot go on by itself, or `enough` says that it went far enough.
+    /// Waits until the campaign is as `until` says.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn settled_when(
+    pub async fn reached(
         &self,
         id: &CampaignId,
-        enough: impl Fn(&Campaign) -> bool,
+        until: impl Fn(&Campaign) -> bool,
     ) -> Result<Campaign, EngineError> {
         let mut changes = self.engine.changes();
         loop {
             changes.borrow_and_update();
             let campaign = self.engine.campaign(id).await?.value;
-            if matches!(work(&campaign), Work::AwaitOperator | Work::Nothing) || enough(&campaign) {
+            if until(&campaign) {
                 return Ok(campaign);
             }
             if changes.changed().await.is_err() {
@@ -99,6 +99,12 @@ impl Service {
     pub async fn stop(self) {
         self.tasks.shutdown().await;
     }
+}
+
+/// Whether the campaign cannot go on by itself: a person must decide, or it is over.
+#[must_use]
+pub fn settled(campaign: &Campaign) -> bool {
+    matches!(work(campaign), Work::AwaitOperator | Work::Nothing)
 }
 
 /// Purges what was deleted long enough ago, again and again.
