@@ -24,6 +24,7 @@ pub mod policy;
 pub mod proposal;
 pub mod quantity;
 pub mod run;
+pub mod shadow;
 pub mod stored_workflow;
 mod suggest;
 pub mod validator;

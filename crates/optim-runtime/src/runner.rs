@@ -13,6 +13,7 @@ use optim_core::outcome::{CaseOutcome, Measured, Usage};
 use optim_core::pack::Case;
 use optim_core::quantity::Millis;
 use optim_core::run::{NodeReport, Run, RunReport};
+use optim_core::shadow::{self, Shadow};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
 use optim_core::workflow::{Execution, Node, ValidatorKind, Workflow};
@@ -131,10 +132,13 @@ impl Runner {
         Self { executor, matcher, clock }
     }
 
-    /// Executes a case run. Dropping the future stops everything that it started.
+    /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
+    /// stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
         let executed = job.workflow.fingerprint();
+        let Shadow { workflow, denied } = shadow::of(&job.workflow);
+        let job = Job { workflow, ..job };
         let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
             Ok(walk) => walk,
             Err(fault) => {
@@ -148,6 +152,7 @@ impl Runner {
                     usage,
                     started_at,
                     finished_at,
+                    denied,
                     throttled,
                 };
             }
@@ -160,7 +165,7 @@ impl Runner {
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
         let throttled = None;
-        RunReport { executed, outcome, nodes, usage, started_at, finished_at, throttled }
+        RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
     }
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
