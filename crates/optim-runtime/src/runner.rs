@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
-use crate::workspace::{Scratch, template};
+use crate::workspace::{Scratch, ScratchRoot, template};
 
 /// The most bytes of an attempt's answer.
 pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -36,6 +36,7 @@ pub struct Runner {
     executor: Arc<dyn NodeExecutor>,
     matcher: Arc<dyn Matcher + Send + Sync>,
     clock: Arc<dyn Clock>,
+    scratch: Option<ScratchRoot>,
 }
 
 /// A case run to execute.
@@ -129,7 +130,14 @@ impl Runner {
         matcher: Arc<dyn Matcher + Send + Sync>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { executor, matcher, clock }
+        Self { executor, matcher, clock, scratch: None }
+    }
+
+    /// The same with scratch folders in `root` instead of the system's folder for temporary files.
+    #[must_use]
+    pub fn with_scratch(mut self, root: ScratchRoot) -> Self {
+        self.scratch = Some(root);
+        self
     }
 
     /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
@@ -157,7 +165,7 @@ impl Runner {
                 };
             }
         };
-        let outcome = match scratch(&job).await {
+        let outcome = match self.scratch(&job).await {
             Ok(scratch) => self.walk(&job, &mut walk, &Arc::new(scratch)).await,
             Err(fault) => CaseOutcome::Void { fault },
         };
@@ -166,6 +174,19 @@ impl Runner {
         let finished_at = self.clock.now();
         let throttled = None;
         RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
+    }
+
+    /// The folder of a run: a copy of the template that the workflow names, else an empty one.
+    async fn scratch(&self, job: &Job<'_>) -> Result<Scratch, String> {
+        let root = self.scratch.as_ref();
+        let root = root.map_or_else(std::env::temp_dir, |root| root.path().to_owned());
+        let Some(named) = template(&job.workflow) else {
+            return Scratch::empty(&root)
+                .map_err(|error| format!("no scratch folder can be made: {error}"));
+        };
+        let folder = job.folder.join(named);
+        let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder, &root)).await;
+        copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
     }
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
@@ -453,16 +474,6 @@ fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
         Err(error) => error.message = abridged(&error.message, MESSAGE_CHARS_MAX),
     }
     response
-}
-
-/// The folder of a run: a copy of the template that the workflow names, else an empty one.
-async fn scratch(job: &Job<'_>) -> Result<Scratch, String> {
-    let Some(named) = template(&job.workflow) else {
-        return Scratch::empty().map_err(|error| format!("no scratch folder can be made: {error}"));
-    };
-    let folder = job.folder.join(named);
-    let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder)).await;
-    copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Replaces an output that is too long for the record by a note about it.
