@@ -231,7 +231,9 @@ fn overridden(policy: Option<&Value>, model: &ModelRef) -> Value {
             roles.extend(named.into_iter().map(|(role, _)| (role, entry.clone())));
         }
     }
-    DEFAULT.map(|key| policy.remove(key));
+    for key in DEFAULT {
+        policy.remove(key);
+    }
     policy.insert(DEFAULT[0].to_owned(), entry);
     if !roles.is_empty() {
         policy.insert(ROLES[0].to_owned(), Value::Object(roles));
