@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod exchange;
+pub mod http;
 pub mod lexical;
 mod needs;
 pub mod openai;
@@ -79,6 +80,12 @@ pub trait NodeExecutor: Send + Sync {
     /// The first thing that is missing.
     fn ready(&self, _workflow: &Workflow, _cost_limit: Option<MicroUsd>) -> Result<(), Unready> {
         Ok(())
+    }
+
+    /// The most that one case run of `workflow` costs when its case has so many bytes of inputs;
+    /// `None` when it costs nothing, or nobody knows.
+    fn quote(&self, _workflow: &Workflow, _input_bytes: u64) -> Option<MicroUsd> {
+        None
     }
 
     /// Makes one attempt.

@@ -166,7 +166,7 @@ mod tests {
             let mut count = self.0.lock().unwrap();
             *count += 1;
             let good = Reply::good(count.to_string().into_bytes());
-            Ok(if *count % 3 == 0 { Reply { status: 503, ..good } } else { good })
+            Ok(if count.is_multiple_of(3) { Reply { status: 503, ..good } } else { good })
         }
     }
 

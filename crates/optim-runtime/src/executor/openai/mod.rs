@@ -16,11 +16,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use optim_core::digest::Digest;
 use optim_core::id::ProviderId;
-use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
+use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
 use optim_core::quantity::{MicroUsd, Millis, Tokens};
-use optim_core::workflow::{Agent, ModelRef, Workflow};
-use serde_json::{Value, json};
+use optim_core::workflow::{Agent, ModelRef, Node, Workflow};
+use serde_json::{Map, Value, json};
 
 pub use config::{OpenAiConfig, OpenAiConfigError, ProviderConfig, StructuredOutput};
 pub use price::{Free, Price, Prices};
@@ -86,6 +86,28 @@ impl OpenAi {
         }
     }
 
+    /// The most tokens of one attempt at `node`: no token is shorter than a byte.
+    fn most(&self, node: &Node, workflow: &Workflow, input_bytes: u64) -> Usage {
+        let agent = workflow.agent(node.agent()).map(|agent| agent.definition.clone());
+        let request = NodeRequest {
+            objective: node.objective().to_owned(),
+            inputs: Map::new(),
+            upstream: Map::new(),
+            contract: node.contract_json(),
+            attempt: Attempt { id: String::new(), number: 1, seed: 0 },
+            limits: Limits { timeout_ms: 0, max_output_bytes: 0, max_tokens: None },
+            working_directory: String::new(),
+            agent: agent.unwrap_or_default(),
+        };
+        let own = Value::Array(prompt::messages(&request)).to_string();
+        let upstream = u64::try_from(node.input_refs().len()).unwrap_or(u64::MAX);
+        let mut most = usage::at_most(own.as_bytes(), &[]);
+        let read = upstream.saturating_mul(self.config.max_completion_tokens);
+        most.prompt_tokens = most.prompt_tokens.plus(Tokens(read)).plus(Tokens(input_bytes));
+        most.completion_tokens = Tokens(self.config.max_completion_tokens);
+        most
+    }
+
     fn is_replay(&self) -> bool {
         self.config.cassette.as_ref().is_some_and(|tape| tape.mode == CassetteMode::Replay)
     }
@@ -142,6 +164,16 @@ impl NodeExecutor for OpenAi {
         Ok(())
     }
 
+    fn quote(&self, workflow: &Workflow, input_bytes: u64) -> Option<MicroUsd> {
+        let costs = workflow.nodes().iter().map(|node| {
+            let Target { model, provider } = self.target(workflow.agent(node.agent())?).ok()?;
+            let price = provider.prices.of(model.model())?;
+            let once = self.most(node, workflow, input_bytes);
+            Some(MicroUsd(price.cost(&once).0.saturating_mul(node.attempts().into())))
+        });
+        costs.sum::<Option<MicroUsd>>().filter(|cost| cost.0 > 0)
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let begun = tokio::time::Instant::now();
         let mut usage = Usage::default();
@@ -189,12 +221,11 @@ impl OpenAi {
 
     fn body(&self, request: &NodeRequest, model: &ModelRef) -> Value {
         let config = &self.config;
-        let mut body = json!({
-            "model": model.model(),
-            "messages": prompt::messages(request),
-            "stream": false,
-        });
-        let mut put = |key: &str, value: Value| body[key] = value;
+        let mut body = Map::new();
+        let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
+        put("model", model.model().as_str().into());
+        put("messages", prompt::messages(request).into());
+        put("stream", false.into());
         let limit = if config.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
         put(limit, self.tokens_max(request).0.into());
         if let Some(temperature) = config.temperature {
@@ -214,7 +245,7 @@ impl OpenAi {
                 put("response_format", json!({"type": "json_object"}));
             }
         }
-        body
+        Value::Object(body)
     }
 
     /// The most tokens that the answer may have.

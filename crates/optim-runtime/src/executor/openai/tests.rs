@@ -1,8 +1,5 @@
 //! Attempts against a server over a real socket.
 
-use optim_core::node_io::{Attempt, Limits};
-use serde_json::Map;
-
 use super::super::exchange::server::{Server, Step};
 use super::*;
 
@@ -221,6 +218,20 @@ async fn what_is_missing_is_found_before_anything_is_spent() {
     let replay = with(json!("NOT_SET_ANYWHERE"), tape).unwrap();
     assert_eq!(code(&replay, Value::Null, None), None, "no key is needed to play back");
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_quote_is_no_less_than_a_run_can_cost() {
+    let server = Server::start(vec![completion("x")]).await;
+    let with = |max: u64| executor(&server, json!({"max_completion_tokens": max}));
+    let quote = |executor: &OpenAi, policy: Value, bytes| executor.quote(&workflow(policy), bytes);
+    let small = quote(&with(100), json!("acme/small"), 0).unwrap();
+    assert!(small >= MicroUsd(800), "100 tokens at 8 dollars a million: {small}");
+    let long = quote(&with(100), json!("acme/small"), 1000).unwrap();
+    assert_eq!(long, small.plus(MicroUsd(2000)), "each byte of the inputs may be a token");
+    assert_eq!(quote(&with(100), json!("acme/large"), 0), None);
+    let answer = with(100).execute(request()).await;
+    assert!(quote(&with(100), json!("acme/small"), 20).unwrap() >= answer.usage.cost);
 }
 
 #[tokio::test]
