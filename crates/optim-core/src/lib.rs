@@ -22,6 +22,7 @@ pub mod pack;
 pub mod policy;
 pub mod proposal;
 pub mod quantity;
+pub mod rate;
 pub mod run;
 mod suggest;
 pub mod validator;

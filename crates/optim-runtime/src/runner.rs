@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
+use crate::scheduler::entry::Needs;
 use crate::workspace::{Scratch, template};
 
 /// The most bytes of an attempt's answer.
@@ -129,6 +130,15 @@ impl Runner {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self { executor, matcher, clock }
+    }
+
+    /// The providers that a run of `workflow` calls, with the fewest requests that it sends to each:
+    /// one for each node.
+    #[must_use]
+    pub fn needs(&self, workflow: &Workflow) -> Needs {
+        let requests = u32::try_from(workflow.nodes().len()).unwrap_or(u32::MAX);
+        let providers = self.executor.providers(workflow).into_iter();
+        providers.map(|provider| (provider, requests)).collect()
     }
 
     /// Executes a case run. Dropping the future stops everything that it started.

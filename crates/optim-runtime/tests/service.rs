@@ -13,6 +13,7 @@ use optim_core::experiment::{Experiment, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::quantity::Timestamp;
 use optim_runtime::clock::ManualClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
 use optim_runtime::executor::Capabilities;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
@@ -135,7 +136,8 @@ async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Serv
         fault_per_mille: 50,
         ..ScriptedConfig::default()
     };
-    let config = ServiceConfig { capacity: 3, proposers: vec![proposer] };
+    let dispatch = DispatchConfig { capacity: 3, ..DispatchConfig::default() };
+    let config = ServiceConfig { dispatch, proposers: vec![proposer] };
     Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
 }
 

@@ -13,8 +13,12 @@ pub mod scripted;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
+use optim_core::id::ProviderId;
 use optim_core::node_io::{NodeRequest, NodeResponse};
+use optim_core::workflow::Workflow;
 
 pub use needs::unmet_needs;
 
@@ -34,6 +38,11 @@ pub trait NodeExecutor: Send + Sync {
 
     /// Whether its results are simulated. Shown wherever its numbers are.
     fn simulated(&self) -> bool;
+
+    /// The providers that it calls for the nodes of `workflow`.
+    fn providers(&self, _workflow: &Workflow) -> BTreeSet<ProviderId> {
+        BTreeSet::new()
+    }
 
     /// Makes one attempt.
     async fn execute(&self, request: NodeRequest) -> NodeResponse;
