@@ -7,6 +7,7 @@
 //! here, version by version.
 
 pub mod assertion;
+pub mod backoff;
 pub mod campaign;
 pub mod canonical;
 pub mod diagnostic;

@@ -11,9 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use optim_core::digest::Digest;
-use optim_core::id::ProviderId;
 use optim_core::outcome::{CaseOutcome, Usage};
-use optim_core::rate::RatePerMinute;
 use optim_core::run::transition::RunObservation;
 use optim_core::run::{Run, RunReport, fault_delay};
 use optim_store::{Cursor, Page, RunFilter, RunSummary, StoreError};
@@ -38,16 +36,14 @@ const NEEDS_MAX: usize = 1024;
 pub struct DispatchConfig {
     /// Jobs at once; at least one.
     pub capacity: u32,
-    /// The rate limits to keep.
-    pub rates: BTreeMap<ProviderId, RatePerMinute>,
     /// How long jobs that cannot simply be stopped may go on after a shutdown is wished.
     pub grace: Duration,
 }
 
 impl Default for DispatchConfig {
-    /// Four jobs at once, no rate limits, half a minute.
+    /// Four jobs at once, half a minute.
     fn default() -> Self {
-        Self { capacity: 4, rates: BTreeMap::new(), grace: Duration::from_secs(30) }
+        Self { capacity: 4, grace: Duration::from_secs(30) }
     }
 }
 
@@ -96,11 +92,11 @@ struct AtWork {
 }
 
 impl Dispatcher {
-    /// A loop that executes runs with `runner`.
+    /// A loop that executes runs with `runner`, within the rate limits that it knows.
     #[must_use]
     pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, config: DispatchConfig) -> Self {
         let clock = Steady::starting_at(engine.clock().as_ref());
-        let scheduler = Scheduler::new(config.capacity, config.rates, clock.now());
+        let scheduler = Scheduler::new(config.capacity, runner.rate_limits(), clock.now());
         let (scheduler, needs) = (Arc::new(Mutex::new(scheduler)), Mutex::default());
         let desk = tokio::sync::Mutex::default();
         Self { engine, runner, scheduler, clock, grace: config.grace, needs, desk }

@@ -52,6 +52,7 @@ pub fn campaign(id: &str) -> Campaign {
             snapshot,
             fingerprint,
         },
+        execution_override: None,
         frozen: frozen(),
         baseline: Baseline {
             version: 0,
@@ -88,6 +89,7 @@ fn frozen() -> Frozen {
         files: Vec::new(),
         executor: "lexical".to_owned(),
         simulated: false,
+        executor_settings: None,
     }
 }
 
