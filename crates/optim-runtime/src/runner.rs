@@ -182,7 +182,8 @@ impl Runner {
     pub fn needs(&self, workflow: &Workflow) -> Needs {
         let requests = |provider: &ProviderId| {
             let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
-            let served = agents.filter(|agent| self.executor.provider(agent).as_ref() == Some(provider));
+            let served =
+                agents.filter(|agent| self.executor.provider(agent).as_ref() == Some(provider));
             u32::try_from(served.count()).unwrap_or(u32::MAX).max(1)
         };
         let providers = self.executor.providers(workflow).into_iter();

@@ -2,6 +2,7 @@
 //! takes campaigns from one phase to the next. Both are driven by what is in the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::work::{Work, work};
@@ -15,7 +16,10 @@ use crate::matcher::Engines;
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
 use crate::runner::Runner;
-use crate::tasks::TaskSet;
+use crate::tasks::{Shutdown, TaskSet};
+
+/// How often deleted workflows are looked at.
+const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What a service needs to know.
 pub struct ServiceConfig {
@@ -47,6 +51,8 @@ impl Service {
         }
         wake_open_campaigns(&engine).await?;
         let mut tasks = TaskSet::new();
+        let purged = Arc::clone(&engine);
+        tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
         let runner = Arc::new(Runner::new(
             executor,
             Arc::new(Engines::default()),
@@ -92,6 +98,21 @@ impl Service {
     /// Stops the loops. Runs in flight are stopped; the next start queues them again.
     pub async fn stop(self) {
         self.tasks.shutdown().await;
+    }
+}
+
+/// Purges what was deleted long enough ago, again and again.
+async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
+    loop {
+        match engine.purge_workflows().await {
+            Ok(0) => {}
+            Ok(workflows) => tracing::info!(workflows, "deleted workflows were purged"),
+            Err(error) => tracing::warn!(%error, "deleted workflows cannot be purged now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = shutdown.requested() => return,
+        }
     }
 }
 

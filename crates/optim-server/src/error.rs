@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use optim_core::campaign::command::Rejection;
 use optim_core::diagnostic::Diagnostics;
+use optim_core::stored_workflow::transition::WorkflowRejection;
 use optim_runtime::engine::EngineError;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
@@ -151,11 +152,16 @@ fn live_exit(error: &LiveError) -> Exit {
 
 fn engine_exit(error: &EngineError) -> Exit {
     match error {
-        EngineError::NotFound(_) => Exit::NotFound,
-        EngineError::Rejected(Rejection::ReasonRequired { .. }) => Exit::Usage,
-        EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_) => {
-            Exit::Conflict
-        }
+        EngineError::NotFound(_)
+        | EngineError::WorkflowNotFound(_)
+        | EngineError::VersionNotFound { .. } => Exit::NotFound,
+        EngineError::Rejected(Rejection::ReasonRequired { .. })
+        | EngineError::Workflow(WorkflowRejection::ReasonRequired { .. }) => Exit::Usage,
+        EngineError::Rejected(_)
+        | EngineError::Workflow(_)
+        | EngineError::Exists(_)
+        | EngineError::Contended(_)
+        | EngineError::WorkflowContended(_) => Exit::Conflict,
         EngineError::Store(error) => store_exit(error),
         _ => Exit::Failure,
     }

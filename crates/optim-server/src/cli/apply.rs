@@ -36,7 +36,7 @@ pub(super) async fn rollback(folder: &Path, args: Args, json: bool) -> Outcome {
 }
 
 fn print(what: &str, outcome: &LiveOutcome, json: bool) {
-    let path = outcome.path.display().to_string();
+    let path = outcome.location.to_string();
     let diff = unified_diff(&outcome.before, &outcome.after, &path);
     if json {
         output::document(&json!({

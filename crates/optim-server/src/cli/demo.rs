@@ -53,9 +53,8 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
     let campaign = match session.open_campaign().await? {
         Some(open) => open,
         None => {
-            session
-                .create(&session.project()?, Some(args.seed), None, SearchMode::Proposers)
-                .await?
+            let project = session.project().await?;
+            session.create(&project, Some(args.seed), None, SearchMode::Proposers).await?
         }
     };
     let campaign = run::follow(&session, campaign, json, |_| false).await?;

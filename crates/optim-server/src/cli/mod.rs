@@ -15,6 +15,7 @@ mod run;
 mod show;
 mod status;
 mod try_candidate;
+mod workflow;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,7 +57,7 @@ enum Verb {
     Approve(decide::ApproveArgs),
     /// Turn the pending experiment down.
     Reject(decide::RejectArgs),
-    /// Write the approved baseline to the live workflow file, after a drift check.
+    /// Write the approved baseline to the live workflow, after a drift check.
     Apply(apply::Args),
     /// Take the last apply back, after the same drift check.
     Rollback(apply::Args),
@@ -66,6 +67,9 @@ enum Verb {
     Resume(hold::Args),
     /// End the campaign.
     Cancel(hold::Args),
+    /// Workflows that optim keeps itself, with versions; `workflow = "stored:ID"` in optim.toml.
+    #[command(subcommand)]
+    Workflow(workflow::Verb),
 }
 
 /// What a verb leaves behind: the exit code, after everything was printed.
@@ -109,6 +113,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Pause(args) => hold::pause(&folder, args, json).await,
         Verb::Resume(args) => hold::resume(&folder, args, json).await,
         Verb::Cancel(args) => hold::cancel(&folder, args, json).await,
+        Verb::Workflow(verb) => workflow::workflow(&folder, verb, json).await,
     }
 }
 

@@ -15,6 +15,11 @@ pub fn line(text: &str) {
     writeln!(std::io::stdout().lock(), "{text}").unwrap_or_default();
 }
 
+/// Prints `text` on stdout as it is.
+pub fn text(text: &str) {
+    write!(std::io::stdout().lock(), "{text}").unwrap_or_default();
+}
+
 /// Prints one line for people on stderr.
 pub fn error_line(text: &str) {
     writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default();

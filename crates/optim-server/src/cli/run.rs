@@ -38,7 +38,7 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let project = session.project()?;
+            let project = session.project().await?;
             for warning in &project.warnings.0 {
                 output::error_line(&warning.to_string());
             }

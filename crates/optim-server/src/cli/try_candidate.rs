@@ -42,7 +42,7 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
     let campaign = match session.open_campaign().await? {
         Some(open) => open,
         None => {
-            let project = session.project()?;
+            let project = session.project().await?;
             let mutation = args.mutation(&project.workflow)?;
             validate::check_mutation(
                 &project.workflow,
@@ -79,7 +79,7 @@ impl Args {
     fn mutation(&self, baseline: &Workflow) -> Result<Mutation, CliError> {
         if let Some(file) = &self.candidate {
             let candidate = WorkflowFile::read(parent(file), &file.display().to_string())?;
-            return validate::diff(baseline, &candidate.workflow).map_err(refused);
+            return validate::diff(baseline, &candidate.definition.workflow).map_err(refused);
         }
         let usage = |code, message| CliError::Usage { code, message };
         let node = NodeId::new(self.node.clone().unwrap_or_default())
