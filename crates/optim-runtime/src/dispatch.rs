@@ -11,14 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use optim_core::digest::Digest;
+use optim_core::id::ProviderId;
+use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::outcome::{CaseOutcome, Usage};
+use optim_core::quantity::Millis;
 use optim_core::run::transition::RunObservation;
-use optim_core::run::{Run, RunReport, fault_delay};
+use optim_core::run::{Run, RunReport, Throttled, fault_delay};
 use optim_store::{Cursor, Page, RunFilter, RunSummary, StoreError};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::clock::Steady;
-use crate::engine::{Ended, Engine, EngineError};
+use crate::engine::turn::Ended;
+use crate::engine::{Engine, EngineError};
 use crate::runner::{self, Runner};
 use crate::scheduler::entry::{Class, Entry, Job, Needs, Party};
 use crate::scheduler::metrics::Metrics;
@@ -148,6 +152,7 @@ impl Dispatcher {
     async fn go_round(&self, desk: &mut Desk) -> Result<(), EngineError> {
         if desk.doubt {
             self.rescue(desk).await?;
+            self.remember_throttles().await?;
             (desk.doubt, desk.unseen) = (false, Unseen::All);
         }
         loop {
@@ -214,6 +219,9 @@ impl Dispatcher {
             Err(error) if error.is_cancelled() => return,
             Err(panic) => void(&self.engine, &run, format!("the worker panicked: {panic}")),
         };
+        if let Some(Throttled { provider, retry_after }) = &report.throttled {
+            self.throttle(provider, (*retry_after).min(RETRY_AFTER_MAX));
+        }
         desk.ended.push(Ended { run: run.id, epoch: run.epoch, report });
     }
 
@@ -285,6 +293,21 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// Leaves those providers alone that asked for it, of earlier processes too.
+    async fn remember_throttles(&self) -> Result<(), EngineError> {
+        let throttles = self.engine.throttles().await?;
+        let now = self.engine.clock().now();
+        for throttle in throttles {
+            self.throttle(&throttle.provider, throttle.left(now));
+        }
+        Ok(())
+    }
+
+    fn throttle(&self, provider: &ProviderId, rest: Millis) {
+        let now = self.clock.now();
+        locked(&self.scheduler).throttle(provider, now.after(rest), now);
     }
 
     /// Takes in a page of the store's queue, unless all of it was looked through.
