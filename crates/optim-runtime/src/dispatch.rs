@@ -59,6 +59,7 @@ pub struct Dispatcher {
     clock: Steady,
     grace: Duration,
     needs: Mutex<BTreeMap<Digest, Arc<Needs>>>,
+    last_error: Mutex<Option<String>>,
     /// Outside of the loop, so that a panic of the loop ends no worker.
     desk: tokio::sync::Mutex<Desk>,
 }
@@ -102,8 +103,8 @@ impl Dispatcher {
         let clock = Steady::starting_at(engine.clock().as_ref());
         let scheduler = Scheduler::new(config.capacity, runner.rate_limits(), clock.now());
         let (scheduler, needs) = (Arc::new(Mutex::new(scheduler)), Mutex::default());
-        let desk = tokio::sync::Mutex::default();
-        Self { engine, runner, scheduler, clock, grace: config.grace, needs, desk }
+        let (last_error, desk) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { engine, runner, scheduler, clock, grace: config.grace, needs, last_error, desk }
     }
 
     /// What is at work, and how long it waited.
@@ -118,6 +119,12 @@ impl Dispatcher {
         locked(&self.scheduler).waiting(self.clock.now())
     }
 
+    /// What failed last, since the start of the process.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        locked(&self.last_error).clone()
+    }
+
     /// Works the queue off until shut down.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let desk = &mut *self.desk.lock().await;
@@ -125,8 +132,7 @@ impl Dispatcher {
         desk.doubt = true;
         loop {
             if let Err(error) = self.go_round(desk).await {
-                tracing::warn!(%error, "the queue cannot be worked off now");
-                desk.doubt = true;
+                self.doubt(desk, &error);
                 tokio::select! {
                     () = tokio::time::sleep(BACK_OFF) => continue,
                     () = shutdown.requested() => break,
@@ -136,8 +142,7 @@ impl Dispatcher {
             tokio::select! {
                 changes = self.engine.wakes().changed_jobs() => {
                     if let Err(error) = self.take_in(desk, changes).await {
-                        tracing::warn!(%error, "what came cannot be read; it is looked for later");
-                        desk.doubt = true;
+                        self.doubt(desk, &error);
                     }
                 }
                 Some(ended) = desk.workers.join_next_with_id() => self.take_back(desk, ended),
@@ -146,6 +151,12 @@ impl Dispatcher {
             }
         }
         self.close(desk).await;
+    }
+
+    fn doubt(&self, desk: &mut Desk, error: &EngineError) {
+        tracing::warn!(%error, "the queue cannot be worked off now");
+        *locked(&self.last_error) = Some(error.to_string());
+        desk.doubt = true;
     }
 
     /// Starts jobs and records results until there is nothing to start and nothing to record.

@@ -246,7 +246,9 @@ impl Engine {
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
-        self.transition(id, Vec::new(), |campaign| transition::decide(campaign, command, &cx)).await
+        let step = |campaign: &Campaign| transition::decide(campaign, command, &cx);
+        // On the heap: it holds several campaigns, and is in the future of every verb.
+        Box::pin(self.transition(id, Vec::new(), step)).await
     }
 
     /// Records a fact, with the payloads that it brings along.
@@ -260,8 +262,8 @@ impl Engine {
         blobs: Vec<Blob>,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(Actor::engine());
-        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx)))
-            .await
+        let step = |campaign: &Campaign| Ok(transition::observe(campaign, observation, &cx));
+        Box::pin(self.transition(id, blobs, step)).await
     }
 
     /// Load, decide, commit; again when somebody else was faster.
