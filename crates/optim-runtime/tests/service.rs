@@ -14,6 +14,7 @@ use optim_core::experiment::{Experiment, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::quantity::Timestamp;
 use optim_runtime::clock::ManualClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
 use optim_runtime::executor::Capabilities;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
@@ -138,7 +139,8 @@ async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Serv
         fault_per_mille: 50,
         ..ScriptedConfig::default()
     };
-    let config = ServiceConfig { capacity: 3, proposers: vec![proposer] };
+    let dispatch = DispatchConfig { capacity: 3, ..DispatchConfig::default() };
+    let config = ServiceConfig { dispatch, proposers: vec![proposer] };
     Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
 }
 
@@ -280,6 +282,11 @@ async fn a_panic_in_one_campaign_is_its_own() {
     assert_eq!(lucky.search.experiments, 4);
     let unlucky = engine.campaign(&CampaignId::new("unlucky").unwrap()).await.unwrap().value;
     assert!(!unlucky.is_closed(), "it waits for a better proposer");
+    let status = service.status();
+    let failing = &status.trouble.failing[&unlucky.id];
+    assert!(failing.error.contains("panicked"), "{failing:?}");
+    assert_eq!((status.trouble.failing.len(), status.trouble.panics), (1, failing.failures));
+    assert!(status.loops.values().all(|status| status.running && status.panics == 0));
     service.stop().await;
 }
 
