@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use optim_core::campaign::command::Command;
@@ -159,10 +160,14 @@ async fn insist<T, F: Future<Output = Result<T, EngineError>>>(act: impl Fn() ->
     panic!("the store never answers");
 }
 
+/// The longest that a step may take, in virtual time: a campaign that stalls fails its test at once.
+const STEP_MAX: Duration = Duration::from_secs(3600);
+
 /// Runs a campaign to where a person is needed, rejecting what is recommended, until it is over.
 async fn to_the_end(engine: &Arc<Engine>, service: &Service, id: &CampaignId) -> Campaign {
     loop {
-        let settled = insist(|| service.settled(id)).await;
+        let settled = tokio::time::timeout(STEP_MAX, insist(|| service.settled(id))).await;
+        let settled = settled.unwrap_or_else(|_| panic!("{id} does not go on"));
         let Some(pending) = settled.current_experiment().map(|experiment| experiment.id) else {
             return settled;
         };
