@@ -490,6 +490,47 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
     assert_eq!(plan_rollback(&driven.campaign).unwrap_err().code(), "nothing_to_roll_back");
 }
 
+#[test]
+fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
+    use MutableField::{RetryPolicyRetries as Retries, TimeoutMs as Timeout};
+    let step = |field, before: i64, after: i64| Mutation {
+        node: NodeId::new("n").unwrap(),
+        field,
+        before: before.into(),
+        after: after.into(),
+    };
+    let approve = |driven: &mut Driven, tag, mutation, passed| {
+        driven.observe(Observation::Proposed {
+            baseline: driven.campaign.baseline.fingerprint,
+            proposer: Proposer { name: "test".to_owned(), version: 1 },
+            candidate: Candidate { mutation, ..candidate(tag) },
+            refused: BTreeMap::new(),
+        });
+        driven.land(Some(passed));
+        driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
+        driven.land(Some(passed));
+        driven.land(Some(passed));
+    };
+    let apply = |driven: &mut Driven, from, to| {
+        let patch = plan_apply(&driven.campaign).unwrap();
+        let (from, to) = (fingerprint(from), fingerprint(to));
+        let change = LiveChange { from, to, patch: patch.clone(), accept_drift: None };
+        driven.command(Command::Apply(change)).unwrap();
+        driven.observe(Observation::LiveWriteEnded { found: to });
+        patch
+    };
+    let mut driven = Driven::searching(campaign(5, 0), 4);
+    approve(&mut driven, 1, step(Timeout, 0, 1), 6);
+    let first = apply(&mut driven, "source", "candidate 1");
+    assert_eq!(first.changes(), [step(Timeout, 0, 1)]);
+    approve(&mut driven, 2, step(Timeout, 1, 2), 8);
+    approve(&mut driven, 3, step(Retries, 5, 6), 10);
+    let second = apply(&mut driven, "candidate 1", "candidate 3");
+    assert_eq!(second.changes(), [step(Timeout, 1, 2), step(Retries, 5, 6)]);
+    let back = plan_rollback(&driven.campaign).unwrap();
+    assert_eq!(back.changes(), [step(Retries, 6, 5), step(Timeout, 2, 1)]);
+}
+
 /// One move of a random walk.
 #[derive(Debug, Clone)]
 enum Move {
