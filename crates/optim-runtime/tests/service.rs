@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Ending, Phase, SearchMode};
+use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::quantity::Timestamp;
@@ -239,9 +240,9 @@ async fn a_store_that_fails_now_and_then_changes_no_result() {
 #[tokio::test(start_paused = true)]
 async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let engine = engine(Arc::new(Memory::new()));
-    // The payloads of this one are missing: nothing of it can be executed or proposed.
+    // The definition of this one is missing: nothing of it can be executed or measured.
     let mut broken = draft("broken", 1);
-    broken.blobs.retain(|blob| blob.digest() == broken.campaign.frozen.pack);
+    broken.campaign.baseline.snapshot = Digest::of(b"lost");
     for new in [broken, draft("sound", 1)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
@@ -251,6 +252,8 @@ async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let sound = to_the_end(&engine, &service, &CampaignId::new("sound").unwrap()).await;
     assert!(sound.is_closed());
     assert_eq!(sound.search.experiments, 4);
+    let broken = engine.campaign(&CampaignId::new("broken").unwrap()).await.unwrap().value;
+    assert!(!broken.is_closed(), "it waits for its definition");
     service.stop().await;
 }
 
