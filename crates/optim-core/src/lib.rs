@@ -7,6 +7,7 @@
 //! here, version by version.
 
 pub mod assertion;
+pub mod backoff;
 pub mod campaign;
 pub mod canonical;
 pub mod diagnostic;
@@ -24,6 +25,7 @@ pub mod policy;
 pub mod proposal;
 pub mod quantity;
 pub mod run;
+pub mod shadow;
 pub mod stored_workflow;
 mod suggest;
 pub mod validator;

@@ -108,6 +108,8 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         seed,
         executor: "scripted".to_owned(),
         simulated: true,
+        executor_settings: Digest::of(b"settings"),
+        model: None,
         mode: SearchMode::Proposers,
     };
     project.draft(setup, Timestamp(0))

@@ -22,6 +22,7 @@ use optim_core::policy::{
 };
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
+use optim_core::shadow::Denial;
 use optim_core::stored_workflow::{
     Definition, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus, WorkflowVersion,
 };
@@ -52,6 +53,7 @@ pub fn campaign(id: &str) -> Campaign {
             snapshot,
             fingerprint,
         },
+        execution_override: None,
         frozen: frozen(),
         baseline: Baseline {
             version: 0,
@@ -88,6 +90,7 @@ fn frozen() -> Frozen {
         files: Vec::new(),
         executor: "lexical".to_owned(),
         simulated: false,
+        executor_settings: None,
     }
 }
 
@@ -208,6 +211,7 @@ pub fn finished(run: &Run) -> Run {
         usage,
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
+        denied: vec![Denial::OutputTarget { target: "s3://größe/票".to_owned() }],
         throttled: None,
     };
     Run { state: RunState::Finished(report), ..run.clone() }
