@@ -12,4 +12,5 @@ mod campaign;
 mod control;
 mod crash;
 mod honest;
+mod signals;
 mod support;
