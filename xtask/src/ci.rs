@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
         ..step("documentation", "doc --workspace --no-deps")
     },
     step("benches", "build --package optim-benches --benches"),
+    step("defects", "xtask defects"),
     step("demo", "xtask smoke"),
 ];
 

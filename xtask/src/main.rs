@@ -1,4 +1,5 @@
-//! Developer commands of optim: `cargo xtask ci`, `cargo xtask smoke`, `cargo xtask tidy`.
+//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask smoke`,
+//! `cargo xtask tidy`.
 
 #![expect(
     clippy::print_stdout,
@@ -7,6 +8,7 @@
 )]
 
 mod ci;
+mod defects;
 mod smoke;
 mod tidy;
 
@@ -15,17 +17,25 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
 
+use self::defects::Choice;
+
 const USAGE: &str = "usage: cargo xtask COMMAND
 
-  ci      everything that must hold before a change is merged, step by step
-  smoke   runs the demo of a release build and checks the document that it prints
-  tidy    checks the rules that no compiler checks";
+  ci        everything that must hold before a change is merged, step by step
+  defects   brings ten defects of the seed back, one after another, on a copy, and requires that their
+            tests fail; --all: every one; --id D9: those of one number; --write: writes docs/defects.md
+  smoke     runs the demo of a release build and checks the document that it prints
+  tidy      checks the rules that no compiler checks";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["ci"] => ci::run(),
+        ["defects"] => defects::replay(&Choice::Some),
+        ["defects", "--all"] => defects::replay(&Choice::All),
+        ["defects", "--id", id] => defects::replay(&Choice::Of(id)),
+        ["defects", "--write"] => defects::write(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),
         _ => {

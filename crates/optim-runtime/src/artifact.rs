@@ -166,4 +166,17 @@ mod tests {
         std::fs::write(root.join("policy/a.md"), "texts").unwrap();
         assert_eq!(code("policy/a.md"), "file_too_large");
     }
+
+    #[test]
+    fn what_is_read_counts_whatever_the_file_says_of_its_size() {
+        // A file of the system that says it is empty.
+        let proc = Path::new("/proc");
+        if let Ok(read) = std::fs::read(proc.join("version")) {
+            let limit = u64::try_from(read.len()).unwrap();
+            let file = Artifact::read(proc, "version", limit).unwrap();
+            assert_eq!(file.frozen(FileRole::Pack).sha256, Digest::of(&read));
+            let error = Artifact::read(proc, "version", limit - 1).unwrap_err();
+            assert_eq!(error.code(), "file_too_large");
+        }
+    }
 }
