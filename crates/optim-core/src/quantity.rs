@@ -77,6 +77,20 @@ impl Millis {
     }
 }
 
+impl MicroUsd {
+    /// Dollars as written, to the nearest millionth; `None` outside 0..=1e9.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked"
+    )]
+    pub fn from_usd(usd: f64) -> Option<Self> {
+        (0.0..=1e9).contains(&usd).then(|| Self((usd * 1e6).round() as u64))
+    }
+}
+
 /// A text that is no amount of dollars.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no amount of dollars; write digits and up to six decimals, for instance 2.50")]

@@ -5,6 +5,8 @@
 
 mod stored;
 
+pub mod turn;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,8 +21,8 @@ use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::Objective;
+use optim_core::run::Run;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
-use optim_core::run::{Epoch, Run, RunReport, RunState};
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
 use optim_core::workflow::Workflow;
@@ -180,17 +182,20 @@ impl Engine {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        // That a run starts, or starts again, is nothing to its campaign.
+        let ended = commit.runs.iter().filter(|write| write.value.state.is_terminal());
         let campaigns: BTreeSet<_> = (commit.campaigns.iter().map(|write| &write.value.id))
-            .chain(commit.runs.iter().map(|write| &write.value.campaign))
+            .chain(ended.map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let queued = commit.runs.iter().any(|write| write.value.state == RunState::Queued);
+        let jobs: Vec<_> =
+            commit.runs.iter().filter_map(|write| turn::job_change(&write.value)).collect();
         let committed = self.store.commit(commit).await;
-        // Also after a failure: whether the commit took effect may be unknown, and a look costs little.
-        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
-        if queued {
-            self.wakes.runs_waiting();
+        // After a failure whether the commit took effect may be unknown, and a look costs little.
+        if !matches!(committed, Err(StoreError::Conflict { .. })) {
+            self.wakes.jobs_changed(jobs);
         }
+        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
         committed.map(drop)
     }
@@ -247,14 +252,15 @@ impl Engine {
             Command::Approve { experiment, .. } => Box::pin(self.refusal(id, *experiment)).await?,
             _ => None,
         };
-        self.transition(id, Vec::new(), |campaign| {
+        let step = |campaign: &Campaign| {
             let decision = transition::decide(campaign, command, &cx)?;
             Ok(match &refused {
                 Some(refused) => transition::observe(campaign, refused, &cx),
                 None => decision,
             })
-        })
-        .await
+        };
+        // On the heap: it holds several campaigns, and is in the future of every verb.
+        Box::pin(self.transition(id, Vec::new(), step)).await
     }
 
     /// Why the pending experiment must not be approved, if it must not.
@@ -332,8 +338,8 @@ impl Engine {
         blobs: Vec<Blob>,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(Actor::engine());
-        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx)))
-            .await
+        let step = |campaign: &Campaign| Ok(transition::observe(campaign, observation, &cx));
+        Box::pin(self.transition(id, blobs, step)).await
     }
 
     /// Load, decide, commit; again when somebody else was faster. What the decision cancelled is
@@ -344,8 +350,7 @@ impl Engine {
         blobs: Vec<Blob>,
         step: impl Fn(&Campaign) -> Result<Decision, Rejection>,
     ) -> Result<Campaign, EngineError> {
-        // Boxed: a step holds several states of a campaign, and many wait for one.
-        let campaign = Box::pin(self.step(id, blobs, step)).await?;
+        let campaign = self.step(id, blobs, step).await?;
         Ok(self.settle_now(&campaign).await.unwrap_or(campaign))
     }
 
@@ -488,39 +493,6 @@ impl Engine {
                 None => return Ok(all),
             }
         }
-    }
-
-    /// Claims a queued run; `None` when it is not queued any more.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn claim(&self, id: RunId) -> Result<Option<Run>, EngineError> {
-        let Some(Versioned { revision, value }) = self.store.run(id).await? else {
-            return Ok(None);
-        };
-        let Ok(claimed) = run_transition::decide(&value, &RunCommand::Claim, self.clock.now())
-        else {
-            return Ok(None);
-        };
-        let write = Write { expected: revision, value: claimed.clone() };
-        match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
-            Ok(()) => Ok(Some(claimed)),
-            Err(StoreError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Records the result of a claimed run. A result that comes too late is ignored, and says so.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn finish(
-        &self,
-        id: RunId,
-        epoch: Epoch,
-        report: RunReport,
-    ) -> Result<Result<Run, Ignored>, EngineError> {
-        self.observe_run(id, RunObservation::Finished { epoch, report: Box::new(report) }).await
     }
 
     /// Takes in what happened to a run.

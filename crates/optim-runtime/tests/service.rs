@@ -6,19 +6,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use optim_core::campaign::command::Command;
 use optim_core::campaign::event::EventKind;
-use optim_core::campaign::ledger::{Allowance, Amount, Ledger};
+use optim_core::campaign::ledger::{Amount, Ledger};
 use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, Ending, Hold, Phase, SearchMode, Status};
+use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::outcome::{CaseOutcome, Measured, Usage};
 use optim_core::quantity::{Millis, Timestamp, Tokens};
 use optim_core::run::{Run, RunReport};
 use optim_runtime::clock::{Clock, ManualClock};
+use optim_runtime::dispatch::DispatchConfig;
+use optim_runtime::engine::turn::Ended;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
 use optim_runtime::executor::Capabilities;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
@@ -26,6 +30,7 @@ use optim_runtime::project::{self, ProjectRefs, Setup};
 use optim_runtime::proposer::{ProposalRequest, Proposals, Proposer, built_in};
 use optim_runtime::reconcile::Reconciler;
 use optim_runtime::service::{Service, ServiceConfig};
+use optim_runtime::tasks::TaskSet;
 use optim_store::memory::Memory;
 use optim_store::testing::faulty::FaultyStore;
 use optim_store::{Commit, EventSeq, Page, RunFilter, Store, Versioned, Write};
@@ -113,6 +118,8 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         seed,
         executor: "scripted".to_owned(),
         simulated: true,
+        executor_settings: Digest::of(b"settings"),
+        model: None,
         mode: SearchMode::Proposers,
     };
     project.draft(setup, Timestamp(0))
@@ -142,7 +149,8 @@ async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Serv
         fault_per_mille: 50,
         ..ScriptedConfig::default()
     };
-    let config = ServiceConfig { capacity: 3, proposers: vec![proposer] };
+    let dispatch = DispatchConfig { capacity: 3, ..DispatchConfig::default() };
+    let config = ServiceConfig { dispatch, proposers: vec![proposer] };
     Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
 }
 
@@ -166,10 +174,14 @@ async fn insist<T, F: Future<Output = Result<T, EngineError>>>(act: impl Fn() ->
     panic!("the store never answers");
 }
 
+/// The longest that a step may take, in virtual time: a campaign that stalls fails its test at once.
+const STEP_MAX: Duration = Duration::from_secs(3600);
+
 /// Runs a campaign to where a person is needed, rejecting what is recommended, until it is over.
 async fn to_the_end(engine: &Arc<Engine>, service: &Service, id: &CampaignId) -> Campaign {
     loop {
-        let settled = insist(|| service.settled(id)).await;
+        let settled = tokio::time::timeout(STEP_MAX, insist(|| service.settled(id))).await;
+        let settled = settled.unwrap_or_else(|_| panic!("{id} does not go on"));
         let Some(pending) = settled.current_experiment().map(|experiment| experiment.id) else {
             return settled;
         };
@@ -249,9 +261,9 @@ async fn a_store_that_fails_now_and_then_changes_no_result() {
 #[tokio::test(start_paused = true)]
 async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let engine = engine(Arc::new(Memory::new()));
-    // The payloads of this one are missing: nothing of it can be executed or proposed.
+    // The definition of this one is missing: nothing of it can be executed or measured.
     let mut broken = draft("broken", 1);
-    broken.blobs.retain(|blob| blob.digest() == broken.campaign.frozen.pack);
+    broken.campaign.baseline.snapshot = Digest::of(b"lost");
     for new in [broken, draft("sound", 1)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
@@ -261,6 +273,8 @@ async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let sound = to_the_end(&engine, &service, &CampaignId::new("sound").unwrap()).await;
     assert!(sound.is_closed());
     assert_eq!(sound.search.experiments, 4);
+    let broken = engine.campaign(&CampaignId::new("broken").unwrap()).await.unwrap().value;
+    assert!(!broken.is_closed(), "it waits for its definition");
     service.stop().await;
 }
 
@@ -292,6 +306,11 @@ async fn a_panic_in_one_campaign_is_its_own() {
     assert_eq!(lucky.search.experiments, 4);
     let unlucky = engine.campaign(&CampaignId::new("unlucky").unwrap()).await.unwrap().value;
     assert!(!unlucky.is_closed(), "it waits for a better proposer");
+    let status = service.status();
+    let failing = &status.trouble.failing[&unlucky.id];
+    assert!(failing.error.contains("panicked"), "{failing:?}");
+    assert_eq!((status.trouble.failing.len(), status.trouble.panics), (1, failing.failures));
+    assert!(status.loops.values().all(|status| status.running && status.panics == 0));
     service.stop().await;
 }
 
@@ -388,10 +407,9 @@ async fn what_a_cancelled_campaign_has_cost_is_settled_at_once() {
     let engine = engine(Arc::new(Memory::new()));
     let id = started(&engine, draft("c", 1)).await;
     let queued = engine.list_runs(&RunFilter::Queued).await.unwrap();
-    let claimed = engine.claim(queued[0].id).await.unwrap().unwrap();
+    let claimed = engine.turn(&[], &[queued[0].id]).await.unwrap();
     let usage = Usage { prompt_tokens: Tokens(40), ..Usage::default() };
-    engine.finish(claimed.id, claimed.epoch, report(&claimed, usage)).await.unwrap().unwrap();
-    engine.claim(queued[1].id).await.unwrap().unwrap();
+    engine.turn(&[ended(&claimed[0], usage)], &[queued[1].id]).await.unwrap();
     let cancelled = engine.submit(&id, &Command::Cancel { reason: None }, actor()).await.unwrap();
     assert_eq!(cancelled.unsettled().count(), 0);
     assert_eq!(cancelled.ledger.runs, 6);
@@ -402,9 +420,9 @@ async fn what_a_cancelled_campaign_has_cost_is_settled_at_once() {
     );
 }
 
-fn report(run: &Run, usage: Usage) -> RunReport {
+fn ended(run: &Run, usage: Usage) -> Ended {
     let measured = Measured { checks: Vec::new(), blocked: Vec::new(), over_limit: None };
-    RunReport {
+    let report = RunReport {
         executed: run.fingerprint,
         outcome: CaseOutcome::Measured(measured),
         nodes: Vec::new(),
@@ -412,7 +430,23 @@ fn report(run: &Run, usage: Usage) -> RunReport {
         started_at: Timestamp(1),
         finished_at: Timestamp(2),
         throttled: None,
-    }
+        denied: Vec::new(),
+    };
+    Ended { run: run.id, epoch: run.epoch, report }
+}
+
+/// The reconcile loop alone: nobody executes runs.
+fn reconcile(engine: &Arc<Engine>) -> TaskSet {
+    let reconciler = Arc::new(Reconciler::new(Arc::clone(engine), vec![rules()]));
+    let mut tasks = TaskSet::new();
+    tasks.supervise("reconciler", move |shutdown| Arc::clone(&reconciler).run(shutdown));
+    tasks
+}
+
+/// The campaign after the loop had all the time that it wants.
+async fn after_a_while(engine: &Engine, id: &CampaignId) -> Campaign {
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    engine.campaign(id).await.unwrap().value
 }
 
 #[tokio::test(start_paused = true)]
@@ -500,21 +534,19 @@ async fn an_evaluation_whose_runs_do_not_end_is_given_up_when_somebody_looks_aft
     let engine = Arc::new(Engine::new(store, shared));
     let id = started(&engine, draft("c", 1)).await;
     let first = engine.campaign(&id).await.unwrap().value;
-    let reconciler = Reconciler::new(Arc::clone(&engine), vec![rules()]);
+    let tasks = reconcile(&engine);
     clock.advance(Millis::from_minutes(1439));
-    reconciler.settle(&id).await.unwrap();
-    assert_eq!(engine.campaign(&id).await.unwrap().value, first, "it has time left");
+    assert_eq!(after_a_while(&engine, &id).await, first, "it has time left");
     clock.advance(Millis::from_minutes(1));
-    reconciler.settle(&id).await.unwrap();
-    let given_up = engine.campaign(&id).await.unwrap().value;
+    let given_up = after_a_while(&engine, &id).await;
     assert_eq!(given_up.search.consecutive_failures, 1);
     let open = |campaign: &Campaign| campaign.in_flight().next().map(|open| open.id);
     assert_ne!(open(&given_up), open(&first), "another replay is queued");
     assert_eq!(engine.list_runs(&RunFilter::Queued).await.unwrap().len(), 6);
     engine.recover().await.unwrap();
     clock.advance(Millis::from_minutes(1439));
-    reconciler.settle(&id).await.unwrap();
-    let continued = engine.campaign(&id).await.unwrap().value;
+    let continued = after_a_while(&engine, &id).await;
+    tasks.shutdown().await;
     assert_eq!(
         open(&continued),
         open(&given_up),
@@ -530,12 +562,13 @@ async fn runs_that_are_missing_are_queued_again() {
     new.campaign.frozen.search_cases = 7;
     let id = started(&engine, new).await;
     for queued in engine.list_runs(&RunFilter::Queued).await.unwrap() {
-        let run = engine.claim(queued.id).await.unwrap().unwrap();
-        engine.finish(run.id, run.epoch, report(&run, Usage::default())).await.unwrap().unwrap();
+        let claimed = engine.turn(&[], &[queued.id]).await.unwrap();
+        engine.turn(&[ended(&claimed[0], Usage::default())], &[]).await.unwrap();
     }
     let before = engine.campaign(&id).await.unwrap().value;
-    Reconciler::new(Arc::clone(&engine), vec![rules()]).settle(&id).await.unwrap();
-    let after = engine.campaign(&id).await.unwrap().value;
+    let tasks = reconcile(&engine);
+    let after = after_a_while(&engine, &id).await;
+    tasks.shutdown().await;
     assert_eq!(after.baseline.replays.len(), 0, "it is not taken for a whole replay");
     assert_eq!(after.search.consecutive_failures, 1, "after two more tries it is given up");
     assert_ne!(after.phase, before.phase);
