@@ -11,4 +11,5 @@ mod bad_input;
 mod campaign;
 mod crash;
 mod honest;
+mod openai;
 mod support;
