@@ -149,17 +149,6 @@ fn a_model_that_costs_money_is_announced_and_paid_for_from_the_budget() {
 }
 
 #[test]
-fn an_override_sends_another_model_and_is_kept_by_the_campaign() {
-    let server = Server::stubborn();
-    let project = project(&server);
-    let ran = project.optim(["run", "--json", "--model", "local/other-model"]);
-    assert_eq!(ran.document(0)["campaign"]["status"], "completed");
-    let requests = server.requests();
-    assert!(requests.len() > 48, "{}", requests.len());
-    assert!(requests.iter().all(|request| request["model"] == "other-model"));
-}
-
-#[test]
 fn a_campaign_does_not_go_on_under_other_settings() {
     let server = Server::stubborn();
     let project = priced(&server);
