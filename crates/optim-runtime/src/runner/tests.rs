@@ -1,6 +1,5 @@
 //! Runs of small workflows through an executor that does what the test says, in virtual time.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
