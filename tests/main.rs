@@ -9,7 +9,9 @@
 
 mod bad_input;
 mod campaign;
+mod control;
 mod crash;
 mod honest;
 mod openai;
 mod support;
+mod workflow;

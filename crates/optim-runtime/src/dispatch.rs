@@ -207,6 +207,7 @@ fn void(engine: &Engine, run: &Run, fault: String) -> RunReport {
         usage: Usage::default(),
         started_at: now,
         finished_at: now,
+        denied: Vec::new(),
         throttled: None,
     }
 }
@@ -223,7 +224,7 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
             why: format!("it has no case number {index}"),
         });
     };
-    let folder = Path::new(&campaign.source.location).parent().unwrap_or(Path::new("/"));
+    let folder = Path::new(campaign.source.folder());
     let job = Job { run, workflow, case, folder };
     Ok(runner.run(job).await)
 }

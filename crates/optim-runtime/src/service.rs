@@ -2,6 +2,7 @@
 //! takes campaigns from one phase to the next. Both are driven by what is in the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::work::{Work, work};
@@ -15,7 +16,11 @@ use crate::matcher::Engines;
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
 use crate::runner::Runner;
-use crate::tasks::TaskSet;
+use crate::tasks::{Shutdown, TaskSet};
+use crate::workspace::ScratchRoot;
+
+/// How often deleted workflows are looked at.
+const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What a service needs to know.
 pub struct ServiceConfig {
@@ -47,11 +52,18 @@ impl Service {
         }
         wake_open_campaigns(&engine).await?;
         let mut tasks = TaskSet::new();
-        let runner = Arc::new(Runner::new(
-            executor,
-            Arc::new(Engines::default()),
-            Arc::clone(engine.clock()),
-        ));
+        let purged = Arc::clone(&engine);
+        tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
+        let runner =
+            Runner::new(executor, Arc::new(Engines::default()), Arc::clone(engine.clock()));
+        let runner = Arc::new(match scratch_root().await {
+            Ok(root) => runner.with_scratch(root),
+            Err(error) => {
+                let parent = ScratchRoot::of_user();
+                tracing::warn!(%error, parent = %parent.display(), "scratch folders are made beside it");
+                runner
+            }
+        });
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.capacity));
         tasks.supervise("dispatcher", move |shutdown| Arc::clone(&dispatcher).run(shutdown));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
@@ -64,23 +76,23 @@ impl Service {
     /// # Errors
     /// The store fails.
     pub async fn settled(&self, id: &CampaignId) -> Result<Campaign, EngineError> {
-        self.settled_when(id, |_| false).await
+        self.reached(id, settled).await
     }
 
-    /// Waits until the campaign cannot go on by itself, or `enough` says that it went far enough.
+    /// Waits until the campaign is as `until` says.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn settled_when(
+    pub async fn reached(
         &self,
         id: &CampaignId,
-        enough: impl Fn(&Campaign) -> bool,
+        until: impl Fn(&Campaign) -> bool,
     ) -> Result<Campaign, EngineError> {
         let mut changes = self.engine.changes();
         loop {
             changes.borrow_and_update();
             let campaign = self.engine.campaign(id).await?.value;
-            if matches!(work(&campaign), Work::AwaitOperator | Work::Nothing) || enough(&campaign) {
+            if until(&campaign) {
                 return Ok(campaign);
             }
             if changes.changed().await.is_err() {
@@ -92,6 +104,32 @@ impl Service {
     /// Stops the loops. Runs in flight are stopped; the next start queues them again.
     pub async fn stop(self) {
         self.tasks.shutdown().await;
+    }
+}
+
+/// Whether the campaign cannot go on by itself: a person must decide, or it is over.
+#[must_use]
+pub fn settled(campaign: &Campaign) -> bool {
+    matches!(work(campaign), Work::AwaitOperator | Work::Nothing)
+}
+
+async fn scratch_root() -> std::io::Result<ScratchRoot> {
+    let opened = tokio::task::spawn_blocking(|| ScratchRoot::open(&ScratchRoot::of_user())).await;
+    opened.map_err(std::io::Error::other)?
+}
+
+/// Purges what was deleted long enough ago, again and again.
+async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
+    loop {
+        match engine.purge_workflows().await {
+            Ok(0) => {}
+            Ok(workflows) => tracing::info!(workflows, "deleted workflows were purged"),
+            Err(error) => tracing::warn!(%error, "deleted workflows cannot be purged now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = shutdown.requested() => return,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::EventKind;
 use super::live::{plan_apply, plan_rollback};
+use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
@@ -41,7 +42,8 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
     let source = Source {
         workflow: WorkflowId::new("w").unwrap(),
         name: "w".to_owned(),
-        location: "/w.yaml".to_owned(),
+        location: Location::File("/w.yaml".to_owned()),
+        workspace: None,
         snapshot: Digest::of(b"snapshot"),
         fingerprint,
     };
@@ -356,6 +358,31 @@ fn a_cancelled_campaign_supersedes_what_was_open() {
     assert_eq!(driven.command(Command::Resume).unwrap_err().code(), "campaign_wrong_status");
 }
 
+#[test]
+fn a_campaign_whose_workflow_is_gone_is_cancelled_with_its_runs() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    let (open, running) =
+        (driven.pending(), driven.campaign.in_flight().next().map(|evaluation| evaluation.id));
+    let gone = Observation::SourceGone { reason: "w was deleted".to_owned() };
+    let decision = observe(&driven.campaign, &gone, &cx(99));
+    let cancelled = decision.effects.iter().map(|effect| match effect {
+        Effect::CancelRuns { evaluation, .. } => Some(*evaluation),
+        Effect::QueueRuns(_) => None,
+    });
+    assert_eq!(cancelled.collect::<Vec<_>>(), [running]);
+    driven.take(decision);
+    assert_eq!(driven.campaign.status(), Status::Cancelled);
+    let Phase::Closed { ending: Ending::SourceGone { reason }, .. } = &driven.campaign.phase else {
+        panic!("not ended")
+    };
+    assert_eq!(reason, "w was deleted");
+    assert!(matches!(driven.experiments[&open].state, ExperimentState::Superseded { .. }));
+    let before = driven.campaign.clone();
+    driven.observe(gone);
+    assert_eq!(driven.campaign, before, "what is over stays as it ended");
+}
+
 fn fingerprint(text: &str) -> Fingerprint {
     Fingerprint(Digest::of(text.as_bytes()))
 }
@@ -413,6 +440,7 @@ enum Move {
     Approve,
     Reject,
     Repeat,
+    SourceGone,
     Woke,
 }
 
@@ -429,6 +457,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => Just(Move::Approve),
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
+        1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::SourceGone } else { Move::Woke }),
     ];
     prop::collection::vec(one, 0..60)
 }
@@ -476,6 +505,10 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
                     driven.observe(landed);
                     assert_eq!(driven.campaign, before);
                 }
+                None
+            }
+            Move::SourceGone => {
+                driven.observe(Observation::SourceGone { reason: "deleted".to_owned() });
                 None
             }
             Move::Woke => {
