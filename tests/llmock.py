@@ -30,6 +30,8 @@ WAIT_SECONDS = 60
 SCENARIOS = [
     ("no faults", [], (0, 7)),
     ("429 that asks for two seconds", [{"type": "fail", "status": 429, "retry_after": 2, "times": 2}], (0, 7)),
+    # Longer than a run waits: the scheduler keeps the provider's runs in the queue.
+    ("429 that asks for twelve seconds", [{"type": "fail", "status": 429, "retry_after": 12, "times": 2}], (0, 7)),
     ("429 that asks for nothing", [{"type": "fail", "status": 429, "times": 2}], (0, 7)),
     ("503, then 500", [{"type": "fail", "status": 503, "times": 1}, {"type": "fail", "status": 500, "times": 1}], (0, 7)),
     ("503 that lasts", [{"type": "fail", "status": 503, "times": 1000}], (10,)),
