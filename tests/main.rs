@@ -13,5 +13,6 @@ mod control;
 mod crash;
 mod honest;
 mod openai;
+mod signals;
 mod support;
 mod workflow;

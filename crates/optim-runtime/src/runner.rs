@@ -8,11 +8,12 @@ use std::time::Duration;
 use optim_core::assertion::Matcher;
 use optim_core::backoff;
 use optim_core::digest::Hasher;
-use optim_core::id::NodeId;
+use optim_core::id::{NodeId, ProviderId};
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::{CaseOutcome, Measured, Usage};
 use optim_core::pack::Case;
 use optim_core::quantity::Millis;
+use optim_core::rate::RatePerMinute;
 use optim_core::run::{NodeReport, Run, RunReport, Throttled};
 use optim_core::shadow::{self, Shadow};
 use optim_core::validator::{check_case, validate};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
+use crate::scheduler::entry::Needs;
 use crate::workspace::{Scratch, ScratchRoot, template};
 
 /// The most bytes of an attempt's answer.
@@ -181,6 +183,32 @@ impl Runner {
     pub fn with_scratch(mut self, root: ScratchRoot) -> Self {
         self.scratch = Some(root);
         self
+    }
+
+    /// The providers that a run of `workflow` calls, with the fewest requests that it sends to each:
+    /// one for each node that the provider serves.
+    #[must_use]
+    pub fn needs(&self, workflow: &Workflow) -> Needs {
+        let requests = |provider: &ProviderId| {
+            let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+            let served =
+                agents.filter(|agent| self.executor.provider(agent).as_ref() == Some(provider));
+            u32::try_from(served.count()).unwrap_or(u32::MAX).max(1)
+        };
+        let providers = self.executor.providers(workflow).into_iter();
+        providers.map(|provider| (provider.clone(), requests(&provider))).collect()
+    }
+
+    /// The rate limits of the executor's settings.
+    #[must_use]
+    pub fn rate_limits(&self) -> BTreeMap<ProviderId, RatePerMinute> {
+        let limits = self.executor.rate_limits().into_iter();
+        limits
+            .filter_map(|(provider, requests)| {
+                // More than the finest rate is as good as no limit.
+                Some((provider, RatePerMinute::new(requests.max(1)).ok()?))
+            })
+            .collect()
     }
 
     /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future

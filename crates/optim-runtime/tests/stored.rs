@@ -153,6 +153,36 @@ async fn an_edit_of_the_same_field_is_drift_that_no_reason_accepts() {
 }
 
 #[tokio::test]
+async fn every_approved_change_is_applied_at_once_also_two_of_one_field() {
+    let engine = engine(Memory::new());
+    engine.put_workflow(&text(TEXT), None, actor()).await.unwrap();
+    let changes = [
+        objective("first", "Read the ticket.", "Read it."),
+        objective("second", "Answer it.", "Answer it at once."),
+        objective("first", "Read it.", "Read it twice."),
+    ];
+    let campaign = campaign("c", &text(TEXT), &changes);
+    create(&engine, &campaign).await.unwrap();
+    live::apply(&engine, &campaign.id, actor(), None).await.unwrap();
+    let both = TEXT.replace("Read the ticket.", "Read it twice.");
+    let both = both.replace("Answer it.", "Answer it at once.");
+    assert_eq!(stored_text(&engine).await, (2, both));
+}
+
+#[tokio::test]
+async fn a_field_that_the_scope_forbids_is_not_applied_however_it_came_to_be_approved() {
+    let engine = engine(Memory::new());
+    engine.put_workflow(&text(TEXT), None, actor()).await.unwrap();
+    let change = objective("first", "Read the ticket.", "Read the ticket twice.");
+    let mut campaign = campaign("c", &text(TEXT), &[change]);
+    campaign.frozen.policies.scope.forbidden_fields = vec!["nodes.first".parse().unwrap()];
+    create(&engine, &campaign).await.unwrap();
+    let refused = live::apply(&engine, &campaign.id, actor(), None).await.unwrap_err();
+    assert_eq!(code(&refused), "field_forbidden");
+    assert_eq!(stored_text(&engine).await, (1, TEXT.to_owned()));
+}
+
+#[tokio::test]
 async fn of_two_campaigns_on_one_workflow_the_second_apply_meets_drift() {
     let (engine, first) = approved().await;
     let change = objective("second", "Answer it.", "Answer it at once.");

@@ -9,6 +9,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
 use optim_core::workflow::ModelRef;
 use optim_runtime::clock::SystemClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::Engine;
 use optim_runtime::executor::NodeExecutor;
 use optim_runtime::executor::http::Http;
@@ -73,8 +74,9 @@ impl Session {
     /// # Errors
     /// A proposer of the settings does not exist.
     pub async fn serve(&self) -> Result<Service, CliError> {
-        let config =
-            ServiceConfig { capacity: self.config.run.capacity, proposers: self.proposers()? };
+        let dispatch =
+            DispatchConfig { capacity: self.config.run.capacity, ..DispatchConfig::default() };
+        let config = ServiceConfig { dispatch, proposers: self.proposers()? };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
     }
 

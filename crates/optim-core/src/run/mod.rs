@@ -17,6 +17,19 @@ use crate::workflow::Fingerprint;
 /// How often a case run may be tried again after faults of the outside before it is void.
 pub const FAULT_RETRIES_MAX: u32 = 2;
 
+/// How long a run waits after its first fault; after each further one four times as long.
+const FAULT_DELAY: Millis = Millis(500);
+
+/// How long a run with so many faults waits before it is tried again, so that the outside has time to
+/// recover.
+#[must_use]
+pub fn fault_delay(faults: u32) -> Millis {
+    let Some(earlier) = faults.checked_sub(1) else {
+        return Millis(0);
+    };
+    Millis(FAULT_DELAY.0.saturating_mul(4_u64.saturating_pow(earlier.min(FAULT_RETRIES_MAX))))
+}
+
 /// One case run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
