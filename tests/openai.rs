@@ -167,7 +167,7 @@ fn a_refused_key_ends_the_campaign_after_one_request_for_each_case_run() {
     let ran = project.optim(["run", "--json"]);
     let report = ran.document(10);
     assert_eq!(report["campaign"]["status"], "failed");
-    assert_eq!(server.requests().len(), 2 * 24, "two evaluations of 24 cases");
+    assert_eq!(server.requests().len(), 2 * 16, "two evaluations of 16 cases");
 }
 
 #[test]
