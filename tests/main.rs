@@ -9,6 +9,9 @@
 
 mod bad_input;
 mod campaign;
+mod control;
 mod crash;
 mod honest;
+mod signals;
 mod support;
+mod workflow;

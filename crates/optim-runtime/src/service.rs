@@ -21,6 +21,7 @@ use crate::runner::Runner;
 use crate::scheduler::Waiting;
 use crate::scheduler::metrics::Metrics;
 use crate::tasks::{LoopStatus, Shutdown, TaskSet};
+use crate::workspace::ScratchRoot;
 
 /// How often deleted workflows are looked at.
 const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -72,11 +73,16 @@ impl Service {
         let mut tasks = TaskSet::new();
         let purged = Arc::clone(&engine);
         tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
-        let runner = Arc::new(Runner::new(
-            executor,
-            Arc::new(Engines::default()),
-            Arc::clone(engine.clock()),
-        ));
+        let runner =
+            Runner::new(executor, Arc::new(Engines::default()), Arc::clone(engine.clock()));
+        let runner = Arc::new(match scratch_root().await {
+            Ok(root) => runner.with_scratch(root),
+            Err(error) => {
+                let parent = ScratchRoot::of_user();
+                tracing::warn!(%error, parent = %parent.display(), "scratch folders are made beside it");
+                runner
+            }
+        });
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.dispatch));
         let looped = Arc::clone(&dispatcher);
         tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
@@ -105,23 +111,23 @@ impl Service {
     /// # Errors
     /// The store fails.
     pub async fn settled(&self, id: &CampaignId) -> Result<Campaign, EngineError> {
-        self.settled_when(id, |_| false).await
+        self.reached(id, settled).await
     }
 
-    /// Waits until the campaign cannot go on by itself, or `enough` says that it went far enough.
+    /// Waits until the campaign is as `until` says.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn settled_when(
+    pub async fn reached(
         &self,
         id: &CampaignId,
-        enough: impl Fn(&Campaign) -> bool,
+        until: impl Fn(&Campaign) -> bool,
     ) -> Result<Campaign, EngineError> {
         let mut changes = self.engine.changes();
         loop {
             changes.borrow_and_update();
             let campaign = self.engine.campaign(id).await?.value;
-            if matches!(work(&campaign), Work::AwaitOperator | Work::Nothing) || enough(&campaign) {
+            if until(&campaign) {
                 return Ok(campaign);
             }
             if changes.changed().await.is_err() {
@@ -134,6 +140,17 @@ impl Service {
     pub async fn stop(self) {
         self.tasks.shutdown().await;
     }
+}
+
+/// Whether the campaign cannot go on by itself: a person must decide, or it is over.
+#[must_use]
+pub fn settled(campaign: &Campaign) -> bool {
+    matches!(work(campaign), Work::AwaitOperator | Work::Nothing)
+}
+
+async fn scratch_root() -> std::io::Result<ScratchRoot> {
+    let opened = tokio::task::spawn_blocking(|| ScratchRoot::open(&ScratchRoot::of_user())).await;
+    opened.map_err(std::io::Error::other)?
 }
 
 /// Purges what was deleted long enough ago, again and again.

@@ -6,11 +6,16 @@ use optim_core::campaign::command::Rejection;
 use optim_core::diagnostic::Diagnostics;
 use optim_core::stored_workflow::transition::WorkflowRejection;
 use optim_runtime::engine::EngineError;
+use optim_runtime::executor::Unready;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
+use serde::{Deserialize, Serialize};
+
+use crate::control::client::ControlError;
 
 /// How `optim` exits. The table is in docs/reference/exit-codes.md.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It worked; also when a campaign ended without an improvement.
     Success = 0,
@@ -20,6 +25,8 @@ pub enum Exit {
     Usage = 2,
     /// A file of the project is not valid.
     Invalid = 3,
+    /// Another user may do it.
+    NotAllowed = 4,
     /// There is no such campaign, experiment or file.
     NotFound = 5,
     /// Drift, a decision that is no longer open, a lock that is held.
@@ -63,6 +70,9 @@ pub enum CliError {
     /// Files of the project are not valid.
     #[error("the project's files are not valid: {} finding(s)", .0.0.len())]
     Project(Diagnostics),
+    /// The executor misses something.
+    #[error(transparent)]
+    Executor(#[from] Unready),
     /// The command line asks for something that cannot be.
     #[error("{message}")]
     Usage {
@@ -88,6 +98,17 @@ pub enum CliError {
     /// The live workflow could not be read or written.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// The process that owns the store did not do it.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The loops run in another process already.
+    #[error(
+        "process {owner} runs the campaigns of this project already; `optim status --follow` shows how they go"
+    )]
+    AlreadyRunning {
+        /// Its id.
+        owner: u32,
+    },
     /// Somebody stopped it.
     #[error("stopped; everything that ended is saved, the same command goes on from there")]
     Stopped(Exit),
@@ -109,10 +130,13 @@ impl CliError {
             Self::NoProject { .. } => "no_project",
             Self::Config { .. } => "config_invalid",
             Self::Project(_) => "project_invalid",
+            Self::Executor(unready) => unready.code(),
             Self::Usage { code, .. } | Self::NotFound { code, .. } => code,
             Self::Engine(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Live(error) => error.code(),
+            Self::Control(error) => error.code(),
+            Self::AlreadyRunning { .. } => "already_running",
             Self::Stopped(_) => "stopped",
             Self::Io { .. } => "file_io",
         }
@@ -123,11 +147,13 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoProject { .. } | Self::NotFound { .. } => Exit::NotFound,
-            Self::Config { .. } | Self::Project(_) => Exit::Invalid,
+            Self::Config { .. } | Self::Project(_) | Self::Executor(_) => Exit::Invalid,
             Self::Usage { .. } => Exit::Usage,
             Self::Engine(error) => engine_exit(error),
             Self::Store(error) => store_exit(error),
             Self::Live(error) => live_exit(error),
+            Self::Control(error) => error.exit(),
+            Self::AlreadyRunning { .. } => Exit::Conflict,
             Self::Stopped(exit) => *exit,
             Self::Io { .. } => Exit::Failure,
         }
@@ -143,7 +169,9 @@ fn store_exit(error: &StoreError) -> Exit {
 
 fn live_exit(error: &LiveError) -> Exit {
     match error {
-        LiveError::Drift(_) | LiveError::Changed { .. } => Exit::Conflict,
+        LiveError::Drift(_) | LiveError::NotAllowed(_) | LiveError::Changed { .. } => {
+            Exit::Conflict
+        }
         LiveError::Invalid(_) => Exit::Invalid,
         LiveError::Engine(error) => engine_exit(error),
         _ => Exit::Failure,
@@ -179,6 +207,7 @@ mod tests {
             Exit::Failure,
             Exit::Usage,
             Exit::Invalid,
+            Exit::NotAllowed,
             Exit::NotFound,
             Exit::Conflict,
             Exit::Waiting,

@@ -10,15 +10,17 @@ use optim_runtime::artifact::Artifact;
 use optim_runtime::engine::StoredDefinition;
 use optim_runtime::live::{DefinitionText, LiveError, WORKFLOW_BYTES_MAX};
 use optim_store::{Page, WorkflowFilter, WorkflowSummary};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Outcome, output};
+use super::Outcome;
+use super::call::Call;
 use crate::error::{CliError, Exit};
-use crate::session::{Session, actor};
 
 /// What is done with stored workflows.
-#[derive(Debug, Subcommand)]
-pub(super) enum Verb {
+#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verb {
     /// Make the definition in a file the current version of the workflow that it defines.
     Put {
         /// The file, YAML or JSON. It is stored byte for byte.
@@ -34,6 +36,7 @@ pub(super) enum Verb {
         deleted: bool,
     },
     /// Print a workflow's text; with --json its record, versions and definition.
+    #[command(disable_version_flag = true)]
     Get {
         /// The workflow.
         id: String,
@@ -53,8 +56,9 @@ pub(super) enum Verb {
 }
 
 /// The flags of the verbs that end a workflow's use.
-#[derive(Debug, clap::Args)]
-pub(super) struct EndArgs {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EndArgs {
     /// The workflow.
     id: String,
     /// Why.
@@ -62,43 +66,43 @@ pub(super) struct EndArgs {
     reason: String,
 }
 
-pub(super) async fn workflow(folder: &Path, verb: Verb, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
+pub(super) async fn workflow(call: &Call, verb: Verb) -> Outcome {
     match verb {
-        Verb::Put { file, expect } => put(&session, &file, expect, json).await,
-        Verb::List { deleted } => list(&session, deleted, json).await,
-        Verb::Get { id, version } => get(&session, &id, version, json).await,
+        Verb::Put { file, expect } => put(call, &file, expect).await,
+        Verb::List { deleted } => list(call, deleted).await,
+        Verb::Get { id, version } => get(call, &id, version).await,
         Verb::Retire(EndArgs { id, reason }) => {
-            change(&session, &id, WorkflowCommand::Retire { reason }, json).await
+            change(call, &id, WorkflowCommand::Retire { reason }).await
         }
         Verb::Delete(EndArgs { id, reason }) => {
-            change(&session, &id, WorkflowCommand::Delete { reason }, json).await
+            change(call, &id, WorkflowCommand::Delete { reason }).await
         }
-        Verb::Restore { id } => change(&session, &id, WorkflowCommand::Restore, json).await,
+        Verb::Restore { id } => change(call, &id, WorkflowCommand::Restore).await,
     }
 }
 
-async fn put(session: &Session, file: &Path, expect: Option<u32>, json: bool) -> Outcome {
+async fn put(call: &Call, file: &Path, expect: Option<u32>) -> Outcome {
     let name = file.display().to_string();
-    let folder = std::path::absolute(file)
-        .map_err(|source| CliError::Io { path: file.to_owned(), source })?;
-    let folder = folder.parent().unwrap_or(Path::new("/"));
+    let path = call.directory.join(file);
+    let folder = path.parent().unwrap_or(Path::new("/"));
     let file_name = file.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     let artifact =
         Artifact::read(folder, &file_name, WORKFLOW_BYTES_MAX).map_err(LiveError::Artifact)?;
     let checked = DefinitionText::check(&name, artifact.bytes).map_err(CliError::Project)?;
     for warning in &checked.warnings.0 {
-        output::error_line(&warning.to_string());
+        call.out.error_line(&warning.to_string());
     }
     let expected = expect.map(VersionNumber);
-    let stored = session.engine.put_workflow(&checked.value, expected, actor()).await?;
-    print_state(&stored, json);
+    let stored =
+        call.session.engine.put_workflow(&checked.value, expected, call.actor.clone()).await?;
+    print_state(call, &stored);
     Ok(Exit::Success)
 }
 
-async fn change(session: &Session, id: &str, command: WorkflowCommand, json: bool) -> Outcome {
-    let stored = session.engine.change_workflow(&named(id)?, &command, actor()).await?;
-    print_state(&stored, json);
+async fn change(call: &Call, id: &str, command: WorkflowCommand) -> Outcome {
+    let stored =
+        call.session.engine.change_workflow(&named(id)?, &command, call.actor.clone()).await?;
+    print_state(call, &stored);
     Ok(Exit::Success)
 }
 
@@ -108,9 +112,9 @@ fn named(id: &str) -> Result<WorkflowId, CliError> {
 }
 
 /// One line, or the record.
-fn print_state(stored: &StoredWorkflow, json: bool) {
-    if json {
-        output::document(&record(stored));
+fn print_state(call: &Call, stored: &StoredWorkflow) {
+    if call.json {
+        call.out.document(&record(stored));
         return;
     }
     let version = stored.current().map(|current| current.number).unwrap_or_default();
@@ -121,7 +125,7 @@ fn print_state(stored: &StoredWorkflow, json: bool) {
             time(tombstone.restore_until)
         )
     });
-    output::line(&format!(
+    call.out.line(&format!(
         "workflow {}  {}  version {version}{}",
         stored.id,
         stored.state(),
@@ -152,29 +156,29 @@ fn version(version: &WorkflowVersion) -> Value {
     })
 }
 
-async fn list(session: &Session, deleted: bool, json: bool) -> Outcome {
+async fn list(call: &Call, deleted: bool) -> Outcome {
     let filter = if deleted { WorkflowFilter::Restorable } else { WorkflowFilter::Kept };
     let (mut workflows, mut page) = (Vec::new(), Page::first());
     loop {
-        let listed = session.engine.store().workflows(filter, page).await?;
+        let listed = call.session.engine.store().workflows(filter, page).await?;
         workflows.extend(listed.items);
         match listed.next {
             Some(after) => page = Page { after: Some(after), ..Page::first() },
             None => break,
         }
     }
-    if json {
+    if call.json {
         let items: Vec<_> = workflows.iter().map(summary).collect();
-        output::document(
+        call.out.document(
             &json!({"schema": "optim/v1/workflows", "workflows": items, "count": items.len()}),
         );
         return Ok(Exit::Success);
     }
     for WorkflowSummary { id, name, state, version, updated_at } in &workflows {
-        output::line(&format!("{id}  {state}  version {version}  {}  {name}", time(*updated_at)));
+        call.out.line(&format!("{id}  {state}  version {version}  {}  {name}", time(*updated_at)));
     }
     if workflows.is_empty() {
-        output::error_line("no stored workflow; `optim workflow put FILE` stores one");
+        call.out.error_line("no stored workflow; `optim workflow put FILE` stores one");
     }
     Ok(Exit::Success)
 }
@@ -189,18 +193,18 @@ fn summary(workflow: &WorkflowSummary) -> Value {
     })
 }
 
-async fn get(session: &Session, id: &str, version: Option<u32>, json: bool) -> Outcome {
+async fn get(call: &Call, id: &str, version: Option<u32>) -> Outcome {
     let StoredDefinition { workflow, version, definition } =
-        session.engine.definition(&named(id)?, version.map(VersionNumber)).await?;
-    if json {
+        call.session.engine.definition(&named(id)?, version.map(VersionNumber)).await?;
+    if call.json {
         let mut document = record(&workflow);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("shown_version".to_owned(), json!(version));
             fields.insert("definition".to_owned(), workflow.with_history(&definition.workflow));
         }
-        output::document(&document);
+        call.out.document(&document);
     } else {
-        output::text(&definition.text);
+        call.out.text(&definition.text);
     }
     Ok(Exit::Success)
 }
