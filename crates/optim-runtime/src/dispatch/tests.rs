@@ -48,7 +48,7 @@ impl NodeExecutor for Counting {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         self.attempts.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        pass(Duration::from_millis(5)).await;
         self.now.fetch_sub(1, Ordering::SeqCst);
         NodeResponse { result: Ok(json!("done")), usage: Usage::default() }
     }
@@ -92,6 +92,11 @@ async fn filled(campaigns: &[&str], count: u32) -> Memory {
         store.commit(Commit { campaigns, runs, blobs, ..Commit::default() }).await.unwrap();
     }
     store
+}
+
+/// Lets virtual time pass.
+async fn pass(time: Duration) {
+    drop(tokio::time::timeout(time, std::future::pending::<()>()).await);
 }
 
 /// A dispatcher at work.
@@ -228,7 +233,7 @@ impl Moody {
     async fn reached(&self, counts: (usize, usize)) {
         let reached = async {
             while self.counts() != counts {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pass(Duration::from_millis(1)).await;
             }
         };
         let in_time = tokio::time::timeout(Duration::from_secs(60), reached).await;
@@ -282,7 +287,7 @@ impl NodeExecutor for Moody {
                 std::future::pending().await
             }
             First::Confused => {
-                tokio::time::sleep(Duration::from_secs(30)).await;
+                pass(Duration::from_secs(30)).await;
                 answer(Ok(json!("done")))
             }
             First::Busy(_) | First::Hang => answer(Ok(json!("done"))),

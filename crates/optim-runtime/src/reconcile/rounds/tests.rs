@@ -45,7 +45,9 @@ impl Running {
     async fn asked_during(&self, wall: u64, truly: u64) -> u64 {
         let before = self.store.begun();
         self.clock.advance(Millis(wall));
-        tokio::time::sleep(Duration::from_millis(truly)).await;
+        // Virtual time.
+        let truly = Duration::from_millis(truly);
+        drop(tokio::time::timeout(truly, std::future::pending::<()>()).await);
         self.store.begun() - before
     }
 }
