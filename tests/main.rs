@@ -12,5 +12,6 @@ mod campaign;
 mod control;
 mod crash;
 mod honest;
+mod signals;
 mod support;
 mod workflow;
