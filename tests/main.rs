@@ -14,3 +14,4 @@ mod crash;
 mod honest;
 mod signals;
 mod support;
+mod workflow;

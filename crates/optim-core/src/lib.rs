@@ -7,6 +7,7 @@
 //! here, version by version.
 
 pub mod assertion;
+pub mod backoff;
 pub mod campaign;
 pub mod canonical;
 pub mod diagnostic;
@@ -23,9 +24,12 @@ pub mod pack;
 pub mod policy;
 pub mod proposal;
 pub mod quantity;
+pub mod rate;
 pub mod run;
+pub mod shadow;
 pub mod stored_workflow;
 mod suggest;
+pub mod throttle;
 pub mod validator;
 pub mod verdict;
 pub mod workflow;

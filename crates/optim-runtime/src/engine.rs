@@ -5,6 +5,8 @@
 
 mod stored;
 
+pub mod turn;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,8 +20,8 @@ use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack};
 use optim_core::policy::Objective;
+use optim_core::run::Run;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
-use optim_core::run::{Epoch, Run, RunReport, RunState};
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
 use optim_core::workflow::Workflow;
@@ -179,17 +181,20 @@ impl Engine {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        // That a run starts, or starts again, is nothing to its campaign.
+        let ended = commit.runs.iter().filter(|write| write.value.state.is_terminal());
         let campaigns: BTreeSet<_> = (commit.campaigns.iter().map(|write| &write.value.id))
-            .chain(commit.runs.iter().map(|write| &write.value.campaign))
+            .chain(ended.map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let queued = commit.runs.iter().any(|write| write.value.state == RunState::Queued);
+        let jobs: Vec<_> =
+            commit.runs.iter().filter_map(|write| turn::job_change(&write.value)).collect();
         let committed = self.store.commit(commit).await;
-        // Also after a failure: whether the commit took effect may be unknown, and a look costs little.
-        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
-        if queued {
-            self.wakes.runs_waiting();
+        // After a failure whether the commit took effect may be unknown, and a look costs little.
+        if !matches!(committed, Err(StoreError::Conflict { .. })) {
+            self.wakes.jobs_changed(jobs);
         }
+        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
         committed.map(drop)
     }
@@ -241,7 +246,9 @@ impl Engine {
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
-        self.transition(id, Vec::new(), |campaign| transition::decide(campaign, command, &cx)).await
+        let step = |campaign: &Campaign| transition::decide(campaign, command, &cx);
+        // On the heap: it holds several campaigns, and is in the future of every verb.
+        Box::pin(self.transition(id, Vec::new(), step)).await
     }
 
     /// Records a fact, with the payloads that it brings along.
@@ -255,8 +262,8 @@ impl Engine {
         blobs: Vec<Blob>,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(Actor::engine());
-        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx)))
-            .await
+        let step = |campaign: &Campaign| Ok(transition::observe(campaign, observation, &cx));
+        Box::pin(self.transition(id, blobs, step)).await
     }
 
     /// Load, decide, commit; again when somebody else was faster.
@@ -360,39 +367,6 @@ impl Engine {
                 None => return Ok(all),
             }
         }
-    }
-
-    /// Claims a queued run; `None` when it is not queued any more.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn claim(&self, id: RunId) -> Result<Option<Run>, EngineError> {
-        let Some(Versioned { revision, value }) = self.store.run(id).await? else {
-            return Ok(None);
-        };
-        let Ok(claimed) = run_transition::decide(&value, &RunCommand::Claim, self.clock.now())
-        else {
-            return Ok(None);
-        };
-        let write = Write { expected: revision, value: claimed.clone() };
-        match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
-            Ok(()) => Ok(Some(claimed)),
-            Err(StoreError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Records the result of a claimed run. A result that comes too late is ignored, and says so.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn finish(
-        &self,
-        id: RunId,
-        epoch: Epoch,
-        report: RunReport,
-    ) -> Result<Result<Run, Ignored>, EngineError> {
-        self.observe_run(id, RunObservation::Finished { epoch, report: Box::new(report) }).await
     }
 
     /// Takes in what happened to a run.

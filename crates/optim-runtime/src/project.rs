@@ -14,8 +14,9 @@ use optim_core::policy::{
     self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles,
 };
 use optim_core::quantity::Timestamp;
+use optim_core::shadow;
 use optim_core::workflow::check::check;
-use optim_core::workflow::{Workflow, load};
+use optim_core::workflow::{ModelRef, Workflow, load};
 use optim_store::Blob;
 use serde_json::Value;
 
@@ -85,6 +86,10 @@ pub struct Setup {
     pub executor: String,
     /// Whether that simulates.
     pub simulated: bool,
+    /// Its settings, as a digest.
+    pub executor_settings: Digest,
+    /// The model for every agent, instead of its own.
+    pub model: Option<ModelRef>,
     /// Where candidates come from.
     pub mode: SearchMode,
 }
@@ -157,6 +162,7 @@ fn read_with(
     let mut findings = warnings;
     let mut of_workflow = check(&workflow, Some(&policies));
     of_workflow.extend(unmet_needs(&workflow, capabilities));
+    of_workflow.extend(shadow::findings(&workflow));
     findings.0.extend(load::locate(&origin.name, &document, of_workflow));
     let pack_name = pack_file.as_ref().map_or("the implicit case", |file| file.reference.as_str());
     findings.0.extend(pack.check(pack_name, &workflow));
@@ -293,10 +299,18 @@ impl Project {
             files: self.files.clone(),
             executor: setup.executor,
             simulated: setup.simulated,
+            executor_settings: Some(setup.executor_settings),
         };
         let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
         let mut campaign = Campaign::draft(setup.id, name, setup.seed, source, frozen, now);
         campaign.search.mode = setup.mode;
-        NewCampaign { campaign, blobs: vec![definition, objective, pack] }
+        let mut blobs = vec![definition, objective, pack];
+        if let Some(model) = setup.model {
+            let workflow = self.workflow.with_model(&model);
+            let definition = Blob::new(canonical::bytes(&workflow.to_json()));
+            campaign = campaign.overridden(model, (definition.digest(), workflow.fingerprint()));
+            blobs.push(definition);
+        }
+        NewCampaign { campaign, blobs }
     }
 }

@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use optim_core::assertion::Matcher;
+use optim_core::backoff;
 use optim_core::digest::Hasher;
-use optim_core::id::NodeId;
+use optim_core::id::{NodeId, ProviderId};
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::{CaseOutcome, Measured, Usage};
 use optim_core::pack::Case;
 use optim_core::quantity::Millis;
-use optim_core::run::{NodeReport, Run, RunReport};
+use optim_core::rate::RatePerMinute;
+use optim_core::run::{NodeReport, Run, RunReport, Throttled};
+use optim_core::shadow::{self, Shadow};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
 use optim_core::workflow::{Execution, Node, ValidatorKind, Workflow};
@@ -21,7 +24,8 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
-use crate::workspace::{Scratch, template};
+use crate::scheduler::entry::Needs;
+use crate::workspace::{Scratch, ScratchRoot, template};
 
 /// The most bytes of an attempt's answer.
 pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -30,11 +34,19 @@ const RECORDED_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an executor's error message. A longer one is abridged.
 const MESSAGE_CHARS_MAX: usize = 2000;
 
+/// How many faults in a row of attempts a node's provider may have at least; more, if the node may
+/// make more attempts.
+const FAULTS_MIN: u32 = 3;
+/// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
+/// waits in the queue.
+const REST_MAX: Millis = Millis(10_000);
+
 /// Executes case runs through one executor.
 pub struct Runner {
     executor: Arc<dyn NodeExecutor>,
     matcher: Arc<dyn Matcher + Send + Sync>,
     clock: Arc<dyn Clock>,
+    scratch: Option<ScratchRoot>,
 }
 
 /// A case run to execute.
@@ -56,7 +68,15 @@ enum Ended {
     /// It has none.
     Failed(NodeReport),
     /// The outside failed; the run is void.
-    Fault(NodeReport, String),
+    Fault(NodeReport, Fault),
+}
+
+/// A failure of the outside.
+struct Fault {
+    /// What failed.
+    message: String,
+    /// For how long its provider should be left alone; absent when that would not help.
+    rest: Option<Millis>,
 }
 
 /// A run in the making.
@@ -67,6 +87,8 @@ struct Walk {
     outputs: BTreeMap<usize, Value>,
     reports: Vec<NodeReport>,
     started: Vec<bool>,
+    /// The node whose provider should be left alone, and for how long.
+    tired: Option<(usize, Millis)>,
     meter: Meter,
 }
 
@@ -77,11 +99,14 @@ struct Meter {
     begun: tokio::time::Instant,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
+    /// The time that nodes have waited for their providers.
+    waited: Arc<Mutex<Duration>>,
 }
 
 impl Meter {
     fn new(limits: Execution) -> Self {
-        Self { limits, begun: tokio::time::Instant::now(), used: Arc::default() }
+        let begun = tokio::time::Instant::now();
+        Self { limits, begun, used: Arc::default(), waited: Arc::default() }
     }
 
     fn used(&self) -> Usage {
@@ -91,6 +116,28 @@ impl Meter {
     fn add(&self, usage: Usage) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         *used = used.plus(usage);
+    }
+
+    /// Waits for a provider; not at all, when the run's time would be over by then.
+    async fn wait(&self, rest: Millis) -> bool {
+        let rest = Duration::from_millis(rest.0);
+        if self.time_left().is_some_and(|left| left <= rest) {
+            return false;
+        }
+        tokio::time::sleep(rest).await;
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += rest;
+        true
+    }
+
+    /// Why the run is void, when it would be within its time but for the waits for providers.
+    fn waited_too_long(&self) -> Option<String> {
+        let limit = Duration::from_millis(self.limits.max_total_runtime?.0);
+        let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = self.begun.elapsed();
+        let is_why = elapsed >= limit && elapsed.saturating_sub(waited) < limit;
+        is_why.then(|| {
+            format!("max_total_runtime_ms: waits for providers took {} ms", waited.as_millis())
+        })
     }
 
     fn tokens_left(&self) -> Option<u64> {
@@ -128,13 +175,49 @@ impl Runner {
         matcher: Arc<dyn Matcher + Send + Sync>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { executor, matcher, clock }
+        Self { executor, matcher, clock, scratch: None }
     }
 
-    /// Executes a case run. Dropping the future stops everything that it started.
+    /// The same with scratch folders in `root` instead of the system's folder for temporary files.
+    #[must_use]
+    pub fn with_scratch(mut self, root: ScratchRoot) -> Self {
+        self.scratch = Some(root);
+        self
+    }
+
+    /// The providers that a run of `workflow` calls, with the fewest requests that it sends to each:
+    /// one for each node that the provider serves.
+    #[must_use]
+    pub fn needs(&self, workflow: &Workflow) -> Needs {
+        let requests = |provider: &ProviderId| {
+            let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+            let served =
+                agents.filter(|agent| self.executor.provider(agent).as_ref() == Some(provider));
+            u32::try_from(served.count()).unwrap_or(u32::MAX).max(1)
+        };
+        let providers = self.executor.providers(workflow).into_iter();
+        providers.map(|provider| (provider.clone(), requests(&provider))).collect()
+    }
+
+    /// The rate limits of the executor's settings.
+    #[must_use]
+    pub fn rate_limits(&self) -> BTreeMap<ProviderId, RatePerMinute> {
+        let limits = self.executor.rate_limits().into_iter();
+        limits
+            .filter_map(|(provider, requests)| {
+                // More than the finest rate is as good as no limit.
+                Some((provider, RatePerMinute::new(requests.max(1)).ok()?))
+            })
+            .collect()
+    }
+
+    /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
+    /// stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
         let executed = job.workflow.fingerprint();
+        let Shadow { workflow, denied } = shadow::of(&job.workflow);
+        let job = Job { workflow, ..job };
         let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
             Ok(walk) => walk,
             Err(fault) => {
@@ -148,19 +231,37 @@ impl Runner {
                     usage,
                     started_at,
                     finished_at,
+                    denied,
                     throttled,
                 };
             }
         };
-        let outcome = match scratch(&job).await {
+        let outcome = match self.scratch(&job).await {
             Ok(scratch) => self.walk(&job, &mut walk, &Arc::new(scratch)).await,
             Err(fault) => CaseOutcome::Void { fault },
         };
-        let (usage, mut nodes) = (walk.meter.used(), walk.reports);
+        let (usage, mut nodes) = (walk.meter.used(), std::mem::take(&mut walk.reports));
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        let throttled = None;
-        RunReport { executed, outcome, nodes, usage, started_at, finished_at, throttled }
+        let throttled = walk.tired.and_then(|(node, retry_after)| {
+            let node = job.workflow.nodes().get(node)?;
+            let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
+            Some(Throttled { provider, retry_after })
+        });
+        RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
+    }
+
+    /// The folder of a run: a copy of the template that the workflow names, else an empty one.
+    async fn scratch(&self, job: &Job<'_>) -> Result<Scratch, String> {
+        let root = self.scratch.as_ref();
+        let root = root.map_or_else(std::env::temp_dir, |root| root.path().to_owned());
+        let Some(named) = template(&job.workflow) else {
+            return Scratch::empty(&root)
+                .map_err(|error| format!("no scratch folder can be made: {error}"));
+        };
+        let folder = job.folder.join(named);
+        let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder, &root)).await;
+        copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
     }
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
@@ -172,6 +273,9 @@ impl Runner {
             let over_limit = walk.meter.over_limit();
             if over_limit.is_some() {
                 working.shutdown().await;
+                if let Some(fault) = walk.meter.waited_too_long() {
+                    return CaseOutcome::Void { fault };
+                }
                 break over_limit;
             }
             while working.len() < parallel {
@@ -283,7 +387,8 @@ impl Walk {
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
         let started = vec![false; workflow.nodes().len()];
         let meter = Meter::new(*workflow.execution());
-        Ok(Self { workflow, graph, outputs: BTreeMap::new(), reports: Vec::new(), started, meter })
+        let (outputs, reports) = (BTreeMap::new(), Vec::new());
+        Ok(Self { workflow, graph, outputs, reports, started, tired: None, meter })
     }
 
     /// The next node whose dependencies are done; it counts as started from then on.
@@ -304,7 +409,10 @@ impl Walk {
                 (report, None)
             }
             Ended::Failed(report) => (report, None),
-            Ended::Fault(report, fault) => (report, Some(fault)),
+            Ended::Fault(report, fault) => {
+                self.tired = fault.rest.map(|rest| (index, rest));
+                (report, Some(fault.message))
+            }
         };
         self.reports.push(report);
         fault
@@ -315,8 +423,8 @@ impl Walk {
         let workflow = Arc::clone(&self.workflow);
         for (node, started) in workflow.nodes().iter().zip(&self.started) {
             if *started && !self.reports.iter().any(|report| report.node == *node.id()) {
-                let message = "stopped, because the run was over a limit".to_owned();
-                let result = Err(NodeError { class: ErrorClass::Failed, message });
+                let message = "stopped, because the run was over a limit";
+                let result = Err(NodeError::new(ErrorClass::Failed, message));
                 // What it had used is in the run's usage; how often it had tried is not known any more.
                 self.reports.push(NodeReport {
                     node: node.id().clone(),
@@ -339,7 +447,8 @@ impl Walk {
             .filter(|id| !reported.contains(id))
             .collect();
         for node in &rest {
-            let error = NodeError { class: ErrorClass::Blocked, message: "it could not start: a node that it needs has no valid output, or the run was over a limit".to_owned() };
+            let message = "it could not start: a node that it needs has no valid output, or the run was over a limit";
+            let error = NodeError::new(ErrorClass::Blocked, message);
             self.reports.push(NodeReport {
                 node: (*node).clone(),
                 attempts: 0,
@@ -369,13 +478,12 @@ impl NodeAttempts {
         let mut report = NodeReport {
             node: node.id().clone(),
             attempts: 0,
-            result: Err(NodeError {
-                class: ErrorClass::Failed,
-                message: "no attempt was made".to_owned(),
-            }),
+            result: Err(NodeError::new(ErrorClass::Failed, "no attempt was made")),
             usage: Usage::default(),
         };
-        for number in 1..=node.attempts() {
+        // Faults of a provider take nothing from the attempts that the definition has.
+        let (mut tries, mut faults) = (0, 0);
+        for number in 1.. {
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
@@ -385,13 +493,28 @@ impl NodeAttempts {
             report.result = result;
             match &report.result {
                 Ok(output) if self.meets_contract(output) => return Ended::Done(report),
-                Err(error) if error.class == ErrorClass::Provider => {
-                    let fault = error.message.clone();
+                Err(error) if error.class == ErrorClass::Configuration => {
+                    let fault = Fault { message: error.message.clone(), rest: None };
                     return Ended::Fault(report, fault);
+                }
+                Err(error) if error.class == ErrorClass::Provider => {
+                    faults += 1;
+                    let asked = error.retry_after.unwrap_or_default();
+                    let rest = asked.max(backoff::delay(faults, request.attempt.seed));
+                    let patient = faults < node.attempts().max(FAULTS_MIN) && rest <= REST_MAX;
+                    if !(patient && self.meter.wait(rest).await) {
+                        let fault = Fault { message: error.message.clone(), rest: Some(rest) };
+                        return Ended::Fault(report, fault);
+                    }
+                    continue;
                 }
                 Err(error) if error.class == ErrorClass::Blocked => break,
                 Ok(_) | Err(_) if self.meter.over_limit().is_some() => break,
                 Ok(_) | Err(_) => {}
+            }
+            tries += 1;
+            if tries >= node.attempts() {
+                break;
             }
         }
         Ended::Failed(report)
@@ -410,10 +533,7 @@ impl NodeAttempts {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
                 let usage =
                     Usage { latency: Millis(request.limits.timeout_ms), ..Usage::default() };
-                NodeResponse {
-                    result: Err(NodeError { class: ErrorClass::Timeout, message }),
-                    usage,
-                }
+                NodeResponse { result: Err(NodeError::new(ErrorClass::Timeout, message)), usage }
             }
         }
     }
@@ -435,29 +555,22 @@ impl NodeAttempts {
     }
 }
 
-/// Refuses an output that is too large, and abridges a long message, whoever made it.
+/// Refuses an output that is too large, abridges a long message, and caps a long rest, whoever made it.
 fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
     match &mut response.result {
         Ok(output) => {
             let bytes = output.to_string().len();
             if u64::try_from(bytes).unwrap_or(u64::MAX) > limit {
                 let message = format!("the output has {bytes} bytes, at most {limit} are allowed");
-                response.result = Err(NodeError { class: ErrorClass::InvalidOutput, message });
+                response.result = Err(NodeError::new(ErrorClass::InvalidOutput, message));
             }
         }
-        Err(error) => error.message = abridged(&error.message, MESSAGE_CHARS_MAX),
+        Err(error) => {
+            let message = abridged(&error.message, MESSAGE_CHARS_MAX);
+            *error = NodeError { message, ..error.clone() }.capped();
+        }
     }
     response
-}
-
-/// The folder of a run: a copy of the template that the workflow names, else an empty one.
-async fn scratch(job: &Job<'_>) -> Result<Scratch, String> {
-    let Some(named) = template(&job.workflow) else {
-        return Scratch::empty().map_err(|error| format!("no scratch folder can be made: {error}"));
-    };
-    let folder = job.folder.join(named);
-    let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder)).await;
-    copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Replaces an output that is too long for the record by a note about it.

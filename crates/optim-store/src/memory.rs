@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
+use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 
 use crate::check::{Present, check};
 use crate::cursor::Listing;
@@ -38,6 +39,7 @@ struct Content {
     workflows: BTreeMap<u64, Versioned<StoredWorkflow>>,
     workflow_ids: BTreeMap<WorkflowId, u64>,
     workflow_texts: BTreeMap<(WorkflowId, VersionNumber), Vec<u8>>,
+    throttles: BTreeMap<ProviderId, Throttle>,
     events: BTreeMap<u64, Recorded>,
     blobs: BTreeMap<Digest, Vec<u8>>,
 }
@@ -81,6 +83,12 @@ impl Content {
             let seq =
                 *self.workflow_ids.entry(workflow.id.clone()).or_insert(next(&self.workflows));
             self.workflows.insert(seq, written(write));
+        }
+        for (provider, throttle) in commit.throttles {
+            match throttle {
+                Some(throttle) => self.throttles.insert(provider, throttle),
+                None => self.throttles.remove(&provider),
+            };
         }
         for event in commit.events {
             let seq = next(&self.events);
@@ -256,6 +264,10 @@ impl Store for Memory {
         let content = self.content();
         let events = content.events.range((Excluded(after.0), Unbounded));
         Ok(events.take(Page::size(limit)).map(|(_, event)| event.clone()).collect())
+    }
+
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
+        Ok(self.content().throttles.values().cloned().collect())
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

@@ -1,5 +1,6 @@
 //! The contract of a store.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -7,10 +8,13 @@ use optim_core::campaign::event::Event;
 use optim_core::campaign::{Campaign, Status};
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, CaseId, EvaluationId, ExperimentId, RunId, WorkflowId};
+use optim_core::id::{
+    CampaignId, CaseId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId,
+};
 use optim_core::quantity::Timestamp;
 use optim_core::run::{Epoch, Run, RunState};
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use serde::{Deserialize, Serialize};
 
 /// Counts the writes of one record, from 1. `0` stands for "there is none yet".
@@ -113,7 +117,8 @@ pub struct WorkflowText {
 /// experiment without a write of its campaign; an experiment that changes its campaign or number, or
 /// takes the number of another one; a run that changes its campaign, evaluation, case or snapshot; a
 /// run or an event of a campaign or workflow that is neither stored nor in the commit; a new version of
-/// a workflow without its text, or a text without its new version; payloads and texts of more than
+/// a workflow without its text, or a text without its new version; a throttle under the name of another
+/// provider; payloads and texts of more than
 /// [`Commit::BLOB_BYTES_MAX`].
 ///
 /// Every store answers [`StoreError::Conflict`] when, after the commit, an open campaign would be on a
@@ -131,6 +136,8 @@ pub struct Commit {
     pub workflows: Vec<Write<StoredWorkflow>>,
     /// The texts of their new versions.
     pub texts: Vec<WorkflowText>,
+    /// Throttles of providers, which have no revision: the last one written holds, `None` removes it.
+    pub throttles: BTreeMap<ProviderId, Option<Throttle>>,
     /// Payloads that the records refer to. A payload that is stored already is left as it is.
     pub blobs: Vec<Blob>,
     /// What is told about the change.
@@ -232,8 +239,12 @@ pub struct RunSummary {
     pub evaluation: EvaluationId,
     /// The case.
     pub case: CaseId,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
     /// How often it was claimed.
     pub epoch: Epoch,
+    /// Faults of the outside so far.
+    pub faults: u32,
     /// When it was created.
     pub queued_at: Timestamp,
 }
@@ -247,7 +258,9 @@ impl RunSummary {
             campaign: run.campaign.clone(),
             evaluation: run.evaluation,
             case: run.case.clone(),
+            snapshot: run.snapshot,
             epoch: run.epoch,
+            faults: run.faults,
             queued_at: run.queued_at,
         }
     }
@@ -506,6 +519,9 @@ pub trait Store: Send + Sync + 'static {
     /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
     /// as in [`Page`].
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Reads the throttles of all providers, by provider.
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError>;
 
     /// Reads a payload.
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError>;

@@ -1,9 +1,9 @@
-//! What is told about a campaign or a stored workflow: one event at least for each change of state, in
+//! What is told about a campaign, a stored workflow or a provider: one event at least for each change of state, in
 //! the same commit.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, WorkflowId};
+use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId};
 use crate::quantity::Timestamp;
 use crate::stored_workflow::VersionNumber;
 use crate::verdict::Verdict;
@@ -35,6 +35,8 @@ pub enum Subject {
     Campaign(CampaignId),
     /// A stored workflow.
     Workflow(WorkflowId),
+    /// A provider.
+    Provider(ProviderId),
 }
 
 impl Subject {
@@ -43,7 +45,7 @@ impl Subject {
     pub fn campaign(&self) -> Option<&CampaignId> {
         match self {
             Self::Campaign(id) => Some(id),
-            Self::Workflow(_) => None,
+            Self::Workflow(_) | Self::Provider(_) => None,
         }
     }
 }
@@ -193,6 +195,11 @@ pub enum EventKind {
     WorkflowRestored,
     /// The history of a deleted workflow is gone.
     WorkflowPurged,
+    /// A provider asked to be left alone, and is.
+    ProviderThrottled {
+        /// Until then.
+        until: Timestamp,
+    },
 }
 
 #[cfg(test)]

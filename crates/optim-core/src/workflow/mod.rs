@@ -7,6 +7,7 @@ pub mod check;
 mod fingerprint;
 pub mod graph;
 pub mod load;
+pub mod model;
 mod node;
 mod read;
 
@@ -19,6 +20,7 @@ use crate::id::{AgentId, NodeId, WorkflowId};
 use crate::quantity::{MicroUsd, Millis, Tokens};
 
 pub use fingerprint::{Fingerprint, FingerprintTree};
+pub use model::{ModelRef, ModelRefError, Models};
 pub use node::{InputRef, Knob, Node, OutputContract, StageKind, ValidatorKind};
 pub use read::{ReadError, ReadErrors};
 
@@ -143,6 +145,23 @@ impl Workflow {
     #[must_use]
     pub fn extra(&self, key: &str) -> Option<&Value> {
         self.header.get(key)
+    }
+
+    /// The same workflow with other agents.
+    #[must_use]
+    pub(crate) fn with_agents(&self, agents: Vec<Agent>) -> Self {
+        let mut next = self.clone();
+        let definitions = agents.iter().map(|agent| Value::Object(agent.definition.clone()));
+        next.header.insert("agents".to_owned(), definitions.collect());
+        next.agents = agents;
+        next
+    }
+
+    /// The same workflow without a field of the document that has no type here.
+    #[must_use]
+    pub(crate) fn without_extra(mut self, key: &str) -> Self {
+        self.header.remove(key);
+        self
     }
 
     pub(crate) fn header(&self) -> &Map<String, Value> {

@@ -25,6 +25,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
@@ -193,6 +194,10 @@ impl Store for Lmdb {
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         self.read(move |view| view.events(after, limit)).await
+    }
+
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
+        self.read(|view| view.throttles()).await
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

@@ -72,6 +72,8 @@ tables! {
     workflows_restorable: Seq => Unit,
     /// Workflow sequence and version to text.
     workflow_texts: Bytes => Bytes,
+    /// Provider to throttle.
+    throttles: Str => Bytes,
     /// Number to event.
     events: Seq => Bytes,
     /// Digest to payload.

@@ -52,6 +52,7 @@ struct Encoded {
     experiments: Vec<Vec<u8>>,
     runs: Vec<Vec<u8>>,
     workflows: Vec<Vec<u8>>,
+    throttles: Vec<Option<Vec<u8>>>,
     events: Vec<Vec<u8>>,
 }
 
@@ -104,6 +105,11 @@ impl Encoded {
             experiments: commit.experiments.iter().map(encode).collect::<Result<_, _>>()?,
             runs: commit.runs.iter().map(encode_write).collect::<Result<_, _>>()?,
             workflows: commit.workflows.iter().map(encode_write).collect::<Result<_, _>>()?,
+            throttles: commit
+                .throttles
+                .values()
+                .map(|throttle| throttle.as_ref().map(encode).transpose())
+                .collect::<Result<_, _>>()?,
             events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
             commit,
         })
@@ -217,6 +223,16 @@ fn apply(
         }
         index_workflow(tables, txn, &write.value, place.seq())?;
         put_texts(tables, txn, commit, &write.value, place.seq())?;
+    }
+    for (provider, payload) in commit.throttles.keys().zip(&encoded.throttles) {
+        let key = provider.as_str();
+        match payload {
+            Some(payload) => {
+                let value = seal("throttles", key.as_bytes(), Codec::Json, payload)?;
+                tables.throttles.put(txn, key, &value)?;
+            }
+            None => drop(tables.throttles.delete(txn, key)?),
+        }
     }
     for payload in &encoded.events {
         let seq = last(txn, tables.events)?.saturating_add(1);

@@ -9,13 +9,15 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{EvaluationId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
+use optim_core::throttle::Throttle;
 
 use crate::store::{
     EventSeq, Page, Paged, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
 };
 
 /// Writes down everything that `store` holds: campaigns, oldest first, with their experiments; runs
-/// by evaluation; the payloads that these refer to; stored workflows with their texts; events. Equal
+/// by evaluation; the payloads that these refer to; throttles; stored workflows with their texts;
+/// events. Equal
 /// stores give equal texts.
 ///
 /// A store lists neither its evaluations, its payloads nor purged workflows: those are shown that
@@ -65,6 +67,9 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
         if let Some(bytes) = store.blob(digest).await? {
             rendering.title(&format!("payload {digest}: {} bytes", bytes.len()));
         }
+    }
+    for throttle in store.throttles().await? {
+        rendering.throttle(throttle);
     }
     for id in std::mem::take(&mut rendering.workflows) {
         let Some(workflow) = store.workflow(&id).await? else { continue };
@@ -132,7 +137,7 @@ impl Rendering {
             campaign.frozen.pack,
         ]);
         fields!(self, campaign: Campaign {
-            id, name, seed, source, frozen, baseline, phase, hold, search, spent, live, created_at,
+            id, name, seed, source, execution_override, frozen, baseline, phase, hold, search, spent, live, created_at,
         });
     }
 
@@ -157,6 +162,11 @@ impl Rendering {
     fn workflow(&mut self, Versioned { revision, value: workflow }: Versioned<StoredWorkflow>) {
         self.title(&format!("workflow {} at revision {}", workflow.id, revision.0));
         fields!(self, workflow: StoredWorkflow { id, versions, writes, retired, deleted });
+    }
+
+    fn throttle(&mut self, throttle: Throttle) {
+        self.title(&format!("throttle of {}", throttle.provider));
+        fields!(self, throttle: Throttle { provider, since, until, run });
     }
 
     fn event(&mut self, Recorded { seq, event }: Recorded) {
@@ -195,6 +205,7 @@ mod tests {
                     value: sample::workflow("w", 1, 1),
                 }],
                 texts: vec![sample::workflow_text("w", 1)],
+                throttles: [sample::throttle("p")].map(|p| (p.provider.clone(), Some(p))).into(),
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![
                     sample::event("c", EventKind::EvaluationQueued { evaluation, purpose }),
@@ -212,6 +223,7 @@ mod tests {
                 "experiment #1 of c",
                 &run,
                 &payload,
+                "throttle of p",
                 "workflow w at revision 1",
                 &of_text,
                 "event 2",

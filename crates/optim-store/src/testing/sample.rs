@@ -11,7 +11,7 @@ use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode
 use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer};
 use optim_core::id::{
-    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, RunId, WorkflowId,
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, ProviderId, RunId, WorkflowId,
 };
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
@@ -22,9 +22,11 @@ use optim_core::policy::{
 };
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
+use optim_core::shadow::Denial;
 use optim_core::stored_workflow::{
     Definition, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus, WorkflowVersion,
 };
+use optim_core::throttle::Throttle;
 use optim_core::workflow::Fingerprint;
 
 use crate::store::{Blob, WorkflowText};
@@ -52,6 +54,7 @@ pub fn campaign(id: &str) -> Campaign {
             snapshot,
             fingerprint,
         },
+        execution_override: None,
         frozen: frozen(),
         baseline: Baseline {
             version: 0,
@@ -88,6 +91,7 @@ fn frozen() -> Frozen {
         files: Vec::new(),
         executor: "lexical".to_owned(),
         simulated: false,
+        executor_settings: None,
     }
 }
 
@@ -208,6 +212,7 @@ pub fn finished(run: &Run) -> Run {
         usage,
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
+        denied: vec![Denial::OutputTarget { target: "s3://größe/票".to_owned() }],
         throttled: None,
     };
     Run { state: RunState::Finished(report), ..run.clone() }
@@ -263,6 +268,16 @@ pub fn workflow(id: &str, first: u32, last: u32) -> StoredWorkflow {
     };
     let versions = (first..=last).map(version).collect();
     StoredWorkflow { versions, ..StoredWorkflow::new(WorkflowId::new(id).unwrap()) }
+}
+
+/// A throttle of a provider for the next minute.
+///
+/// # Panics
+/// When `provider` is no provider id.
+#[must_use]
+pub fn throttle(provider: &str) -> Throttle {
+    let provider = ProviderId::new(provider).unwrap();
+    Throttle { provider, since: NOW, until: NOW.after(Millis(60_000)), run: RunId::derive(&[]) }
 }
 
 /// The text of a version of a stored workflow.

@@ -49,6 +49,7 @@ fn everything(id: &str) -> Commit {
         runs: runs.map(|value| Write { expected: Revision(0), value }).to_vec(),
         workflows: vec![Write { expected: Revision(0), value: sample::workflow(id, 1, 1) }],
         texts: vec![sample::workflow_text(id, 1)],
+        throttles: [sample::throttle(id)].map(|t| (t.provider.clone(), Some(t))).into(),
         blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
         events: vec![sample::event(id, EventKind::CampaignCreated)],
     }
