@@ -16,6 +16,7 @@ mod run;
 mod show;
 mod status;
 mod try_candidate;
+mod work;
 mod workflow;
 
 use std::path::PathBuf;

@@ -55,7 +55,8 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
             for warning in &project.warnings.0 {
                 call.out.error_line(&warning.to_string());
             }
-            call.session.create(&project, args.seed, args.model, SearchMode::Proposers).await?
+            let (seed, model) = (args.seed, args.model);
+            call.create(call.session.draft(&project, seed, model, SearchMode::Proposers)?).await?
         }
     };
     let until = if args.wait { Campaign::is_closed } else { settled };
