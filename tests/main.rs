@@ -13,6 +13,7 @@ mod campaign;
 mod control;
 mod crash;
 mod honest;
+mod openai;
 mod signals;
 mod support;
 mod workflow;
