@@ -160,7 +160,7 @@ async fn campaign(store: &Arc<Lmdb>, folder: &Path, id: &str, capacity: u32) -> 
     service.stop().await;
     let mut row = Row::now(store, &engine).await?.since(&before);
     assert_eq!(ended.search.experiments, EXPERIMENTS, "the campaign is as long as it should be");
-    row.runs = usize::try_from(ended.spent.runs)?;
+    row.runs = usize::try_from(ended.ledger.runs)?;
     Ok(row)
 }
 
