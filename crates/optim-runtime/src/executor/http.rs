@@ -60,7 +60,7 @@ impl Http {
     /// # Errors
     /// The network cannot be used as the settings say.
     pub fn new(config: HttpConfig) -> Result<Self, ClientError> {
-        let exchange = Arc::new(Client::new(config.proxy.as_deref())?);
+        let exchange = Arc::new(Client::new([&config.url], config.proxy.as_deref())?);
         let token = config.token_env.as_deref().and_then(Secret::from_env);
         let (provider, settings) = (ProviderId::new(PROVIDER).ok(), super::digest_of(&config));
         Ok(Self { config, token, exchange, provider, settings })

@@ -56,7 +56,9 @@ impl OpenAi {
     /// The settings cannot work.
     pub fn new(config: OpenAiConfig, folder: &Path) -> Result<Self, OpenAiConfigError> {
         config.check()?;
-        let client: Arc<dyn Exchange> = Arc::new(Client::new(config.proxy.as_deref())?);
+        let addresses = config.providers.values().map(|provider| &provider.base_url);
+        let client = Client::new(addresses, config.proxy.as_deref())?;
+        let client: Arc<dyn Exchange> = Arc::new(client);
         let exchange = match &config.cassette {
             Some(cassette) => cassette::insert(cassette, folder, client)?,
             None => client,
