@@ -5,14 +5,14 @@
 //! the group left, and one that is refused leaves no trace. Nobody is answered before the
 //! transaction is on disk.
 
-use std::ops::Bound;
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use heed::{PutFlags, RwTxn};
 use optim_core::campaign::Campaign;
 use optim_core::run::{Run, RunState};
-use optim_core::stored_workflow::StoredWorkflow;
+use optim_core::stored_workflow::{StoredWorkflow, WorkflowVersion};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::check::check;
@@ -334,11 +334,16 @@ fn put_texts(
         let value = seal("workflow_texts", &key, Codec::Raw, text.text.bytes())?;
         tables.workflow_texts.put(txn, &key, &value)?;
     }
-    // The kept ones are the last ones, without gaps.
-    let end = workflow.versions.first().map_or(u32::MAX, |oldest| oldest.number.0);
-    let (from, to) = (number_key(seq, 0), number_key(seq, end));
-    let gone = (Bound::Included(&from[..]), Bound::Excluded(&to[..]));
-    tables.workflow_texts.delete_range(txn, &gone)?;
+    let (all, end) = (number_key(seq, 0), number_key(seq, u32::MAX));
+    let key = |version: &WorkflowVersion| number_key(seq, version.number.0);
+    let bounds = workflow.versions.first().map(key).zip(workflow.versions.last().map(key));
+    // The versions of a record are without gaps, so what is before and behind them is not kept.
+    let Some((oldest, newest)) = bounds else {
+        tables.workflow_texts.delete_range(txn, &(Included(&all[..]), Included(&end[..])))?;
+        return Ok(());
+    };
+    tables.workflow_texts.delete_range(txn, &(Included(&all[..]), Excluded(&oldest[..])))?;
+    tables.workflow_texts.delete_range(txn, &(Excluded(&newest[..]), Included(&end[..])))?;
     Ok(())
 }
 

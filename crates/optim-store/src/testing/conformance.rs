@@ -721,7 +721,8 @@ pub async fn the_versions_of_a_workflow_that_its_record_lists_have_their_texts(
         for (expected, (workflow, new)) in (0..).zip([
             (sample::workflow(id, 1, 1), texts(&[1])),
             (sample::workflow(id, 1, 3), texts(&[2, 3])),
-            (sample::workflow(id, 3, 4), texts(&[4])),
+            (sample::workflow(id, 1, 2), Vec::new()),
+            (sample::workflow(id, 3, 4), texts(&[3, 4])),
             (sample::deleted(&sample::workflow(id, 3, 4)), Vec::new()),
             (purged, Vec::new()),
         ]) {
