@@ -16,6 +16,7 @@ mod run;
 mod show;
 mod status;
 mod try_candidate;
+mod work;
 mod workflow;
 
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ use crate::error::{CliError, Exit};
 use crate::session::Session;
 
 /// How long a verb waits for a store that another one uses.
-const OWNER_WAIT: Duration = Duration::from_secs(3);
+const OWNER_WAIT: Duration = Duration::from_secs(5);
 /// How often it looks meanwhile.
 const OWNER_POLL: Duration = Duration::from_millis(20);
 

@@ -10,6 +10,7 @@ use super::call::Call;
 use super::output::Output;
 use super::progress::Progress;
 use super::report::{Report, reason};
+use super::work::WorkView;
 use super::{Outcome, run};
 use crate::error::Exit;
 
@@ -34,13 +35,27 @@ pub(super) async fn status(call: &Call, args: Args) -> Outcome {
     }
     let experiments = call.session.experiments(&campaign.id).await?;
     let report = Report::new(&campaign, &experiments, &call.prefix());
+    let now = call.session.engine.clock().now();
+    let work = call.service.as_ref().map(|service| WorkView::new(service.status(), now));
     if call.json {
-        call.out.document(&report);
+        call.out.document(&Standing { report: &report, work });
     } else {
         print(&call.out, &campaign, &experiments);
+        if let Some(work) = work {
+            work.print(&call.out);
+        }
         call.out.next(report.next());
     }
     Ok(Exit::Success)
+}
+
+/// A campaign, and the work of the process that runs it.
+#[derive(Debug, Serialize)]
+struct Standing<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// Absent when no process runs it.
+    work: Option<WorkView>,
 }
 
 /// Prints a campaign for people.
