@@ -261,9 +261,9 @@ async fn a_store_that_fails_now_and_then_changes_no_result() {
 #[tokio::test(start_paused = true)]
 async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let engine = engine(Arc::new(Memory::new()));
-    // The definition of this one is missing: nothing of it can be executed or measured.
+    // The objective of this one is missing: it fails long before the other one is over.
     let mut broken = draft("broken", 1);
-    broken.campaign.baseline.snapshot = Digest::of(b"lost");
+    broken.campaign.frozen.objective = Digest::of(b"lost");
     for new in [broken, draft("sound", 1)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
@@ -274,7 +274,7 @@ async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     assert!(sound.is_closed());
     assert_eq!(sound.search.experiments, 4);
     let broken = engine.campaign(&CampaignId::new("broken").unwrap()).await.unwrap().value;
-    assert!(!broken.is_closed(), "it waits for its definition");
+    assert!(!broken.is_closed(), "it waits for its objective");
     service.stop().await;
 }
 
