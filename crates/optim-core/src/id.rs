@@ -138,6 +138,15 @@ text_id!(
     CaseId, "case id", check_name
 );
 text_id!(
+    /// One execution of a workflow on its real workspace: named by the caller, so that asking twice
+    /// executes once, or generated (`wfr-` and a UUID).
+    WorkflowRunId, "workflow run id", check_slug
+);
+text_id!(
+    /// A process that executes runs.
+    WorkerId, "worker id", check_name
+);
+text_id!(
     /// Who did something: `local:<user>` on the command line, a token's owner on a server,
     /// `engine` for what the engine did by itself.
     Actor, "actor", check_name
@@ -148,6 +157,28 @@ impl CampaignId {
     #[must_use]
     pub fn generated(uuid: Uuid) -> Self {
         Self(format!("opt-{}", uuid.simple()))
+    }
+}
+
+impl WorkflowRunId {
+    /// The id of a run that the caller has not named: `wfr-` and a UUID.
+    #[must_use]
+    pub fn generated(uuid: Uuid) -> Self {
+        Self(format!("wfr-{}", uuid.simple()))
+    }
+}
+
+impl WorkerId {
+    /// The process with this number.
+    #[must_use]
+    pub fn process(pid: u32) -> Self {
+        Self(format!("process {pid}"))
+    }
+
+    /// Nobody knows.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
     }
 }
 

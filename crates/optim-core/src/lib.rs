@@ -3,7 +3,8 @@
 //! [`workflow`] is what is optimized, [`policy`] the rules, [`pack`] the cases. [`mutation`] changes
 //! one field of one node, [`proposal`] finds such changes. A case run is a [`run`]; its outputs are
 //! checked by [`validator`] and [`assertion`], counted by [`metrics`], and judged by [`judge`].
-//! [`campaign`] is the whole effort as a state machine.
+//! [`campaign`] is the whole effort as a state machine. A [`workflow_run`] carries a workflow out for its
+//! effect, on the real workspace.
 
 pub mod assertion;
 pub mod campaign;
@@ -14,6 +15,7 @@ pub mod document;
 pub mod experiment;
 pub mod id;
 pub mod judge;
+pub mod lease;
 pub mod metrics;
 pub mod mutation;
 pub mod node_io;
@@ -27,3 +29,4 @@ mod suggest;
 pub mod validator;
 pub mod verdict;
 pub mod workflow;
+pub mod workflow_run;
