@@ -3,8 +3,9 @@
 //! [`workflow`] is what is optimized, [`policy`] the rules, [`pack`] the cases. [`mutation`] changes
 //! one field of one node, [`proposal`] finds such changes. A case run is a [`run`]; its outputs are
 //! checked by [`validator`] and [`assertion`], counted by [`metrics`], and judged by [`judge`].
-//! [`campaign`] is the whole effort as a state machine. A [`workflow_run`] carries a workflow out for its
-//! effect, on the real workspace.
+//! [`campaign`] is the whole effort as a state machine, [`stored_workflow`] a definition that is kept
+//! here, version by version. A [`workflow_run`] carries a workflow out for its effect, on the real
+//! workspace.
 
 pub mod assertion;
 pub mod campaign;
@@ -25,6 +26,7 @@ pub mod policy;
 pub mod proposal;
 pub mod quantity;
 pub mod run;
+pub mod stored_workflow;
 mod suggest;
 pub mod validator;
 pub mod verdict;

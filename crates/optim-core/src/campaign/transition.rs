@@ -13,7 +13,7 @@ use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
 use super::command::{Command, Context, LiveChange, Rejection};
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, Subject};
 use super::live::{LiveWrite, LiveWriteKind, plan_apply, plan_rollback};
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::{
@@ -147,8 +147,9 @@ impl<'a> Step<'a> {
     }
 
     fn tell(&mut self, what: EventKind) {
-        let (campaign, actor, at) = (self.next.id.clone(), self.cx.actor.clone(), self.cx.now);
-        self.events.push(Event { campaign, actor, at, what });
+        let subject = Subject::Campaign(self.next.id.clone());
+        let (actor, at) = (self.cx.actor.clone(), self.cx.now);
+        self.events.push(Event { subject, actor, at, what });
     }
 
     fn wrong_status(&self, command: &'static str, help: &'static str) -> Rejection {

@@ -112,8 +112,9 @@ impl Follower {
                 return Ok(());
             };
             self.after = last.seq;
+            let own = Some(&self.campaign.id);
             for recorded in
-                events.iter().filter(|recorded| recorded.event.campaign == self.campaign.id)
+                events.iter().filter(|recorded| recorded.event.subject.campaign() == own)
             {
                 if let Some(line) = self.line(&recorded.event).await {
                     self.bar.suspend(|| output::error_line(&line));

@@ -234,7 +234,7 @@ pub async fn a_commit_that_nobody_waits_for_is_whole_or_absent(fixture: Fixture)
     store.commit(campaign_commit(0, &sample::campaign("last"))).await.unwrap();
     let mut announced = Vec::new();
     for recorded in store.events(EventSeq(0), 500).await.unwrap() {
-        announced.push(recorded.event.campaign);
+        announced.extend(recorded.event.subject.campaign().cloned());
     }
     for number in 0..20 {
         let id = CampaignId::new(format!("c{number}")).unwrap();

@@ -137,7 +137,7 @@ impl Rendering {
         if let EventKind::EvaluationQueued { evaluation, .. } = &event.what {
             self.evaluations.insert(*evaluation);
         }
-        fields!(self, event: Event { campaign, actor, at, what });
+        fields!(self, event: Event { subject, actor, at, what });
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use optim_core::campaign::event::{Event, EventKind};
+use optim_core::campaign::event::{Event, EventKind, Subject};
 use optim_core::campaign::live::Live;
 use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source, Spent};
 use optim_core::digest::Digest;
@@ -231,7 +231,8 @@ pub fn cancelled(run: &Run) -> Run {
 /// When `campaign` is no campaign id.
 #[must_use]
 pub fn event(campaign: &str, what: EventKind) -> Event {
-    Event { campaign: CampaignId::new(campaign).unwrap(), actor: Actor::engine(), at: NOW, what }
+    let subject = Subject::Campaign(CampaignId::new(campaign).unwrap());
+    Event { subject, actor: Actor::engine(), at: NOW, what }
 }
 
 fn fingerprint(of: &str) -> Fingerprint {
