@@ -1,13 +1,14 @@
-//! What is told about a campaign or a stored workflow: one event at least for each change of state, in
-//! the same commit.
+//! What is told about a campaign, a stored workflow or a workflow run: one event at least for each change
+//! of state, in the same commit.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, WorkflowId};
+use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, WorkflowId, WorkflowRunId};
 use crate::quantity::Timestamp;
 use crate::stored_workflow::VersionNumber;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
+use crate::workflow_run::event::WorkflowRunEvent;
 
 use super::live::LiveWriteKind;
 use super::{Ending, Hold, Purpose};
@@ -35,6 +36,8 @@ pub enum Subject {
     Campaign(CampaignId),
     /// A stored workflow.
     Workflow(WorkflowId),
+    /// A workflow run.
+    WorkflowRun(WorkflowRunId),
 }
 
 impl Subject {
@@ -43,7 +46,7 @@ impl Subject {
     pub fn campaign(&self) -> Option<&CampaignId> {
         match self {
             Self::Campaign(id) => Some(id),
-            Self::Workflow(_) => None,
+            Self::Workflow(_) | Self::WorkflowRun(_) => None,
         }
     }
 }
@@ -193,6 +196,11 @@ pub enum EventKind {
     WorkflowRestored,
     /// The history of a deleted workflow is gone.
     WorkflowPurged,
+    /// Something happened to a workflow run.
+    WorkflowRun {
+        /// What.
+        change: WorkflowRunEvent,
+    },
 }
 
 #[cfg(test)]

@@ -95,7 +95,9 @@ pub enum WorkflowRunRejection {
         awaited: NodeId,
     },
     /// What it would go on with is gone.
-    #[error("the inputs and outputs of workflow run {run} were dropped, because their time was over; begin another run")]
+    #[error(
+        "the inputs and outputs of workflow run {run} were dropped, because their time was over; begin another run"
+    )]
     Expired {
         /// The run.
         run: WorkflowRunId,

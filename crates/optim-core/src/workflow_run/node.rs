@@ -111,7 +111,9 @@ pub enum PlanError {
         workflow: String,
     },
     /// A gate sends back to a node that is not there.
-    #[error("the gate of node {gate} names {target:?} in rework_targets, which is no node of the workflow; correct it")]
+    #[error(
+        "the gate of node {gate} names {target:?} in rework_targets, which is no node of the workflow; correct it"
+    )]
     UnknownTarget {
         /// The node with the gate.
         gate: NodeId,
@@ -135,8 +137,12 @@ impl PlanError {
 pub(super) fn plan(workflow: &Workflow) -> Result<Vec<NodeRecord>, PlanError> {
     let graph = Graph::new(workflow)
         .map_err(|_| PlanError::NoOrder { workflow: workflow.id().to_string() })?;
-    let places: BTreeMap<_, _> =
-        workflow.nodes().iter().enumerate().map(|(place, node)| (node.id().as_str(), place)).collect();
+    let places: BTreeMap<_, _> = workflow
+        .nodes()
+        .iter()
+        .enumerate()
+        .map(|(place, node)| (node.id().as_str(), place))
+        .collect();
     let records = workflow.nodes().iter().enumerate().map(|(place, node)| {
         let needs = graph.dependencies(place).to_vec();
         Ok(NodeRecord {

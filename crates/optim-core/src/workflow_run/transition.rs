@@ -105,8 +105,7 @@ pub fn decide(
         (State::Queued, Command::Claim { worker }) => {
             step.next.epoch = run.epoch.next();
             step.next.started_at.get_or_insert(cx.now);
-            step.next.state =
-                State::Running { since: cx.now, lease: Lease::new(worker.clone()) };
+            step.next.state = State::Running { since: cx.now, lease: Lease::new(worker.clone()) };
             step.tell(WorkflowRunEvent::RunClaimed {
                 epoch: step.next.epoch,
                 worker: worker.clone(),
@@ -190,7 +189,9 @@ fn refusal(
         Status::Pausing => "wait until it is paused, or cancel it",
         Status::Paused => "resume, recover or cancel it",
         Status::AwaitingApproval => "decide at its gate, or cancel it",
-        Status::Blocked | Status::Failed => "repair what is wrong and recover it, or begin another run",
+        Status::Blocked | Status::Failed => {
+            "repair what is wrong and recover it, or begin another run"
+        }
         Status::Completed | Status::Cancelled => "it is over; begin another run",
     };
     (asked, help)
@@ -219,8 +220,8 @@ pub fn observe(
         }
         Fact::Renewed { epoch } => {
             step.at_work(*epoch)?;
-            if let WorkflowRunState::Running { lease, .. } | WorkflowRunState::Pausing { lease, .. } =
-                &mut step.next.state
+            if let WorkflowRunState::Running { lease, .. }
+            | WorkflowRunState::Pausing { lease, .. } = &mut step.next.state
             {
                 *lease = lease.clone().renewed();
             }
@@ -290,7 +291,8 @@ impl<'a> Step<'a> {
         attempt: u32,
     ) -> Result<(), WorkflowRunIgnored> {
         self.at_work(epoch)?;
-        if self.next.state.status() != WorkflowRunStatus::Running || !self.may_begin(node, attempt) {
+        if self.next.state.status() != WorkflowRunStatus::Running || !self.may_begin(node, attempt)
+        {
             return Err(WorkflowRunIgnored::MayNotBegin);
         }
         if let Some(record) = self.next.nodes.iter_mut().find(|record| record.node == *node) {
@@ -346,7 +348,7 @@ impl<'a> Step<'a> {
         match end {
             NodeEnd::Done(output) => self.node_done(place, output.clone()),
             NodeEnd::Blocked(reason) => self.block(place, reason.clone()),
-            NodeEnd::Failed(reason) => self.give_back(place, reason),
+            NodeEnd::Failed(reason) => drop(self.give_back(place, reason)),
         }
         Ok(())
     }
@@ -416,8 +418,7 @@ impl<'a> Step<'a> {
     }
 
     fn cancel(&mut self, reason: String) {
-        self.next.state =
-            WorkflowRunState::Cancelled { at: self.cx.now, reason: reason.clone() };
+        self.next.state = WorkflowRunState::Cancelled { at: self.cx.now, reason: reason.clone() };
         for node in &mut self.next.nodes {
             if node.is_running() {
                 node.give_back("the run was cancelled".to_owned());
