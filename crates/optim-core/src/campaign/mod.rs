@@ -267,6 +267,11 @@ pub enum Ending {
         /// Why.
         reason: Option<String>,
     },
+    /// The workflow was deleted or retired: there is nothing left to improve.
+    SourceGone {
+        /// What became of it.
+        reason: String,
+    },
 }
 
 /// Why nothing new starts.
@@ -486,7 +491,7 @@ impl Campaign {
         match (&self.phase, &self.hold) {
             (Phase::Closed { ending, .. }, _) => match ending {
                 Ending::TooManyFailures { .. } => Status::Failed,
-                Ending::Cancelled { .. } => Status::Cancelled,
+                Ending::Cancelled { .. } | Ending::SourceGone { .. } => Status::Cancelled,
                 Ending::ExperimentsUsedUp
                 | Ending::NoFurtherMutation { .. }
                 | Ending::SuggestionsDone => Status::Completed,
@@ -521,7 +526,7 @@ pub enum Status {
     Completed,
     /// Over, after too many failures.
     Failed,
-    /// Over, because a person ended it.
+    /// Over, because a person ended it or its workflow is gone.
     Cancelled,
 }
 

@@ -355,6 +355,31 @@ fn a_cancelled_campaign_supersedes_what_was_open() {
     assert_eq!(driven.command(Command::Resume).unwrap_err().code(), "campaign_wrong_status");
 }
 
+#[test]
+fn a_campaign_whose_workflow_is_gone_is_cancelled_with_its_runs() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    let (open, running) =
+        (driven.pending(), driven.campaign.in_flight().next().map(|evaluation| evaluation.id));
+    let gone = Observation::SourceGone { reason: "w was deleted".to_owned() };
+    let decision = observe(&driven.campaign, &gone, &cx(99));
+    let cancelled = decision.effects.iter().map(|effect| match effect {
+        Effect::CancelRuns { evaluation, .. } => Some(*evaluation),
+        Effect::QueueRuns(_) => None,
+    });
+    assert_eq!(cancelled.collect::<Vec<_>>(), [running]);
+    driven.take(decision);
+    assert_eq!(driven.campaign.status(), Status::Cancelled);
+    let Phase::Closed { ending: Ending::SourceGone { reason }, .. } = &driven.campaign.phase else {
+        panic!("not ended")
+    };
+    assert_eq!(reason, "w was deleted");
+    assert!(matches!(driven.experiments[&open].state, ExperimentState::Superseded { .. }));
+    let before = driven.campaign.clone();
+    driven.observe(gone);
+    assert_eq!(driven.campaign, before, "what is over stays as it ended");
+}
+
 fn fingerprint(text: &str) -> Fingerprint {
     Fingerprint(Digest::of(text.as_bytes()))
 }
@@ -412,6 +437,7 @@ enum Move {
     Approve,
     Reject,
     Repeat,
+    SourceGone,
     Woke,
 }
 
@@ -428,6 +454,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => Just(Move::Approve),
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
+        1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::SourceGone } else { Move::Woke }),
     ];
     prop::collection::vec(one, 0..60)
 }
@@ -475,6 +502,10 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
                     driven.observe(landed);
                     assert_eq!(driven.campaign, before);
                 }
+                None
+            }
+            Move::SourceGone => {
+                driven.observe(Observation::SourceGone { reason: "deleted".to_owned() });
                 None
             }
             Move::Woke => {

@@ -106,6 +106,11 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
             }
         }
         Observation::LiveWriteEnded { found } => step.live_write_ended(*found),
+        Observation::SourceGone { reason } => {
+            if !step.next.is_closed() {
+                step.close(Ending::SourceGone { reason: reason.clone() });
+            }
+        }
         Observation::Woke => {}
     }
     step.advance();

@@ -3,6 +3,8 @@
 //! The output is the diff, or an object with `patch` or `diff`. Settings: `max_files`, absent means
 //! any number.
 
+use std::collections::BTreeSet;
+
 use diffy::patch_set::{FileOperation, FilePatch, ParseOptions, PatchSet};
 use serde_json::Value;
 
@@ -21,11 +23,17 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
         ParseOptions::unidiff()
     };
     let mut files: u64 = 0;
+    let mut changed = BTreeSet::new();
     for patch in PatchSet::parse(text, options) {
         files += 1;
         let applied = patch.map_err(|error| format!("the patch is no unified diff: {error}"));
-        if let Err(why) = applied.and_then(|patch| applies(&patch, subject)) {
-            findings.unmet.push(why);
+        match applied.and_then(|patch| applies(&patch, subject)) {
+            // Each part is held against the file as it is, so a second one would not be met.
+            Ok(path) if changed.contains(&path) => findings
+                .unmet
+                .push(format!("{path:?} is changed by two parts of the patch; join them")),
+            Ok(path) => drop(changed.insert(path)),
+            Err(why) => findings.unmet.push(why),
         }
     }
     if let Some(limit) = subject.settings.count("max_files") {
@@ -36,7 +44,8 @@ pub(super) fn check(subject: &Subject<'_>) -> Findings {
     findings
 }
 
-fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), String> {
+/// The file that is another one once `patch` was applied.
+fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<String, String> {
     let named = sides(patch.operation())?;
     // A folder may be called `a`, too: what is there under the name as written is meant by it.
     let (old, new) = match named.0 {
@@ -61,7 +70,7 @@ fn applies(patch: &FilePatch<'_, str>, subject: &Subject<'_>) -> Result<(), Stri
         return Err(format!("the patch names {path:?} but changes nothing in it"));
     }
     diffy::apply(&text, text_patch)
-        .map(drop)
+        .map(|_| new.unwrap_or(path).to_owned())
         .map_err(|error| format!("the patch does not apply to {path:?}: {error}"))
 }
 

@@ -386,6 +386,11 @@ fn code_patch() {
                     "\"report.md\" is created by the patch but exists already",
                 ],
             ),
+            (
+                json!({}),
+                json!(format!("{prefixed}{deleted}")),
+                &["\"src/lib.rs\" is changed by two parts of the patch; join them"],
+            ),
             (json!({}), json!(rooted), &["\"/etc/x\" leads out of the workspace"]),
             (json!({}), json!(binary), &["\"image.png\" is not text"]),
             (

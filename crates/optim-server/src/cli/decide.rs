@@ -1,13 +1,11 @@
 //! `optim approve` and `optim reject`.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
 
 use super::Outcome;
+use super::call::Call;
 use super::run::finish;
 use crate::error::Exit;
-use crate::session::{Session, actor};
 
 /// The flags of `optim approve`.
 #[derive(Debug, clap::Args)]
@@ -35,22 +33,20 @@ pub(super) struct RejectArgs {
     reason: String,
 }
 
-pub(super) async fn approve(folder: &Path, args: ApproveArgs, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let experiment = session.experiment(&campaign.id, &args.experiment).await?;
+pub(super) async fn approve(call: &Call, args: ApproveArgs) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
     let command = Command::Approve { experiment: experiment.id, reason: args.reason };
-    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
-    finish(&session, &campaign, folder, json).await?;
+    let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
+    finish(call, &campaign).await?;
     Ok(Exit::Success)
 }
 
-pub(super) async fn reject(folder: &Path, args: RejectArgs, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let experiment = session.experiment(&campaign.id, &args.experiment).await?;
+pub(super) async fn reject(call: &Call, args: RejectArgs) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
     let command = Command::Reject { experiment: experiment.id, reason: args.reason };
-    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
-    finish(&session, &campaign, folder, json).await?;
+    let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
+    finish(call, &campaign).await?;
     Ok(Exit::Success)
 }

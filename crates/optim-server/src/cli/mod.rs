@@ -4,6 +4,7 @@
 //! the JSON document has the same list as `next`.
 
 mod apply;
+mod call;
 mod decide;
 mod demo;
 mod hold;
@@ -21,7 +22,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::call::Call;
+use self::output::Output;
 use crate::error::{CliError, Exit};
+use crate::session::Session;
 
 /// A safe optimizer for agent workflows: proposes small changes, measures each in shadow against
 /// the baseline, and changes nothing that is live without you.
@@ -35,13 +39,20 @@ pub struct Cli {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    verb: Verb,
+    verb: AnyVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum AnyVerb {
     /// Run a whole campaign on the built-in offline example.
     Demo(demo::Args),
+    #[command(flatten)]
+    OfProject(Verb),
+}
+
+/// What is asked of a project that is there.
+#[derive(Debug, Subcommand)]
+enum Verb {
     /// Resume the open campaign, or start one, and follow it until a person is needed.
     Run(run::Args),
     /// Measure a change of your own: the same validation, evaluation and verdict.
@@ -80,14 +91,14 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::error_line(&format!("error: the runtime cannot start: {error}"));
+            Output::Terminal.error_line(&format!("error: the runtime cannot start: {error}"));
             return exit(Exit::Failure);
         }
     };
     match runtime.block_on(dispatch(cli)) {
         Ok(code) => exit(code),
         Err(error) => {
-            output::error(&error, json);
+            Output::Terminal.error(&error, json);
             exit(error.exit())
         }
     }
@@ -96,19 +107,28 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Outcome {
     let Cli { folder, json, verb } = cli;
     match verb {
-        Verb::Demo(args) => demo::demo(args, json).await,
-        Verb::Run(args) => run::run(&folder, args, json).await,
-        Verb::Try(args) => try_candidate::try_candidate(&folder, args, json).await,
-        Verb::List => list::list(&folder, json).await,
-        Verb::Status(args) => status::status(&folder, args, json).await,
-        Verb::Show(args) => show::show(&folder, args, json).await,
-        Verb::Approve(args) => decide::approve(&folder, args, json).await,
-        Verb::Reject(args) => decide::reject(&folder, args, json).await,
-        Verb::Apply(args) => apply::apply(&folder, args, json).await,
-        Verb::Rollback(args) => apply::rollback(&folder, args, json).await,
-        Verb::Pause(args) => hold::pause(&folder, args, json).await,
-        Verb::Resume(args) => hold::resume(&folder, args, json).await,
-        Verb::Cancel(args) => hold::cancel(&folder, args, json).await,
+        AnyVerb::Demo(args) => demo::demo(args, json).await,
+        AnyVerb::OfProject(verb) => {
+            perform(&Call::local(Session::open(&folder)?, folder, json), verb).await
+        }
+    }
+}
+
+/// Executes a verb. What it says goes where the call says.
+async fn perform(call: &Call, verb: Verb) -> Outcome {
+    match verb {
+        Verb::Run(args) => run::run(call, args).await,
+        Verb::Try(args) => try_candidate::try_candidate(call, args).await,
+        Verb::List => list::list(call).await,
+        Verb::Status(args) => status::status(call, args).await,
+        Verb::Show(args) => show::show(call, args).await,
+        Verb::Approve(args) => decide::approve(call, args).await,
+        Verb::Reject(args) => decide::reject(call, args).await,
+        Verb::Apply(args) => apply::apply(call, args).await,
+        Verb::Rollback(args) => apply::rollback(call, args).await,
+        Verb::Pause(args) => hold::pause(call, args).await,
+        Verb::Resume(args) => hold::resume(call, args).await,
+        Verb::Cancel(args) => hold::cancel(call, args).await,
     }
 }
 

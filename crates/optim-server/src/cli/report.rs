@@ -236,6 +236,7 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
                 "gave up after {failures} evaluations in a row without a result; the last one: {last}"
             )
         }
+        Ending::SourceGone { reason } => format!("cancelled: {reason}"),
         Ending::Cancelled { actor, reason } => {
             format!(
                 "cancelled by {actor}{}",

@@ -1,15 +1,14 @@
 //! `optim run`: resume the open campaign, or start one, and follow it.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 
+use super::Outcome;
+use super::call::Call;
 use super::progress::Progress;
 use super::report::Report;
-use super::{Outcome, output};
 use crate::error::{CliError, Exit};
-use crate::session::{Session, actor};
+use crate::session::Session;
 
 /// The flags of `optim run`.
 #[derive(Debug, clap::Args)]
@@ -22,43 +21,41 @@ pub(super) struct Args {
     seed: Option<u64>,
 }
 
-pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = match session.open_campaign().await? {
+pub(super) async fn run(call: &Call, args: Args) -> Outcome {
+    let campaign = match call.session.open_campaign().await? {
         Some(open) if !args.new => open,
         open => {
             if let Some(open) = open {
                 let (id, status) = (&open.id, open.status().name());
-                output::error_line(&format!(
+                call.out.error_line(&format!(
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let project = session.project()?;
+            let project = call.session.project()?;
             for warning in &project.warnings.0 {
-                output::error_line(&warning.to_string());
+                call.out.error_line(&warning.to_string());
             }
-            session.create(&project, args.seed, SearchMode::Proposers).await?
+            call.session.create(&project, args.seed, SearchMode::Proposers).await?
         }
     };
-    let campaign = follow(&session, campaign, json, |_| false).await?;
-    finish(&session, &campaign, folder, json).await
+    let campaign = follow(call, campaign, |_| false).await?;
+    finish(call, &campaign).await
 }
 
 /// Starts a draft, works the campaign off until a person is needed, it is over, or `enough` says so,
 /// and shows how it goes.
 pub(super) async fn follow(
-    session: &Session,
+    call: &Call,
     campaign: Campaign,
-    json: bool,
     enough: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
-    same_executor(session, &campaign)?;
+    same_executor(&call.session, &campaign)?;
     let id = campaign.id.clone();
-    let progress = Progress::start(session, &campaign, json).await?;
+    let progress = Progress::start(call, &campaign).await?;
     if campaign.phase == Phase::Draft {
-        session.engine.submit(&id, &Command::Start, actor()).await?;
+        call.session.engine.submit(&id, &Command::Start, call.actor.clone()).await?;
     }
-    let service = session.serve().await?;
+    let service = call.session.serve().await?;
     let settled = tokio::select! {
         settled = service.settled_when(&id, enough) => settled.map(Ok),
         exit = stop_wished() => Ok(Err(exit)),
@@ -101,30 +98,16 @@ async fn stop_wished() -> Exit {
 }
 
 /// Prints the campaign and turns its status into the exit code.
-pub(super) async fn finish(
-    session: &Session,
-    campaign: &Campaign,
-    folder: &Path,
-    json: bool,
-) -> Outcome {
-    let experiments = session.experiments(&campaign.id).await?;
-    let report = Report::new(campaign, &experiments, &prefix(folder));
-    if json {
-        output::document(&report);
+pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
+    let experiments = call.session.experiments(&campaign.id).await?;
+    let report = Report::new(campaign, &experiments, &call.prefix());
+    if call.json {
+        call.out.document(&report);
     } else {
-        super::status::print(campaign, &experiments);
-        output::next(report.next());
+        super::status::print(&call.out, campaign, &experiments);
+        call.out.next(report.next());
     }
     Ok(exit(campaign))
-}
-
-/// How the commands of `next` begin.
-pub(super) fn prefix(folder: &Path) -> String {
-    if folder == Path::new(".") {
-        "optim".to_owned()
-    } else {
-        format!("optim -C {}", folder.display())
-    }
 }
 
 /// The exit code that tells a script where the campaign stands.

@@ -11,9 +11,9 @@ use optim_core::workflow::Workflow;
 use optim_runtime::artifact::Artifact;
 use optim_runtime::live::{WORKFLOW_BYTES_MAX, WorkflowFile};
 
+use super::call::Call;
 use super::{Outcome, run};
 use crate::error::CliError;
-use crate::session::{Session, actor};
 
 /// The flags of `optim try`.
 #[derive(Debug, clap::Args)]
@@ -37,12 +37,11 @@ pub(super) struct Args {
     value: Option<i64>,
 }
 
-pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = match session.open_campaign().await? {
+pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
+    let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
-            let project = session.project()?;
+            let project = call.session.project()?;
             let mutation = args.mutation(&project.workflow)?;
             validate::check_mutation(
                 &project.workflow,
@@ -51,24 +50,27 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
                 &project.policies.scope,
             )
             .map_err(refused)?;
-            session.create(&project, None, SearchMode::Suggestions).await?
+            call.session.create(&project, None, SearchMode::Suggestions).await?
         }
     };
-    let baseline = session.engine.workflow(campaign.baseline.snapshot).await?;
+    let baseline = call.session.engine.workflow(campaign.baseline.snapshot).await?;
     let mutation = args.mutation(&baseline)?;
     let policies = &campaign.frozen.policies;
     validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope)
         .map_err(refused)?;
     let key = mutation.key();
-    let campaign =
-        session.engine.submit(&campaign.id, &Command::Suggest { mutation }, actor()).await?;
+    let campaign = call
+        .session
+        .engine
+        .submit(&campaign.id, &Command::Suggest { mutation }, call.actor.clone())
+        .await?;
     let decided = |campaign: &Campaign| {
         let search = &campaign.search;
         !search.suggestions.iter().any(|waiting| waiting.key() == key)
             && search.tried.get(&key) != Some(&Fate::Pending)
     };
-    let campaign = run::follow(&session, campaign, json, decided).await?;
-    run::finish(&session, &campaign, folder, json).await
+    let campaign = run::follow(call, campaign, decided).await?;
+    run::finish(call, &campaign).await
 }
 
 fn refused(error: MutationError) -> CliError {
