@@ -8,6 +8,7 @@ pub mod check;
 pub mod command;
 pub mod event;
 pub mod live;
+pub mod location;
 pub mod observation;
 pub mod transition;
 pub mod work;
@@ -35,6 +36,7 @@ use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
 use self::live::Live;
+use self::location::Location;
 
 /// A campaign: everything that its decisions depend on. Big payloads (definitions, the objective
 /// text, the pack) are stored once by digest and referred to.
@@ -75,8 +77,12 @@ pub struct Source {
     pub workflow: WorkflowId,
     /// The workflow's name.
     pub name: String,
-    /// Where the live workflow is: an absolute path.
-    pub location: String,
+    /// Where the live workflow is.
+    pub location: Location,
+    /// The absolute path of the folder where relative paths of the definition begin; absent means the
+    /// folder of the live file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// The definition, by content digest.
     pub snapshot: Digest,
     /// The definition's fingerprint.

@@ -8,6 +8,7 @@ use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::EventKind;
 use super::live::{plan_apply, plan_rollback};
+use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
@@ -41,7 +42,8 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
     let source = Source {
         workflow: WorkflowId::new("w").unwrap(),
         name: "w".to_owned(),
-        location: "/w.yaml".to_owned(),
+        location: Location::File("/w.yaml".to_owned()),
+        folder: None,
         snapshot: Digest::of(b"snapshot"),
         fingerprint,
     };
