@@ -138,11 +138,6 @@ text_id!(
     CaseId, "case id", check_name
 );
 text_id!(
-    /// One execution of a workflow on its real workspace: named by the caller, so that asking twice
-    /// executes once, or generated (`wfr-` and a UUID).
-    WorkflowRunId, "workflow run id", check_slug
-);
-text_id!(
     /// A process that executes runs.
     WorkerId, "worker id", check_name
 );
@@ -157,14 +152,6 @@ impl CampaignId {
     #[must_use]
     pub fn generated(uuid: Uuid) -> Self {
         Self(format!("opt-{}", uuid.simple()))
-    }
-}
-
-impl WorkflowRunId {
-    /// The id of a run that the caller has not named: `wfr-` and a UUID.
-    #[must_use]
-    pub fn generated(uuid: Uuid) -> Self {
-        Self(format!("wfr-{}", uuid.simple()))
     }
 }
 
@@ -270,6 +257,11 @@ derived_id!(
 derived_id!(
     /// One execution of one frozen definition on one case.
     RunId, "run_"
+);
+derived_id!(
+    /// One execution of a workflow on its real workspace. It is derived from a text of the caller's, so
+    /// that asking twice executes once.
+    WorkflowRunId, "wfr_"
 );
 
 #[cfg(test)]

@@ -189,7 +189,7 @@ impl WorkflowRun {
     #[must_use]
     pub fn seed(&self) -> u64 {
         let mut seed = Hasher::new("optim/workflow-run-seed/1");
-        seed.part(self.id.as_str().as_bytes());
+        seed.part(self.id.as_bytes());
         let [a, b, c, d, e, f, g, h, ..] = *seed.finish().as_bytes();
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }

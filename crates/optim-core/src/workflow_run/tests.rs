@@ -43,7 +43,7 @@ fn workflow() -> Workflow {
 
 fn order() -> Order {
     Order {
-        id: WorkflowRunId::new("r").unwrap(),
+        id: WorkflowRunId::derive(&[b"r"]),
         origin: Origin::File { path: "/w.yaml".to_owned() },
         snapshot: Digest::of(b"definition"),
         trigger: Trigger::Manual,

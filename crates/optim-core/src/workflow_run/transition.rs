@@ -124,7 +124,7 @@ pub fn decide(
             step.queue(WorkflowRunEvent::RunResumed { reason: reason.clone() });
         }
         (State::Blocked { .. } | State::Failed { .. }, Command::Recover { .. }) if run.expired => {
-            return Err(WorkflowRunRejection::Expired { run: run.id.clone() });
+            return Err(WorkflowRunRejection::Expired { run: run.id });
         }
         (
             State::Paused { .. } | State::Blocked { .. } | State::Failed { .. },
@@ -134,7 +134,7 @@ pub fn decide(
             if gate != awaited =>
         {
             return Err(WorkflowRunRejection::OtherGate {
-                run: run.id.clone(),
+                run: run.id,
                 asked: gate.clone(),
                 awaited: awaited.clone(),
             });
@@ -152,12 +152,7 @@ pub fn decide(
         (state, _) => {
             let status = state.status();
             let (command, help) = refusal(status, command);
-            return Err(WorkflowRunRejection::WrongStatus {
-                run: run.id.clone(),
-                command,
-                status,
-                help,
-            });
+            return Err(WorkflowRunRejection::WrongStatus { run: run.id, command, status, help });
         }
     }
     Ok(step.done())
