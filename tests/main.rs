@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod campaign;
+mod control;
 mod crash;
 mod honest;
 mod support;

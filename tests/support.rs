@@ -47,6 +47,25 @@ impl Project {
         Self { folder }
     }
 
+    /// The example with two cases and one experiment, executed by a shell script.
+    pub(crate) fn scripted_by(script: &str) -> Self {
+        let project = Self::example();
+        project.write("agent.sh", format!("#!/bin/sh\n{script}\n"));
+        project.write(
+            "optim.toml",
+            "workflow = \"workflow.yaml\"\n[executor]\nkind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]\n",
+        );
+        let lines: Vec<_> = project
+            .read("cases/tickets.jsonl")
+            .lines()
+            .take(2)
+            .map(|line| line.replace("holdout", "search"))
+            .collect();
+        project.write("cases/tickets.jsonl", lines.join("\n"));
+        project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
+        project
+    }
+
     /// An empty folder.
     pub(crate) fn empty() -> Self {
         Self { folder: temporary() }

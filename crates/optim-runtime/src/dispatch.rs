@@ -223,7 +223,7 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
             why: format!("it has no case number {index}"),
         });
     };
-    let folder = Path::new(&campaign.source.location).parent().unwrap_or(Path::new("/"));
+    let folder = Path::new(campaign.source.folder());
     let job = Job { run, workflow, case, folder };
     Ok(runner.run(job).await)
 }

@@ -2,6 +2,7 @@
 //! takes campaigns from one phase to the next. Both are driven by what is in the store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::work::{Work, work};
@@ -15,7 +16,10 @@ use crate::matcher::Engines;
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
 use crate::runner::Runner;
-use crate::tasks::TaskSet;
+use crate::tasks::{Shutdown, TaskSet};
+
+/// How often deleted workflows are looked at.
+const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What a service needs to know.
 pub struct ServiceConfig {
@@ -47,6 +51,8 @@ impl Service {
         }
         wake_open_campaigns(&engine).await?;
         let mut tasks = TaskSet::new();
+        let purged = Arc::clone(&engine);
+        tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
         let runner = Arc::new(Runner::new(
             executor,
             Arc::new(Engines::default()),
@@ -64,23 +70,23 @@ impl Service {
     /// # Errors
     /// The store fails.
     pub async fn settled(&self, id: &CampaignId) -> Result<Campaign, EngineError> {
-        self.settled_when(id, |_| false).await
+        self.reached(id, settled).await
     }
 
-    /// Waits until the campaign cannot go on by itself, or `enough` says that it went far enough.
+    /// Waits until the campaign is as `until` says.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn settled_when(
+    pub async fn reached(
         &self,
         id: &CampaignId,
-        enough: impl Fn(&Campaign) -> bool,
+        until: impl Fn(&Campaign) -> bool,
     ) -> Result<Campaign, EngineError> {
         let mut changes = self.engine.changes();
         loop {
             changes.borrow_and_update();
             let campaign = self.engine.campaign(id).await?.value;
-            if matches!(work(&campaign), Work::AwaitOperator | Work::Nothing) || enough(&campaign) {
+            if until(&campaign) {
                 return Ok(campaign);
             }
             if changes.changed().await.is_err() {
@@ -92,6 +98,27 @@ impl Service {
     /// Stops the loops. Runs in flight are stopped; the next start queues them again.
     pub async fn stop(self) {
         self.tasks.shutdown().await;
+    }
+}
+
+/// Whether the campaign cannot go on by itself: a person must decide, or it is over.
+#[must_use]
+pub fn settled(campaign: &Campaign) -> bool {
+    matches!(work(campaign), Work::AwaitOperator | Work::Nothing)
+}
+
+/// Purges what was deleted long enough ago, again and again.
+async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
+    loop {
+        match engine.purge_workflows().await {
+            Ok(0) => {}
+            Ok(workflows) => tracing::info!(workflows, "deleted workflows were purged"),
+            Err(error) => tracing::warn!(%error, "deleted workflows cannot be purged now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = shutdown.requested() => return,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
@@ -47,13 +48,21 @@ impl Session {
         Ok(Self { folder, config, engine, executor })
     }
 
-    /// Reads the project's files.
+    /// Reads the project's files, and its workflow from the store if it is there.
     ///
     /// # Errors
-    /// Every finding that stops a campaign.
-    pub fn project(&self) -> Result<Project, CliError> {
-        project::read(&self.config.refs(self.folder.clone()), self.executor.capabilities())
-            .map_err(CliError::Project)
+    /// Every finding that stops a campaign; there is no such stored workflow.
+    pub async fn project(&self) -> Result<Project, CliError> {
+        let (refs, capabilities) =
+            (self.config.refs(self.folder.clone()), self.executor.capabilities());
+        let read = match &self.config.workflow {
+            Location::File(_) => project::read(&refs, capabilities),
+            Location::Stored(id) => {
+                let text = self.engine.definition(id, None).await?.definition.text;
+                project::read_stored(&refs, (id, text.into_bytes()), capabilities)
+            }
+        };
+        read.map_err(CliError::Project)
     }
 
     /// Starts the loops that work campaigns off.

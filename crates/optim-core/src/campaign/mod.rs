@@ -82,11 +82,26 @@ pub struct Source {
     /// The absolute path of the folder where relative paths of the definition begin; absent means the
     /// folder of the live file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub folder: Option<String>,
+    pub workspace: Option<String>,
     /// The definition, by content digest.
     pub snapshot: Digest,
     /// The definition's fingerprint.
     pub fingerprint: Fingerprint,
+}
+
+impl Source {
+    /// The absolute path of the folder where relative paths of the definition begin.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        match (&self.workspace, &self.location) {
+            (Some(workspace), _) => workspace,
+            (None, Location::File(path)) => match path.rsplit_once('/') {
+                Some((folder, _)) if !folder.is_empty() => folder,
+                Some(_) | None => "/",
+            },
+            (None, Location::Stored(_)) => "/",
+        }
+    }
 }
 
 /// The rules of a campaign, frozen at creation.

@@ -43,7 +43,7 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
         workflow: WorkflowId::new("w").unwrap(),
         name: "w".to_owned(),
         location: Location::File("/w.yaml".to_owned()),
-        folder: None,
+        workspace: None,
         snapshot: Digest::of(b"snapshot"),
         fingerprint,
     };

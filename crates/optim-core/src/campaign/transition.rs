@@ -37,6 +37,17 @@ pub struct Decision {
     pub events: Vec<Event>,
 }
 
+impl Decision {
+    /// This step and the one after it as one step.
+    pub fn then(mut self, step: impl FnOnce(&Campaign) -> Self) -> Self {
+        let Self { next, experiments, effects, events } = step(&self.next);
+        self.experiments.extend(experiments);
+        self.effects.extend(effects);
+        self.events.extend(events);
+        Self { next, ..self }
+    }
+}
+
 /// Case runs to create or end in the same commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {

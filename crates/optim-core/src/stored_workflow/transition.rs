@@ -145,6 +145,19 @@ pub fn observe(workflow: &StoredWorkflow, cx: &Context) -> Decision {
     step.finish()
 }
 
+/// Whether campaigns and runs may use the workflow.
+///
+/// # Errors
+/// It is deleted or retired.
+pub fn ensure_in_use(workflow: &StoredWorkflow) -> Result<(), WorkflowRejection> {
+    let id = workflow.id.clone();
+    match (&workflow.deleted, &workflow.retired) {
+        (Some(_), _) => Err(WorkflowRejection::Deleted { id }),
+        (None, Some(_)) => Err(WorkflowRejection::Retired { id }),
+        (None, None) => Ok(()),
+    }
+}
+
 fn is_over(tombstone: &Tombstone, now: Timestamp) -> bool {
     now > tombstone.restore_until
 }
@@ -176,28 +189,13 @@ impl<'a> Step<'a> {
         self.next.id.clone()
     }
 
-    fn not_deleted(&self) -> Result<(), WorkflowRejection> {
-        match self.next.deleted {
-            None => Ok(()),
-            Some(_) => Err(WorkflowRejection::Deleted { id: self.id() }),
-        }
-    }
-
-    fn not_retired(&self) -> Result<(), WorkflowRejection> {
-        match self.next.retired {
-            None => Ok(()),
-            Some(_) => Err(WorkflowRejection::Retired { id: self.id() }),
-        }
-    }
-
     fn put(
         &mut self,
         definition: &Definition,
         expected: Option<VersionNumber>,
         write: Option<&CampaignWrite>,
     ) -> Result<(), WorkflowRejection> {
-        self.not_deleted()?;
-        self.not_retired()?;
+        ensure_in_use(&self.next)?;
         let found = self.next.current().map(|current| current.number).unwrap_or_default();
         if let Some(expected) = expected.filter(|expected| *expected != found) {
             return Err(WorkflowRejection::VersionMoved { id: self.id(), expected, found });
@@ -217,8 +215,7 @@ impl<'a> Step<'a> {
     }
 
     fn retire(&mut self, reason: &str) -> Result<(), WorkflowRejection> {
-        self.not_deleted()?;
-        self.not_retired()?;
+        ensure_in_use(&self.next)?;
         let reason = required(reason, "to retire a workflow")?;
         let (actor, at) = (self.cx.actor.clone(), self.cx.now);
         self.next.retired = Some(Retirement { actor, at, reason: reason.clone() });
@@ -228,7 +225,9 @@ impl<'a> Step<'a> {
     }
 
     fn delete(&mut self, reason: &str) -> Result<(), WorkflowRejection> {
-        self.not_deleted()?;
+        if self.next.deleted.is_some() {
+            return Err(WorkflowRejection::Deleted { id: self.id() });
+        }
         let reason = required(reason, "to delete a workflow")?;
         let (actor, at) = (self.cx.actor.clone(), self.cx.now);
         let restore_until = at.after(RESTORE_WINDOW);

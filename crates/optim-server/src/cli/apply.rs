@@ -1,6 +1,7 @@
 //! `optim apply` and `optim rollback`.
 
 use optim_runtime::live::{self, LiveOutcome};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Outcome;
@@ -8,8 +9,9 @@ use super::call::Call;
 use crate::error::Exit;
 
 /// The flags of these verbs.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Write although the workflow was edited elsewhere; the fields to change must still be as expected.
@@ -36,7 +38,7 @@ pub(super) async fn rollback(call: &Call, args: Args) -> Outcome {
 }
 
 fn print(call: &Call, what: &str, outcome: &LiveOutcome) {
-    let path = outcome.path.display().to_string();
+    let path = outcome.location.to_string();
     let diff = unified_diff(&outcome.before, &outcome.after, &path);
     if call.json {
         call.out.document(&json!({

@@ -1,6 +1,7 @@
 //! `optim approve` and `optim reject`.
 
 use optim_core::campaign::command::Command;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use super::call::Call;
@@ -8,8 +9,9 @@ use super::run::finish;
 use crate::error::Exit;
 
 /// The flags of `optim approve`.
-#[derive(Debug, clap::Args)]
-pub(super) struct ApproveArgs {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApproveArgs {
     /// The experiment: its number or id.
     experiment: String,
     /// The campaign; the open or newest one when absent.
@@ -21,8 +23,9 @@ pub(super) struct ApproveArgs {
 }
 
 /// The flags of `optim reject`.
-#[derive(Debug, clap::Args)]
-pub(super) struct RejectArgs {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RejectArgs {
     /// The experiment: its number or id.
     experiment: String,
     /// The campaign; the open or newest one when absent.

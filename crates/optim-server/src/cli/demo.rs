@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use optim_core::campaign::SearchMode;
+use optim_runtime::service::settled;
 
 use super::call::Call;
 use super::{Outcome, run};
@@ -43,7 +44,7 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
         None => temporary()?,
     };
     unpack(&folder)?;
-    let call = Call::local(Session::open(&folder)?, folder, json);
+    let call = Call::local(Session::open(&folder)?, PathBuf::new(), folder, json);
     let say = |text: &str| {
         if !call.json {
             call.out.error_line(text);
@@ -54,12 +55,11 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
     let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
-            call.session
-                .create(&call.session.project()?, Some(args.seed), SearchMode::Proposers)
-                .await?
+            let project = call.session.project().await?;
+            call.session.create(&project, Some(args.seed), SearchMode::Proposers).await?
         }
     };
-    let campaign = run::follow(&call, campaign, |_| false).await?;
+    let campaign = run::follow(&call, campaign, settled).await?;
     run::finish(&call, &campaign).await?;
     Ok(Exit::Success)
 }

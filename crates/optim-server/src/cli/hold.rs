@@ -1,6 +1,7 @@
 //! `optim pause`, `optim resume`, `optim cancel`.
 
 use optim_core::campaign::command::Command;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use super::call::Call;
@@ -8,8 +9,9 @@ use super::run::finish;
 use crate::error::Exit;
 
 /// The flags of these verbs.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Why; kept in the audit log.

@@ -4,28 +4,40 @@
 //! the JSON document has the same list as `next`.
 
 mod apply;
-mod call;
+pub(crate) mod call;
 mod decide;
 mod demo;
 mod hold;
 mod list;
-pub mod output;
+pub(crate) mod output;
 mod progress;
 pub mod report;
 mod run;
 mod show;
 mod status;
 mod try_candidate;
+mod workflow;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
+use optim_store::StoreError;
+use serde::{Deserialize, Serialize};
 
 use self::call::Call;
 use self::output::Output;
+use crate::control::client;
+use crate::control::protocol::{PROTOCOL, Request};
 use crate::error::{CliError, Exit};
 use crate::session::Session;
+
+/// How long a verb waits for a store that another one uses.
+const OWNER_WAIT: Duration = Duration::from_secs(3);
+/// How often it looks meanwhile.
+const OWNER_POLL: Duration = Duration::from_millis(20);
 
 /// A safe optimizer for agent workflows: proposes small changes, measures each in shadow against
 /// the baseline, and changes nothing that is live without you.
@@ -51,8 +63,9 @@ enum AnyVerb {
 }
 
 /// What is asked of a project that is there.
-#[derive(Debug, Subcommand)]
-enum Verb {
+#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verb {
     /// Resume the open campaign, or start one, and follow it until a person is needed.
     Run(run::Args),
     /// Measure a change of your own: the same validation, evaluation and verdict.
@@ -67,7 +80,7 @@ enum Verb {
     Approve(decide::ApproveArgs),
     /// Turn the pending experiment down.
     Reject(decide::RejectArgs),
-    /// Write the approved baseline to the live workflow file, after a drift check.
+    /// Write the approved baseline to the live workflow, after a drift check.
     Apply(apply::Args),
     /// Take the last apply back, after the same drift check.
     Rollback(apply::Args),
@@ -77,10 +90,13 @@ enum Verb {
     Resume(hold::Args),
     /// End the campaign.
     Cancel(hold::Args),
+    /// Workflows that optim keeps itself, with versions; `workflow = "stored:ID"` in optim.toml.
+    #[command(subcommand)]
+    Workflow(workflow::Verb),
 }
 
 /// What a verb leaves behind: the exit code, after everything was printed.
-type Outcome = Result<Exit, CliError>;
+pub(crate) type Outcome = Result<Exit, CliError>;
 
 /// Parses the command line, runs the verb, prints errors.
 #[must_use]
@@ -109,16 +125,47 @@ async fn dispatch(cli: Cli) -> Outcome {
     match verb {
         AnyVerb::Demo(args) => demo::demo(args, json).await,
         AnyVerb::OfProject(verb) => {
-            perform(&Call::local(Session::open(&folder)?, folder, json), verb).await
+            let directory = std::env::current_dir()
+                .map_err(|source| CliError::Io { path: PathBuf::from("."), source })?;
+            reach(Request { protocol: PROTOCOL, directory, folder, json, verb }).await
+        }
+    }
+}
+
+/// Has the process that owns the project's store execute a verb; executes it here when there is none.
+async fn reach(request: Request) -> Outcome {
+    let begun = Instant::now();
+    loop {
+        if let Some(exit) = client::ask(&request.folder, &request, &Output::Terminal).await? {
+            return Ok(exit);
+        }
+        match Session::open(&request.folder) {
+            // The owner is about to listen, or executes a verb of its own and ends soon.
+            Err(CliError::Store(StoreError::Owned { .. })) if begun.elapsed() < OWNER_WAIT => {
+                tokio::time::sleep(OWNER_POLL).await;
+            }
+            session => {
+                let Request { protocol: _, directory, folder, json, verb } = request;
+                return perform(&Call::local(session?, directory, folder, json), verb).await;
+            }
         }
     }
 }
 
 /// Executes a verb. What it says goes where the call says.
-async fn perform(call: &Call, verb: Verb) -> Outcome {
+///
+/// Boxed, as the verb that runs campaigns executes other verbs meanwhile.
+pub(crate) fn perform(
+    call: &Call,
+    verb: Verb,
+) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+    Box::pin(execute(call, verb))
+}
+
+async fn execute(call: &Call, verb: Verb) -> Outcome {
     match verb {
-        Verb::Run(args) => run::run(call, args).await,
-        Verb::Try(args) => try_candidate::try_candidate(call, args).await,
+        Verb::Run(args) => Box::pin(run::run(call, args)).await,
+        Verb::Try(args) => Box::pin(try_candidate::try_candidate(call, args)).await,
         Verb::List => list::list(call).await,
         Verb::Status(args) => status::status(call, args).await,
         Verb::Show(args) => show::show(call, args).await,
@@ -129,6 +176,7 @@ async fn perform(call: &Call, verb: Verb) -> Outcome {
         Verb::Pause(args) => hold::pause(call, args).await,
         Verb::Resume(args) => hold::resume(call, args).await,
         Verb::Cancel(args) => hold::cancel(call, args).await,
+        Verb::Workflow(verb) => workflow::workflow(call, verb).await,
     }
 }
 

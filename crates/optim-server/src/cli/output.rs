@@ -4,7 +4,9 @@ use std::io::Write as _;
 
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::mpsc;
 
+use crate::control::protocol::Answer;
 use crate::error::{CliError, Exit};
 
 /// Findings that are printed for people; a mistake that repeats in every case buries the others.
@@ -12,28 +14,42 @@ const FINDINGS_SHOWN: usize = 20;
 
 /// Where the words of a verb go. A reader that went away is no error.
 #[derive(Debug, Clone)]
-pub enum Output {
+pub(crate) enum Output {
     /// To stdout and stderr of this process.
     Terminal,
+    /// To the process that asked.
+    Asker(mpsc::UnboundedSender<Answer>),
 }
 
 impl Output {
     /// Prints one line of data on stdout.
-    pub fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         match self {
             Self::Terminal => writeln!(std::io::stdout().lock(), "{text}").unwrap_or_default(),
+            Self::Asker(asker) => asker.send(Answer::Line(text.to_owned())).unwrap_or_default(),
+        }
+    }
+
+    /// Prints `text` on stdout as it is.
+    pub(crate) fn text(&self, text: &str) {
+        match self {
+            Self::Terminal => write!(std::io::stdout().lock(), "{text}").unwrap_or_default(),
+            Self::Asker(asker) => asker.send(Answer::Text(text.to_owned())).unwrap_or_default(),
         }
     }
 
     /// Prints one line for people on stderr.
-    pub fn error_line(&self, text: &str) {
+    pub(crate) fn error_line(&self, text: &str) {
         match self {
             Self::Terminal => writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default(),
+            Self::Asker(asker) => {
+                asker.send(Answer::ErrorLine(text.to_owned())).unwrap_or_default();
+            }
         }
     }
 
     /// Prints one JSON document on stdout.
-    pub fn document(&self, document: &impl Serialize) {
+    pub(crate) fn document(&self, document: &impl Serialize) {
         match serde_json::to_string_pretty(document) {
             Ok(text) => self.line(&text),
             Err(error) => {
@@ -43,7 +59,7 @@ impl Output {
     }
 
     /// Prints the commands that make sense next.
-    pub fn next(&self, commands: &[String]) {
+    pub(crate) fn next(&self, commands: &[String]) {
         let mut lead = "next:";
         for command in commands {
             self.line(&format!("{lead:6}{command}"));
@@ -52,7 +68,7 @@ impl Output {
     }
 
     /// Prints an error: text for people, an envelope with `--json`, both on stderr.
-    pub fn error(&self, error: &CliError, json: bool) {
+    pub(crate) fn error(&self, error: &CliError, json: bool) {
         if json {
             let findings = match error {
                 CliError::Project(findings) => serde_json::to_value(findings).unwrap_or_default(),

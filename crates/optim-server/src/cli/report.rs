@@ -162,7 +162,7 @@ impl Report {
                 baseline_fingerprint: campaign.baseline.fingerprint.to_string(),
                 baseline: campaign.baseline.established.as_ref().map(Into::into),
                 live_version: campaign.live.version(),
-                workflow: campaign.source.location.clone(),
+                workflow: campaign.source.location.to_string(),
             },
             spend: SpendView {
                 prompt_tokens: spent.usage.prompt_tokens.0,

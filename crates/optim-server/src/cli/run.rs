@@ -1,27 +1,40 @@
 //! `optim run`: resume the open campaign, or start one, and follow it.
 
+use std::sync::Arc;
+
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
+use optim_core::id::CampaignId;
+use optim_runtime::service::{Service, settled};
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use super::call::Call;
 use super::progress::Progress;
 use super::report::Report;
+use crate::control::server::{Host, Server};
 use crate::error::{CliError, Exit};
 use crate::session::Session;
 
 /// The flags of `optim run`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// Start a new campaign even if one is open.
     #[arg(long)]
     new: bool,
     /// The seed of a new campaign; the settings' seed when absent.
     #[arg(long)]
     seed: Option<u64>,
+    /// Stay while a person must decide; end when the campaign is over.
+    #[arg(long)]
+    wait: bool,
 }
 
 pub(super) async fn run(call: &Call, args: Args) -> Outcome {
+    if call.service.is_some() {
+        return Err(CliError::AlreadyRunning { owner: std::process::id() });
+    }
     let campaign = match call.session.open_campaign().await? {
         Some(open) if !args.new => open,
         open => {
@@ -31,23 +44,23 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let project = call.session.project()?;
+            let project = call.session.project().await?;
             for warning in &project.warnings.0 {
                 call.out.error_line(&warning.to_string());
             }
             call.session.create(&project, args.seed, SearchMode::Proposers).await?
         }
     };
-    let campaign = follow(call, campaign, |_| false).await?;
+    let until = if args.wait { Campaign::is_closed } else { settled };
+    let campaign = follow(call, campaign, until).await?;
     finish(call, &campaign).await
 }
 
-/// Starts a draft, works the campaign off until a person is needed, it is over, or `enough` says so,
-/// and shows how it goes.
+/// Starts a draft, works the campaign off until it is as `until` says, and shows how it goes.
 pub(super) async fn follow(
     call: &Call,
     campaign: Campaign,
-    enough: impl Fn(&Campaign) -> bool,
+    until: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
     same_executor(&call.session, &campaign)?;
     let id = campaign.id.clone();
@@ -55,14 +68,59 @@ pub(super) async fn follow(
     if campaign.phase == Phase::Draft {
         call.session.engine.submit(&id, &Command::Start, call.actor.clone()).await?;
     }
-    let service = call.session.serve().await?;
-    let settled = tokio::select! {
-        settled = service.settled_when(&id, enough) => settled.map(Ok),
-        exit = stop_wished() => Ok(Err(exit)),
+    let reached = match &call.service {
+        Some(service) => watch(call, service, &id, until).await,
+        None => host(call, &id, until).await,
     };
     progress.stop().await;
-    service.stop().await;
-    settled?.map_err(CliError::Stopped)
+    reached
+}
+
+/// Waits until the campaign is as `until` says, or somebody wishes to stop.
+pub(super) async fn watch(
+    call: &Call,
+    service: &Service,
+    id: &CampaignId,
+    until: impl Fn(&Campaign) -> bool,
+) -> Result<Campaign, CliError> {
+    tokio::select! {
+        reached = service.reached(id, until) => Ok(reached?),
+        exit = call.stop.wished() => Err(CliError::Stopped(exit)),
+    }
+}
+
+/// Runs the loops meanwhile, and executes the verbs of other processes.
+async fn host(
+    call: &Call,
+    id: &CampaignId,
+    until: impl Fn(&Campaign) -> bool,
+) -> Result<Campaign, CliError> {
+    let service = Arc::new(call.session.serve().await?);
+    let host = Host { session: Arc::clone(&call.session), service: Arc::clone(&service) };
+    let mut server = match Server::start(host).await {
+        Ok(server) => Some(server),
+        Err(error) => {
+            call.out.error_line(&format!(
+                "note: other processes cannot ask this one while it runs: {error}"
+            ));
+            None
+        }
+    };
+    let reached = watch(call, &service, id, until).await;
+    if let Some(server) = &mut server {
+        let exit = match reached {
+            Err(CliError::Stopped(exit)) => exit,
+            _ => tokio::select! {
+                () = server.drain() => Exit::Success,
+                exit = call.stop.wished() => exit,
+            },
+        };
+        server.stop(exit).await;
+    }
+    if let Some(service) = Arc::into_inner(service) {
+        service.stop().await;
+    }
+    reached
 }
 
 /// A campaign compares what one executor gives; another one in the middle of it would be compared with
@@ -80,21 +138,6 @@ fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError>
             campaign.id
         ),
     })
-}
-
-/// Waits until somebody wishes the process to end, and says how it should exit then.
-async fn stop_wished() -> Exit {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            // Without a handler the signal ends the process as it always did.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => Exit::Interrupted,
-        () = terminated => Exit::Terminated,
-    }
 }
 
 /// Prints the campaign and turns its status into the exit code.

@@ -2,6 +2,7 @@
 
 use optim_core::experiment::{Experiment, ExperimentState, Judged};
 use optim_core::mutation::FieldValue;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use similar::{ChangeTag, TextDiff};
 
@@ -12,8 +13,9 @@ use super::status::metrics_words;
 use crate::error::Exit;
 
 /// The flags of `optim show`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The experiment: its number or id.
     experiment: String,
     /// The campaign; the open or newest one when absent.

@@ -3,22 +3,35 @@
 use optim_core::campaign::Campaign;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
+use optim_runtime::service::settled;
+use serde::{Deserialize, Serialize};
 
-use super::Outcome;
 use super::call::Call;
 use super::output::Output;
+use super::progress::Progress;
 use super::report::{Report, reason};
+use super::{Outcome, run};
 use crate::error::Exit;
 
 /// The flags of `optim status`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
+    /// Follow it while another process runs it, until a person is needed.
+    #[arg(long)]
+    follow: bool,
 }
 
 pub(super) async fn status(call: &Call, args: Args) -> Outcome {
-    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let mut campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    if let (true, Some(service)) = (args.follow, &call.service) {
+        let progress = Progress::start(call, &campaign).await?;
+        let reached = run::watch(call, service, &campaign.id, settled).await;
+        progress.stop().await;
+        campaign = reached?;
+    }
     let experiments = call.session.experiments(&campaign.id).await?;
     let report = Report::new(&campaign, &experiments, &call.prefix());
     if call.json {

@@ -10,15 +10,18 @@ use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::workflow::Workflow;
 use optim_runtime::artifact::Artifact;
 use optim_runtime::live::{WORKFLOW_BYTES_MAX, WorkflowFile};
+use optim_runtime::service::settled;
+use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::{Outcome, run};
 use crate::error::CliError;
 
 /// The flags of `optim try`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(group = clap::ArgGroup::new("change").required(true).args(["candidate", "text_file", "value"]))]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// A whole workflow file that differs from the baseline in one field of one node.
     #[arg(value_name = "FILE")]
     candidate: Option<PathBuf>,
@@ -41,8 +44,8 @@ pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
     let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
-            let project = call.session.project()?;
-            let mutation = args.mutation(&project.workflow)?;
+            let project = call.session.project().await?;
+            let mutation = args.mutation(&call.directory, &project.workflow)?;
             validate::check_mutation(
                 &project.workflow,
                 &mutation,
@@ -54,7 +57,7 @@ pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
         }
     };
     let baseline = call.session.engine.workflow(campaign.baseline.snapshot).await?;
-    let mutation = args.mutation(&baseline)?;
+    let mutation = args.mutation(&call.directory, &baseline)?;
     let policies = &campaign.frozen.policies;
     validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope)
         .map_err(refused)?;
@@ -69,7 +72,8 @@ pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
         !search.suggestions.iter().any(|waiting| waiting.key() == key)
             && search.tried.get(&key) != Some(&Fate::Pending)
     };
-    let campaign = run::follow(call, campaign, decided).await?;
+    let campaign =
+        run::follow(call, campaign, |campaign| settled(campaign) || decided(campaign)).await?;
     run::finish(call, &campaign).await
 }
 
@@ -78,10 +82,11 @@ fn refused(error: MutationError) -> CliError {
 }
 
 impl Args {
-    fn mutation(&self, baseline: &Workflow) -> Result<Mutation, CliError> {
+    fn mutation(&self, directory: &Path, baseline: &Workflow) -> Result<Mutation, CliError> {
         if let Some(file) = &self.candidate {
-            let candidate = WorkflowFile::read(parent(file), &file.display().to_string())?;
-            return validate::diff(baseline, &candidate.workflow).map_err(refused);
+            let file = directory.join(file);
+            let candidate = WorkflowFile::read(parent(&file), &file.display().to_string())?;
+            return validate::diff(baseline, &candidate.definition.workflow).map_err(refused);
         }
         let usage = |code, message| CliError::Usage { code, message };
         let node = NodeId::new(self.node.clone().unwrap_or_default())
@@ -104,7 +109,7 @@ impl Args {
         };
         let after = match (&self.text_file, self.value, &before) {
             (Some(file), _, FieldValue::Text(before)) => {
-                FieldValue::Text(ending_like(before, &read_text(file)?))
+                FieldValue::Text(ending_like(before, &read_text(&directory.join(file))?))
             }
             (_, Some(value), FieldValue::Integer(_)) => FieldValue::Integer(value),
             (_, _, FieldValue::Text(_)) => {

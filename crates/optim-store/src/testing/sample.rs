@@ -55,7 +55,7 @@ pub fn campaign(id: &str) -> Campaign {
             workflow: WorkflowId::new("support-triage").unwrap(),
             name: "Support triage".to_owned(),
             location: Location::File("/project/workflow.yaml".to_owned()),
-            folder: None,
+            workspace: None,
             snapshot,
             fingerprint,
         },
