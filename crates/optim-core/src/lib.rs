@@ -8,6 +8,7 @@
 //! workspace.
 
 pub mod assertion;
+pub mod backoff;
 pub mod campaign;
 pub mod canonical;
 pub mod diagnostic;
@@ -25,6 +26,7 @@ pub mod pack;
 pub mod policy;
 pub mod proposal;
 pub mod quantity;
+pub mod rate;
 pub mod run;
 pub mod stored_workflow;
 mod suggest;

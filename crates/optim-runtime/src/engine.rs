@@ -13,7 +13,7 @@ use optim_core::campaign::observation::{EvaluationResult, Observation};
 use optim_core::campaign::transition::{self, Decision, Effect};
 use optim_core::campaign::{Campaign, CaseMark, Evaluation, Spent};
 use optim_core::digest::Digest;
-use optim_core::id::{Actor, CampaignId, EvaluationId, RunId, WorkflowId};
+use optim_core::id::{Actor, CampaignId, EvaluationId, RunId, WorkerId, WorkflowId};
 use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack};
@@ -29,7 +29,8 @@ use optim_store::{
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::wake::Wakes;
+use crate::scheduler::entry::Job;
+use crate::wake::{JobChange, Wakes};
 
 pub use self::stored::StoredDefinition;
 
@@ -40,6 +41,7 @@ const CONFLICT_RETRIES_MAX: u32 = 32;
 pub struct Engine {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    worker: WorkerId,
     workflows: Cache<Workflow>,
     packs: Cache<Pack>,
     wakes: Wakes,
@@ -59,6 +61,17 @@ pub struct NewCampaign {
     pub campaign: Campaign,
     /// Definition, pack and objective text.
     pub blobs: Vec<Blob>,
+}
+
+/// The result of a case run whose worker has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// The run.
+    pub run: RunId,
+    /// The epoch of its claim.
+    pub epoch: Epoch,
+    /// What the worker reports.
+    pub report: RunReport,
 }
 
 /// Why the engine could not do what it was asked.
@@ -134,9 +147,11 @@ impl Engine {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (workflows, packs) = (Mutex::default(), Mutex::default());
+        let worker = WorkerId::process(std::process::id());
         Self {
             store,
             clock,
+            worker,
             workflows,
             packs,
             wakes: Wakes::default(),
@@ -183,13 +198,14 @@ impl Engine {
             .chain(commit.runs.iter().map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let queued = commit.runs.iter().any(|write| write.value.state == RunState::Queued);
+        let jobs: Vec<_> =
+            commit.runs.iter().filter_map(|write| job_change(&write.value)).collect();
         let committed = self.store.commit(commit).await;
-        // Also after a failure: whether the commit took effect may be unknown, and a look costs little.
-        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
-        if queued {
-            self.wakes.runs_waiting();
+        // After a failure whether the commit took effect may be unknown, and a look costs little.
+        if !matches!(committed, Err(StoreError::Conflict { .. })) {
+            self.wakes.jobs_changed(jobs);
         }
+        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
         committed.map(drop)
     }
@@ -362,37 +378,58 @@ impl Engine {
         }
     }
 
-    /// Claims a queued run; `None` when it is not queued any more.
+    /// Records the results of case runs and claims others, in one commit. The claimed runs are those
+    /// that were still queued. A result that comes too late is ignored.
     ///
     /// # Errors
-    /// The store fails.
-    pub async fn claim(&self, id: RunId) -> Result<Option<Run>, EngineError> {
-        let Some(Versioned { revision, value }) = self.store.run(id).await? else {
-            return Ok(None);
-        };
-        let Ok(claimed) = run_transition::decide(&value, &RunCommand::Claim, self.clock.now())
-        else {
-            return Ok(None);
-        };
-        let write = Write { expected: revision, value: claimed.clone() };
-        match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
-            Ok(()) => Ok(Some(claimed)),
-            Err(StoreError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+    /// The store fails. Then it is not known what of it took effect.
+    pub async fn turn(&self, ended: &[Ended], claims: &[RunId]) -> Result<Vec<Run>, EngineError> {
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let mut runs = Vec::with_capacity(ended.len() + claims.len());
+            for Ended { run, epoch, report } in ended {
+                let finished =
+                    RunObservation::Finished { epoch: *epoch, report: Box::new(report.clone()) };
+                let Some(Versioned { revision, value }) = self.readable_run(*run).await? else {
+                    continue;
+                };
+                match run_transition::observe(&value, finished) {
+                    Ok(value) => runs.push(Write { expected: revision, value }),
+                    Err(ignored) => tracing::info!(%run, ?ignored, "a result came too late"),
+                }
+            }
+            let mut claimed = Vec::with_capacity(claims.len());
+            for run in claims {
+                let Some(Versioned { revision, value }) = self.readable_run(*run).await? else {
+                    continue;
+                };
+                let claim = RunCommand::Claim { worker: self.worker.clone() };
+                let claim = run_transition::decide(&value, &claim, self.clock.now());
+                if let Ok(value) = claim {
+                    claimed.push(value.clone());
+                    runs.push(Write { expected: revision, value });
+                }
+            }
+            if runs.is_empty() {
+                return Ok(claimed);
+            }
+            match self.commit(Commit { runs, ..Commit::default() }).await {
+                Ok(()) => return Ok(claimed),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        Err(StoreError::Conflict { what: "each of several runs".to_owned() }.into())
     }
 
-    /// Records the result of a claimed run. A result that comes too late is ignored, and says so.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn finish(
-        &self,
-        id: RunId,
-        epoch: Epoch,
-        report: RunReport,
-    ) -> Result<Result<Run, Ignored>, EngineError> {
-        self.observe_run(id, RunObservation::Finished { epoch, report: Box::new(report) }).await
+    /// A run, unless its record is damaged: then nothing can be done for it, and the others go on.
+    async fn readable_run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
+        match self.store.run(id).await {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(run = %id, %error, "a run is left as it is");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     /// Takes in what happened to a run.
@@ -561,5 +598,14 @@ impl Engine {
         }
         cache.insert(digest, Arc::clone(&parsed));
         Ok(parsed)
+    }
+}
+
+/// What the dispatcher must know of a run that changed to this.
+fn job_change(run: &Run) -> Option<JobChange> {
+    match run.state {
+        RunState::Queued => Some(JobChange::CaseQueued(RunSummary::of(run))),
+        RunState::Cancelled { .. } => Some(JobChange::Over(Job::Case(run.id))),
+        RunState::Running { .. } | RunState::Finished(_) => None,
     }
 }

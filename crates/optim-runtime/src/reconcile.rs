@@ -45,19 +45,17 @@ impl Reconciler {
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let mut failures: BTreeMap<CampaignId, u32> = BTreeMap::new();
         loop {
-            let changed = tokio::select! {
-                changed = self.engine.wakes().changed_campaigns() => changed,
+            let id = tokio::select! {
+                id = self.engine.wakes().changed_campaign() => id,
                 () = shutdown.requested() => return,
             };
-            for id in changed {
-                match Arc::clone(&self).isolated(id.clone()).await {
-                    Ok(()) => drop(failures.remove(&id)),
-                    Err(error) => {
-                        let count = failures.entry(id.clone()).or_default();
-                        *count = count.saturating_add(1);
-                        tracing::warn!(campaign = %id, failures = *count, %error, "a campaign could not be taken further");
-                        self.retry_later(id, *count, &shutdown);
-                    }
+            match Arc::clone(&self).isolated(id.clone()).await {
+                Ok(()) => drop(failures.remove(&id)),
+                Err(error) => {
+                    let count = failures.entry(id.clone()).or_default();
+                    *count = count.saturating_add(1);
+                    tracing::warn!(campaign = %id, failures = *count, %error, "a campaign could not be taken further");
+                    self.retry_later(id, *count, &shutdown);
                 }
             }
         }

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use optim_core::assertion::Matcher;
+use optim_core::backoff;
 use optim_core::digest::Hasher;
-use optim_core::id::NodeId;
+use optim_core::id::{NodeId, ProviderId};
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::{CaseOutcome, Measured, Usage};
 use optim_core::pack::Case;
 use optim_core::quantity::Millis;
-use optim_core::run::{NodeReport, Run, RunReport};
+use optim_core::rate::RatePerMinute;
+use optim_core::run::{NodeReport, Run, RunReport, Throttled};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
 use optim_core::workflow::{Execution, Node, Workflow};
@@ -24,6 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
+use crate::scheduler::entry::Needs;
 use crate::workspace::{Folder, Scratch, template};
 
 /// The most bytes of an attempt's answer.
@@ -32,6 +35,13 @@ pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const RECORDED_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an executor's error message. A longer one is abridged.
 const MESSAGE_CHARS_MAX: usize = 2000;
+
+/// How many faults in a row of attempts a node's provider may have at least; more, if the node may
+/// make more attempts.
+const FAULTS_MIN: u32 = 3;
+/// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
+/// waits in the queue.
+const REST_MAX: Millis = Millis(10_000);
 
 /// Executes case runs through one executor.
 pub struct Runner {
@@ -61,7 +71,15 @@ pub(crate) enum Ended {
     /// It has none, and might have made further attempts that may not begin now.
     Stopped(NodeReport),
     /// The outside failed; the walk ends.
-    Fault(NodeReport, String),
+    Fault(NodeReport, Fault),
+}
+
+/// A failure of the outside.
+pub(crate) struct Fault {
+    /// What failed.
+    pub(crate) message: String,
+    /// For how long its provider should be left alone; absent when that would not help.
+    pub(crate) rest: Option<Millis>,
 }
 
 /// Who follows a walk: is told what nodes do, and says what they may.
@@ -127,6 +145,8 @@ pub(crate) struct Walk {
     started: Vec<bool>,
     /// Attempts that were made before this walk, by index.
     begun: Vec<u32>,
+    /// The node whose provider should be left alone, and for how long.
+    tired: Option<(usize, Millis)>,
     meter: Meter,
 }
 
@@ -139,13 +159,15 @@ struct Meter {
     earlier: Duration,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
+    /// The time that nodes have waited for their providers.
+    waited: Arc<Mutex<Duration>>,
 }
 
 impl Meter {
     fn new(limits: Execution, used: Used) -> Self {
         let earlier = Duration::from_millis(used.worked.0);
         let (begun, used) = (tokio::time::Instant::now(), Arc::new(Mutex::new(used.usage)));
-        Self { limits, begun, earlier, used }
+        Self { limits, begun, earlier, used, waited: Arc::default() }
     }
 
     fn elapsed(&self) -> Duration {
@@ -159,6 +181,28 @@ impl Meter {
     fn add(&self, usage: Usage) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         *used = used.plus(usage);
+    }
+
+    /// Waits for a provider; not at all, when the run's time would be over by then.
+    async fn wait(&self, rest: Millis) -> bool {
+        let rest = Duration::from_millis(rest.0);
+        if self.time_left().is_some_and(|left| left <= rest) {
+            return false;
+        }
+        tokio::time::sleep(rest).await;
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += rest;
+        true
+    }
+
+    /// Why the run is void, when it would be within its time but for the waits for providers.
+    fn waited_too_long(&self) -> Option<String> {
+        let limit = Duration::from_millis(self.limits.max_total_runtime?.0);
+        let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = self.elapsed();
+        let is_why = elapsed >= limit && elapsed.saturating_sub(waited) < limit;
+        is_why.then(|| {
+            format!("max_total_runtime_ms: waits for providers took {} ms", waited.as_millis())
+        })
     }
 
     fn tokens_left(&self) -> Option<u64> {
@@ -199,6 +243,32 @@ impl Runner {
         Self { executor, matcher, clock }
     }
 
+    /// The providers that a run of `workflow` calls, with the fewest requests that it sends to each:
+    /// one for each node that the provider serves.
+    #[must_use]
+    pub fn needs(&self, workflow: &Workflow) -> Needs {
+        let requests = |provider: &ProviderId| {
+            let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+            let served =
+                agents.filter(|agent| self.executor.provider(agent).as_ref() == Some(provider));
+            u32::try_from(served.count()).unwrap_or(u32::MAX).max(1)
+        };
+        let providers = self.executor.providers(workflow).into_iter();
+        providers.map(|provider| (provider.clone(), requests(&provider))).collect()
+    }
+
+    /// The rate limits of the executor's settings.
+    #[must_use]
+    pub fn rate_limits(&self) -> BTreeMap<ProviderId, RatePerMinute> {
+        let limits = self.executor.rate_limits().into_iter();
+        limits
+            .filter_map(|(provider, requests)| {
+                // More than the finest rate is as good as no limit.
+                Some((provider, RatePerMinute::new(requests.max(1)).ok()?))
+            })
+            .collect()
+    }
+
     /// Executes a case run. Dropping the future stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
@@ -224,10 +294,14 @@ impl Runner {
             Ok(scratch) => self.measure(&job, &mut walk, Arc::new(scratch)).await,
             Err(fault) => CaseOutcome::Void { fault },
         };
-        let (usage, mut nodes) = (walk.meter.used(), walk.reports);
+        let (usage, mut nodes) = (walk.meter.used(), std::mem::take(&mut walk.reports));
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        let throttled = None;
+        let throttled = walk.tired.and_then(|(node, retry_after)| {
+            let node = job.workflow.nodes().get(node)?;
+            let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
+            Some(Throttled { provider, retry_after })
+        });
         RunReport { executed, outcome, nodes, usage, started_at, finished_at, throttled }
     }
 
@@ -241,7 +315,10 @@ impl Runner {
         };
         let over_limit = match self.walk(&errand, walk).await {
             Walked::Through => None,
-            Walked::OverLimit(limit) => Some(limit),
+            Walked::OverLimit(limit) => match walk.meter.waited_too_long() {
+                Some(fault) => return CaseOutcome::Void { fault },
+                None => Some(limit),
+            },
             Walked::Fault(fault) => return CaseOutcome::Void { fault },
         };
         walk.report_the_stopped();
@@ -366,7 +443,8 @@ impl Walk {
         let started =
             (0..workflow.nodes().len()).map(|index| outputs.contains_key(&index)).collect();
         let meter = Meter::new(*workflow.execution(), used);
-        Ok(Self { workflow, graph, outputs, reports: Vec::new(), started, begun, meter })
+        let (reports, tired) = (Vec::new(), None);
+        Ok(Self { workflow, graph, outputs, reports, started, begun, tired, meter })
     }
 
     /// The next node whose dependencies are done; it counts as started from then on.
@@ -387,7 +465,10 @@ impl Walk {
                 (report, None)
             }
             Ended::Failed(report) | Ended::Stopped(report) => (report, None),
-            Ended::Fault(report, fault) => (report, Some(fault)),
+            Ended::Fault(report, fault) => {
+                self.tired = fault.rest.map(|rest| (index, rest));
+                (report, Some(fault.message))
+            }
         };
         self.reports.push(report);
         fault
@@ -398,8 +479,8 @@ impl Walk {
         let workflow = Arc::clone(&self.workflow);
         for (node, started) in workflow.nodes().iter().zip(&self.started) {
             if *started && !self.reports.iter().any(|report| report.node == *node.id()) {
-                let message = "stopped, because the run was over a limit".to_owned();
-                let result = Err(NodeError { class: ErrorClass::Failed, message });
+                let message = "stopped, because the run was over a limit";
+                let result = Err(NodeError::new(ErrorClass::Failed, message));
                 // What it had used is in the run's usage; how often it had tried is not known any more.
                 self.reports.push(NodeReport {
                     node: node.id().clone(),
@@ -422,7 +503,8 @@ impl Walk {
             .filter(|id| !reported.contains(id))
             .collect();
         for node in &rest {
-            let error = NodeError { class: ErrorClass::Blocked, message: "it could not start: a node that it needs has no valid output, or the run was over a limit".to_owned() };
+            let message = "it could not start: a node that it needs has no valid output, or the run was over a limit";
+            let error = NodeError::new(ErrorClass::Blocked, message);
             self.reports.push(NodeReport {
                 node: (*node).clone(),
                 attempts: 0,
@@ -461,15 +543,17 @@ impl NodeAttempts {
         let mut report = NodeReport {
             node: node.id().clone(),
             attempts: 0,
-            result: Err(NodeError {
-                class: ErrorClass::Failed,
-                message: "no attempt was made".to_owned(),
-            }),
+            result: Err(NodeError::new(ErrorClass::Failed, "no attempt was made")),
             usage: Usage::default(),
         };
-        for number in self.made.saturating_add(1)..=node.attempts() {
-            if !self.progress.begins(node.id(), number).await {
-                return Ended::Stopped(report);
+        // Faults of a provider take nothing from the attempts that the definition has.
+        let (mut tries, mut begun, mut faults) = (self.made, self.made, 0);
+        for number in self.made.saturating_add(1).. {
+            if begun == tries {
+                begun += 1;
+                if !self.progress.begins(node.id(), begun).await {
+                    return Ended::Stopped(report);
+                }
             }
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
@@ -480,13 +564,28 @@ impl NodeAttempts {
             report.result = result;
             match &report.result {
                 Ok(output) if self.meets_contract(output) => return Ended::Done(report),
-                Err(error) if error.class == ErrorClass::Provider => {
-                    let fault = error.message.clone();
+                Err(error) if error.class == ErrorClass::Configuration => {
+                    let fault = Fault { message: error.message.clone(), rest: None };
                     return Ended::Fault(report, fault);
+                }
+                Err(error) if error.class == ErrorClass::Provider => {
+                    faults += 1;
+                    let asked = error.retry_after.unwrap_or_default();
+                    let rest = asked.max(backoff::delay(faults, request.attempt.seed));
+                    let patient = faults < node.attempts().max(FAULTS_MIN) && rest <= REST_MAX;
+                    if !(patient && self.meter.wait(rest).await) {
+                        let fault = Fault { message: error.message.clone(), rest: Some(rest) };
+                        return Ended::Fault(report, fault);
+                    }
+                    continue;
                 }
                 Err(error) if error.class == ErrorClass::Blocked => break,
                 Ok(_) | Err(_) if self.meter.over_limit().is_some() => break,
                 Ok(_) | Err(_) => {}
+            }
+            tries += 1;
+            if tries >= node.attempts() {
+                break;
             }
         }
         Ended::Failed(report)
@@ -505,10 +604,7 @@ impl NodeAttempts {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
                 let usage =
                     Usage { latency: Millis(request.limits.timeout_ms), ..Usage::default() };
-                NodeResponse {
-                    result: Err(NodeError { class: ErrorClass::Timeout, message }),
-                    usage,
-                }
+                NodeResponse { result: Err(NodeError::new(ErrorClass::Timeout, message)), usage }
             }
         }
     }
@@ -530,17 +626,20 @@ impl NodeAttempts {
     }
 }
 
-/// Refuses an output that is too large, and abridges a long message, whoever made it.
+/// Refuses an output that is too large, abridges a long message, and caps a long rest, whoever made it.
 fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
     match &mut response.result {
         Ok(output) => {
             let bytes = output.to_string().len();
             if u64::try_from(bytes).unwrap_or(u64::MAX) > limit {
                 let message = format!("the output has {bytes} bytes, at most {limit} are allowed");
-                response.result = Err(NodeError { class: ErrorClass::InvalidOutput, message });
+                response.result = Err(NodeError::new(ErrorClass::InvalidOutput, message));
             }
         }
-        Err(error) => error.message = abridged(&error.message, MESSAGE_CHARS_MAX),
+        Err(error) => {
+            let message = abridged(&error.message, MESSAGE_CHARS_MAX);
+            *error = NodeError { message, ..error.clone() }.capped();
+        }
     }
     response
 }

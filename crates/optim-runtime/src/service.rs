@@ -9,7 +9,7 @@ use optim_core::campaign::work::{Work, work};
 use optim_core::id::CampaignId;
 use optim_store::Page;
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::engine::{Engine, EngineError};
 use crate::executor::NodeExecutor;
 use crate::matcher::Engines;
@@ -23,8 +23,8 @@ const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What a service needs to know.
 pub struct ServiceConfig {
-    /// Case runs at once; at least 1.
-    pub capacity: u32,
+    /// How runs are given to workers.
+    pub dispatch: DispatchConfig,
     /// Who finds candidates, asked in turn.
     pub proposers: Vec<Arc<dyn Proposer>>,
 }
@@ -58,7 +58,7 @@ impl Service {
             Arc::new(Engines::default()),
             Arc::clone(engine.clock()),
         ));
-        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.capacity));
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.dispatch));
         tasks.supervise("dispatcher", move |shutdown| Arc::clone(&dispatcher).run(shutdown));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
         tasks.supervise("reconciler", move |shutdown| Arc::clone(&reconciler).run(shutdown));
@@ -134,6 +134,5 @@ async fn wake_open_campaigns(engine: &Engine) -> Result<(), EngineError> {
             None => break,
         }
     }
-    engine.wakes().runs_waiting();
     Ok(())
 }

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Ending, Phase, SearchMode};
+use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::quantity::Timestamp;
 use optim_runtime::clock::ManualClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
 use optim_runtime::executor::Capabilities;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
@@ -106,6 +108,8 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         seed,
         executor: "scripted".to_owned(),
         simulated: true,
+        executor_settings: Digest::of(b"settings"),
+        model: None,
         mode: SearchMode::Proposers,
     };
     project.draft(setup, Timestamp(0))
@@ -135,7 +139,8 @@ async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Serv
         fault_per_mille: 50,
         ..ScriptedConfig::default()
     };
-    let config = ServiceConfig { capacity: 3, proposers: vec![proposer] };
+    let dispatch = DispatchConfig { capacity: 3, ..DispatchConfig::default() };
+    let config = ServiceConfig { dispatch, proposers: vec![proposer] };
     Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
 }
 

@@ -7,7 +7,9 @@ use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
+use optim_core::workflow::ModelRef;
 use optim_runtime::clock::SystemClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::Engine;
 use optim_runtime::executor::NodeExecutor;
 use optim_runtime::executor::lexical::Lexical;
@@ -70,8 +72,9 @@ impl Session {
     /// # Errors
     /// A proposer of the settings does not exist.
     pub async fn serve(&self) -> Result<Service, CliError> {
-        let config =
-            ServiceConfig { capacity: self.config.run.capacity, proposers: self.proposers()? };
+        let dispatch =
+            DispatchConfig { capacity: self.config.run.capacity, ..DispatchConfig::default() };
+        let config = ServiceConfig { dispatch, proposers: self.proposers()? };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
     }
 
@@ -93,6 +96,7 @@ impl Session {
         &self,
         project: &Project,
         seed: Option<u64>,
+        model: Option<ModelRef>,
         mode: SearchMode,
     ) -> Result<Campaign, CliError> {
         let now = self.engine.clock().now();
@@ -102,6 +106,8 @@ impl Session {
             seed: seed.unwrap_or(self.config.run.seed),
             executor: self.executor.name().to_owned(),
             simulated: self.executor.simulated(),
+            executor_settings: self.executor.settings(),
+            model: model.or_else(|| self.config.run.model.clone()),
             mode,
         };
         Ok(self.engine.create(project.draft(setup, now), actor()).await?)

@@ -239,8 +239,12 @@ pub struct RunSummary {
     pub evaluation: EvaluationId,
     /// The case.
     pub case: CaseId,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
     /// How often it was claimed.
     pub epoch: Epoch,
+    /// Faults of the outside so far.
+    pub faults: u32,
     /// When it was created.
     pub queued_at: Timestamp,
 }
@@ -254,7 +258,9 @@ impl RunSummary {
             campaign: run.campaign.clone(),
             evaluation: run.evaluation,
             case: run.case.clone(),
+            snapshot: run.snapshot,
             epoch: run.epoch,
+            faults: run.faults,
             queued_at: run.queued_at,
         }
     }

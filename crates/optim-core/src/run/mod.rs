@@ -9,13 +9,26 @@ use serde_json::Value;
 use crate::digest::Digest;
 use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, ProviderId, RunId};
 use crate::lease::{Lease, Signs};
-use crate::node_io::NodeError;
+use crate::node_io::{ErrorClass, NodeError};
 use crate::outcome::{CaseOutcome, Usage};
 use crate::quantity::{Millis, Timestamp};
 use crate::workflow::Fingerprint;
 
 /// How often a case run may be tried again after faults of the outside before it is void.
 pub const FAULT_RETRIES_MAX: u32 = 2;
+
+/// How long a run waits after its first fault; after each further one four times as long.
+const FAULT_DELAY: Millis = Millis(500);
+
+/// How long a run with so many faults waits before it is tried again, so that the outside has time to
+/// recover.
+#[must_use]
+pub fn fault_delay(faults: u32) -> Millis {
+    let Some(earlier) = faults.checked_sub(1) else {
+        return Millis(0);
+    };
+    Millis(FAULT_DELAY.0.saturating_mul(4_u64.saturating_pow(earlier.min(FAULT_RETRIES_MAX))))
+}
 
 /// One case run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,6 +172,17 @@ pub struct RunReport {
     /// The provider that asked to be left alone, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Throttled>,
+}
+
+impl RunReport {
+    /// Whether the run is void for a reason that trying again does not cure.
+    #[must_use]
+    pub fn is_lasting_fault(&self) -> bool {
+        let refused = |node: &NodeReport| {
+            node.result.as_ref().is_err_and(|error| error.class == ErrorClass::Configuration)
+        };
+        matches!(self.outcome, CaseOutcome::Void { .. }) && self.nodes.iter().any(refused)
+    }
 }
 
 /// A provider's wish to be left alone.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::id::CampaignId;
+use optim_core::workflow::ModelRef;
 use optim_runtime::service::{Service, settled};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,10 @@ pub(crate) struct Args {
     /// Stay while a person must decide; end when the campaign is over.
     #[arg(long)]
     wait: bool,
+    /// The model that every agent of a new campaign runs on instead of its own; the settings' `model`
+    /// when absent.
+    #[arg(long, value_name = "PROVIDER/MODEL")]
+    model: Option<ModelRef>,
 }
 
 pub(super) async fn run(call: &Call, args: Args) -> Outcome {
@@ -48,7 +53,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
             for warning in &project.warnings.0 {
                 call.out.error_line(&warning.to_string());
             }
-            call.session.create(&project, args.seed, SearchMode::Proposers).await?
+            call.session.create(&project, args.seed, args.model, SearchMode::Proposers).await?
         }
     };
     let until = if args.wait { Campaign::is_closed } else { settled };
@@ -123,18 +128,22 @@ async fn host(
     reached
 }
 
-/// A campaign compares what one executor gives; another one in the middle of it would be compared with
-/// the first.
+/// A campaign compares what one executor gives; another one in the middle of it, or other settings of
+/// it, would be compared with the first.
 fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
-    let (frozen, now) = (campaign.frozen.executor.as_str(), session.executor.name());
-    if frozen == now {
-        return Ok(());
-    }
+    let (frozen, now) = (&campaign.frozen, session.executor.as_ref());
+    let same_settings = frozen.executor_settings.is_none_or(|frozen| frozen == now.settings());
+    let (frozen, now) = (frozen.executor.as_str(), now.name());
+    let change = match (frozen == now, same_settings) {
+        (true, true) => return Ok(()),
+        (true, false) => format!("other settings of the executor {frozen} than now"),
+        (false, _) => format!("the executor {frozen}, the settings now say {now}"),
+    };
     Err(CliError::Usage {
         code: "executor_changed",
         message: format!(
-            "campaign {} began with the executor {frozen}, the settings now say {now}; put it back, \
-             or end the campaign with `optim cancel` and start another one",
+            "campaign {} began with {change}; put it back, or end the campaign with `optim cancel` \
+             and start another one",
             campaign.id
         ),
     })
