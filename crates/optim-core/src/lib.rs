@@ -30,6 +30,7 @@ pub mod rate;
 pub mod run;
 pub mod stored_workflow;
 mod suggest;
+pub mod throttle;
 pub mod validator;
 pub mod verdict;
 pub mod workflow;

@@ -11,14 +11,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use optim_core::digest::Digest;
+use optim_core::id::ProviderId;
+use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::outcome::{CaseOutcome, Usage};
+use optim_core::quantity::Millis;
 use optim_core::run::transition::RunObservation;
-use optim_core::run::{Run, RunReport, fault_delay};
+use optim_core::run::{Run, RunReport, Throttled, fault_delay};
 use optim_store::{Cursor, Page, RunFilter, RunSummary, StoreError};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::clock::Steady;
-use crate::engine::{Ended, Engine, EngineError};
+use crate::engine::turn::Ended;
+use crate::engine::{Engine, EngineError};
 use crate::runner::{self, Runner};
 use crate::scheduler::entry::{Class, Entry, Job, Needs, Party};
 use crate::scheduler::metrics::Metrics;
@@ -55,6 +59,7 @@ pub struct Dispatcher {
     clock: Steady,
     grace: Duration,
     needs: Mutex<BTreeMap<Digest, Arc<Needs>>>,
+    last_error: Mutex<Option<String>>,
     /// Outside of the loop, so that a panic of the loop ends no worker.
     desk: tokio::sync::Mutex<Desk>,
 }
@@ -98,8 +103,8 @@ impl Dispatcher {
         let clock = Steady::starting_at(engine.clock().as_ref());
         let scheduler = Scheduler::new(config.capacity, runner.rate_limits(), clock.now());
         let (scheduler, needs) = (Arc::new(Mutex::new(scheduler)), Mutex::default());
-        let desk = tokio::sync::Mutex::default();
-        Self { engine, runner, scheduler, clock, grace: config.grace, needs, desk }
+        let (last_error, desk) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { engine, runner, scheduler, clock, grace: config.grace, needs, last_error, desk }
     }
 
     /// What is at work, and how long it waited.
@@ -114,6 +119,12 @@ impl Dispatcher {
         locked(&self.scheduler).waiting(self.clock.now())
     }
 
+    /// What failed last, since the start of the process.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        locked(&self.last_error).clone()
+    }
+
     /// Works the queue off until shut down.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let desk = &mut *self.desk.lock().await;
@@ -121,8 +132,7 @@ impl Dispatcher {
         desk.doubt = true;
         loop {
             if let Err(error) = self.go_round(desk).await {
-                tracing::warn!(%error, "the queue cannot be worked off now");
-                desk.doubt = true;
+                self.doubt(desk, &error);
                 tokio::select! {
                     () = tokio::time::sleep(BACK_OFF) => continue,
                     () = shutdown.requested() => break,
@@ -132,8 +142,7 @@ impl Dispatcher {
             tokio::select! {
                 changes = self.engine.wakes().changed_jobs() => {
                     if let Err(error) = self.take_in(desk, changes).await {
-                        tracing::warn!(%error, "what came cannot be read; it is looked for later");
-                        desk.doubt = true;
+                        self.doubt(desk, &error);
                     }
                 }
                 Some(ended) = desk.workers.join_next_with_id() => self.take_back(desk, ended),
@@ -144,10 +153,17 @@ impl Dispatcher {
         self.close(desk).await;
     }
 
+    fn doubt(&self, desk: &mut Desk, error: &EngineError) {
+        tracing::warn!(%error, "the queue cannot be worked off now");
+        *locked(&self.last_error) = Some(error.to_string());
+        desk.doubt = true;
+    }
+
     /// Starts jobs and records results until there is nothing to start and nothing to record.
     async fn go_round(&self, desk: &mut Desk) -> Result<(), EngineError> {
         if desk.doubt {
             self.rescue(desk).await?;
+            self.remember_throttles().await?;
             (desk.doubt, desk.unseen) = (false, Unseen::All);
         }
         loop {
@@ -214,6 +230,9 @@ impl Dispatcher {
             Err(error) if error.is_cancelled() => return,
             Err(panic) => void(&self.engine, &run, format!("the worker panicked: {panic}")),
         };
+        if let Some(Throttled { provider, retry_after }) = &report.throttled {
+            self.throttle(provider, (*retry_after).min(RETRY_AFTER_MAX));
+        }
         desk.ended.push(Ended { run: run.id, epoch: run.epoch, report });
     }
 
@@ -285,6 +304,21 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    /// Leaves those providers alone that asked for it, of earlier processes too.
+    async fn remember_throttles(&self) -> Result<(), EngineError> {
+        let throttles = self.engine.throttles().await?;
+        let now = self.engine.clock().now();
+        for throttle in throttles {
+            self.throttle(&throttle.provider, throttle.left(now));
+        }
+        Ok(())
+    }
+
+    fn throttle(&self, provider: &ProviderId, rest: Millis) {
+        let now = self.clock.now();
+        locked(&self.scheduler).throttle(provider, now.after(rest), now);
     }
 
     /// Takes in a page of the store's queue, unless all of it was looked through.

@@ -5,6 +5,8 @@
 
 mod stored;
 
+pub mod turn;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,8 +20,8 @@ use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack};
 use optim_core::policy::Objective;
+use optim_core::run::Run;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
-use optim_core::run::{Epoch, Run, RunReport, RunState};
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
 use optim_core::workflow::Workflow;
@@ -29,8 +31,7 @@ use optim_store::{
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::scheduler::entry::Job;
-use crate::wake::{JobChange, Wakes};
+use crate::wake::Wakes;
 
 pub use self::stored::StoredDefinition;
 
@@ -61,17 +62,6 @@ pub struct NewCampaign {
     pub campaign: Campaign,
     /// Definition, pack and objective text.
     pub blobs: Vec<Blob>,
-}
-
-/// The result of a case run whose worker has ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ended {
-    /// The run.
-    pub run: RunId,
-    /// The epoch of its claim.
-    pub epoch: Epoch,
-    /// What the worker reports.
-    pub report: RunReport,
 }
 
 /// Why the engine could not do what it was asked.
@@ -194,12 +184,14 @@ impl Engine {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        // That a run starts, or starts again, is nothing to its campaign.
+        let ended = commit.runs.iter().filter(|write| write.value.state.is_terminal());
         let campaigns: BTreeSet<_> = (commit.campaigns.iter().map(|write| &write.value.id))
-            .chain(commit.runs.iter().map(|write| &write.value.campaign))
+            .chain(ended.map(|write| &write.value.campaign))
             .cloned()
             .collect();
         let jobs: Vec<_> =
-            commit.runs.iter().filter_map(|write| job_change(&write.value)).collect();
+            commit.runs.iter().filter_map(|write| turn::job_change(&write.value)).collect();
         let committed = self.store.commit(commit).await;
         // After a failure whether the commit took effect may be unknown, and a look costs little.
         if !matches!(committed, Err(StoreError::Conflict { .. })) {
@@ -257,7 +249,9 @@ impl Engine {
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
-        self.transition(id, Vec::new(), |campaign| transition::decide(campaign, command, &cx)).await
+        let step = |campaign: &Campaign| transition::decide(campaign, command, &cx);
+        // On the heap: it holds several campaigns, and is in the future of every verb.
+        Box::pin(self.transition(id, Vec::new(), step)).await
     }
 
     /// Records a fact, with the payloads that it brings along.
@@ -271,8 +265,8 @@ impl Engine {
         blobs: Vec<Blob>,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(Actor::engine());
-        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx)))
-            .await
+        let step = |campaign: &Campaign| Ok(transition::observe(campaign, observation, &cx));
+        Box::pin(self.transition(id, blobs, step)).await
     }
 
     /// Load, decide, commit; again when somebody else was faster.
@@ -375,60 +369,6 @@ impl Engine {
                 Some(after) => page = Page { after: Some(after), ..Page::first() },
                 None => return Ok(all),
             }
-        }
-    }
-
-    /// Records the results of case runs and claims others, in one commit. The claimed runs are those
-    /// that were still queued. A result that comes too late is ignored.
-    ///
-    /// # Errors
-    /// The store fails. Then it is not known what of it took effect.
-    pub async fn turn(&self, ended: &[Ended], claims: &[RunId]) -> Result<Vec<Run>, EngineError> {
-        for _ in 0..CONFLICT_RETRIES_MAX {
-            let mut runs = Vec::with_capacity(ended.len() + claims.len());
-            for Ended { run, epoch, report } in ended {
-                let finished =
-                    RunObservation::Finished { epoch: *epoch, report: Box::new(report.clone()) };
-                let Some(Versioned { revision, value }) = self.readable_run(*run).await? else {
-                    continue;
-                };
-                match run_transition::observe(&value, finished) {
-                    Ok(value) => runs.push(Write { expected: revision, value }),
-                    Err(ignored) => tracing::info!(%run, ?ignored, "a result came too late"),
-                }
-            }
-            let mut claimed = Vec::with_capacity(claims.len());
-            for run in claims {
-                let Some(Versioned { revision, value }) = self.readable_run(*run).await? else {
-                    continue;
-                };
-                let claim = RunCommand::Claim { worker: self.worker.clone() };
-                let claim = run_transition::decide(&value, &claim, self.clock.now());
-                if let Ok(value) = claim {
-                    claimed.push(value.clone());
-                    runs.push(Write { expected: revision, value });
-                }
-            }
-            if runs.is_empty() {
-                return Ok(claimed);
-            }
-            match self.commit(Commit { runs, ..Commit::default() }).await {
-                Ok(()) => return Ok(claimed),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(StoreError::Conflict { what: "each of several runs".to_owned() }.into())
-    }
-
-    /// A run, unless its record is damaged: then nothing can be done for it, and the others go on.
-    async fn readable_run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
-        match self.store.run(id).await {
-            Err(error @ StoreError::Corrupt { .. }) => {
-                tracing::error!(run = %id, %error, "a run is left as it is");
-                Ok(None)
-            }
-            read => read,
         }
     }
 
@@ -598,14 +538,5 @@ impl Engine {
         }
         cache.insert(digest, Arc::clone(&parsed));
         Ok(parsed)
-    }
-}
-
-/// What the dispatcher must know of a run that changed to this.
-fn job_change(run: &Run) -> Option<JobChange> {
-    match run.state {
-        RunState::Queued => Some(JobChange::CaseQueued(RunSummary::of(run))),
-        RunState::Cancelled { .. } => Some(JobChange::Over(Job::Case(run.id))),
-        RunState::Running { .. } | RunState::Finished(_) => None,
     }
 }

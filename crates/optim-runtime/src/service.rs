@@ -1,6 +1,7 @@
 //! The loops that work campaigns off: the dispatcher gives case runs to workers, the reconciler
 //! takes campaigns from one phase to the next. Both are driven by what is in the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,11 @@ use crate::executor::NodeExecutor;
 use crate::matcher::Engines;
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
+use crate::reconcile::rounds::Trouble;
 use crate::runner::Runner;
-use crate::tasks::{Shutdown, TaskSet};
+use crate::scheduler::Waiting;
+use crate::scheduler::metrics::Metrics;
+use crate::tasks::{LoopStatus, Shutdown, TaskSet};
 
 /// How often deleted workflows are looked at.
 const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -32,7 +36,22 @@ pub struct ServiceConfig {
 /// Running loops.
 pub struct Service {
     engine: Arc<Engine>,
+    dispatcher: Arc<Dispatcher>,
+    reconciler: Arc<Reconciler>,
     tasks: TaskSet,
+}
+
+/// How a service fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// The loops, by name.
+    pub loops: BTreeMap<&'static str, LoopStatus>,
+    /// The campaigns that cannot be taken further now.
+    pub trouble: Trouble,
+    /// What is at work, and how long it waited.
+    pub metrics: Metrics,
+    /// What waits, for what, and how long.
+    pub waiting: Vec<Waiting>,
 }
 
 impl Service {
@@ -59,10 +78,26 @@ impl Service {
             Arc::clone(engine.clock()),
         ));
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.dispatch));
-        tasks.supervise("dispatcher", move |shutdown| Arc::clone(&dispatcher).run(shutdown));
+        let looped = Arc::clone(&dispatcher);
+        tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
-        tasks.supervise("reconciler", move |shutdown| Arc::clone(&reconciler).run(shutdown));
-        Ok(Self { engine, tasks })
+        let looped = Arc::clone(&reconciler);
+        tasks.supervise("reconciler", move |shutdown| Arc::clone(&looped).run(shutdown));
+        Ok(Self { engine, dispatcher, reconciler, tasks })
+    }
+
+    /// How the loops fare, and what waits.
+    #[must_use]
+    pub fn status(&self) -> ServiceStatus {
+        let mut loops = self.tasks.status();
+        if let (Some(status), Some(error)) =
+            (loops.get_mut("dispatcher"), self.dispatcher.last_error())
+        {
+            status.last_error = Some(error);
+        }
+        let trouble = self.reconciler.trouble();
+        let (metrics, waiting) = (self.dispatcher.metrics(), self.dispatcher.waiting());
+        ServiceStatus { loops, trouble, metrics, waiting }
     }
 
     /// Waits until the campaign cannot go on by itself: a person must decide, or it is over.

@@ -282,6 +282,11 @@ async fn a_panic_in_one_campaign_is_its_own() {
     assert_eq!(lucky.search.experiments, 4);
     let unlucky = engine.campaign(&CampaignId::new("unlucky").unwrap()).await.unwrap().value;
     assert!(!unlucky.is_closed(), "it waits for a better proposer");
+    let status = service.status();
+    let failing = &status.trouble.failing[&unlucky.id];
+    assert!(failing.error.contains("panicked"), "{failing:?}");
+    assert_eq!((status.trouble.failing.len(), status.trouble.panics), (1, failing.failures));
+    assert!(status.loops.values().all(|status| status.running && status.panics == 0));
     service.stop().await;
 }
 

@@ -49,7 +49,13 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
             Subject::Workflow(_) => return refuse("an event is of an unknown workflow"),
             Subject::WorkflowRun(id) if run_exists(*id, commit, present)? => {}
             Subject::WorkflowRun(_) => return refuse("an event is of an unknown workflow run"),
+            Subject::Provider(_) => {}
         }
+    }
+    let mut throttles =
+        commit.throttles.iter().flat_map(|(id, throttle)| Some((id, throttle.as_ref()?)));
+    if throttles.any(|(id, throttle)| throttle.provider != *id) {
+        return refuse("a throttle is under the name of another provider");
     }
     let texts = commit.texts.iter().map(|text| &text.text);
     let blob_bytes = commit.blobs.iter().chain(texts).map(|blob| blob.bytes().len()).sum::<usize>();

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 
 use crate::check::{Present, check};
@@ -41,6 +42,7 @@ struct Content {
     workflow_texts: BTreeMap<(WorkflowId, VersionNumber), Vec<u8>>,
     workflow_runs: BTreeMap<u64, Versioned<WorkflowRun>>,
     workflow_run_ids: BTreeMap<WorkflowRunId, u64>,
+    throttles: BTreeMap<ProviderId, Throttle>,
     events: BTreeMap<u64, Recorded>,
     blobs: BTreeMap<Digest, Vec<u8>>,
 }
@@ -89,6 +91,12 @@ impl Content {
             let id = write.value.id;
             let seq = *self.workflow_run_ids.entry(id).or_insert(next(&self.workflow_runs));
             self.workflow_runs.insert(seq, written(write));
+        }
+        for (provider, throttle) in commit.throttles {
+            match throttle {
+                Some(throttle) => self.throttles.insert(provider, throttle),
+                None => self.throttles.remove(&provider),
+            };
         }
         for event in commit.events {
             let seq = next(&self.events);
@@ -293,6 +301,10 @@ impl Store for Memory {
         let content = self.content();
         let events = content.events.range((Excluded(after.0), Unbounded));
         Ok(events.take(Page::size(limit)).map(|(_, event)| event.clone()).collect())
+    }
+
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
+        Ok(self.content().throttles.values().cloned().collect())
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

@@ -1,5 +1,6 @@
 //! The contract of a store.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -8,11 +9,12 @@ use optim_core::campaign::{Campaign, Status};
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::{
-    CampaignId, CaseId, EvaluationId, ExperimentId, RunId, WorkflowId, WorkflowRunId,
+    CampaignId, CaseId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId,
 };
 use optim_core::quantity::Timestamp;
 use optim_core::run::{Epoch, Run, RunState};
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::state::WorkflowRunStatus;
 use serde::{Deserialize, Serialize};
@@ -118,7 +120,8 @@ pub struct WorkflowText {
 /// takes the number of another one; a run that changes its campaign, evaluation, case or snapshot; a
 /// run or an event of a campaign, workflow or workflow run that is neither stored nor in the commit; a
 /// workflow run that changes what it executes, or knows less of its history than before; a new version of
-/// a workflow without its text, or a text without its new version; payloads and texts of more than
+/// a workflow without its text, or a text without its new version; a throttle under the name of another
+/// provider; payloads and texts of more than
 /// [`Commit::BLOB_BYTES_MAX`].
 ///
 /// Every store answers [`StoreError::Conflict`] when, after the commit, an open campaign would be on a
@@ -138,6 +141,8 @@ pub struct Commit {
     pub texts: Vec<WorkflowText>,
     /// Workflow runs, new or changed.
     pub workflow_runs: Vec<Write<WorkflowRun>>,
+    /// Throttles of providers, which have no revision: the last one written holds, `None` removes it.
+    pub throttles: BTreeMap<ProviderId, Option<Throttle>>,
     /// Payloads that the records refer to. A payload that is stored already is left as it is.
     pub blobs: Vec<Blob>,
     /// What is told about the change.
@@ -602,6 +607,9 @@ pub trait Store: Send + Sync + 'static {
     /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
     /// as in [`Page`].
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Reads the throttles of all providers, by provider.
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError>;
 
     /// Reads a payload.
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError>;

@@ -1,9 +1,11 @@
-//! What is told about a campaign, a stored workflow or a workflow run: one event at least for each change
-//! of state, in the same commit.
+//! What is told about a campaign, a stored workflow, a workflow run or a provider: one event at least for
+//! each change of state, in the same commit.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, WorkflowId, WorkflowRunId};
+use crate::id::{
+    Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId, WorkflowRunId,
+};
 use crate::quantity::Timestamp;
 use crate::stored_workflow::VersionNumber;
 use crate::verdict::Verdict;
@@ -38,6 +40,8 @@ pub enum Subject {
     Workflow(WorkflowId),
     /// A workflow run.
     WorkflowRun(WorkflowRunId),
+    /// A provider.
+    Provider(ProviderId),
 }
 
 impl Subject {
@@ -46,7 +50,7 @@ impl Subject {
     pub fn campaign(&self) -> Option<&CampaignId> {
         match self {
             Self::Campaign(id) => Some(id),
-            Self::Workflow(_) | Self::WorkflowRun(_) => None,
+            Self::Workflow(_) | Self::WorkflowRun(_) | Self::Provider(_) => None,
         }
     }
 }
@@ -200,6 +204,11 @@ pub enum EventKind {
     WorkflowRun {
         /// What.
         change: WorkflowRunEvent,
+    },
+    /// A provider asked to be left alone, and is.
+    ProviderThrottled {
+        /// Until then.
+        until: Timestamp,
     },
 }
 

@@ -172,7 +172,8 @@ async fn write(
             campaign
         }
         Live::Stored(read) => {
-            engine.write_stored(id, &command, (read.version, &after), actor).await?
+            let version = (read.version, &after);
+            Box::pin(engine.write_stored(id, &command, version, actor)).await?
         }
     };
     let (before, after) = (before.text, after.text);

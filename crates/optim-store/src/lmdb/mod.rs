@@ -25,6 +25,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 
 use crate::store::{
@@ -211,6 +212,10 @@ impl Store for Lmdb {
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         self.read(move |view| view.events(after, limit)).await
+    }
+
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
+        self.read(|view| view.throttles()).await
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

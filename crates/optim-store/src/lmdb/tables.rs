@@ -80,6 +80,8 @@ tables! {
     workflow_runs_by_workflow: Bytes => Unit,
     /// Status and sequence of every workflow run.
     workflow_runs_by_status: Bytes => Unit,
+    /// Provider to throttle.
+    throttles: Str => Bytes,
     /// Number to event.
     events: Seq => Bytes,
     /// Digest to payload.

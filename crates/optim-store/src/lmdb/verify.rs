@@ -29,6 +29,7 @@ pub(super) fn verify(view: &View<'_>) -> Result<Vec<StoreError>, Error> {
     runs(view, &mut findings)?;
     workflows(view, &mut findings)?;
     workflow_runs(view, &mut findings)?;
+    throttles(view, &mut findings)?;
     events(view, &mut findings)?;
     blobs(view, &mut findings)?;
     Ok(findings.0)
@@ -235,12 +236,15 @@ fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
     let records =
         findings.records(view, tables.events, "events", |findings, seq, event: Event| {
-            let subject = match &event.subject {
-                Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?,
-                Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?,
-                Subject::WorkflowRun(id) => tables.workflow_run_ids.get(txn, id.as_bytes())?,
+            let known = match &event.subject {
+                Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?.is_some(),
+                Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?.is_some(),
+                Subject::WorkflowRun(id) => {
+                    tables.workflow_run_ids.get(txn, id.as_bytes())?.is_some()
+                }
+                Subject::Provider(_) => true,
             };
-            findings.expect(subject.is_some(), || format!("event {seq}"), "its subject is missing");
+            findings.expect(known, || format!("event {seq}"), "its subject is missing");
             Ok(())
         })?;
     let last = view.last_event()?;
@@ -249,6 +253,15 @@ fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
         || format!("the events up to {}", last.0),
         "some are missing",
     );
+    Ok(())
+}
+
+fn throttles(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
+    match view.throttles() {
+        Err(Error::Store(error)) if findings.0.len() < FINDINGS_MAX => findings.0.push(error),
+        Ok(_) | Err(Error::Store(_)) => {}
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 

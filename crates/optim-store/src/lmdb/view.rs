@@ -11,6 +11,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::state::WorkflowRunStatus;
 use serde::de::DeserializeOwned;
@@ -352,6 +353,18 @@ impl View<'_> {
 
     pub(super) fn last_event(&self) -> Result<EventSeq, Error> {
         Ok(EventSeq(last(self.txn, self.tables.events)?))
+    }
+
+    pub(super) fn throttles(&self) -> Result<Vec<Throttle>, Error> {
+        let entries = self.tables.throttles.iter(self.txn)?;
+        let throttles = entries.map(|entry| {
+            let (id, value) = entry?;
+            let what = || format!("the throttle of provider {id}");
+            let throttle: Throttle = decode("throttles", id.as_bytes(), value, what)?;
+            expect_id(&throttle.provider.as_str(), &id, what)?;
+            Ok(throttle)
+        });
+        throttles.collect()
     }
 
     pub(super) fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, Error> {

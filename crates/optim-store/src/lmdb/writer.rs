@@ -55,6 +55,7 @@ struct Encoded {
     runs: Vec<Vec<u8>>,
     workflows: Vec<Vec<u8>>,
     workflow_runs: Vec<Vec<u8>>,
+    throttles: Vec<Option<Vec<u8>>>,
     events: Vec<Vec<u8>>,
 }
 
@@ -111,6 +112,11 @@ impl Encoded {
                 .workflow_runs
                 .iter()
                 .map(encode_write)
+                .collect::<Result<_, _>>()?,
+            throttles: commit
+                .throttles
+                .values()
+                .map(|throttle| throttle.as_ref().map(encode).transpose())
                 .collect::<Result<_, _>>()?,
             events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
             commit,
@@ -237,6 +243,16 @@ fn apply(
         let place = place(known, last(txn, tables.workflow_runs)?);
         put(tables.workflow_runs, "workflow_runs", txn, place, payload)?;
         index_workflow_run(tables, txn, &write.value, place)?;
+    }
+    for (provider, payload) in commit.throttles.keys().zip(&encoded.throttles) {
+        let key = provider.as_str();
+        match payload {
+            Some(payload) => {
+                let value = seal("throttles", key.as_bytes(), Codec::Json, payload)?;
+                tables.throttles.put(txn, key, &value)?;
+            }
+            None => drop(tables.throttles.delete(txn, key)?),
+        }
     }
     for payload in &encoded.events {
         let seq = last(txn, tables.events)?.saturating_add(1);

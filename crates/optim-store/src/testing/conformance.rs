@@ -6,6 +6,7 @@
 //! optim_store::conformance_tests!(|| Fixture::volatile(Memory::new()));
 //! ```
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
@@ -16,6 +17,7 @@ use optim_core::digest::Digest;
 use optim_core::id::{Actor, CampaignId, CaseId, RunId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::state::WorkflowRunStatus;
@@ -96,6 +98,7 @@ macro_rules! conformance_tests {
             runs_are_listed_oldest_first
             run_listings_follow_the_state
             events_are_numbered_without_gaps
+            throttles_are_kept_by_provider_until_they_are_removed
             payloads_are_stored_once_and_may_be_large
             commits_that_break_a_rule_are_refused
             foreign_cursors_are_refused
@@ -126,6 +129,7 @@ pub async fn a_new_store_is_empty(fixture: Fixture) {
     assert_eq!(store.experiment(sample::experiment("none", 1).id).await.unwrap(), None);
     assert_eq!(store.run(RunId::derive(&[])).await.unwrap(), None);
     assert_eq!(store.blob(Digest::of(b"none")).await.unwrap(), None);
+    assert_eq!(store.throttles().await.unwrap(), []);
     assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
     assert_eq!(store.campaigns(Page::first()).await.unwrap(), Paged { items: vec![], next: None });
     assert_eq!(
@@ -525,6 +529,30 @@ pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
     }
     assert_eq!(store.events(EventSeq(608), 10).await.unwrap(), []);
     assert_eq!(store.events(EventSeq(u64::MAX), 10).await.unwrap(), []);
+}
+
+/// The last throttle that was written for a provider holds, until it is removed.
+pub async fn throttles_are_kept_by_provider_until_they_are_removed(mut fixture: Fixture) {
+    let set = |throttle: &Throttle| (throttle.provider.clone(), Some(throttle.clone()));
+    let lift = |throttle: &Throttle| (throttle.provider.clone(), None);
+    let [p, q] = ["p", "q"].map(sample::throttle);
+    let shorter = Throttle { until: p.since, ..p.clone() };
+    for (changes, wanted) in [
+        (vec![set(&q), set(&p)], vec![&p, &q]),
+        (vec![set(&shorter)], vec![&shorter, &q]),
+        (vec![lift(&p)], vec![&q]),
+        (vec![lift(&p), lift(&q), set(&p)], vec![&p]),
+    ] {
+        let mut throttles = BTreeMap::new();
+        throttles.extend(changes);
+        fixture.store().commit(Commit { throttles, ..Commit::default() }).await.unwrap();
+        fixture.reopen();
+        assert_eq!(fixture.store().throttles().await.unwrap().iter().collect::<Vec<_>>(), wanted);
+    }
+    let misplaced = BTreeMap::from([(q.provider, Some(p))]);
+    expect_refused(
+        fixture.store().commit(Commit { throttles: misplaced, ..Commit::default() }).await,
+    );
 }
 
 /// A payload is stored once, however often it comes; empty and large ones too.

@@ -9,6 +9,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{EvaluationId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::node::{NodeState, Output};
 
@@ -18,7 +19,8 @@ use crate::store::{
 };
 
 /// Writes down everything that `store` holds: campaigns, oldest first, with their experiments; runs
-/// by evaluation; workflow runs; the payloads that these refer to; stored workflows with their texts; events. Equal
+/// by evaluation; workflow runs; the payloads that these refer to; throttles; stored workflows with
+/// their texts; events. Equal
 /// stores give equal texts.
 ///
 /// A store lists neither its evaluations, its payloads nor purged workflows: those are shown that
@@ -76,6 +78,9 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
         if let Some(bytes) = store.blob(digest).await? {
             rendering.title(&format!("payload {digest}: {} bytes", bytes.len()));
         }
+    }
+    for throttle in store.throttles().await? {
+        rendering.throttle(throttle);
     }
     for id in std::mem::take(&mut rendering.workflows) {
         let Some(workflow) = store.workflow(&id).await? else { continue };
@@ -170,6 +175,11 @@ impl Rendering {
         fields!(self, workflow: StoredWorkflow { id, versions, writes, retired, deleted });
     }
 
+    fn throttle(&mut self, throttle: Throttle) {
+        self.title(&format!("throttle of {}", throttle.provider));
+        fields!(self, throttle: Throttle { provider, since, until, run });
+    }
+
     fn workflow_run(&mut self, Versioned { revision, value: run }: Versioned<WorkflowRun>) {
         self.title(&format!("workflow run {} at revision {}", run.id, revision.0));
         self.payloads.insert(run.snapshot);
@@ -224,6 +234,7 @@ mod tests {
                     expected: Revision(0),
                     value: sample::workflow_run("r", "w"),
                 }],
+                throttles: [sample::throttle("p")].map(|p| (p.provider.clone(), Some(p))).into(),
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![
                     sample::event("c", EventKind::EvaluationQueued { evaluation, purpose }),
@@ -244,6 +255,7 @@ mod tests {
                 &run,
                 &workflow_run,
                 &payload,
+                "throttle of p",
                 "workflow w at revision 1",
                 &of_text,
                 "event 2",

@@ -12,8 +12,8 @@ use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode
 use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer};
 use optim_core::id::{
-    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, RunId, WorkerId, WorkflowId,
-    WorkflowRunId,
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, ProviderId, RunId, WorkerId,
+    WorkflowId, WorkflowRunId,
 };
 use optim_core::lease::Lease;
 use optim_core::mutation::patch::Patch;
@@ -28,6 +28,7 @@ use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
 use optim_core::stored_workflow::{
     Definition, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus, WorkflowVersion,
 };
+use optim_core::throttle::Throttle;
 use optim_core::workflow::{Fingerprint, Workflow};
 use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::event::WorkflowRunEvent;
@@ -272,6 +273,16 @@ pub fn workflow(id: &str, first: u32, last: u32) -> StoredWorkflow {
     };
     let versions = (first..=last).map(version).collect();
     StoredWorkflow { versions, ..StoredWorkflow::new(WorkflowId::new(id).unwrap()) }
+}
+
+/// A throttle of a provider for the next minute.
+///
+/// # Panics
+/// When `provider` is no provider id.
+#[must_use]
+pub fn throttle(provider: &str) -> Throttle {
+    let provider = ProviderId::new(provider).unwrap();
+    Throttle { provider, since: NOW, until: NOW.after(Millis(60_000)), run: RunId::derive(&[]) }
 }
 
 /// The text of a version of a stored workflow.

@@ -41,6 +41,7 @@ struct Draft {
     experiments: Vec<(usize, u32)>,
     runs: Vec<(usize, u32, usize, u64)>,
     workflow_runs: Vec<(usize, usize, u64)>,
+    throttle: Option<(usize, bool)>,
     blobs: Vec<u8>,
     events: Vec<usize>,
 }
@@ -112,6 +113,10 @@ impl Draft {
             let found = found.map(|found| found.revision);
             commit.workflows = vec![Write { expected: revision(found, off), value }];
         }
+        if let Some((provider, set)) = self.throttle {
+            let throttle = sample::throttle(CAMPAIGNS[provider]);
+            commit.throttles.insert(throttle.provider.clone(), set.then_some(throttle));
+        }
         commit.blobs = self.blobs.iter().map(|byte| Blob::new(vec![*byte; 5000])).collect();
         let event =
             |campaign: &usize| sample::event(CAMPAIGNS[*campaign], EventKind::CampaignStarted);
@@ -132,12 +137,24 @@ fn draft() -> impl Strategy<Value = Draft> {
         prop::collection::vec((campaign.clone(), 1..5_u32), 0..2),
         prop::collection::vec(run, 0..3),
         prop::collection::vec((0..4_usize, 0..3_usize, off), 0..3),
+        prop::option::weighted(0.2, (campaign.clone(), any::<bool>())),
         prop::collection::vec(0..4_u8, 0..2),
         prop::collection::vec(campaign, 0..3),
     )
-        .prop_map(|(campaign, workflow, experiments, runs, workflow_runs, blobs, events)| {
-            Draft { campaign, workflow, experiments, runs, workflow_runs, blobs, events }
-        })
+        .prop_map(
+            |(campaign, workflow, experiments, runs, workflow_runs, throttle, blobs, events)| {
+                Draft {
+                    campaign,
+                    workflow,
+                    experiments,
+                    runs,
+                    workflow_runs,
+                    throttle,
+                    blobs,
+                    events,
+                }
+            },
+        )
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
