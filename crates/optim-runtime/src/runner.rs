@@ -269,6 +269,11 @@ impl Runner {
             .collect()
     }
 
+    /// What checks outputs.
+    pub(crate) fn matcher(&self) -> Arc<dyn Matcher + Send + Sync> {
+        Arc::clone(&self.matcher)
+    }
+
     /// Executes a case run. Dropping the future stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();

@@ -356,6 +356,8 @@ pub struct WorkflowRunSummary {
     pub workflow: WorkflowId,
     /// Where it stands.
     pub status: WorkflowRunStatus,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
     /// Whether nothing is executed.
     pub dry_run: bool,
     /// How often it was claimed.
@@ -382,6 +384,7 @@ impl WorkflowRunSummary {
             id: run.id,
             workflow: run.workflow.clone(),
             status: run.state.status(),
+            snapshot: run.snapshot,
             dry_run: run.dry_run,
             epoch: run.epoch,
             workspace: run.workspace.clone(),

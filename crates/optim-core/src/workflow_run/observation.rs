@@ -102,6 +102,8 @@ pub enum WorkflowRunIgnored {
     StaleEpoch,
     /// The run has moved since it was seen.
     Alive,
+    /// It was recorded before; its answer was lost.
+    Known,
     /// The attempt may not begin.
     MayNotBegin,
     /// The run goes on by itself in no such state, or has done so often enough.

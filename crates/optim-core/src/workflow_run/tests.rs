@@ -316,7 +316,7 @@ fn an_attempt_begins_only_in_its_turn() {
         );
     }
     driven.fact(&begin("a", 1)).unwrap();
-    assert_eq!(driven.fact(&begin("a", 1)), Err(Ignored::MayNotBegin));
+    assert_eq!(driven.fact(&begin("a", 1)), Err(Ignored::Known));
     driven.fact(&begin("a", 2)).unwrap();
     assert_eq!(driven.fact(&begin("a", 3)), Err(Ignored::MayNotBegin), "two are allowed");
     driven.end("a", output()).unwrap();

@@ -3,7 +3,7 @@
 use super::command::{GateDecision, WorkflowRunCommand, WorkflowRunRejection};
 use super::event::WorkflowRunEvent;
 use super::history::{Entry, History};
-use super::node::{Gate, NodeState, Output, PlanError, plan};
+use super::node::{Gate, NodeRecord, NodeState, Output, PlanError, plan};
 use super::observation::{NodeEnd, WorkerEnd, WorkflowRunIgnored, WorkflowRunObservation};
 use super::state::{Failure, FailureKind, Pause, Stop, WorkflowRunState, WorkflowRunStatus};
 use super::{LastFailure, Origin, Trigger, Used, WorkflowRun};
@@ -286,6 +286,10 @@ impl<'a> Step<'a> {
         attempt: u32,
     ) -> Result<(), WorkflowRunIgnored> {
         self.at_work(epoch)?;
+        let begun = |record: &NodeRecord| record.is_running() && record.attempts == attempt;
+        if self.next.node(node).is_some_and(|(_, record)| begun(record)) {
+            return Err(WorkflowRunIgnored::Known);
+        }
         if self.next.state.status() != WorkflowRunStatus::Running || !self.may_begin(node, attempt)
         {
             return Err(WorkflowRunIgnored::MayNotBegin);
