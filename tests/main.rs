@@ -13,3 +13,4 @@ mod control;
 mod crash;
 mod honest;
 mod support;
+mod workflow_runs;

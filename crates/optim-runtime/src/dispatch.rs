@@ -49,6 +49,8 @@ const NEEDS_MAX: usize = 1024;
 pub struct DispatchConfig {
     /// Jobs at once; at least one.
     pub capacity: u32,
+    /// Whether case runs are given to workers; workflow runs always are.
+    pub evaluation: bool,
     /// How long jobs that cannot simply be stopped may go on after a shutdown is wished.
     pub grace: Duration,
 }
@@ -56,7 +58,7 @@ pub struct DispatchConfig {
 impl Default for DispatchConfig {
     /// Four jobs at once, half a minute.
     fn default() -> Self {
-        Self { capacity: 4, grace: Duration::from_secs(30) }
+        Self { capacity: 4, evaluation: true, grace: Duration::from_secs(30) }
     }
 }
 
@@ -66,6 +68,7 @@ pub struct Dispatcher {
     runner: Arc<Runner>,
     scheduler: Arc<Mutex<Scheduler>>,
     clock: Steady,
+    evaluation: bool,
     grace: Duration,
     needs: Mutex<BTreeMap<Digest, Arc<Needs>>>,
     last_error: Mutex<Option<String>>,
@@ -102,7 +105,8 @@ enum Unseen {
 
 /// A job that has a worker.
 struct AtWork {
-    slot: Slot,
+    /// Released with it.
+    _slot: Slot,
     /// The claimed case run; a workflow run writes its own log.
     case: Option<Run>,
     worker: AbortHandle,
@@ -124,8 +128,20 @@ impl Dispatcher {
         let scheduler = Scheduler::new(config.capacity, runner.rate_limits(), clock.now());
         let (scheduler, needs) = (Arc::new(Mutex::new(scheduler)), Mutex::default());
         let (last_error, desk) = (Mutex::default(), tokio::sync::Mutex::default());
-        let (draining, grace) = (Arc::default(), config.grace);
-        Self { engine, runner, scheduler, clock, grace, needs, last_error, draining, desk }
+        let DispatchConfig { evaluation, grace, .. } = config;
+        let draining = Arc::default();
+        Self {
+            engine,
+            runner,
+            scheduler,
+            clock,
+            evaluation,
+            grace,
+            needs,
+            last_error,
+            draining,
+            desk,
+        }
     }
 
     /// What is at work, and how long it waited.
@@ -245,7 +261,7 @@ impl Dispatcher {
             Done::Case(Box::new(report))
         });
         slot.release = Release::Worked;
-        desk.at_work.insert(worker.id(), AtWork { slot, case: Some(run), worker });
+        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: Some(run), worker });
     }
 
     /// Hands a claimed workflow run to a worker.
@@ -257,7 +273,7 @@ impl Dispatcher {
             Done::Workflow
         });
         slot.release = Release::Worked;
-        desk.at_work.insert(worker.id(), AtWork { slot, case: None, worker });
+        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: None, worker });
     }
 
     /// Takes in that a worker has ended: its slot is free from here on.
@@ -312,6 +328,9 @@ impl Dispatcher {
 
     /// A case run works in a scratch copy of its own, so it locks no workspace.
     async fn enqueue_case(&self, run: RunSummary) -> Result<(), EngineError> {
+        if !self.evaluation {
+            return Ok(());
+        }
         let needs = self.needs(run.snapshot).await?;
         let now = self.clock.now();
         let delayed = (run.faults > 0).then(|| now.after(fault_delay(run.faults)));
@@ -416,6 +435,10 @@ impl Dispatcher {
                 return Ok(());
             }
         };
+        if !self.evaluation {
+            desk.unseen = Unseen::Nothing;
+            return Ok(());
+        }
         let page = Page { after, ..Page::first() };
         let listed = self.engine.store().runs(&RunFilter::Queued, page).await?;
         for run in listed.items {

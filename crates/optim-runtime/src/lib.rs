@@ -24,5 +24,6 @@ pub mod scheduler;
 pub mod service;
 pub mod tasks;
 pub mod wake;
+pub mod workflow_order;
 mod workflow_worker;
 pub mod workspace;

@@ -74,9 +74,12 @@ impl Service {
     ) -> Result<Self, EngineError> {
         let recovered = engine.recover().await?;
         if recovered > 0 {
-            tracing::info!(runs = recovered, "case runs of an earlier process are queued again");
+            tracing::info!(runs = recovered, "runs of an earlier process are queued again");
         }
-        wake_open_campaigns(&engine).await?;
+        let campaigns = config.dispatch.evaluation;
+        if campaigns {
+            wake_open_campaigns(&engine).await?;
+        }
         let mut tasks = TaskSet::new();
         let purged = Arc::clone(&engine);
         tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
@@ -93,8 +96,10 @@ impl Service {
         let (kept, age) = (Arc::clone(&engine), config.retention);
         tasks.supervise("retention", move |shutdown| retain(Arc::clone(&kept), age, shutdown));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
-        let looped = Arc::clone(&reconciler);
-        tasks.supervise("reconciler", move |shutdown| Arc::clone(&looped).run(shutdown));
+        if campaigns {
+            let looped = Arc::clone(&reconciler);
+            tasks.supervise("reconciler", move |shutdown| Arc::clone(&looped).run(shutdown));
+        }
         Ok(Self { engine, dispatcher, reconciler, tasks })
     }
 

@@ -13,6 +13,8 @@ pub(crate) mod output;
 mod progress;
 pub mod report;
 mod run;
+mod run_workflow;
+mod runs;
 mod show;
 mod status;
 mod try_candidate;
@@ -90,6 +92,11 @@ pub(crate) enum Verb {
     Resume(hold::Args),
     /// End the campaign.
     Cancel(hold::Args),
+    /// Execute the project's workflow for its effect, in its real workspace.
+    RunWorkflow(run_workflow::Args),
+    /// Workflow runs: list, show, pause, resume, recover, cancel, decide.
+    #[command(subcommand)]
+    Runs(runs::Verb),
     /// Workflows that optim keeps itself, with versions; `workflow = "stored:ID"` in optim.toml.
     #[command(subcommand)]
     Workflow(workflow::Verb),
@@ -176,6 +183,8 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Pause(args) => hold::pause(call, args).await,
         Verb::Resume(args) => hold::resume(call, args).await,
         Verb::Cancel(args) => hold::cancel(call, args).await,
+        Verb::RunWorkflow(args) => Box::pin(run_workflow::run_workflow(call, args)).await,
+        Verb::Runs(verb) => runs::runs(call, verb).await,
         Verb::Workflow(verb) => workflow::workflow(call, verb).await,
     }
 }

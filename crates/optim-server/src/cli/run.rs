@@ -75,7 +75,10 @@ pub(super) async fn follow(
     }
     let reached = match &call.service {
         Some(service) => watch(call, service, &id, until).await,
-        None => host(call, &id, until).await,
+        None => {
+            let service = call.session.serve().await?;
+            host(call, service, async |service| watch(call, service, &id, until).await).await
+        }
     };
     progress.stop().await;
     reached
@@ -94,13 +97,13 @@ pub(super) async fn watch(
     }
 }
 
-/// Runs the loops meanwhile, and executes the verbs of other processes.
-async fn host(
+/// Keeps the loops of `service` running while it `watch`es, and executes the verbs of other processes.
+pub(super) async fn host<T>(
     call: &Call,
-    id: &CampaignId,
-    until: impl Fn(&Campaign) -> bool,
-) -> Result<Campaign, CliError> {
-    let service = Arc::new(call.session.serve().await?);
+    service: Service,
+    watch: impl AsyncFnOnce(&Service) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let service = Arc::new(service);
     let host = Host { session: Arc::clone(&call.session), service: Arc::clone(&service) };
     let mut server = match Server::start(host).await {
         Ok(server) => Some(server),
@@ -111,7 +114,7 @@ async fn host(
             None
         }
     };
-    let reached = watch(call, &service, id, until).await;
+    let reached = watch(&service).await;
     if let Some(server) = &mut server {
         let exit = match reached {
             Err(CliError::Stopped(exit)) => exit,
