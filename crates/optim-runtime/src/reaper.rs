@@ -101,8 +101,11 @@ impl Reaper {
 
     /// Looks again and again until shut down.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
+        if !self.config.enabled {
+            return;
+        }
         let mut seen = BTreeMap::new();
-        while self.config.enabled {
+        loop {
             if let Err(error) = self.look(&mut seen).await {
                 tracing::warn!(%error, "the runs at work cannot be looked at now");
             }
@@ -165,3 +168,6 @@ impl Reaper {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

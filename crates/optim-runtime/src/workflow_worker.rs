@@ -255,3 +255,6 @@ impl Progress for Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
