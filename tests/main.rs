@@ -12,5 +12,7 @@ mod campaign;
 mod control;
 mod crash;
 mod honest;
+mod signals;
 mod support;
+mod workflow;
 mod workflow_runs;

@@ -21,8 +21,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci      everything that must hold before a change is merged, step by step
   defects breaks a copy of the sources where an entry of tests/defects says so, and demands that the
-          test of the entry fails: the entries marked `replay`, with --all every one, with --id D9
-          those of one number; with --write writes docs/defects.md instead
+          test of the entry fails: the entries marked `replay`, with --all every one, with --id D9 D31
+          those of these numbers; with --write writes docs/defects.md instead
   smoke   runs the demo of a release build and checks the document that it prints
   tidy    checks the rules that no compiler checks";
 
@@ -33,7 +33,9 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["defects"] => defects::replay(|defect| defect.replay),
         ["defects", "--all"] => defects::replay(|_| true),
-        ["defects", "--id", id] => defects::replay(|defect| defect.id.to_string() == *id),
+        ["defects", "--id", ids @ ..] => {
+            defects::replay(|defect| ids.contains(&defect.id.to_string().as_str()))
+        }
         ["defects", "--write"] => defects::write(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),

@@ -28,6 +28,7 @@ pub mod proposal;
 pub mod quantity;
 pub mod rate;
 pub mod run;
+pub mod shadow;
 pub mod stored_workflow;
 mod suggest;
 pub mod throttle;

@@ -512,6 +512,7 @@ fn void(engine: &Engine, run: &Run, fault: String) -> RunReport {
         usage: Usage::default(),
         started_at: now,
         finished_at: now,
+        denied: Vec::new(),
         throttled: None,
     }
 }

@@ -14,6 +14,7 @@ use optim_core::policy::{
     self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles,
 };
 use optim_core::quantity::Timestamp;
+use optim_core::shadow;
 use optim_core::workflow::check::check;
 use optim_core::workflow::{ModelRef, Workflow, load};
 use optim_store::Blob;
@@ -161,6 +162,7 @@ fn read_with(
     let mut findings = warnings;
     let mut of_workflow = check(&workflow, Some(&policies));
     of_workflow.extend(unmet_needs(&workflow, capabilities));
+    of_workflow.extend(shadow::findings(&workflow));
     findings.0.extend(load::locate(&origin.name, &document, of_workflow));
     let pack_name = pack_file.as_ref().map_or("the implicit case", |file| file.reference.as_str());
     findings.0.extend(pack.check(pack_name, &workflow));

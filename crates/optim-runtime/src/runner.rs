@@ -17,6 +17,7 @@ use optim_core::pack::Case;
 use optim_core::quantity::Millis;
 use optim_core::rate::RatePerMinute;
 use optim_core::run::{NodeReport, Run, RunReport, Throttled};
+use optim_core::shadow::{self, Shadow};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
 use optim_core::workflow::{Execution, Node, Workflow};
@@ -27,7 +28,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
 use crate::scheduler::entry::Needs;
-use crate::workspace::{Folder, Scratch, template};
+use crate::workspace::{Folder, Scratch, ScratchRoot, template};
 
 /// The most bytes of an attempt's answer.
 pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -48,6 +49,7 @@ pub struct Runner {
     executor: Arc<dyn NodeExecutor>,
     matcher: Arc<dyn Matcher + Send + Sync>,
     clock: Arc<dyn Clock>,
+    scratch: Option<ScratchRoot>,
 }
 
 /// A case run to execute.
@@ -240,7 +242,14 @@ impl Runner {
         matcher: Arc<dyn Matcher + Send + Sync>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { executor, matcher, clock }
+        Self { executor, matcher, clock, scratch: None }
+    }
+
+    /// The same with scratch folders in `root` instead of the system's folder for temporary files.
+    #[must_use]
+    pub fn with_scratch(mut self, root: ScratchRoot) -> Self {
+        self.scratch = Some(root);
+        self
     }
 
     /// The providers that a run of `workflow` calls, with the fewest requests that it sends to each:
@@ -274,10 +283,13 @@ impl Runner {
         Arc::clone(&self.matcher)
     }
 
-    /// Executes a case run. Dropping the future stops everything that it started.
+    /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
+    /// stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
         let executed = job.workflow.fingerprint();
+        let Shadow { workflow, denied } = shadow::of(&job.workflow);
+        let job = Job { workflow, ..job };
         let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
             Ok(walk) => walk,
             Err(fault) => {
@@ -291,11 +303,12 @@ impl Runner {
                     usage,
                     started_at,
                     finished_at,
+                    denied,
                     throttled,
                 };
             }
         };
-        let outcome = match scratch(&job).await {
+        let outcome = match self.scratch(&job).await {
             Ok(scratch) => self.measure(&job, &mut walk, Arc::new(scratch)).await,
             Err(fault) => CaseOutcome::Void { fault },
         };
@@ -307,7 +320,20 @@ impl Runner {
             let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
             Some(Throttled { provider, retry_after })
         });
-        RunReport { executed, outcome, nodes, usage, started_at, finished_at, throttled }
+        RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
+    }
+
+    /// The folder of a run: a copy of the template that the workflow names, else an empty one.
+    async fn scratch(&self, job: &Job<'_>) -> Result<Scratch, String> {
+        let root = self.scratch.as_ref();
+        let root = root.map_or_else(std::env::temp_dir, |root| root.path().to_owned());
+        let Some(named) = template(&job.workflow) else {
+            return Scratch::empty(&root)
+                .map_err(|error| format!("no scratch folder can be made: {error}"));
+        };
+        let folder = job.folder.join(named);
+        let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder, &root)).await;
+        copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
     }
 
     /// Walks a case run and checks what its nodes put out.
@@ -647,16 +673,6 @@ fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
         }
     }
     response
-}
-
-/// The folder of a run: a copy of the template that the workflow names, else an empty one.
-async fn scratch(job: &Job<'_>) -> Result<Scratch, String> {
-    let Some(named) = template(&job.workflow) else {
-        return Scratch::empty().map_err(|error| format!("no scratch folder can be made: {error}"));
-    };
-    let folder = job.folder.join(named);
-    let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder)).await;
-    copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Replaces an output that is too long for the record by a note about it.

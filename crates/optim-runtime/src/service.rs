@@ -25,6 +25,7 @@ use crate::runner::Runner;
 use crate::scheduler::Waiting;
 use crate::scheduler::metrics::Metrics;
 use crate::tasks::{LoopStatus, Shutdown, TaskSet};
+use crate::workspace::ScratchRoot;
 
 /// How often deleted workflows are looked at.
 const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -83,11 +84,16 @@ impl Service {
         let mut tasks = TaskSet::new();
         let purged = Arc::clone(&engine);
         tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
-        let runner = Arc::new(Runner::new(
-            executor,
-            Arc::new(Engines::default()),
-            Arc::clone(engine.clock()),
-        ));
+        let runner =
+            Runner::new(executor, Arc::new(Engines::default()), Arc::clone(engine.clock()));
+        let runner = Arc::new(match scratch_root().await {
+            Ok(root) => runner.with_scratch(root),
+            Err(error) => {
+                let parent = ScratchRoot::of_user();
+                tracing::warn!(%error, parent = %parent.display(), "scratch folders are made beside it");
+                runner
+            }
+        });
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.dispatch));
         let looped = Arc::clone(&dispatcher);
         tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
@@ -177,6 +183,11 @@ impl Service {
 #[must_use]
 pub fn settled(campaign: &Campaign) -> bool {
     matches!(work(campaign), Work::AwaitOperator | Work::Nothing)
+}
+
+async fn scratch_root() -> std::io::Result<ScratchRoot> {
+    let opened = tokio::task::spawn_blocking(|| ScratchRoot::open(&ScratchRoot::of_user())).await;
+    opened.map_err(std::io::Error::other)?
 }
 
 /// Purges what was deleted long enough ago, again and again.

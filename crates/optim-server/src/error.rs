@@ -7,6 +7,7 @@ use optim_core::diagnostic::Diagnostics;
 use optim_core::stored_workflow::transition::WorkflowRejection;
 use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_runtime::engine::EngineError;
+use optim_runtime::executor::Unready;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,9 @@ pub enum CliError {
     /// Files of the project are not valid.
     #[error("the project's files are not valid: {} finding(s)", .0.0.len())]
     Project(Diagnostics),
+    /// The executor misses something.
+    #[error(transparent)]
+    Executor(#[from] Unready),
     /// The command line asks for something that cannot be.
     #[error("{message}")]
     Usage {
@@ -127,6 +131,7 @@ impl CliError {
             Self::NoProject { .. } => "no_project",
             Self::Config { .. } => "config_invalid",
             Self::Project(_) => "project_invalid",
+            Self::Executor(unready) => unready.code(),
             Self::Usage { code, .. } | Self::NotFound { code, .. } => code,
             Self::Engine(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -143,7 +148,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoProject { .. } | Self::NotFound { .. } => Exit::NotFound,
-            Self::Config { .. } | Self::Project(_) => Exit::Invalid,
+            Self::Config { .. } | Self::Project(_) | Self::Executor(_) => Exit::Invalid,
             Self::Usage { .. } => Exit::Usage,
             Self::Engine(error) => engine_exit(error),
             Self::Store(error) => store_exit(error),
@@ -165,7 +170,9 @@ fn store_exit(error: &StoreError) -> Exit {
 
 fn live_exit(error: &LiveError) -> Exit {
     match error {
-        LiveError::Drift(_) | LiveError::Changed { .. } => Exit::Conflict,
+        LiveError::Drift(_) | LiveError::NotAllowed(_) | LiveError::Changed { .. } => {
+            Exit::Conflict
+        }
         LiveError::Invalid(_) => Exit::Invalid,
         LiveError::Engine(error) => engine_exit(error),
         _ => Exit::Failure,

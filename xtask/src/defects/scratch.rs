@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use super::table::Defect;
 use crate::{cargo, output};
 
-/// The longest that one test may take. The slowest of them needs a tenth of it.
+/// The longest that one test may take; some build the binary that they run.
 const TEST_MAX: Duration = Duration::from_secs(300);
 
 /// The copy; it is removed when it is dropped.

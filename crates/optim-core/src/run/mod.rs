@@ -12,6 +12,7 @@ use crate::lease::{Lease, Signs};
 use crate::node_io::{ErrorClass, NodeError};
 use crate::outcome::{CaseOutcome, Usage};
 use crate::quantity::{Millis, Timestamp};
+use crate::shadow::Denial;
 use crate::workflow::Fingerprint;
 
 /// How often a case run may be tried again after faults of the outside before it is void.
@@ -169,6 +170,9 @@ pub struct RunReport {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
+    /// What the definition names and the evaluation did not get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denial>,
     /// The provider that asked to be left alone, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Throttled>,

@@ -176,6 +176,7 @@ fn stalled(run: &Run, started_at: Timestamp, finished_at: Timestamp) -> RunRepor
         outcome: CaseOutcome::Void { fault: "its worker showed no sign of life".to_owned() },
         nodes: Vec::new(),
         usage: Usage::default(),
+        denied: Vec::new(),
         started_at,
         finished_at,
         throttled: None,
@@ -259,6 +260,7 @@ pub(crate) mod tests {
             usage: Usage { prompt_tokens: Tokens(5), ..Usage::default() },
             started_at: Timestamp(2),
             finished_at: Timestamp(3),
+            denied: Vec::new(),
             throttled: None,
         })
     }

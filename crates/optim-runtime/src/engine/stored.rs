@@ -253,3 +253,70 @@ fn add(
     commit.workflows.push(Write { expected, value });
     commit.events.extend(decision.events.clone());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use optim_core::campaign::command::LiveChange;
+    use optim_core::campaign::live::{Live, plan_apply};
+    use optim_core::id::NodeId;
+    use optim_core::mutation::patch::Patch;
+    use optim_core::mutation::{FieldValue, MutableField, Mutation};
+    use optim_core::quantity::Timestamp;
+    use optim_store::memory::Memory;
+    use optim_store::testing::{render, sample};
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn definition(objective: &str, other: &str) -> DefinitionText {
+        let node = |id: &str, text: &str| {
+            format!("    - {{node_id: {id}, agent_id: a, objective: {text}}}\n")
+        };
+        let nodes = node("n", objective) + &node("m", other);
+        let text = format!("automation_id: w\nagents: [{{agent_id: a}}]\nflow:\n  nodes:\n{nodes}");
+        DefinitionText::check("w.yaml", text.into_bytes()).unwrap().value
+    }
+
+    #[tokio::test]
+    async fn an_edit_between_the_read_and_the_write_of_an_apply_is_kept_and_the_apply_refused() {
+        let engine = Engine::new(Arc::new(Memory::new()), Arc::new(ManualClock::at(Timestamp(1))));
+        let source = definition("old", "same");
+        engine.put_workflow(&source, None, Actor::engine()).await.unwrap();
+        let text = |text: &str| FieldValue::Text(text.to_owned());
+        let node = NodeId::new("n").unwrap();
+        let (before, after, field) = (text("old"), text("new"), MutableField::Objective);
+        let patch = Patch::default().then(&Mutation { node, field, before, after }).unwrap();
+        let mut campaign = sample::campaign_on("c", "w");
+        campaign.live = Live::new(source.workflow.fingerprint());
+        campaign.baseline.version = 1;
+        campaign.baseline.patch = patch;
+        let new = super::super::NewCampaign { campaign: campaign.clone(), blobs: Vec::new() };
+        engine.create(new, Actor::engine()).await.unwrap();
+
+        let read = engine.definition(source.workflow.id(), None).await.unwrap();
+        let patch = plan_apply(&campaign).unwrap();
+        let written = read.definition.patched(&patch).unwrap();
+        let change = LiveChange {
+            from: read.definition.workflow.fingerprint(),
+            to: written.workflow.fingerprint(),
+            patch,
+            accept_drift: None,
+        };
+        // Somebody else edits the other node now.
+        engine.put_workflow(&definition("old", "edited"), None, Actor::engine()).await.unwrap();
+        let before = render(&**engine.store()).await.unwrap();
+        let refused = engine
+            .write_stored(
+                &campaign.id,
+                &Command::Apply(change),
+                (read.version, &written),
+                Actor::engine(),
+            )
+            .await
+            .unwrap_err();
+        assert_eq!(refused.code(), "workflow_version_moved");
+        assert_eq!(render(&**engine.store()).await.unwrap(), before);
+    }
+}

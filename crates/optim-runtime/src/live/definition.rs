@@ -1,12 +1,12 @@
 //! The text of a workflow, and what it becomes with a patch.
 
-use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
+use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place, Severity};
 use optim_core::digest::Digest;
 use optim_core::document::{Scalar, Step, set_scalar};
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, Mutation};
 use optim_core::stored_workflow::{Definition, WorkflowStatus};
-use optim_core::workflow::check::check;
+use optim_core::workflow::check::{Finding, check};
 use optim_core::workflow::{Workflow, load};
 
 use super::{LiveError, WORKFLOW_BYTES_MAX};
@@ -43,12 +43,9 @@ impl DefinitionText {
             return Err(Diagnostic::error("file_too_large", Place::file(name), message).into());
         }
         let (workflow, document) = load::load(name, &bytes)?;
-        let mut findings = load::locate(name, &document, check(&workflow, None));
-        if WorkflowStatus::of(&workflow).is_none() {
-            let place = Place::file(name).path("/status");
-            let message = "the status is none of active, paused and draft";
-            findings.0.push(Diagnostic::error("unknown_status", place, message.to_owned()));
-        }
+        let mut findings = check(&workflow, None);
+        findings.extend(unknown_status(&workflow));
+        let findings = load::locate(name, &document, findings);
         if findings.has_errors() {
             return Err(findings);
         }
@@ -105,4 +102,14 @@ impl DefinitionText {
             source,
         })
     }
+}
+
+fn unknown_status(workflow: &Workflow) -> Option<Finding> {
+    WorkflowStatus::of(workflow).is_none().then(|| Finding {
+        code: "unknown_status",
+        severity: Severity::Error,
+        path: "/status".to_owned(),
+        message: "the status says nothing that is known".to_owned(),
+        help: "write active, paused or draft".to_owned(),
+    })
 }

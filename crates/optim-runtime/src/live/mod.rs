@@ -17,7 +17,9 @@ use optim_core::campaign::observation::Observation;
 use optim_core::diagnostic::Diagnostics;
 use optim_core::document::EditError;
 use optim_core::id::{Actor, CampaignId};
-use optim_core::mutation::patch::Drift;
+use optim_core::mutation::patch::{Drift, Patch};
+use optim_core::mutation::validate::{self, MutationError};
+use optim_core::workflow::Workflow;
 
 use crate::artifact::ArtifactError;
 use crate::engine::{Engine, EngineError, StoredDefinition};
@@ -41,6 +43,9 @@ pub enum LiveError {
     /// Fields that the patch changes are not what it expects.
     #[error("the live workflow has drifted: {0}")]
     Drift(Drift),
+    /// The policies do not let a field change.
+    #[error("the approved baseline cannot be applied: {0}")]
+    NotAllowed(#[from] MutationError),
     /// The text cannot be edited at a field.
     #[error("{name} cannot be edited at {field}: {source}; nothing was written")]
     Edit {
@@ -84,6 +89,7 @@ impl LiveError {
             Self::Artifact(error) => error.code(),
             Self::Invalid(_) => "workflow_invalid",
             Self::Drift(_) => "live_drift",
+            Self::NotAllowed(error) => error.code(),
             Self::Edit { .. } => "live_edit",
             Self::Verification { .. } => "live_verification",
             Self::Changed { .. } => "live_changed",
@@ -153,6 +159,9 @@ async fn write(
     let live = Live::of(engine, &campaign).await?;
     let before = live.definition().clone();
     let after = before.patched(&patch)?;
+    if kind == LiveWriteKind::Apply {
+        check_fields(&campaign, &before.workflow, &patch)?;
+    }
     let change = LiveChange {
         from: before.workflow.fingerprint(),
         to: after.workflow.fingerprint(),
@@ -178,6 +187,17 @@ async fn write(
     };
     let (before, after) = (before.text, after.text);
     Ok(LiveOutcome { location: campaign.source.location.clone(), campaign, before, after })
+}
+
+/// What the policies do not let change is not written either. A rollback undoes whatever there is.
+fn check_fields(campaign: &Campaign, live: &Workflow, patch: &Patch) -> Result<(), LiveError> {
+    let policies = &campaign.frozen.policies;
+    for change in patch.changes() {
+        let missing = || MutationError::NodeMissing { node: change.node.clone() };
+        let (_, node) = live.node(&change.node).ok_or_else(missing)?;
+        validate::check_field(node, change.field, &policies.mutation, &policies.scope)?;
+    }
+    Ok(())
 }
 
 /// Records the end of an announced write, by looking at what is live.

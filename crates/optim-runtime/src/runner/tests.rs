@@ -634,3 +634,39 @@ async fn an_executor_is_asked_once_for_an_output_that_meets_its_contract() {
     let report = runner.run(job).await;
     assert_eq!(report.nodes.first().map(|node| node.attempts), Some(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_executor_sees_nothing_that_an_evaluation_does_not_get_and_the_run_says_what_that_is() {
+    let document = json!({
+        "automation_id": "w",
+        "output_targets": ["s3://secret-bucket"],
+        "agents": [{
+            "agent_id": "x",
+            "tool_policy": {"allowlist": ["read", "secret-tool"]},
+            "mcp_policy": {"allowed_servers": ["secret-server"]},
+        }],
+        "flow": {"nodes": [node("a", &[], json!({})), node("b", &["a"], json!({}))]},
+    });
+    let workflow = Workflow::from_json(document).unwrap();
+    let executed = workflow.fingerprint();
+    let ran = run(workflow, |_, _| Reply::Answer(json!(1))).await;
+    assert_eq!(ran.asked(), ["a", "b"]);
+    for request in &ran.requests {
+        let policy = &request.agent["tool_policy"];
+        assert_eq!(policy["allowlist"], json!(["read"]));
+        let mut visible = serde_json::to_value(request).unwrap();
+        // That a tool is forbidden is no way to use it.
+        visible["agent"]["tool_policy"]["denylist"] = Value::Null;
+        assert!(!visible.to_string().contains("secret"), "{visible:#}");
+    }
+    let denied: Vec<_> = ran.report.denied.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        denied,
+        [
+            "output target `s3://secret-bucket`",
+            "tool `secret-tool` of agent `x`",
+            "MCP server `secret-server` of agent `x`",
+        ]
+    );
+    assert_eq!(ran.report.executed, executed, "it is the definition that was frozen");
+}

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
+use optim_core::canonical;
 use optim_core::id::CampaignId;
+use optim_core::pack::Case;
 use optim_core::workflow::ModelRef;
 use optim_runtime::service::{Service, settled};
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,7 @@ pub(super) async fn follow(
     until: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
     same_executor(&call.session, &campaign)?;
+    announce_cost(call, &campaign).await?;
     let id = campaign.id.clone();
     let progress = Progress::start(call, &campaign).await?;
     if campaign.phase == Phase::Draft {
@@ -150,6 +153,28 @@ fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError>
             campaign.id
         ),
     })
+}
+
+/// Says what a campaign may cost, before its first call.
+async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError> {
+    if campaign.is_closed() {
+        return Ok(());
+    }
+    let session = &call.session;
+    let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
+    let limit = campaign.frozen.policies.budget.max_total_cost;
+    session.executor.ready(&workflow, limit)?;
+    let pack = session.engine.pack(campaign.frozen.pack).await?;
+    let bytes = |case: &Case| canonical::object_bytes(&case.inputs).len();
+    let longest = pack.cases.iter().map(bytes).max().unwrap_or(0);
+    let longest = u64::try_from(longest).unwrap_or(u64::MAX);
+    if let (Some(limit), Some(quote)) = (limit, session.executor.quote(&workflow, longest)) {
+        call.out.error_line(&format!(
+            "note: models cost money here: at most {limit} in this campaign (max_total_cost_usd), \
+             at most {quote} for one case run"
+        ));
+    }
+    Ok(())
 }
 
 /// Prints the campaign and turns its status into the exit code.

@@ -1,7 +1,10 @@
 //! `optim show`: one experiment, whole.
 
+use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::{Experiment, ExperimentState, Judged};
 use optim_core::mutation::FieldValue;
+use optim_core::shadow::Denial;
+use optim_store::{Page, RunFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use similar::{ChangeTag, TextDiff};
@@ -10,7 +13,7 @@ use super::Outcome;
 use super::call::Call;
 use super::output::Output;
 use super::status::metrics_words;
-use crate::error::Exit;
+use crate::error::{CliError, Exit};
 
 /// The flags of `optim show`.
 #[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
@@ -26,15 +29,38 @@ pub(crate) struct Args {
 pub(super) async fn show(call: &Call, args: Args) -> Outcome {
     let campaign = call.session.campaign(args.campaign.as_deref()).await?;
     let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
+    let denied = denied(call, &campaign, &experiment).await?;
     if call.json {
-        call.out.document(&json!({"schema": "optim/v1/experiment", "experiment": experiment}));
+        call.out.document(
+            &json!({"schema": "optim/v1/experiment", "experiment": experiment, "denied": denied}),
+        );
     } else {
         if campaign.frozen.simulated {
             call.out.line("SIMULATED FIGURES");
         }
         print(&call.out, &experiment, campaign.frozen.holdout_cases);
+        for denial in &denied {
+            call.out.line(&format!("  its runs did not get {denial}"));
+        }
     }
     Ok(Exit::Success)
+}
+
+/// What the runs on the search cases were denied. All execute one definition, so the first one tells.
+async fn denied(
+    call: &Call,
+    campaign: &Campaign,
+    experiment: &Experiment,
+) -> Result<Vec<Denial>, CliError> {
+    let purpose = Purpose::Candidate { experiment: experiment.id };
+    let filter = RunFilter::Evaluation(purpose.evaluation_id(&campaign.id));
+    let store = call.session.engine.store();
+    let listed = store.runs(&filter, Page { after: None, limit: 1 }).await?;
+    let Some(first) = listed.items.first() else {
+        return Ok(Vec::new());
+    };
+    let run = store.run(first.id).await?.map(|run| run.value);
+    Ok(run.and_then(|run| Some(run.report()?.denied.clone())).unwrap_or_default())
 }
 
 fn print(out: &Output, experiment: &Experiment, holdout_cases: u32) {

@@ -36,6 +36,7 @@ pub(crate) enum Verb {
         deleted: bool,
     },
     /// Print a workflow's text; with --json its record, versions and definition.
+    #[command(disable_version_flag = true)]
     Get {
         /// The workflow.
         id: String,

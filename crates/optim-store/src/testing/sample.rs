@@ -25,6 +25,7 @@ use optim_core::policy::{
 };
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
+use optim_core::shadow::Denial;
 use optim_core::stored_workflow::{
     Definition, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus, WorkflowVersion,
 };
@@ -218,6 +219,7 @@ pub fn finished(run: &Run) -> Run {
         usage,
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
+        denied: vec![Denial::OutputTarget { target: "s3://größe/票".to_owned() }],
         throttled: None,
     };
     Run { state: RunState::Finished(report), ..run.clone() }
