@@ -448,7 +448,7 @@ impl Runner {
     }
 }
 
-async fn sleep_for(duration: Option<Duration>) {
+pub(crate) async fn sleep_for(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::runner::sleep_for;
 use crate::tasks::TaskSet;
 
 /// The reaper at work over a store.
@@ -81,7 +82,7 @@ impl Watched {
 
     async fn renew_for(&self, run: &WorkflowRun, seconds: u64) {
         for _ in 0..seconds / 20 {
-            tokio::time::sleep(Duration::from_secs(20)).await;
+            sleep_for(Some(Duration::from_secs(20))).await;
             let _late = self
                 .engine
                 .observe_workflow_run(
@@ -108,7 +109,7 @@ async fn a_worker_that_gives_no_sign_is_given_up_and_one_that_renews_is_not() {
     let run = watched.at_work(2, 60_000).await;
     watched.renew_for(&run, 500).await;
     assert_eq!(stop(&watched.run(run.id).await), None, "a live worker");
-    tokio::time::sleep(Duration::from_secs(200)).await;
+    sleep_for(Some(Duration::from_secs(200))).await;
     let reaped = watched.run(run.id).await;
     assert_eq!(stop(&reaped), Some(Stop::StaleReaped));
     watched.tasks.shutdown().await;
@@ -143,11 +144,11 @@ async fn a_clock_that_jumps_reaps_nobody() {
 async fn a_reaped_run_goes_on_by_itself_and_fails_when_no_attempt_is_left() {
     let watched = watched(ReaperConfig::default());
     let run = watched.at_work(2, 60_000).await;
-    tokio::time::sleep(Duration::from_secs(200)).await;
+    sleep_for(Some(Duration::from_secs(200))).await;
     let resumed = watched.run(run.id).await;
     assert_eq!((&resumed.state, resumed.auto_resumes), (&WorkflowRunState::Queued, 1));
     watched.begin(run.id).await;
-    tokio::time::sleep(Duration::from_secs(200)).await;
+    sleep_for(Some(Duration::from_secs(200))).await;
     let WorkflowRunState::Failed { failure, .. } = watched.run(run.id).await.state else {
         panic!("it failed")
     };
@@ -159,7 +160,7 @@ async fn a_reaped_run_goes_on_by_itself_and_fails_when_no_attempt_is_left() {
 async fn a_run_that_ends_just_before_it_would_be_reaped_stays_ended() {
     let watched = watched(REAP_ONLY);
     let run = watched.at_work(1, 60_000).await;
-    tokio::time::sleep(Duration::from_secs(115)).await;
+    sleep_for(Some(Duration::from_secs(115))).await;
     let end = NodeEnd::Blocked("no access".to_owned());
     let (node, usage) = (run.nodes[0].node.clone(), optim_core::outcome::Usage::default());
     let (epoch, worked) = (run.epoch, Millis(1));
@@ -168,7 +169,7 @@ async fn a_run_that_ends_just_before_it_would_be_reaped_stays_ended() {
         .await;
     let end = optim_core::workflow_run::observation::WorkerEnd::Walked;
     watched.tell(run.id, WorkflowRunObservation::WorkerEnded { epoch, end, worked }).await;
-    tokio::time::sleep(Duration::from_secs(2000)).await;
+    sleep_for(Some(Duration::from_secs(2000))).await;
     assert_eq!(watched.run(run.id).await.state.status(), WorkflowRunStatus::Blocked);
     watched.tasks.shutdown().await;
 }
@@ -184,10 +185,10 @@ async fn a_case_run_whose_worker_is_gone_goes_back_to_the_queue_as_a_fault() {
         ..Commit::default()
     };
     watched.engine.store().commit(commit).await.unwrap();
-    tokio::time::sleep(Duration::from_secs(100)).await;
+    sleep_for(Some(Duration::from_secs(100))).await;
     let found = watched.engine.store().run(claimed.id).await.unwrap().unwrap().value;
     assert_eq!(found, claimed);
-    tokio::time::sleep(Duration::from_secs(100)).await;
+    sleep_for(Some(Duration::from_secs(100))).await;
     let found = watched.engine.store().run(claimed.id).await.unwrap().unwrap().value;
     assert_eq!((found.state, found.faults), (RunState::Queued, 1));
     watched.tasks.shutdown().await;
@@ -197,7 +198,7 @@ async fn a_case_run_whose_worker_is_gone_goes_back_to_the_queue_as_a_fault() {
 async fn a_reaper_that_is_switched_off_reaps_nobody() {
     let watched = watched(ReaperConfig { enabled: false, auto_resume: true });
     let run = watched.at_work(2, 60_000).await;
-    tokio::time::sleep(Duration::from_secs(100_000)).await;
+    sleep_for(Some(Duration::from_secs(100_000))).await;
     assert_eq!(stop(&watched.run(run.id).await), None);
     let cancel = WorkflowRunCommand::Cancel { reason: None };
     watched.engine.command_workflow_run(run.id, &cancel, Actor::engine()).await.unwrap();

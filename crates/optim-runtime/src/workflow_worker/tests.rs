@@ -21,6 +21,7 @@ use crate::clock::ManualClock;
 use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::executor::{Capabilities, NodeExecutor};
 use crate::matcher::Engines;
+use crate::runner::sleep_for;
 use crate::tasks::TaskSet;
 
 /// Takes a minute for each node, and counts them; panics at the node that says so.
@@ -49,7 +50,7 @@ impl NodeExecutor for Slow {
         assert_ne!(request.objective, "panic", "as the test says");
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(at_once, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        sleep_for(Some(Duration::from_secs(60))).await;
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         self.ended.lock().unwrap().push(request.objective);
         NodeResponse { result: Ok(json!("done")), usage: Usage::default() }
@@ -115,7 +116,7 @@ impl Plant {
                 return run.value;
             }
             // In virtual time.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            sleep_for(Some(Duration::from_millis(100))).await;
         }
     }
 
@@ -200,7 +201,7 @@ async fn a_shutdown_lets_the_node_at_work_end_and_the_next_process_goes_on() {
     let id = first.queue("r", &["a", "b"], folder.path()).await;
     // Forty seconds into the first node, so that it ends within the grace period.
     first.until(id, |run| run.nodes[0].is_running()).await;
-    tokio::time::sleep(Duration::from_secs(40)).await;
+    sleep_for(Some(Duration::from_secs(40))).await;
     first.tasks.shutdown().await;
     let left = first.engine.workflow_run(id).await.unwrap().value;
     assert!(left.nodes[0].is_done() && !left.nodes[1].is_running());
