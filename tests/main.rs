@@ -12,6 +12,7 @@ mod campaign;
 mod control;
 mod crash;
 mod honest;
+mod openai;
 mod signals;
 mod support;
 mod workflow;

@@ -34,9 +34,9 @@ const RECORDED_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an executor's error message. A longer one is abridged.
 const MESSAGE_CHARS_MAX: usize = 2000;
 
-/// How many faults in a row of attempts a node's provider may have at least; more, if the node may
-/// make more attempts.
-const FAULTS_MIN: u32 = 3;
+/// The faults of a node's provider that make a run void. It is no matter of the node's attempts: a
+/// candidate with more of them would be better off in an outage.
+const FAULTS_MAX: u32 = 3;
 /// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
 /// waits in the queue.
 const REST_MAX: Millis = Millis(10_000);
@@ -481,9 +481,8 @@ impl NodeAttempts {
             result: Err(NodeError::new(ErrorClass::Failed, "no attempt was made")),
             usage: Usage::default(),
         };
-        // Faults of a provider take nothing from the attempts that the definition has.
-        let (mut tries, mut faults) = (0, 0);
-        for number in 1.. {
+        let (mut number, mut faults) = (1, 0);
+        loop {
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
@@ -499,23 +498,24 @@ impl NodeAttempts {
                 }
                 Err(error) if error.class == ErrorClass::Provider => {
                     faults += 1;
-                    let asked = error.retry_after.unwrap_or_default();
-                    let rest = asked.max(backoff::delay(faults, request.attempt.seed));
-                    let patient = faults < node.attempts().max(FAULTS_MIN) && rest <= REST_MAX;
+                    let rest = backoff::delay(faults, request.attempt.seed);
+                    let rest = rest.max(error.retry_after.unwrap_or_default());
+                    let patient = faults < FAULTS_MAX && rest <= REST_MAX;
                     if !(patient && self.meter.wait(rest).await) {
                         let fault = Fault { message: error.message.clone(), rest: Some(rest) };
                         return Ended::Fault(report, fault);
                     }
+                    // The same attempt is asked again, so a fault takes none from the definition.
                     continue;
                 }
                 Err(error) if error.class == ErrorClass::Blocked => break,
                 Ok(_) | Err(_) if self.meter.over_limit().is_some() => break,
                 Ok(_) | Err(_) => {}
             }
-            tries += 1;
-            if tries >= node.attempts() {
+            if number >= node.attempts() {
                 break;
             }
+            number += 1;
         }
         Ended::Failed(report)
     }

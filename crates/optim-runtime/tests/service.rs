@@ -297,6 +297,39 @@ async fn a_panic_in_one_campaign_is_its_own() {
     service.stop().await;
 }
 
+/// Thinks for ever about one campaign and proposes as `rules` for the others.
+struct Brooding;
+
+#[async_trait]
+impl Proposer for Brooding {
+    fn description(&self) -> Description {
+        rules().description()
+    }
+
+    async fn propose(&self, request: &ProposalRequest) -> Proposals {
+        if request.seed == 13 {
+            std::future::pending::<()>().await;
+        }
+        rules().propose(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proposer_that_thinks_for_long_holds_up_no_other_campaign_and_no_shutdown() {
+    let engine = engine(Arc::new(Memory::new()));
+    for new in [draft("slow", 13), draft("quick", 7)] {
+        let id = new.campaign.id.clone();
+        engine.create(new, actor()).await.unwrap();
+        engine.submit(&id, &Command::Start, actor()).await.unwrap();
+    }
+    let service = serve(&engine, Arc::new(Brooding)).await.unwrap();
+    let quick = to_the_end(&engine, &service, &CampaignId::new("quick").unwrap()).await;
+    assert_eq!(quick.search.experiments, 4);
+    let begun = tokio::time::Instant::now();
+    service.stop().await;
+    assert_eq!(begun.elapsed().as_secs(), 5, "the step that cannot end is stopped");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_process_that_dies_in_any_phase_is_succeeded_by_the_next() {
     let new = draft("c", 5);
