@@ -1,6 +1,5 @@
 //! How a campaign goes, while it goes: one line for each event, and a bar on a terminal.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ impl Progress {
     /// The store fails.
     pub(super) async fn start(call: &Call, campaign: &Campaign) -> Result<Self, StoreError> {
         let bar = ProgressBar::new(0);
-        let terminal = std::io::stderr().is_terminal() && !call.json;
+        let terminal = call.out.is_terminal() && !call.json;
         bar.set_draw_target(if terminal {
             ProgressDrawTarget::stderr()
         } else {
