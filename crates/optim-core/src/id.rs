@@ -134,6 +134,10 @@ text_id!(
     ProviderId, "provider id", check_slug
 );
 text_id!(
+    /// What a provider calls a model.
+    ModelId, "model id", check_name
+);
+text_id!(
     /// A case of an eval pack.
     CaseId, "case id", check_name
 );

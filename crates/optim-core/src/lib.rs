@@ -6,6 +6,7 @@
 //! [`campaign`] is the whole effort as a state machine.
 
 pub mod assertion;
+pub mod backoff;
 pub mod campaign;
 pub mod canonical;
 pub mod diagnostic;

@@ -6,6 +6,7 @@ use optim_core::assertion::Matcher as _;
 use optim_core::campaign::{Campaign, Frozen, SearchMode, Source};
 use optim_core::canonical;
 use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
+use optim_core::digest::Digest;
 use optim_core::id::CampaignId;
 use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::{
@@ -13,7 +14,7 @@ use optim_core::policy::{
 };
 use optim_core::quantity::Timestamp;
 use optim_core::workflow::check::check;
-use optim_core::workflow::{Workflow, load};
+use optim_core::workflow::{ModelRef, Workflow, load};
 use optim_store::Blob;
 use serde_json::Value;
 
@@ -80,6 +81,10 @@ pub struct Setup {
     pub executor: String,
     /// Whether that simulates.
     pub simulated: bool,
+    /// Its settings, as a digest.
+    pub executor_settings: Digest,
+    /// The model for every agent, instead of its own.
+    pub model: Option<ModelRef>,
     /// Where candidates come from.
     pub mode: SearchMode,
 }
@@ -244,10 +249,18 @@ impl Project {
             files: self.files.clone(),
             executor: setup.executor,
             simulated: setup.simulated,
+            executor_settings: Some(setup.executor_settings),
         };
         let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));
         let mut campaign = Campaign::draft(setup.id, name, setup.seed, source, frozen, now);
         campaign.search.mode = setup.mode;
-        NewCampaign { campaign, blobs: vec![definition, objective, pack] }
+        let mut blobs = vec![definition, objective, pack];
+        if let Some(model) = setup.model {
+            let workflow = self.workflow.with_model(&model);
+            let definition = Blob::new(canonical::bytes(&workflow.to_json()));
+            campaign = campaign.overridden(model, (definition.digest(), workflow.fingerprint()));
+            blobs.push(definition);
+        }
+        NewCampaign { campaign, blobs }
     }
 }

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use optim_core::assertion::Matcher;
+use optim_core::backoff;
 use optim_core::digest::Hasher;
 use optim_core::id::NodeId;
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::{CaseOutcome, Measured, Usage};
 use optim_core::pack::Case;
 use optim_core::quantity::Millis;
-use optim_core::run::{NodeReport, Run, RunReport};
+use optim_core::run::{NodeReport, Run, RunReport, Throttled};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
 use optim_core::workflow::{Execution, Node, ValidatorKind, Workflow};
@@ -29,6 +30,13 @@ pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const RECORDED_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an executor's error message. A longer one is abridged.
 const MESSAGE_CHARS_MAX: usize = 2000;
+
+/// How many faults in a row of attempts a node's provider may have at least; more, if the node may
+/// make more attempts.
+const FAULTS_MIN: u32 = 3;
+/// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
+/// waits in the queue.
+const REST_MAX: Millis = Millis(10_000);
 
 /// Executes case runs through one executor.
 pub struct Runner {
@@ -56,7 +64,15 @@ enum Ended {
     /// It has none.
     Failed(NodeReport),
     /// The outside failed; the run is void.
-    Fault(NodeReport, String),
+    Fault(NodeReport, Fault),
+}
+
+/// A failure of the outside.
+struct Fault {
+    /// What failed.
+    message: String,
+    /// For how long its provider should be left alone; absent when that would not help.
+    rest: Option<Millis>,
 }
 
 /// A run in the making.
@@ -67,6 +83,8 @@ struct Walk {
     outputs: BTreeMap<usize, Value>,
     reports: Vec<NodeReport>,
     started: Vec<bool>,
+    /// The node whose provider should be left alone, and for how long.
+    tired: Option<(usize, Millis)>,
     meter: Meter,
 }
 
@@ -77,11 +95,14 @@ struct Meter {
     begun: tokio::time::Instant,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
+    /// The time that nodes have waited for their providers.
+    waited: Arc<Mutex<Duration>>,
 }
 
 impl Meter {
     fn new(limits: Execution) -> Self {
-        Self { limits, begun: tokio::time::Instant::now(), used: Arc::default() }
+        let begun = tokio::time::Instant::now();
+        Self { limits, begun, used: Arc::default(), waited: Arc::default() }
     }
 
     fn used(&self) -> Usage {
@@ -91,6 +112,28 @@ impl Meter {
     fn add(&self, usage: Usage) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         *used = used.plus(usage);
+    }
+
+    /// Waits for a provider; not at all, when the run's time would be over by then.
+    async fn wait(&self, rest: Millis) -> bool {
+        let rest = Duration::from_millis(rest.0);
+        if self.time_left().is_some_and(|left| left <= rest) {
+            return false;
+        }
+        tokio::time::sleep(rest).await;
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += rest;
+        true
+    }
+
+    /// Why the run is void, when it would be within its time but for the waits for providers.
+    fn waited_too_long(&self) -> Option<String> {
+        let limit = Duration::from_millis(self.limits.max_total_runtime?.0);
+        let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = self.begun.elapsed();
+        let is_why = elapsed >= limit && elapsed.saturating_sub(waited) < limit;
+        is_why.then(|| {
+            format!("max_total_runtime_ms: waits for providers took {} ms", waited.as_millis())
+        })
     }
 
     fn tokens_left(&self) -> Option<u64> {
@@ -156,10 +199,14 @@ impl Runner {
             Ok(scratch) => self.walk(&job, &mut walk, &Arc::new(scratch)).await,
             Err(fault) => CaseOutcome::Void { fault },
         };
-        let (usage, mut nodes) = (walk.meter.used(), walk.reports);
+        let (usage, mut nodes) = (walk.meter.used(), std::mem::take(&mut walk.reports));
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        let throttled = None;
+        let throttled = walk.tired.and_then(|(node, retry_after)| {
+            let node = job.workflow.nodes().get(node)?;
+            let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
+            Some(Throttled { provider, retry_after })
+        });
         RunReport { executed, outcome, nodes, usage, started_at, finished_at, throttled }
     }
 
@@ -172,6 +219,9 @@ impl Runner {
             let over_limit = walk.meter.over_limit();
             if over_limit.is_some() {
                 working.shutdown().await;
+                if let Some(fault) = walk.meter.waited_too_long() {
+                    return CaseOutcome::Void { fault };
+                }
                 break over_limit;
             }
             while working.len() < parallel {
@@ -283,7 +333,8 @@ impl Walk {
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
         let started = vec![false; workflow.nodes().len()];
         let meter = Meter::new(*workflow.execution());
-        Ok(Self { workflow, graph, outputs: BTreeMap::new(), reports: Vec::new(), started, meter })
+        let (outputs, reports) = (BTreeMap::new(), Vec::new());
+        Ok(Self { workflow, graph, outputs, reports, started, tired: None, meter })
     }
 
     /// The next node whose dependencies are done; it counts as started from then on.
@@ -304,7 +355,10 @@ impl Walk {
                 (report, None)
             }
             Ended::Failed(report) => (report, None),
-            Ended::Fault(report, fault) => (report, Some(fault)),
+            Ended::Fault(report, fault) => {
+                self.tired = fault.rest.map(|rest| (index, rest));
+                (report, Some(fault.message))
+            }
         };
         self.reports.push(report);
         fault
@@ -315,8 +369,8 @@ impl Walk {
         let workflow = Arc::clone(&self.workflow);
         for (node, started) in workflow.nodes().iter().zip(&self.started) {
             if *started && !self.reports.iter().any(|report| report.node == *node.id()) {
-                let message = "stopped, because the run was over a limit".to_owned();
-                let result = Err(NodeError { class: ErrorClass::Failed, message });
+                let message = "stopped, because the run was over a limit";
+                let result = Err(NodeError::new(ErrorClass::Failed, message));
                 // What it had used is in the run's usage; how often it had tried is not known any more.
                 self.reports.push(NodeReport {
                     node: node.id().clone(),
@@ -339,7 +393,8 @@ impl Walk {
             .filter(|id| !reported.contains(id))
             .collect();
         for node in &rest {
-            let error = NodeError { class: ErrorClass::Blocked, message: "it could not start: a node that it needs has no valid output, or the run was over a limit".to_owned() };
+            let message = "it could not start: a node that it needs has no valid output, or the run was over a limit";
+            let error = NodeError::new(ErrorClass::Blocked, message);
             self.reports.push(NodeReport {
                 node: (*node).clone(),
                 attempts: 0,
@@ -369,13 +424,12 @@ impl NodeAttempts {
         let mut report = NodeReport {
             node: node.id().clone(),
             attempts: 0,
-            result: Err(NodeError {
-                class: ErrorClass::Failed,
-                message: "no attempt was made".to_owned(),
-            }),
+            result: Err(NodeError::new(ErrorClass::Failed, "no attempt was made")),
             usage: Usage::default(),
         };
-        for number in 1..=node.attempts() {
+        // Faults of a provider take nothing from the attempts that the definition has.
+        let (mut tries, mut faults) = (0, 0);
+        for number in 1.. {
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
@@ -385,13 +439,28 @@ impl NodeAttempts {
             report.result = result;
             match &report.result {
                 Ok(output) if self.meets_contract(output) => return Ended::Done(report),
-                Err(error) if error.class == ErrorClass::Provider => {
-                    let fault = error.message.clone();
+                Err(error) if error.class == ErrorClass::Configuration => {
+                    let fault = Fault { message: error.message.clone(), rest: None };
                     return Ended::Fault(report, fault);
+                }
+                Err(error) if error.class == ErrorClass::Provider => {
+                    faults += 1;
+                    let asked = error.retry_after.unwrap_or_default();
+                    let rest = asked.max(backoff::delay(faults, request.attempt.seed));
+                    let patient = faults < node.attempts().max(FAULTS_MIN) && rest <= REST_MAX;
+                    if !(patient && self.meter.wait(rest).await) {
+                        let fault = Fault { message: error.message.clone(), rest: Some(rest) };
+                        return Ended::Fault(report, fault);
+                    }
+                    continue;
                 }
                 Err(error) if error.class == ErrorClass::Blocked => break,
                 Ok(_) | Err(_) if self.meter.over_limit().is_some() => break,
                 Ok(_) | Err(_) => {}
+            }
+            tries += 1;
+            if tries >= node.attempts() {
+                break;
             }
         }
         Ended::Failed(report)
@@ -410,10 +479,7 @@ impl NodeAttempts {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
                 let usage =
                     Usage { latency: Millis(request.limits.timeout_ms), ..Usage::default() };
-                NodeResponse {
-                    result: Err(NodeError { class: ErrorClass::Timeout, message }),
-                    usage,
-                }
+                NodeResponse { result: Err(NodeError::new(ErrorClass::Timeout, message)), usage }
             }
         }
     }
@@ -435,17 +501,20 @@ impl NodeAttempts {
     }
 }
 
-/// Refuses an output that is too large, and abridges a long message, whoever made it.
+/// Refuses an output that is too large, abridges a long message, and caps a long rest, whoever made it.
 fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
     match &mut response.result {
         Ok(output) => {
             let bytes = output.to_string().len();
             if u64::try_from(bytes).unwrap_or(u64::MAX) > limit {
                 let message = format!("the output has {bytes} bytes, at most {limit} are allowed");
-                response.result = Err(NodeError { class: ErrorClass::InvalidOutput, message });
+                response.result = Err(NodeError::new(ErrorClass::InvalidOutput, message));
             }
         }
-        Err(error) => error.message = abridged(&error.message, MESSAGE_CHARS_MAX),
+        Err(error) => {
+            let message = abridged(&error.message, MESSAGE_CHARS_MAX);
+            *error = NodeError { message, ..error.clone() }.capped();
+        }
     }
     response
 }

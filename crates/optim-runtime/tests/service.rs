@@ -9,6 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Ending, Phase, SearchMode};
+use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::quantity::Timestamp;
@@ -106,6 +107,8 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         seed,
         executor: "scripted".to_owned(),
         simulated: true,
+        executor_settings: Digest::of(b"settings"),
+        model: None,
         mode: SearchMode::Proposers,
     };
     project.draft(setup, Timestamp(0))

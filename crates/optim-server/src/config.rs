@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use optim_core::workflow::ModelRef;
 use optim_runtime::executor::process::ProcessConfig;
 use optim_runtime::executor::scripted::ScriptedConfig;
 use optim_runtime::project::ProjectRefs;
@@ -86,11 +87,14 @@ pub struct RunConfig {
     pub seed: u64,
     /// The proposers, asked in turn.
     pub proposers: Vec<String>,
+    /// The model that every agent of new campaigns runs on instead of its own: `provider/model`.
+    pub model: Option<ModelRef>,
 }
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self { capacity: 4, seed: 1, proposers: vec!["examples".to_owned(), "rules".to_owned()] }
+        let proposers = vec!["examples".to_owned(), "rules".to_owned()];
+        Self { capacity: 4, seed: 1, proposers, model: None }
     }
 }
 

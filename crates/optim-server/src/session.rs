@@ -6,6 +6,7 @@ use std::sync::Arc;
 use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
+use optim_core::workflow::ModelRef;
 use optim_runtime::clock::SystemClock;
 use optim_runtime::engine::Engine;
 use optim_runtime::executor::NodeExecutor;
@@ -84,6 +85,7 @@ impl Session {
         &self,
         project: &Project,
         seed: Option<u64>,
+        model: Option<ModelRef>,
         mode: SearchMode,
     ) -> Result<Campaign, CliError> {
         let now = self.engine.clock().now();
@@ -93,6 +95,8 @@ impl Session {
             seed: seed.unwrap_or(self.config.run.seed),
             executor: self.executor.name().to_owned(),
             simulated: self.executor.simulated(),
+            executor_settings: self.executor.settings(),
+            model: model.or_else(|| self.config.run.model.clone()),
             mode,
         };
         Ok(self.engine.create(project.draft(setup, now), actor()).await?)

@@ -41,6 +41,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["optim-server"]),
     ("criterion", &["optim-benches"]),
     ("heed", &["optim-store"]),
+    ("reqwest", &["optim-runtime"]),
     ("tracing-subscriber", &["optim-server"]),
 ];
 

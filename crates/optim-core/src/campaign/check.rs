@@ -50,7 +50,9 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
     );
     require(
         baseline.version > 0
-            || (baseline.fingerprint == campaign.source.fingerprint && baseline.patch.is_empty()),
+            || (baseline.patch.is_empty()
+                && (campaign.execution_override.is_some()
+                    || baseline.fingerprint == campaign.source.fingerprint)),
         "version_0_is_the_source",
         format!("{:?}", baseline.fingerprint),
     );

@@ -32,7 +32,7 @@ use crate::pack::Split;
 use crate::policy::{BudgetPolicy, FrozenFile, Policies};
 use crate::quantity::{Millis, Timestamp};
 use crate::verdict::Verdict;
-use crate::workflow::Fingerprint;
+use crate::workflow::{Fingerprint, ModelRef};
 
 use self::live::Live;
 
@@ -49,6 +49,10 @@ pub struct Campaign {
     pub seed: u64,
     /// What it optimizes.
     pub source: Source,
+    /// The model that every agent runs on instead of its own, for the whole campaign. The source and
+    /// everything that is written to the live workflow know nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_override: Option<ModelRef>,
     /// The rules, frozen at creation.
     pub frozen: Frozen,
     /// What candidates are compared with.
@@ -103,6 +107,9 @@ pub struct Frozen {
     pub executor: String,
     /// Whether the executor simulates; shown wherever its numbers are.
     pub simulated: bool,
+    /// The executor's settings, as a digest; absent in campaigns that were created without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor_settings: Option<Digest>,
 }
 
 /// What candidates are compared with. Version 0 is the source; each approval makes the next one.
@@ -435,6 +442,7 @@ impl Campaign {
             name,
             seed,
             source,
+            execution_override: None,
             frozen,
             baseline,
             phase: Phase::Draft,
@@ -444,6 +452,15 @@ impl Campaign {
             live,
             created_at: now,
         }
+    }
+
+    /// The same draft with `model` for every agent. `baseline` is the source with that model: its
+    /// content digest and its fingerprint.
+    #[must_use]
+    pub fn overridden(mut self, model: ModelRef, baseline: (Digest, Fingerprint)) -> Self {
+        self.execution_override = Some(model);
+        (self.baseline.snapshot, self.baseline.fingerprint) = baseline;
+        self
     }
 
     /// The evaluations whose case runs are queued or running.

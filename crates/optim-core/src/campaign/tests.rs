@@ -54,6 +54,7 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
         files: Vec::new(),
         executor: "scripted".to_owned(),
         simulated: true,
+        executor_settings: None,
     };
     Campaign::draft(CampaignId::new("c").unwrap(), "c".to_owned(), 1, source, frozen, Timestamp(0))
 }

@@ -35,8 +35,8 @@ pub fn check(run: &Run) -> Vec<Violation> {
                 format!("{} instead of {}", report.executed, run.fingerprint),
             );
             require(
-                measured || run.faults == FAULT_RETRIES_MAX,
-                "void_only_when_retries_are_used_up",
+                measured || report.is_lasting_fault() || run.faults == FAULT_RETRIES_MAX,
+                "void_only_when_retries_are_used_up_or_no_use",
                 format!("{} faults", run.faults),
             );
         }

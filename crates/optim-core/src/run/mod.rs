@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, ProviderId, RunId};
-use crate::node_io::NodeError;
+use crate::node_io::{ErrorClass, NodeError};
 use crate::outcome::{CaseOutcome, Usage};
 use crate::quantity::{Millis, Timestamp};
 use crate::workflow::Fingerprint;
@@ -135,6 +135,17 @@ pub struct RunReport {
     /// The provider that asked to be left alone, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Throttled>,
+}
+
+impl RunReport {
+    /// Whether the run is void for a reason that trying again does not cure.
+    #[must_use]
+    pub fn is_lasting_fault(&self) -> bool {
+        let refused = |node: &NodeReport| {
+            node.result.as_ref().is_err_and(|error| error.class == ErrorClass::Configuration)
+        };
+        matches!(self.outcome, CaseOutcome::Void { .. }) && self.nodes.iter().any(refused)
+    }
 }
 
 /// A provider's wish to be left alone.

@@ -147,7 +147,7 @@ fn finish(run: &mut Run, mut report: RunReport) {
         report.outcome = CaseOutcome::Void { fault };
     }
     let void = matches!(report.outcome, CaseOutcome::Void { .. });
-    if void && run.faults < FAULT_RETRIES_MAX {
+    if void && !report.is_lasting_fault() && run.faults < FAULT_RETRIES_MAX {
         run.faults += 1;
         run.spent_on_faults = run.spent_on_faults.plus(report.usage);
         run.state = RunState::Queued;
@@ -181,10 +181,13 @@ pub fn work(run: &Run) -> RunWork {
 pub(crate) mod tests {
     use proptest::prelude::*;
 
+    use super::super::NodeReport;
     use super::super::check::check;
     use super::*;
     use crate::campaign::{Evaluation, Purpose};
     use crate::digest::Digest;
+    use crate::id::NodeId;
+    use crate::node_io::{ErrorClass, NodeError};
     use crate::outcome::{Measured, Usage};
     use crate::pack::{Pack, Split};
     use crate::quantity::Tokens;
@@ -270,6 +273,28 @@ pub(crate) mod tests {
         assert_eq!(run.spent_on_faults.tokens(), Tokens(10));
     }
 
+    /// The report of a run that a provider has refused.
+    fn refused(run: &Run) -> Box<RunReport> {
+        let void = CaseOutcome::Void { fault: "no such model".to_owned() };
+        let mut refused = report(run, void);
+        refused.nodes = vec![NodeReport {
+            node: NodeId::new("a").unwrap(),
+            attempts: 1,
+            result: Err(NodeError::new(ErrorClass::Configuration, "no such model")),
+            usage: Usage::default(),
+        }];
+        refused
+    }
+
+    #[test]
+    fn a_refusal_that_lasts_is_not_tried_again() {
+        let claimed = claim(&run());
+        let finished = RunObservation::Finished { epoch: claimed.epoch, report: refused(&claimed) };
+        let run = observe(&claimed, finished).unwrap();
+        assert!(run.state.is_terminal());
+        assert_eq!(run.faults, 0);
+    }
+
     #[test]
     fn a_result_of_another_definition_counts_as_a_fault() {
         let claimed = claim(&run());
@@ -302,6 +327,7 @@ pub(crate) mod tests {
         Lost,
         Measured,
         Void,
+        Refused,
         Foreign,
         Stale,
     }
@@ -312,7 +338,7 @@ pub(crate) mod tests {
             moves in prop::collection::vec(
                 prop_oneof![
                     4 => Just(Move::Claim), 1 => Just(Move::Cancel), 2 => Just(Move::Lost), 3 => Just(Move::Measured),
-                    3 => Just(Move::Void), 1 => Just(Move::Foreign), 2 => Just(Move::Stale),
+                    3 => Just(Move::Void), 1 => Just(Move::Refused), 1 => Just(Move::Foreign), 2 => Just(Move::Stale),
                 ],
                 0..30,
             ),
@@ -328,6 +354,7 @@ pub(crate) mod tests {
                     Move::Lost => observe(&run, RunObservation::Lost { epoch: run.epoch }).ok(),
                     Move::Measured => observe(&run, finished(measured(), run.epoch)).ok(),
                     Move::Void => observe(&run, finished(void, run.epoch)).ok(),
+                    Move::Refused => observe(&run, RunObservation::Finished { epoch: run.epoch, report: refused(&run) }).ok(),
                     Move::Stale => observe(&run, finished(measured(), Epoch(run.epoch.0 + 1))).ok(),
                     Move::Foreign => {
                         let mut foreign = report(&run, measured());

@@ -461,11 +461,11 @@ fn there_is_exactly_one_check_for_each_expected_outcome() {
         .unwrap(),
         split: Split::Search,
     };
-    let late = NodeError { class: ErrorClass::Timeout, message: "too late".to_owned() };
+    let late = NodeError::new(ErrorClass::Timeout, "too late");
     let nodes = [
         report("a", 1, Ok(json!("x"))),
         report("b", 2, Err(late.clone())),
-        report("c", 0, Err(NodeError { class: ErrorClass::Blocked, message: String::new() })),
+        report("c", 0, Err(NodeError::new(ErrorClass::Blocked, ""))),
     ];
     let checks = check_case(&workflow, &case, &nodes, &files(), &Fake);
     let seen: Vec<_> = checks.iter().map(|check| (check.node.as_str(), check.outcome)).collect();

@@ -76,6 +76,14 @@ fn agents(workflow: &Workflow, findings: &mut Vec<Finding>) {
                 "give every agent an id of its own",
             ));
         }
+        if let Err(fault) = agent.models() {
+            findings.push(error(
+                "model_policy_invalid",
+                format!("/agents/{index}{}", fault.path),
+                format!("agent `{}`: {}", agent.id, fault.message),
+                "write {provider_id, model_id} or \"provider/model\"",
+            ));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod check;
 mod fingerprint;
 pub mod graph;
 pub mod load;
+pub mod model;
 mod node;
 mod read;
 
@@ -19,6 +20,7 @@ use crate::id::{AgentId, NodeId, WorkflowId};
 use crate::quantity::{MicroUsd, Millis, Tokens};
 
 pub use fingerprint::{Fingerprint, FingerprintTree};
+pub use model::{ModelRef, ModelRefError, Models};
 pub use node::{InputRef, Knob, Node, OutputContract, StageKind, ValidatorKind};
 pub use read::{ReadError, ReadErrors};
 

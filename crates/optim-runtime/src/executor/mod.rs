@@ -13,8 +13,16 @@ pub mod scripted;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use async_trait::async_trait;
+use optim_core::canonical;
+use optim_core::digest::Digest;
+use optim_core::id::ProviderId;
 use optim_core::node_io::{NodeRequest, NodeResponse};
+use optim_core::workflow::{Agent, Workflow};
+
+use serde::Serialize;
 
 pub use needs::unmet_needs;
 
@@ -35,6 +43,29 @@ pub trait NodeExecutor: Send + Sync {
     /// Whether its results are simulated. Shown wherever its numbers are.
     fn simulated(&self) -> bool;
 
+    /// The settings that its results depend on, as a digest; secrets take no part. A campaign
+    /// compares what one executor with one set of settings gives.
+    fn settings(&self) -> Digest {
+        Digest::of(self.name().as_bytes())
+    }
+
+    /// Who serves the nodes of `agent`; `None` when nobody outside does, or nobody knows.
+    fn provider(&self, _agent: &Agent) -> Option<ProviderId> {
+        None
+    }
+
+    /// Every provider that a run of `workflow` needs.
+    fn providers(&self, workflow: &Workflow) -> BTreeSet<ProviderId> {
+        let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+        agents.filter_map(|agent| self.provider(agent)).collect()
+    }
+
+    /// Requests a minute, at least 1, that the settings allow for each provider. One that is not
+    /// there has no limit.
+    fn rate_limits(&self) -> BTreeMap<ProviderId, u32> {
+        BTreeMap::new()
+    }
+
     /// Makes one attempt.
     async fn execute(&self, request: NodeRequest) -> NodeResponse;
 }
@@ -48,6 +79,13 @@ pub struct Capabilities {
     pub mcp: bool,
     /// It waits for something outside.
     pub waits: bool,
+}
+
+/// The digest of settings that can be written as JSON.
+pub(crate) fn digest_of(settings: &impl Serialize) -> Digest {
+    // Settings that cannot be written have no digest of their own; there are none.
+    let value = serde_json::to_value(settings).unwrap_or_default();
+    Digest::of(&canonical::bytes(&value))
 }
 
 /// `text` in at most `chars` characters: its begin and its end, as both tell what went wrong.

@@ -6,6 +6,7 @@
 //! (`setsid`) is not found again: it is not killed, and not waited for either. Of the environment the
 //! program sees what the settings name, and PATH.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
@@ -13,11 +14,14 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
+use optim_core::digest::Digest;
+use optim_core::id::ProviderId;
+use optim_core::node_io::{Attempt, ErrorClass, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
+use optim_core::workflow::{Agent, Workflow};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
@@ -34,7 +38,7 @@ const QUOTED_CHARS: usize = SHOWN_CHARS / 2;
 const PIPES_GRACE: Duration = Duration::from_secs(1);
 
 /// The settings of the `process` executor.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessConfig {
     /// The program and its arguments. A program or argument that names a file of the project's folder
@@ -65,6 +69,7 @@ pub struct Process {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     capabilities: Capabilities,
+    settings: Digest,
 }
 
 impl Process {
@@ -73,6 +78,7 @@ impl Process {
     /// # Errors
     /// No program is named, or it cannot be found.
     pub fn new(config: ProcessConfig, folder: &Path) -> Result<Self, ProcessConfigError> {
+        let settings = super::digest_of(&config);
         let mut words = config.command.into_iter();
         let named = words
             .next()
@@ -90,7 +96,8 @@ impl Process {
             names.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
         // What the program can do is not known here; it is its owner's business.
         let capabilities = Capabilities { tools: true, mcp: true, waits: false };
-        Ok(Self { program, arguments: words.map(in_folder).collect(), environment, capabilities })
+        let arguments = words.map(in_folder).collect();
+        Ok(Self { program, arguments, environment, capabilities, settings })
     }
 
     fn spawn(&self, request: &NodeRequest) -> std::io::Result<Child> {
@@ -122,6 +129,19 @@ impl NodeExecutor for Process {
         false
     }
 
+    fn settings(&self) -> Digest {
+        self.settings
+    }
+
+    /// The program may call the models that the workflow names.
+    fn provider(&self, agent: &Agent) -> Option<ProviderId> {
+        agent.models().ok()?.default.map(|model| model.provider().clone())
+    }
+
+    fn providers(&self, workflow: &Workflow) -> BTreeSet<ProviderId> {
+        workflow.providers()
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let begun = tokio::time::Instant::now();
         let mut response = match self.attempt(&request).await {
@@ -138,7 +158,7 @@ impl NodeExecutor for Process {
 
 impl Process {
     async fn attempt(&self, request: &NodeRequest) -> Result<NodeResponse, NodeError> {
-        let provider = |message: String| NodeError { class: ErrorClass::Provider, message };
+        let provider = |message: String| NodeError::new(ErrorClass::Provider, message);
         let document = serde_json::to_vec(request)
             .map_err(|error| provider(format!("the request cannot be written: {error}")))?;
         // The program was there at the start; that it cannot be started now is the machine's fault.
@@ -149,15 +169,15 @@ impl Process {
         let Ended { status, answer, errors } = converse(child, &document, limit).await;
         if is_longer(&answer, limit) {
             let message = format!("the program answered more than {limit} bytes");
-            return Err(NodeError { class: ErrorClass::InvalidOutput, message });
+            return Err(NodeError::new(ErrorClass::InvalidOutput, message));
         }
         let status =
             status.map_err(|error| provider(format!("the program's end is unknown: {error}")))?;
         if !status.success() {
             let message = format!("the program ended with {status}: {}", tail(&errors));
-            return Err(NodeError { class: ErrorClass::Failed, message });
+            return Err(NodeError::new(ErrorClass::Failed, message));
         }
-        parse(&answer)
+        parse(&answer, &request.attempt)
     }
 }
 
@@ -268,19 +288,17 @@ fn tail(bytes: &[u8]) -> String {
     text.chars().skip(skipped).collect()
 }
 
-fn parse(answer: &[u8]) -> Result<NodeResponse, NodeError> {
-    // Serde would take a list for an object whose fields are named by their places.
-    let read = if answer.trim_ascii_start().starts_with(b"[") {
-        Err("a list, not an object".to_owned())
-    } else {
-        serde_json::from_slice(answer).map_err(|error| error.to_string())
-    };
-    read.map_err(|error| {
-        let begin: String = String::from_utf8_lossy(answer).chars().take(QUOTED_CHARS).collect();
-        let error = abridged(&error, QUOTED_CHARS);
-        let message =
-            format!("the program's answer is not one JSON answer: {error}; it begins {begin:?}");
-        NodeError { class: ErrorClass::InvalidOutput, message }
+/// What the program answered; an unreadable answer is quoted.
+fn parse(answer: &[u8], attempt: &Attempt) -> Result<NodeResponse, NodeError> {
+    NodeResponse::read(answer, attempt).map_err(|mut error| {
+        if error.class == ErrorClass::InvalidOutput {
+            let begin: String =
+                String::from_utf8_lossy(answer).chars().take(QUOTED_CHARS).collect();
+            let why = abridged(&error.message, QUOTED_CHARS);
+            error.message =
+                format!("the program's answer is not one JSON answer: {why}; it begins {begin:?}");
+        }
+        error
     })
 }
 
@@ -304,7 +322,7 @@ fn absolute(path: &Path) -> PathBuf {
 mod tests {
     use std::time::Duration;
 
-    use optim_core::node_io::{Attempt, Limits};
+    use optim_core::node_io::Limits;
     use serde_json::{Map, json};
 
     use super::*;
@@ -371,6 +389,14 @@ mod tests {
             class(r#"echo '{"error": {"class": "blocked", "message": "no access"}}'"#).await.0,
             ErrorClass::Blocked
         );
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_another_attempt_is_a_fault_of_the_outside() {
+        let (kind, message) = class(r#"echo '{"content": 1, "attempt_id": "other"}'"#).await;
+        assert_eq!(kind, ErrorClass::Provider);
+        assert!(message.contains("other"), "{message}");
+        assert_eq!(run(r#"echo '{"content": 1, "attempt_id": "1"}'"#).await.result, Ok(json!(1)));
     }
 
     #[tokio::test]

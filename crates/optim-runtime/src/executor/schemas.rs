@@ -103,14 +103,17 @@ fn answers_as_they_are_written_meet_the_schema() {
     };
     let classes = [
         ErrorClass::Provider,
+        ErrorClass::Configuration,
         ErrorClass::Timeout,
         ErrorClass::InvalidOutput,
         ErrorClass::Blocked,
         ErrorClass::Failed,
     ];
-    let errors = classes.map(|class| Err(NodeError { class, message: "m".to_owned() }));
+    let errors = classes.map(|class| Err(NodeError::new(class, "m")));
+    let busy = NodeError::new(ErrorClass::Provider, "busy");
+    let busy = Err(NodeError { retry_after: Some(Millis(u64::MAX)), ..busy });
     let contents = [Ok(Value::Null), Ok(json!({"queue": "bug"})), Ok(json!("text"))];
-    for result in contents.into_iter().chain(errors) {
+    for result in contents.into_iter().chain(errors).chain([busy]) {
         let value = serde_json::to_value(NodeResponse { result, usage }).unwrap();
         assert!(accepts::<NodeResponse>(&response_schema(), &value), "{value}");
     }
@@ -123,6 +126,13 @@ fn the_schema_of_answers_and_the_type_agree_on_what_is_no_answer() {
         (json!({"content": null}), true),
         (json!({"content": 1, "usage": {"latency_ms": 5}}), true),
         (json!({"error": {"class": "blocked", "message": ""}, "usage": {}}), true),
+        (json!({"content": 1, "attempt_id": "1f"}), true),
+        (json!({"content": 1, "attempt_id": null}), true),
+        (json!({"error": {"class": "provider", "message": "", "retry_after_ms": 5}}), true),
+        (json!({"error": {"class": "provider", "message": "", "retry_after_ms": null}}), true),
+        (json!({"error": {"class": "provider", "message": "", "retry_after_ms": "5"}}), false),
+        (json!({"error": {"class": "provider", "message": "", "retry_after_ms": -5}}), false),
+        (json!({"content": 1, "attempt_id": 1}), false),
         (json!({}), false),
         (json!({"usage": {}}), false),
         (json!([]), false),

@@ -5,19 +5,19 @@
 //! objective alone, so that a candidate with another wording has another, fixed, true quality.
 
 use async_trait::async_trait;
-use optim_core::digest::Hasher;
+use optim_core::digest::{Digest, Hasher};
 use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
 use optim_core::quantity::{MicroUsd, Millis, Tokens};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Capabilities, NodeExecutor};
 
 /// The settings of the `scripted` executor. Shares are in per mille.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScriptedConfig {
     /// How often an attempt gives the right answer.
@@ -92,6 +92,10 @@ impl NodeExecutor for Scripted {
         true
     }
 
+    fn settings(&self) -> Digest {
+        super::digest_of(&self.config)
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let mut draws = ChaCha8Rng::seed_from_u64(request.attempt.seed);
         let mut happens = |per_mille: u32| draws.next_u32() % 1000 < per_mille;
@@ -103,7 +107,7 @@ impl NodeExecutor for Scripted {
             latency: Millis(self.config.latency_ms),
         };
         let result = if happens(self.config.fault_per_mille) {
-            Err(NodeError { class: ErrorClass::Provider, message: "a simulated outage".to_owned() })
+            Err(NodeError::new(ErrorClass::Provider, "a simulated outage"))
         } else if happens(self.pass_per_mille(&request.objective)) {
             Ok(self.config.right.clone())
         } else {

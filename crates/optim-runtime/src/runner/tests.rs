@@ -1,12 +1,15 @@
 //! Runs of small workflows through an executor that does what the test says, in virtual time.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use optim_core::id::RunId;
+use optim_core::id::{ProviderId, RunId};
+use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::pack::Split;
 use optim_core::quantity::{MicroUsd, Timestamp, Tokens};
 use optim_core::run::Epoch;
+use optim_core::workflow::Agent;
 use optim_store::testing::sample;
 use serde_json::json;
 
@@ -19,6 +22,8 @@ use crate::matcher::Engines;
 enum Reply {
     Answer(Value),
     Fail(ErrorClass),
+    /// Fails, and wants to be left alone for that many milliseconds.
+    Busy(u64),
     /// Answers after that many milliseconds.
     Slow(u64),
     Panic,
@@ -49,6 +54,10 @@ impl NodeExecutor for Scripted {
         true
     }
 
+    fn provider(&self, agent: &Agent) -> Option<ProviderId> {
+        agent.models().ok()?.default.map(|model| model.provider().clone())
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let reply = (self.script)(&request.objective, request.attempt.number);
         let answer = json!(format!("output of {}", request.objective));
@@ -57,7 +66,11 @@ impl NodeExecutor for Scripted {
         self.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         let result = match reply {
             Reply::Answer(value) => Ok(value),
-            Reply::Fail(class) => Err(NodeError { class, message: "as the test says".to_owned() }),
+            Reply::Fail(class) => Err(NodeError::new(class, "as the test says")),
+            Reply::Busy(ms) => {
+                let busy = NodeError::new(ErrorClass::Provider, "busy");
+                Err(NodeError { retry_after: Some(Millis(ms)), ..busy })
+            }
             Reply::Slow(ms) => {
                 // In virtual time.
                 sleep_for(Some(Duration::from_millis(ms))).await;
@@ -103,7 +116,7 @@ impl Ran {
 }
 
 fn workflow(execution: Value, nodes: Value) -> Workflow {
-    let agents = json!([{"agent_id": "x", "model": "m"}]);
+    let agents = json!([{"agent_id": "x", "model": "m", "model_policy": "acme/m"}]);
     let json = json!({"automation_id": "w", "agents": agents, "execution": execution, "flow": {"nodes": nodes}});
     Workflow::from_json(json).unwrap()
 }
@@ -235,19 +248,91 @@ async fn what_may_get_better_is_tried_again_as_often_as_the_node_allows() {
     }
 }
 
+fn two_nodes(attempts: u32) -> Value {
+    let patient = json!({"retry_policy": {"max_attempts": attempts}});
+    json!([node("a", &[], patient), node("b", &["a"], json!({}))])
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_fault_of_the_outside_voids_the_run_at_once() {
-    let nodes = || {
-        json!([
-            node("a", &[], json!({"retry_policy": {"max_attempts": 5}})),
-            node("b", &["a"], json!({}))
-        ])
-    };
-    let ran = run(workflow(json!({}), nodes()), |_, _| Reply::Fail(ErrorClass::Provider)).await;
-    assert_eq!((ran.fault(), ran.requests.len()), ("as the test says", 1));
-    let ran = run(workflow(json!({}), nodes()), |_, _| Reply::Panic).await;
+async fn a_fault_of_the_outside_is_waited_out_and_voids_the_run_when_it_lasts() {
+    for (attempts, asked) in [(1, 3), (3, 3), (5, 5)] {
+        let begun = tokio::time::Instant::now();
+        let ran =
+            run(workflow(json!({}), two_nodes(attempts)), |_, _| Reply::Fail(ErrorClass::Provider))
+                .await;
+        assert_eq!((ran.fault(), ran.requests.len()), ("as the test says", asked));
+        let ids: BTreeSet<_> = ran.requests.iter().map(|request| &request.attempt.id).collect();
+        assert_eq!(ids.len(), asked, "each is an attempt of its own");
+        let waited = begun.elapsed();
+        let longest = Duration::from_secs((1 << (asked - 1)) - 1);
+        assert!(longest / 2 <= waited && waited <= longest, "{waited:?} of {longest:?}");
+        let throttled = ran.report.throttled.unwrap();
+        assert_eq!(throttled.provider.as_str(), "acme");
+        assert!(throttled.retry_after >= Millis(1000), "{throttled:?}");
+    }
+    let ran = run(workflow(json!({}), two_nodes(5)), |_, _| Reply::Panic).await;
     assert!(ran.fault().contains("panicked"), "{}", ran.fault());
-    assert_eq!(ran.requests.len(), 1);
+    assert_eq!((ran.requests.len(), ran.report.throttled), (1, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_of_a_provider_take_no_attempts_from_the_definition() {
+    let flaky: Script = |_, number| match number {
+        1 | 3 => Reply::Fail(ErrorClass::Provider),
+        2 => Reply::Fail(ErrorClass::Failed),
+        _ => Reply::Answer(json!(1)),
+    };
+    let ran = run(workflow(json!({}), two_nodes(2)), flaky).await;
+    assert_eq!(ran.node("a").attempts, 4);
+    assert!(ran.node("a").result.is_ok() && ran.report.throttled.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_gets_the_rest_that_it_asks_for_a_short_one_within_the_run() {
+    let begun = tokio::time::Instant::now();
+    let once: Script = |_, number| if number == 1 { Reply::Busy(9000) } else { Reply::Slow(0) };
+    let ran = run(workflow(json!({}), json!([node("a", &[], json!({}))])), once).await;
+    assert!(ran.node("a").result.is_ok());
+    assert!((9000..9100).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+
+    let begun = tokio::time::Instant::now();
+    let ran = run(workflow(json!({}), two_nodes(5)), |_, _| Reply::Busy(60_000)).await;
+    assert_eq!((ran.fault(), ran.requests.len()), ("busy", 1));
+    assert_eq!(ran.report.throttled.unwrap().retry_after, Millis(60_000));
+    assert_eq!(begun.elapsed(), Duration::ZERO, "the queue is the place to wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_asks_for_a_year_of_rest_gets_an_hour() {
+    let ran = run(workflow(json!({}), two_nodes(1)), |_, _| Reply::Busy(31_536_000_000)).await;
+    assert_eq!(ran.report.throttled.as_ref().unwrap().retry_after, RETRY_AFTER_MAX);
+    assert_eq!(ran.fault(), "busy; it asks for 31536000 s of rest, it gets 3600");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_provider_is_not_tried_again_in_the_run_or_after_it() {
+    let ran = run(workflow(json!({}), two_nodes(5)), |_, _| Reply::Fail(ErrorClass::Configuration));
+    let ran = ran.await;
+    assert_eq!((ran.fault(), ran.requests.len()), ("as the test says", 1));
+    assert!(ran.report.throttled.is_none() && ran.report.is_lasting_fault());
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_a_provider_keep_to_the_runs_time_and_count_against_nobody() {
+    let limit = json!({"max_total_runtime_ms": 5000});
+    let begun = tokio::time::Instant::now();
+    let ran = run(workflow(limit.clone(), two_nodes(1)), |_, _| Reply::Busy(5000)).await;
+    assert_eq!((ran.fault(), begun.elapsed()), ("busy", Duration::ZERO));
+
+    let slow: Script = |_, number| if number == 1 { Reply::Busy(4000) } else { Reply::Slow(1500) };
+    let ran = run(workflow(limit.clone(), two_nodes(1)), slow).await;
+    assert!(ran.fault().contains("waits for providers took 4000 ms"), "{}", ran.fault());
+
+    let slower: Script =
+        |_, number| if number == 1 { Reply::Busy(2000) } else { Reply::Slow(9000) };
+    let ran = run(workflow(limit, two_nodes(1)), slower).await;
+    let fault = ran.fault();
+    assert!(fault.contains("waits for providers"), "{fault}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -275,7 +360,7 @@ async fn a_void_run_is_reported_when_nothing_of_it_is_at_work_any_more() {
             sleep_for((request.objective == "a").then_some(Duration::from_secs(1))).await;
             drop(at_work);
             NodeResponse {
-                result: Err(NodeError { class: ErrorClass::Provider, message: "down".to_owned() }),
+                result: Err(NodeError::new(ErrorClass::Provider, "down")),
                 usage: Usage::default(),
             }
         }
@@ -304,8 +389,9 @@ async fn a_void_run_is_reported_when_nothing_of_it_is_at_work_any_more() {
 async fn an_executor_may_say_much_but_the_record_of_it_is_short() {
     for class in [ErrorClass::Failed, ErrorClass::Provider] {
         let mut executor = crate::executor::MockNodeExecutor::new();
+        executor.expect_provider().return_const(None);
         executor.expect_execute().returning(move |_| NodeResponse {
-            result: Err(NodeError { class, message: format!("begin{}end", "ö".repeat(1 << 20)) }),
+            result: Err(NodeError::new(class, format!("begin{}end", "ö".repeat(1 << 20)))),
             usage: Usage::default(),
         });
         let runner = Runner::new(

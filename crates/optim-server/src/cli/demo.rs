@@ -52,7 +52,11 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
     say("It runs offline on `lexical`, a small built-in text agent: no key, no model, no network.");
     let campaign = match session.open_campaign().await? {
         Some(open) => open,
-        None => session.create(&session.project()?, Some(args.seed), SearchMode::Proposers).await?,
+        None => {
+            session
+                .create(&session.project()?, Some(args.seed), None, SearchMode::Proposers)
+                .await?
+        }
     };
     let campaign = run::follow(&session, campaign, json, |_| false).await?;
     run::finish(&session, &campaign, &folder, json).await?;

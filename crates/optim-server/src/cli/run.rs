@@ -4,6 +4,7 @@ use std::path::Path;
 
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
+use optim_core::workflow::ModelRef;
 
 use super::progress::Progress;
 use super::report::Report;
@@ -20,6 +21,10 @@ pub(super) struct Args {
     /// The seed of a new campaign; the settings' seed when absent.
     #[arg(long)]
     seed: Option<u64>,
+    /// The model that every agent of a new campaign runs on instead of its own; the settings' `model`
+    /// when absent.
+    #[arg(long, value_name = "PROVIDER/MODEL")]
+    model: Option<ModelRef>,
 }
 
 pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
@@ -37,7 +42,7 @@ pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
             for warning in &project.warnings.0 {
                 output::error_line(&warning.to_string());
             }
-            session.create(&project, args.seed, SearchMode::Proposers).await?
+            session.create(&project, args.seed, args.model, SearchMode::Proposers).await?
         }
     };
     let campaign = follow(&session, campaign, json, |_| false).await?;
@@ -68,18 +73,22 @@ pub(super) async fn follow(
     settled?.map_err(CliError::Stopped)
 }
 
-/// A campaign compares what one executor gives; another one in the middle of it would be compared with
-/// the first.
+/// A campaign compares what one executor gives; another one in the middle of it, or other settings of
+/// it, would be compared with the first.
 fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
-    let (frozen, now) = (campaign.frozen.executor.as_str(), session.executor.name());
-    if frozen == now {
-        return Ok(());
-    }
+    let (frozen, now) = (&campaign.frozen, session.executor.as_ref());
+    let same_settings = frozen.executor_settings.is_none_or(|frozen| frozen == now.settings());
+    let (frozen, now) = (frozen.executor.as_str(), now.name());
+    let change = match (frozen == now, same_settings) {
+        (true, true) => return Ok(()),
+        (true, false) => format!("other settings of the executor {frozen} than now"),
+        (false, _) => format!("the executor {frozen}, the settings now say {now}"),
+    };
     Err(CliError::Usage {
         code: "executor_changed",
         message: format!(
-            "campaign {} began with the executor {frozen}, the settings now say {now}; put it back, \
-             or end the campaign with `optim cancel` and start another one",
+            "campaign {} began with {change}; put it back, or end the campaign with `optim cancel` \
+             and start another one",
             campaign.id
         ),
     })

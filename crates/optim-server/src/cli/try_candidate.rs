@@ -51,7 +51,7 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
                 &project.policies.scope,
             )
             .map_err(refused)?;
-            session.create(&project, None, SearchMode::Suggestions).await?
+            session.create(&project, None, None, SearchMode::Suggestions).await?
         }
     };
     let baseline = session.engine.workflow(campaign.baseline.snapshot).await?;

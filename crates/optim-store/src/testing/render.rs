@@ -110,7 +110,7 @@ impl Rendering {
             campaign.frozen.pack,
         ]);
         fields!(self, campaign: Campaign {
-            id, name, seed, source, frozen, baseline, phase, hold, search, spent, live, created_at,
+            id, name, seed, source, execution_override, frozen, baseline, phase, hold, search, spent, live, created_at,
         });
     }
 

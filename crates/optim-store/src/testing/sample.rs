@@ -45,6 +45,7 @@ pub fn campaign(id: &str) -> Campaign {
             snapshot,
             fingerprint,
         },
+        execution_override: None,
         frozen: frozen(),
         baseline: Baseline {
             version: 0,
@@ -81,6 +82,7 @@ fn frozen() -> Frozen {
         files: Vec::new(),
         executor: "lexical".to_owned(),
         simulated: false,
+        executor_settings: None,
     }
 }
 
