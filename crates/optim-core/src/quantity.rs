@@ -76,6 +76,20 @@ impl Millis {
     }
 }
 
+impl MicroUsd {
+    /// Dollars as written, to the nearest millionth; `None` outside 0..=1e9.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the range is checked"
+    )]
+    pub fn from_usd(usd: f64) -> Option<Self> {
+        (0.0..=1e9).contains(&usd).then(|| Self((usd * 1e6).round() as u64))
+    }
+}
+
 impl fmt::Display for MicroUsd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "${}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use optim_core::workflow::ModelRef;
+use optim_runtime::executor::http::HttpConfig;
+use optim_runtime::executor::openai::OpenAiConfig;
 use optim_runtime::executor::process::ProcessConfig;
 use optim_runtime::executor::scripted::ScriptedConfig;
 use optim_runtime::project::ProjectRefs;
@@ -73,6 +75,11 @@ pub enum ExecutorConfig {
     Lexical,
     /// A program of one's own: a request in on stdin, an answer out on stdout.
     Process(ProcessConfig),
+    /// An agent of one's own behind an address.
+    Http(HttpConfig),
+    /// Models behind an OpenAI-compatible server.
+    #[serde(rename = "openai")]
+    OpenAi(OpenAiConfig),
     /// A seeded simulation. Its numbers are always labelled as such.
     Scripted(ScriptedConfig),
 }

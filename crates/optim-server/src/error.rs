@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use optim_core::campaign::command::Rejection;
 use optim_core::diagnostic::Diagnostics;
 use optim_runtime::engine::EngineError;
+use optim_runtime::executor::Unready;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
 
@@ -62,6 +63,9 @@ pub enum CliError {
     /// Files of the project are not valid.
     #[error("the project's files are not valid: {} finding(s)", .0.0.len())]
     Project(Diagnostics),
+    /// The executor misses something.
+    #[error(transparent)]
+    Executor(#[from] Unready),
     /// The command line asks for something that cannot be.
     #[error("{message}")]
     Usage {
@@ -108,6 +112,7 @@ impl CliError {
             Self::NoProject { .. } => "no_project",
             Self::Config { .. } => "config_invalid",
             Self::Project(_) => "project_invalid",
+            Self::Executor(unready) => unready.code(),
             Self::Usage { code, .. } | Self::NotFound { code, .. } => code,
             Self::Engine(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -122,7 +127,7 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoProject { .. } | Self::NotFound { .. } => Exit::NotFound,
-            Self::Config { .. } | Self::Project(_) => Exit::Invalid,
+            Self::Config { .. } | Self::Project(_) | Self::Executor(_) => Exit::Invalid,
             Self::Usage { .. } => Exit::Usage,
             Self::Engine(error) => engine_exit(error),
             Self::Store(error) => store_exit(error),

@@ -10,7 +10,9 @@ use optim_core::workflow::ModelRef;
 use optim_runtime::clock::SystemClock;
 use optim_runtime::engine::Engine;
 use optim_runtime::executor::NodeExecutor;
+use optim_runtime::executor::http::Http;
 use optim_runtime::executor::lexical::Lexical;
+use optim_runtime::executor::openai::OpenAi;
 use optim_runtime::executor::process::Process;
 use optim_runtime::executor::scripted::Scripted;
 use optim_runtime::project::{self, Project, Setup};
@@ -80,7 +82,7 @@ impl Session {
     /// Creates a draft on `project`.
     ///
     /// # Errors
-    /// The store fails.
+    /// The executor is not ready for it, or the store fails.
     pub async fn create(
         &self,
         project: &Project,
@@ -88,6 +90,10 @@ impl Session {
         model: Option<ModelRef>,
         mode: SearchMode,
     ) -> Result<Campaign, CliError> {
+        let model = model.or_else(|| self.config.run.model.clone());
+        let overridden = model.as_ref().map(|model| project.workflow.with_model(model));
+        let cost_limit = project.policies.budget.max_total_cost;
+        self.executor.ready(overridden.as_ref().unwrap_or(&project.workflow), cost_limit)?;
         let now = self.engine.clock().now();
         let setup = Setup {
             id: self.engine.new_campaign_id(),
@@ -96,7 +102,7 @@ impl Session {
             executor: self.executor.name().to_owned(),
             simulated: self.executor.simulated(),
             executor_settings: self.executor.settings(),
-            model: model.or_else(|| self.config.run.model.clone()),
+            model,
             mode,
         };
         Ok(self.engine.create(project.draft(setup, now), actor()).await?)
@@ -202,18 +208,19 @@ pub fn actor() -> Actor {
 }
 
 fn executor(config: &ExecutorConfig, folder: &Path) -> Result<Arc<dyn NodeExecutor>, CliError> {
+    let refuse =
+        |message: String| CliError::Config { path: folder.join(crate::config::FILE), message };
     Ok(match config {
         ExecutorConfig::Lexical => Arc::new(Lexical),
-        ExecutorConfig::Process(process) => {
-            let message = |error: String| CliError::Config {
-                path: folder.join(crate::config::FILE),
-                message: error,
-            };
-            Arc::new(
-                Process::new(process.clone(), folder)
-                    .map_err(|error| message(error.to_string()))?,
-            )
+        ExecutorConfig::Process(process) => Arc::new(
+            Process::new(process.clone(), folder).map_err(|error| refuse(error.to_string()))?,
+        ),
+        ExecutorConfig::Http(http) => {
+            Arc::new(Http::new(http.clone()).map_err(|error| refuse(error.to_string()))?)
         }
+        ExecutorConfig::OpenAi(openai) => Arc::new(
+            OpenAi::new(openai.clone(), folder).map_err(|error| refuse(error.to_string()))?,
+        ),
         ExecutorConfig::Scripted(scripted) => Arc::new(Scripted::new(scripted.clone())),
     })
 }

@@ -194,7 +194,7 @@ fn execution(reader: &mut Reader, value: Option<&Value>) -> Execution {
         "an amount in dollars",
     );
     let max_total_cost = cost.and_then(|usd| {
-        let amount = micro_usd(usd);
+        let amount = MicroUsd::from_usd(usd);
         if amount.is_none() {
             let message = format!("{usd} is outside 0..=1000000000 dollars");
             reader.refuse("/execution/max_total_cost_usd", "out_of_range", message);
@@ -208,17 +208,6 @@ fn execution(reader: &mut Reader, value: Option<&Value>) -> Execution {
         max_total_tokens,
         max_total_cost,
     }
-}
-
-/// Dollars as written to millionths, rounded to the nearest; `None` outside 0..=1e9.
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the range is checked"
-)]
-pub(crate) fn micro_usd(usd: f64) -> Option<MicroUsd> {
-    (0.0..=1e9).contains(&usd).then(|| MicroUsd((usd * 1e6).round() as u64))
 }
 
 fn node(reader: &mut Reader, value: Value, at: &str) -> Option<Node> {

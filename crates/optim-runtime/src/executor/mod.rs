@@ -3,12 +3,17 @@
 //! Every executor gets the same [`NodeRequest`] and answers the same [`NodeResponse`]; their JSON
 //! schemas are in docs/reference.
 
+pub mod address;
+pub mod exchange;
+pub mod http;
 pub mod lexical;
 mod needs;
+pub mod openai;
 pub mod process;
 #[cfg(test)]
 mod schemas;
 pub mod scripted;
+mod unready;
 
 #[cfg(test)]
 mod tests;
@@ -20,11 +25,13 @@ use optim_core::canonical;
 use optim_core::digest::Digest;
 use optim_core::id::ProviderId;
 use optim_core::node_io::{NodeRequest, NodeResponse};
+use optim_core::quantity::MicroUsd;
 use optim_core::workflow::{Agent, Workflow};
 
 use serde::Serialize;
 
 pub use needs::unmet_needs;
+pub use unready::Unready;
 
 /// Does the work of a node.
 ///
@@ -64,6 +71,21 @@ pub trait NodeExecutor: Send + Sync {
     /// there has no limit.
     fn rate_limits(&self) -> BTreeMap<ProviderId, u32> {
         BTreeMap::new()
+    }
+
+    /// Whether a run of `workflow` can be carried out, under a campaign's limit on money: what is
+    /// missing is found before anything is spent.
+    ///
+    /// # Errors
+    /// The first thing that is missing.
+    fn ready(&self, _workflow: &Workflow, _cost_limit: Option<MicroUsd>) -> Result<(), Unready> {
+        Ok(())
+    }
+
+    /// The most that one case run of `workflow` costs when its case has so many bytes of inputs;
+    /// `None` when it costs nothing, or nobody knows.
+    fn quote(&self, _workflow: &Workflow, _input_bytes: u64) -> Option<MicroUsd> {
+        None
     }
 
     /// Makes one attempt.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
+use optim_core::canonical;
+use optim_core::pack::Case;
 use optim_core::workflow::ModelRef;
 
 use super::progress::Progress;
@@ -58,6 +60,7 @@ pub(super) async fn follow(
     enough: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
     same_executor(session, &campaign)?;
+    announce_cost(session, &campaign).await?;
     let id = campaign.id.clone();
     let progress = Progress::start(session, &campaign, json).await?;
     if campaign.phase == Phase::Draft {
@@ -92,6 +95,27 @@ fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError>
             campaign.id
         ),
     })
+}
+
+/// Says what a campaign may cost, before its first call.
+async fn announce_cost(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
+    if campaign.is_closed() {
+        return Ok(());
+    }
+    let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
+    let limit = campaign.frozen.policies.budget.max_total_cost;
+    session.executor.ready(&workflow, limit)?;
+    let pack = session.engine.pack(campaign.frozen.pack).await?;
+    let bytes = |case: &Case| canonical::object_bytes(&case.inputs).len();
+    let longest = pack.cases.iter().map(bytes).max().unwrap_or(0);
+    let longest = u64::try_from(longest).unwrap_or(u64::MAX);
+    if let (Some(limit), Some(quote)) = (limit, session.executor.quote(&workflow, longest)) {
+        output::error_line(&format!(
+            "note: models cost money here: at most {limit} in this campaign (max_total_cost_usd), \
+             at most {quote} for one case run"
+        ));
+    }
+    Ok(())
 }
 
 /// Waits until somebody wishes the process to end, and says how it should exit then.

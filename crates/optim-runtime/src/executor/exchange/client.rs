@@ -1,0 +1,161 @@
+//! The real network: HTTP/1.1 with or without TLS.
+
+use std::error::Error;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::redirect;
+
+use super::retry_after::retry_after;
+use super::{Exchange, ExchangeError, Post, Reply};
+
+/// How long a server may take to take a connection. How long it may take to answer is the node's
+/// timeout.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends requests over the network.
+#[derive(Debug, Clone)]
+pub(in crate::executor) struct Client(reqwest::Client);
+
+/// The network cannot be used as the settings say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no HTTP client can be made: {0}")]
+pub struct ClientError(String);
+
+impl Client {
+    /// A client that goes through `proxy`, or through none: proxies of the environment are not used.
+    pub(in crate::executor) fn new(proxy: Option<&str>) -> Result<Self, ClientError> {
+        // The first one in the process stays.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("optim/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .retry(reqwest::retry::never())
+            .no_proxy();
+        let refuse = |error: reqwest::Error| ClientError(reasons(&error));
+        let builder = match proxy {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(refuse)?),
+            None => builder,
+        };
+        Ok(Self(builder.build().map_err(refuse)?))
+    }
+}
+
+#[async_trait]
+impl Exchange for Client {
+    async fn post(&self, post: Post<'_>) -> Result<Reply, ExchangeError> {
+        let mut request = self.0.post(post.url).header(CONTENT_TYPE, "application/json");
+        if let Some(key) = post.key {
+            request = request.bearer_auth(key.expose());
+        }
+        let mut response = request
+            .body(post.body)
+            .send()
+            .await
+            .map_err(|error| ExchangeError::Unreachable(reasons(&error)))?;
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            retry_after: retry_after(response.headers(), SystemTime::now()),
+            location: location.map(ToOwned::to_owned),
+            body: Vec::new(),
+        };
+        loop {
+            match response.chunk().await {
+                Ok(None) => return Ok(reply),
+                Ok(Some(chunk)) => reply.body.extend_from_slice(&chunk),
+                Err(error) => return Err(ExchangeError::Broken(reasons(&error))),
+            }
+            if u64::try_from(reply.body.len()).unwrap_or(u64::MAX) > post.limit {
+                return Err(ExchangeError::TooLarge(post.limit));
+            }
+        }
+    }
+}
+
+/// An error with its causes. The address is left out, as the caller names the server.
+fn reasons(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause: Option<&dyn Error> = error.source();
+    while let Some(error) = cause {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    if text.is_empty() { "the request cannot be sent".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use optim_core::quantity::Millis;
+
+    use super::super::secret::Secret;
+    use super::super::server::{Server, Step};
+    use super::*;
+
+    async fn post(server: &Server, limit: u64) -> Result<Reply, ExchangeError> {
+        let (url, key) = (server.url("/v1/x"), Secret::new("sk-1"));
+        let post = Post { url: &url, key: Some(&key), body: b"{}".to_vec(), limit };
+        Client::new(None).unwrap().post(post).await
+    }
+
+    #[tokio::test]
+    async fn the_document_the_key_and_nothing_else_is_sent() {
+        let server = Server::start(vec![Step::json("{\"a\": 1}")]).await;
+        let reply = post(&server, 100).await.unwrap();
+        assert_eq!((reply.status, reply.body.as_slice()), (200, b"{\"a\": 1}".as_slice()));
+        let [request] = &server.requests()[..] else { panic!("one request") };
+        assert!(request.head.starts_with("POST /v1/x HTTP/1.1\r\n"), "{}", request.head);
+        let head = request.head.to_ascii_lowercase();
+        for header in ["authorization: bearer sk-1", "content-type: application/json"] {
+            assert!(head.contains(header), "{head}");
+        }
+        assert_eq!(request.body, "{}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_a_reply_and_is_not_followed() {
+        let elsewhere = "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://elsewhere/\r\n\
+                         content-length: 0\r\n\r\n";
+        let server = Server::start(vec![Step::raw(elsewhere)]).await;
+        let reply = post(&server, 100).await.unwrap();
+        assert_eq!((reply.status, reply.location.as_deref()), (307, Some("http://elsewhere/")));
+        assert_eq!(server.requests().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_reply_is_not_read_beyond_its_limit() {
+        let server = Server::start(vec![Step::Endless]).await;
+        assert_eq!(post(&server, 5000).await, Err(ExchangeError::TooLarge(5000)));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_or_is_not_there_is_told_apart() {
+        let cut = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n{\"a\": ";
+        let server = Server::start(vec![Step::raw(cut), Step::raw("")]).await;
+        assert!(matches!(post(&server, 100).await, Err(ExchangeError::Broken(_))));
+        assert!(matches!(post(&server, 100).await, Err(ExchangeError::Unreachable(_))));
+        let url = server.url("/");
+        drop(server);
+        let post = Post { url: &url, key: None, body: Vec::new(), limit: 1 };
+        let gone = Client::new(None).unwrap().post(post).await;
+        assert!(matches!(gone, Err(ExchangeError::Unreachable(_))), "{gone:?}");
+    }
+
+    #[tokio::test]
+    async fn a_wish_for_rest_is_read_from_the_headers() {
+        let busy = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n";
+        let server = Server::start(vec![Step::raw(busy)]).await;
+        assert_eq!(post(&server, 100).await.unwrap().retry_after, Some(Millis(7000)));
+    }
+
+    #[test]
+    fn a_proxy_that_is_no_address_is_found_out_at_once() {
+        assert!(Client::new(Some("not an address")).is_err());
+        assert!(Client::new(Some("http://127.0.0.1:1")).is_ok());
+    }
+}

@@ -1,0 +1,86 @@
+//! One request to a server of others, and its reply.
+//!
+//! The address and the key come from the settings, never from a workflow or a case. No redirect is
+//! followed, and no reply is read beyond its limit.
+
+pub mod cassette;
+pub mod client;
+pub(super) mod refusal;
+mod retry_after;
+pub(super) mod secret;
+#[cfg(test)]
+pub(super) mod server;
+
+use async_trait::async_trait;
+use optim_core::digest::Digest;
+use optim_core::node_io::{ErrorClass, NodeError};
+use optim_core::quantity::Millis;
+
+use self::secret::Secret;
+
+/// A JSON document to post.
+#[derive(Debug)]
+pub(super) struct Post<'a> {
+    pub(super) url: &'a str,
+    /// Sent as the bearer token.
+    pub(super) key: Option<&'a Secret>,
+    pub(super) body: Vec<u8>,
+    /// The most bytes of the reply.
+    pub(super) limit: u64,
+}
+
+/// What a server replied, whatever its status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// For how long it wants to be left alone.
+    pub(super) retry_after: Option<Millis>,
+    /// Where it says that the resource is.
+    pub(super) location: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Reply {
+    /// A success with this body.
+    pub(super) fn good(body: Vec<u8>) -> Self {
+        Self { status: 200, retry_after: None, location: None, body }
+    }
+
+    /// Whether it is a success.
+    pub(super) fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Why there is no reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ExchangeError {
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("its reply broke off: {0}")]
+    Broken(String),
+    #[error("its reply has more than {0} bytes")]
+    TooLarge(u64),
+    #[error("the cassette holds no reply to this request ({0}); record it first")]
+    NotRecorded(Digest),
+    #[error("the cassette cannot be written: {0}")]
+    NotWritten(String),
+}
+
+impl ExchangeError {
+    /// The error of an attempt that got no reply from `server`.
+    pub(super) fn of(self, server: &str) -> NodeError {
+        let class = match self {
+            Self::Unreachable(_) | Self::Broken(_) | Self::TooLarge(_) => ErrorClass::Provider,
+            Self::NotRecorded(_) | Self::NotWritten(_) => ErrorClass::Configuration,
+        };
+        NodeError::new(class, format!("{server}: {self}"))
+    }
+}
+
+/// Carries requests to servers.
+#[async_trait]
+pub(super) trait Exchange: Send + Sync {
+    /// Posts a document and reads the whole reply.
+    async fn post(&self, post: Post<'_>) -> Result<Reply, ExchangeError>;
+}

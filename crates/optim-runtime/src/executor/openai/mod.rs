@@ -1,0 +1,265 @@
+//! `openai`: any server with an OpenAI-compatible `/chat/completions`.
+//!
+//! One attempt is one request, without streaming. Which model is asked is the workflow's to say;
+//! where it is, with which key and at which price, is the settings'.
+
+mod answer;
+mod config;
+mod price;
+mod prompt;
+mod usage;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use optim_core::digest::Digest;
+use optim_core::id::ProviderId;
+use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
+use optim_core::outcome::Usage;
+use optim_core::quantity::{MicroUsd, Millis, Tokens};
+use optim_core::workflow::{Agent, ModelRef, Node, Workflow};
+use serde_json::{Map, Value, json};
+
+pub use config::{OpenAiConfig, OpenAiConfigError, ProviderConfig, StructuredOutput};
+pub use price::{Free, Price, Prices};
+
+use self::answer::Completion;
+use self::prompt::Wanted;
+use super::exchange::cassette::{self, CassetteMode};
+use super::exchange::client::Client;
+use super::exchange::refusal::refusal;
+use super::exchange::secret::Secret;
+use super::exchange::{Exchange, Post};
+use super::{Capabilities, NodeExecutor, Unready};
+
+/// What a reply may have beyond the output: escapes, and all that stands around it.
+const BODY_BYTES_MORE: u64 = 256 * 1024;
+
+/// Asks models.
+pub struct OpenAi {
+    config: OpenAiConfig,
+    keys: BTreeMap<ProviderId, Secret>,
+    exchange: Arc<dyn Exchange>,
+    settings: Digest,
+}
+
+/// A model, and where it is.
+struct Target<'a> {
+    model: ModelRef,
+    provider: &'a ProviderConfig,
+}
+
+impl OpenAi {
+    /// An executor with these settings. Keys are read from the environment now, and missed when they
+    /// are needed.
+    ///
+    /// # Errors
+    /// The settings cannot work.
+    pub fn new(config: OpenAiConfig, folder: &Path) -> Result<Self, OpenAiConfigError> {
+        config.check()?;
+        let client: Arc<dyn Exchange> = Arc::new(Client::new(config.proxy.as_deref())?);
+        let exchange = match &config.cassette {
+            Some(cassette) => cassette::insert(cassette, folder, client)?,
+            None => client,
+        };
+        let key = |(id, provider): (&ProviderId, &ProviderConfig)| {
+            Some((id.clone(), Secret::from_env(provider.api_key_env.as_deref()?)?))
+        };
+        let keys = config.providers.iter().filter_map(key).collect();
+        let settings = super::digest_of(&config);
+        Ok(Self { config, keys, exchange, settings })
+    }
+
+    /// The model of an agent: its own, else that of the settings.
+    fn model(&self, agent: &Agent) -> Option<ModelRef> {
+        agent.models().ok()?.default.or_else(|| self.config.model.clone())
+    }
+
+    fn target(&self, agent: &Agent) -> Result<Target<'_>, Unready> {
+        let model =
+            self.model(agent).ok_or_else(|| Unready::NoModel { agent: agent.id.clone() })?;
+        match self.config.providers.get(model.provider()) {
+            Some(provider) => Ok(Target { model, provider }),
+            None => Err(Unready::UnknownProvider { provider: model.provider().clone() }),
+        }
+    }
+
+    /// The most tokens of one attempt at `node`: no token is shorter than a byte.
+    fn most(&self, node: &Node, workflow: &Workflow, input_bytes: u64) -> Usage {
+        let agent = workflow.agent(node.agent()).map(|agent| agent.definition.clone());
+        let request = NodeRequest {
+            objective: node.objective().to_owned(),
+            inputs: Map::new(),
+            upstream: Map::new(),
+            contract: node.contract_json(),
+            attempt: Attempt { id: String::new(), number: 1, seed: 0 },
+            limits: Limits { timeout_ms: 0, max_output_bytes: 0, max_tokens: None },
+            working_directory: String::new(),
+            agent: agent.unwrap_or_default(),
+        };
+        let own = Value::Array(prompt::messages(&request)).to_string();
+        let upstream = u64::try_from(node.input_refs().len()).unwrap_or(u64::MAX);
+        let mut most = usage::at_most(own.as_bytes(), &[]);
+        let read = upstream.saturating_mul(self.config.max_completion_tokens);
+        most.prompt_tokens = most.prompt_tokens.plus(Tokens(read)).plus(Tokens(input_bytes));
+        most.completion_tokens = Tokens(self.config.max_completion_tokens);
+        most
+    }
+
+    fn is_replay(&self) -> bool {
+        self.config.cassette.as_ref().is_some_and(|tape| tape.mode == CassetteMode::Replay)
+    }
+}
+
+#[async_trait]
+impl NodeExecutor for OpenAi {
+    fn name(&self) -> &str {
+        "openai"
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Capabilities { tools: false, mcp: false, waits: false }
+    }
+
+    fn simulated(&self) -> bool {
+        false
+    }
+
+    fn settings(&self) -> Digest {
+        self.settings
+    }
+
+    fn provider(&self, agent: &Agent) -> Option<ProviderId> {
+        self.model(agent).map(|model| model.provider().clone())
+    }
+
+    fn rate_limits(&self) -> BTreeMap<ProviderId, u32> {
+        let limit = |(id, provider): (&ProviderId, &ProviderConfig)| {
+            Some((id.clone(), provider.requests_per_minute?.get()))
+        };
+        self.config.providers.iter().filter_map(limit).collect()
+    }
+
+    fn ready(&self, workflow: &Workflow, cost_limit: Option<MicroUsd>) -> Result<(), Unready> {
+        let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+        for agent in agents {
+            let Target { model, provider } = self.target(agent)?;
+            let price = provider.prices.of(model.model());
+            let price = price.ok_or_else(|| Unready::PriceUnknown { model: model.clone() })?;
+            if !price.is_free() && cost_limit.is_none() {
+                return Err(Unready::CostLimitMissing { model });
+            }
+            match &provider.api_key_env {
+                Some(variable)
+                    if !self.is_replay() && !self.keys.contains_key(model.provider()) =>
+                {
+                    let provider = model.provider().clone();
+                    return Err(Unready::KeyMissing { provider, variable: variable.clone() });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn quote(&self, workflow: &Workflow, input_bytes: u64) -> Option<MicroUsd> {
+        let costs = workflow.nodes().iter().map(|node| {
+            let Target { model, provider } = self.target(workflow.agent(node.agent())?).ok()?;
+            let price = provider.prices.of(model.model())?;
+            let once = self.most(node, workflow, input_bytes);
+            Some(MicroUsd(price.cost(&once).0.saturating_mul(node.attempts().into())))
+        });
+        costs.sum::<Option<MicroUsd>>().filter(|cost| cost.0 > 0)
+    }
+
+    async fn execute(&self, request: NodeRequest) -> NodeResponse {
+        let begun = tokio::time::Instant::now();
+        let mut usage = Usage::default();
+        let result = self.attempt(&request, &mut usage).await;
+        usage.latency = Millis(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        NodeResponse { result, usage }
+    }
+}
+
+impl OpenAi {
+    /// Asks, and notes in `usage` what that took, whatever comes of it.
+    async fn attempt(&self, request: &NodeRequest, usage: &mut Usage) -> Result<Value, NodeError> {
+        let refuse = |why: String| NodeError::new(ErrorClass::Configuration, why);
+        let agent = agent_of(request).ok_or_else(|| refuse("the agent has no id".to_owned()))?;
+        let target = self.target(&agent).map_err(|unready| refuse(unready.to_string()))?;
+        let Target { model, provider } = &target;
+        let server = format!("provider {}", model.provider());
+        let body = self.body(request, model).to_string().into_bytes();
+        let key = self.keys.get(model.provider());
+        let post = Post {
+            url: &provider.base_url.at("/chat/completions"),
+            key,
+            body: body.clone(),
+            limit: request.limits.max_output_bytes.saturating_add(BODY_BYTES_MORE),
+        };
+        let hide = |error: NodeError| match key {
+            Some(key) => NodeError { message: key.hide_in(&error.message), ..error },
+            None => error,
+        };
+        let reply = self.exchange.post(post).await.map_err(|error| error.of(&server))?;
+        if !reply.is_good() {
+            let address = format!("executor.providers.{}.base_url", model.provider());
+            let key = provider.api_key_env.as_deref();
+            return Err(hide(refusal(&reply, &server, key, &address)));
+        }
+        let completion = Completion::read(&reply.body, &server);
+        let counted = completion.as_ref().ok().and_then(|read| usage::counted(read.usage.as_ref()));
+        *usage = counted.unwrap_or_else(|| {
+            tracing::warn!(server, "tokens are not counted, or not as can be; bytes stand in");
+            usage::at_most(&body, &reply.body)
+        });
+        usage.cost = provider.prices.of(model.model()).unwrap_or_default().cost(usage);
+        completion.and_then(|read| read.output(&Wanted::of(request), &server)).map_err(hide)
+    }
+
+    fn body(&self, request: &NodeRequest, model: &ModelRef) -> Value {
+        let config = &self.config;
+        let mut body = Map::new();
+        let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
+        put("model", model.model().as_str().into());
+        put("messages", prompt::messages(request).into());
+        put("stream", false.into());
+        let limit = if config.legacy_max_tokens { "max_tokens" } else { "max_completion_tokens" };
+        put(limit, self.tokens_max(request).0.into());
+        if let Some(temperature) = config.temperature {
+            put("temperature", temperature.into());
+        }
+        if config.send_seed {
+            // Servers keep seeds in 32 bits, some of them with a sign.
+            put("seed", (request.attempt.seed & 0x7fff_ffff).into());
+        }
+        match (config.structured_output, Wanted::of(request)) {
+            (StructuredOutput::Off, _) | (_, Wanted::Text) => {}
+            (StructuredOutput::JsonSchema, Wanted::Schema(schema)) => {
+                let schema = json!({"name": "output", "schema": schema});
+                put("response_format", json!({"type": "json_schema", "json_schema": schema}));
+            }
+            (_, Wanted::Json | Wanted::Schema(_)) => {
+                put("response_format", json!({"type": "json_object"}));
+            }
+        }
+        Value::Object(body)
+    }
+
+    /// The most tokens that the answer may have.
+    fn tokens_max(&self, request: &NodeRequest) -> Tokens {
+        let left = request.limits.max_tokens.unwrap_or(u64::MAX);
+        Tokens(self.config.max_completion_tokens.min(left).max(1))
+    }
+}
+
+/// The agent of a request, which carries it as it was written.
+fn agent_of(request: &NodeRequest) -> Option<Agent> {
+    let id = request.agent.get("agent_id")?.as_str()?.parse().ok()?;
+    Some(Agent { id, definition: request.agent.clone() })
+}
+
+#[cfg(test)]
+mod tests;
