@@ -118,28 +118,9 @@ fn an_objective_is_cut_between_characters() {
     assert_eq!(project.optim(["run", "--json"]).code, 7);
 }
 
-/// The example, executed by a shell script.
-fn scripted_by(script: &str) -> Project {
-    let project = Project::example();
-    project.write("agent.sh", format!("#!/bin/sh\n{script}\n"));
-    project.write(
-        "optim.toml",
-        "workflow = \"workflow.yaml\"\n[executor]\nkind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]\n",
-    );
-    let lines: Vec<_> = project
-        .read("cases/tickets.jsonl")
-        .lines()
-        .take(2)
-        .map(|line| line.replace("holdout", "search"))
-        .collect();
-    project.write("cases/tickets.jsonl", lines.join("\n"));
-    project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
-    project
-}
-
 #[test]
 fn agents_that_print_garbage_fail_their_cases_and_nothing_else() {
-    let project = scripted_by("cat >/dev/null; echo 'not json'");
+    let project = Project::scripted_by("cat >/dev/null; echo 'not json'");
     let report = project.optim(["run", "--json"]).document(0);
     assert_eq!(report["campaign"]["baseline"]["cases"]["num"], 0);
     assert_eq!(report["campaign"]["status"], "completed");
@@ -147,7 +128,7 @@ fn agents_that_print_garbage_fail_their_cases_and_nothing_else() {
 
 #[test]
 fn agents_that_flood_are_stopped() {
-    let project = scripted_by("yes");
+    let project = Project::scripted_by("yes");
     let started = Instant::now();
     let report = project.optim(["run", "--json"]).document(0);
     assert_eq!(report["campaign"]["baseline"]["cases"]["num"], 0);
@@ -157,7 +138,7 @@ fn agents_that_flood_are_stopped() {
 #[test]
 fn agents_that_hang_or_leave_children_behind_are_killed_with_their_children() {
     let marker = format!("86{}", std::process::id());
-    let project = scripted_by(&format!("sleep {marker} & sleep {marker}"));
+    let project = Project::scripted_by(&format!("sleep {marker} & sleep {marker}"));
     let text = project.read("workflow.yaml");
     let fast: String = text
         .lines()
@@ -186,7 +167,7 @@ fn agents_that_hang_or_leave_children_behind_are_killed_with_their_children() {
 /// An agent that says that it has started, and answers when the file `go` is there.
 fn waiting(signals: &std::path::Path) -> Project {
     let dir = signals.display();
-    scripted_by(&format!(
+    Project::scripted_by(&format!(
         "cat >/dev/null; : > {dir}/started; while [ ! -e {dir}/go ]; do :; done; echo '{{\"content\": {{}}}}'"
     ))
 }
@@ -218,22 +199,6 @@ fn a_terminated_process_saves_its_state_and_leaves_no_agent_behind() {
     }
     std::fs::write(signals.path().join("go"), "").unwrap();
     assert_eq!(project.optim(["run"]).code, 0, "the same command goes on");
-}
-
-#[test]
-fn a_second_process_is_refused_and_the_first_goes_on() {
-    // The agent works in a scratch copy; the test talks to it through files at a known place.
-    let signals = temporary();
-    let project = waiting(signals.path());
-    let mut first =
-        project.command(["run", "--json"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
-    await_start(&mut first, signals.path());
-    let second = project.optim(["status"]);
-    second.refused(6, "store_owned");
-    assert!(second.stderr.contains(&first.id().to_string()), "the holder is named: {second}");
-    std::fs::write(signals.path().join("go"), "").unwrap();
-    assert!(first.wait().unwrap().code().is_some());
-    assert_eq!(project.optim(["status"]).code, 0);
 }
 
 #[test]

@@ -242,3 +242,54 @@ fn a_pause_holds_and_a_cancelled_campaign_is_over() {
     assert_eq!(listed["count"], 2);
     assert_eq!(listed["campaigns"][0]["id"], next["campaign"]["id"], "the newest comes first");
 }
+
+#[test]
+fn of_two_campaigns_on_one_workflow_the_second_apply_meets_drift() {
+    let project = Project::example();
+    let approve = |report: &Value| {
+        let campaign = report["campaign"]["id"].as_str().unwrap().to_owned();
+        let number = pending(report)["number"].to_string();
+        let approved = project.optim(["approve", &number, "--campaign", &campaign]);
+        assert_eq!(approved.code, 0, "{approved}");
+        campaign
+    };
+    let first = approve(&project.optim(["run", "--json"]).document(7));
+    let second = approve(&project.optim(["run", "--new", "--json"]).document(7));
+    assert_ne!(first, second);
+    assert_eq!(project.optim(["apply", &first]).code, 0);
+    let live = project.read("workflow.yaml");
+    project.optim(["apply", &second]).refused(6, "live_drift");
+    assert_eq!(project.read("workflow.yaml"), live, "nothing of the first apply is lost");
+}
+
+#[test]
+fn an_evaluation_gets_no_output_target_and_the_experiment_shows_it() {
+    let project = Project::example();
+    let targets = "output_targets: [mailto:everybody]\nstatus: active";
+    project.replace("workflow.yaml", "status: active", targets);
+    project
+        .optim(["try", "--node", "classify", "--field", "timeout_ms", "--value", "65000", "--json"])
+        .document(0);
+    let shown = project.optim(["show", "1", "--json"]).document(0);
+    assert_eq!(shown["denied"][0]["target"], "mailto:everybody");
+    let shown = project.optim(["show", "1"]).stdout;
+    assert!(shown.contains("its runs did not get output target `mailto:everybody`"), "{shown}");
+}
+
+#[test]
+fn a_node_that_must_use_a_tool_that_an_evaluation_denies_is_refused_before_anything_runs() {
+    let project = Project::example();
+    let agent = "tool_policy: { allowlist: [], denylist: [] }";
+    project.replace(
+        "workflow.yaml",
+        agent,
+        "tool_policy: { allowlist: [send_mail], denylist: [] }",
+    );
+    let program = "kind = \"process\"\ncommand = [\"true\"]";
+    project.replace("optim.toml", "kind = \"lexical\"", program);
+    let required = "output_contract:\n        enforcement: { required_tools: [send_mail] }";
+    project.replace("workflow.yaml", "output_contract:", required);
+    let refused = project.optim(["run"]);
+    refused.refused(3, "denied_tool_required");
+    assert!(refused.stderr.contains("warning[denied_in_evaluation]"), "{refused}");
+}

@@ -19,12 +19,14 @@ fn result(report: &Value) -> Vec<(Value, Value, Value)> {
 fn a_campaign_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     let calm = Project::example().optim(["run", "--json"]).document(7);
     let project = Project::example();
+    let scratch = crate::support::temporary();
     let mut kills = 0;
     // Each round lets the process print one line more before it dies, so that the kills land in every
     // phase of the campaign.
     for lines in 1.. {
         let mut child = project
             .command(["run"])
+            .env("TMPDIR", scratch.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -45,4 +47,8 @@ fn a_campaign_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     assert_eq!(result(&report), result(&calm));
     assert_eq!(report["runs_executed"], calm["runs_executed"], "no run is counted twice");
     assert_eq!(report["spend"], calm["spend"]);
+    let own = scratch.path().read_dir().expect("it is read").next().expect("a folder is there");
+    let left = own.expect("it is read").path().read_dir().expect("it is read");
+    let left: Vec<_> = left.map(|entry| entry.expect("it is read").file_name()).collect();
+    assert_eq!(left, ["sweep.lock"], "the scratch folders of the killed ones are removed");
 }

@@ -9,6 +9,10 @@
 
 mod bad_input;
 mod campaign;
+mod control;
 mod crash;
 mod honest;
+mod openai;
+mod signals;
 mod support;
+mod workflow;

@@ -42,9 +42,33 @@ pub(crate) struct Project {
 impl Project {
     /// A fresh copy of `examples/ticket-triage`.
     pub(crate) fn example() -> Self {
+        Self::example_named("ticket-triage")
+    }
+
+    /// A fresh copy of another example.
+    pub(crate) fn example_named(name: &str) -> Self {
         let folder = temporary();
-        copy(&root().join("examples/ticket-triage"), folder.path());
+        copy(&root().join("examples").join(name), folder.path());
         Self { folder }
+    }
+
+    /// The example with two cases and one experiment, executed by a shell script.
+    pub(crate) fn scripted_by(script: &str) -> Self {
+        let project = Self::example();
+        project.write("agent.sh", format!("#!/bin/sh\n{script}\n"));
+        project.write(
+            "optim.toml",
+            "workflow = \"workflow.yaml\"\n[executor]\nkind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]\n",
+        );
+        let lines: Vec<_> = project
+            .read("cases/tickets.jsonl")
+            .lines()
+            .take(2)
+            .map(|line| line.replace("holdout", "search"))
+            .collect();
+        project.write("cases/tickets.jsonl", lines.join("\n"));
+        project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
+        project
     }
 
     /// An empty folder.

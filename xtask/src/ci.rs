@@ -21,6 +21,7 @@ const STEPS: &[Step] = &[
     step("tests of the rules", "test --package xtask"),
     step("lints", "clippy --workspace --all-targets -- -D warnings"),
     step("tests", "test"),
+    step("defects", "xtask defects"),
     Step {
         env: &[("RUSTDOCFLAGS", "-D warnings")],
         ..step("documentation", "doc --workspace --no-deps")

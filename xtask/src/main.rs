@@ -1,4 +1,5 @@
-//! Developer commands of optim: `cargo xtask ci`, `cargo xtask smoke`, `cargo xtask tidy`.
+//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask smoke`,
+//! `cargo xtask tidy`.
 
 #![expect(
     clippy::print_stdout,
@@ -7,6 +8,7 @@
 )]
 
 mod ci;
+mod defects;
 mod smoke;
 mod tidy;
 
@@ -18,6 +20,9 @@ use anyhow::Context as _;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci      everything that must hold before a change is merged, step by step
+  defects breaks a copy of the sources where an entry of tests/defects says so, and demands that the
+          test of the entry fails: the entries marked `replay`, with --all every one, with --id D9 D31
+          those of these numbers; with --write writes docs/defects.md instead
   smoke   runs the demo of a release build and checks the document that it prints
   tidy    checks the rules that no compiler checks";
 
@@ -26,6 +31,12 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["ci"] => ci::run(),
+        ["defects"] => defects::replay(|defect| defect.replay),
+        ["defects", "--all"] => defects::replay(|_| true),
+        ["defects", "--id", ids @ ..] => {
+            defects::replay(|defect| ids.contains(&defect.id.to_string().as_str()))
+        }
+        ["defects", "--write"] => defects::write(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),
         _ => {

@@ -3,7 +3,8 @@
 //! [`workflow`] is what is optimized, [`policy`] the rules, [`pack`] the cases. [`mutation`] changes
 //! one field of one node, [`proposal`] finds such changes. A case run is a [`run`]; its outputs are
 //! checked by [`validator`] and [`assertion`], counted by [`metrics`], and judged by [`judge`].
-//! [`campaign`] is the whole effort as a state machine.
+//! [`campaign`] is the whole effort as a state machine, [`stored_workflow`] a definition that is kept
+//! here, version by version.
 
 pub mod assertion;
 pub mod backoff;
@@ -23,8 +24,12 @@ pub mod pack;
 pub mod policy;
 pub mod proposal;
 pub mod quantity;
+pub mod rate;
 pub mod run;
+pub mod shadow;
+pub mod stored_workflow;
 mod suggest;
+pub mod throttle;
 pub mod validator;
 pub mod verdict;
 pub mod workflow;

@@ -27,7 +27,8 @@ pub struct NodeRequest {
     pub limits: Limits,
     /// An absolute path: the scratch copy that the attempt may read and write.
     pub working_directory: String,
-    /// The agent as the workflow defines it; opaque to optim.
+    /// The agent as the workflow defines it, in an evaluation without what that does not get; see
+    /// [`shadow`](crate::shadow).
     pub agent: Map<String, Value>,
 }
 

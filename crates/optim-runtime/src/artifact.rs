@@ -166,4 +166,29 @@ mod tests {
         std::fs::write(root.join("policy/a.md"), "texts").unwrap();
         assert_eq!(code("policy/a.md"), "file_too_large");
     }
+
+    #[test]
+    fn what_is_hashed_is_what_was_read() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("budget.yaml");
+        std::fs::write(&path, "max_experiments: 5").unwrap();
+        let artifact = Artifact::read(root.path(), "budget.yaml", 100).unwrap();
+        std::fs::write(&path, "max_experiments: 9").unwrap();
+        let frozen = artifact.frozen(FileRole::Budget);
+        assert_eq!((frozen.sha256, frozen.size_bytes), (Digest::of(b"max_experiments: 5"), 18));
+        assert_eq!(artifact.bytes, b"max_experiments: 5");
+    }
+
+    #[test]
+    fn what_is_read_counts_whatever_the_file_says_of_its_size() {
+        // A file of the system that says it is empty.
+        let proc = Path::new("/proc");
+        if let Ok(read) = std::fs::read(proc.join("version")) {
+            let limit = u64::try_from(read.len()).unwrap();
+            let file = Artifact::read(proc, "version", limit).unwrap();
+            assert_eq!(file.frozen(FileRole::Pack).sha256, Digest::of(&read));
+            let error = Artifact::read(proc, "version", limit - 1).unwrap_err();
+            assert_eq!(error.code(), "file_too_large");
+        }
+    }
 }

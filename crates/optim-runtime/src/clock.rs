@@ -1,9 +1,13 @@
 //! The wall clock as a port.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use optim_core::quantity::{Millis, Timestamp};
+use tokio::time::Instant;
+
+/// The longest wait at a stretch.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Tells the time. For the record only: durations are measured with tokio's clock.
 pub trait Clock: Send + Sync {
@@ -23,6 +27,38 @@ impl Clock for SystemClock {
             Ok(after) => millis(after),
             Err(before) => -millis(before.duration()),
         })
+    }
+}
+
+/// Time that never jumps: the wall clock as it once was, moved on by tokio's clock. For durations that
+/// are told as points in time.
+#[derive(Debug, Clone, Copy)]
+pub struct Steady {
+    wall: Timestamp,
+    since: Instant,
+}
+
+impl Steady {
+    /// Begins with the time that `clock` tells now.
+    #[must_use]
+    pub fn starting_at(clock: &dyn Clock) -> Self {
+        Self { wall: clock.now(), since: Instant::now() }
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.wall.after(Millis(u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// Waits until it is `time`; for ever when there is none.
+    pub async fn reached(&self, time: Option<Timestamp>) {
+        let Some(time) = time else {
+            return std::future::pending().await;
+        };
+        // A far future is cut short: who waits looks again then.
+        let wait = Duration::from_millis(time.since(self.now()).0);
+        tokio::time::sleep(wait.min(WAIT_MAX)).await;
     }
 }
 

@@ -1,199 +1,398 @@
-//! Gives queued case runs to workers while there is room.
+//! Gives slots to jobs, and their results to the engine.
 //!
-//! The queue is the store's; what is held here is a window of it and the runs in flight. Who may
-//! start is decided by the [`Scheduler`].
+//! The queue is the store's; the [`Scheduler`] holds a copy of it that follows the commits, and decides
+//! who starts. The loop goes round: it takes in what came and what ended, asks the scheduler, and
+//! commits the results and the next claims together. What ends during a commit is in the next one, so
+//! many workers cost few commits.
 
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use optim_core::digest::Digest;
+use optim_core::id::ProviderId;
+use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::outcome::{CaseOutcome, Usage};
+use optim_core::quantity::Millis;
 use optim_core::run::transition::RunObservation;
-use optim_core::run::{Run, RunReport};
-use optim_store::{Page, RunFilter, RunSummary, StoreError};
-use tokio::task::JoinSet;
+use optim_core::run::{Run, RunReport, Throttled, fault_delay};
+use optim_store::{Cursor, Page, RunFilter, RunSummary, StoreError};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+use crate::clock::Steady;
+use crate::engine::turn::Ended;
 use crate::engine::{Engine, EngineError};
-use crate::runner::{Job, Runner};
-use crate::scheduler::plan::{Class, Entry};
-use crate::scheduler::{Admission, Metrics, Scheduler};
+use crate::runner::{self, Runner};
+use crate::scheduler::entry::{Class, Entry, Job, Needs, Party};
+use crate::scheduler::metrics::Metrics;
+use crate::scheduler::{Admission, Release, Scheduler, Waiting};
 use crate::tasks::Shutdown;
+use crate::wake::{JobChange, JobChanges};
 
 /// How long a failing store is left alone.
 const BACK_OFF: Duration = Duration::from_secs(1);
-/// The most queued runs that are looked at together; campaigns take turns among these.
-const WINDOW_RUNS_MAX: usize = 4096;
+/// How many definitions are remembered with whom they call.
+const NEEDS_MAX: usize = 1024;
+
+/// How jobs are dispatched.
+#[derive(Debug, Clone)]
+pub struct DispatchConfig {
+    /// Jobs at once; at least one.
+    pub capacity: u32,
+    /// How long jobs that cannot simply be stopped may go on after a shutdown is wished.
+    pub grace: Duration,
+}
+
+impl Default for DispatchConfig {
+    /// Four jobs at once, half a minute.
+    fn default() -> Self {
+        Self { capacity: 4, grace: Duration::from_secs(30) }
+    }
+}
 
 /// The dispatch loop.
 pub struct Dispatcher {
     engine: Arc<Engine>,
     runner: Arc<Runner>,
     scheduler: Arc<Mutex<Scheduler>>,
+    clock: Steady,
+    grace: Duration,
+    needs: Mutex<BTreeMap<Digest, Arc<Needs>>>,
+    last_error: Mutex<Option<String>>,
+    /// Outside of the loop, so that a panic of the loop ends no worker.
+    desk: tokio::sync::Mutex<Desk>,
 }
 
-/// The dispatcher's state while it runs.
+/// The jobs at work, and what is to be done about the others.
+#[derive(Default)]
 struct Desk {
-    /// The oldest queued runs, as last listed, without those that were started since.
-    window: Vec<Entry>,
-    /// Whether runs were queued since.
-    stale: bool,
-    /// Whether the store holds queued runs that the window does not.
-    beyond: bool,
+    /// What of the store's queue has to be looked through.
+    unseen: Unseen,
     /// Whether an operation failed: a claim whose answer is lost may have taken effect.
     doubt: bool,
-    workers: JoinSet<()>,
+    workers: JoinSet<RunReport>,
+    at_work: HashMap<Id, AtWork>,
+    /// Results that are not recorded yet.
+    ended: Vec<Ended>,
+}
+
+/// The part of the store's queue that was not looked through.
+#[derive(Default)]
+enum Unseen {
+    /// All of it.
+    #[default]
+    All,
+    /// What comes after this place.
+    After(Cursor),
+    /// Nothing.
+    Nothing,
+}
+
+/// A job that has a worker.
+struct AtWork {
+    slot: Slot,
+    run: Run,
+    worker: AbortHandle,
 }
 
 impl Dispatcher {
-    /// A loop with room for `capacity` runs at once; at least one.
+    /// A loop that executes runs with `runner`, within the rate limits that it knows.
     #[must_use]
-    pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, capacity: u32) -> Self {
-        Self { engine, runner, scheduler: Arc::new(Mutex::new(Scheduler::new(capacity))) }
+    pub fn new(engine: Arc<Engine>, runner: Arc<Runner>, config: DispatchConfig) -> Self {
+        let clock = Steady::starting_at(engine.clock().as_ref());
+        let scheduler = Scheduler::new(config.capacity, runner.rate_limits(), clock.now());
+        let (scheduler, needs) = (Arc::new(Mutex::new(scheduler)), Mutex::default());
+        let (last_error, desk) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { engine, runner, scheduler, clock, grace: config.grace, needs, last_error, desk }
     }
 
-    /// What is at work, and what waits for what.
+    /// What is at work, and how long it waited.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         locked(&self.scheduler).metrics()
     }
 
-    /// Works the queue off until shut down. Runs in flight then are dropped, with their processes.
+    /// What waits, for what, and how long.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Waiting> {
+        locked(&self.scheduler).waiting(self.clock.now())
+    }
+
+    /// What failed last, since the start of the process.
+    #[must_use]
+    pub fn last_error(&self) -> Option<String> {
+        locked(&self.last_error).clone()
+    }
+
+    /// Works the queue off until shut down.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        let (window, workers) = (Vec::new(), JoinSet::new());
-        let mut desk = Desk { window, stale: true, beyond: false, doubt: false, workers };
+        let desk = &mut *self.desk.lock().await;
+        // A loop that panicked may have left claimed runs without a worker.
+        desk.doubt = true;
         loop {
-            if let Err(error) = self.fill(&mut desk).await {
-                tracing::warn!(%error, "the queue cannot be worked off now");
-                desk.doubt = true;
+            if let Err(error) = self.go_round(desk).await {
+                self.doubt(desk, &error);
                 tokio::select! {
                     () = tokio::time::sleep(BACK_OFF) => continue,
-                    () = shutdown.requested() => return,
+                    () = shutdown.requested() => break,
                 }
             }
+            let due = locked(&self.scheduler).next_due(self.clock.now());
             tokio::select! {
-                () = self.engine.wakes().runs() => desk.stale = true,
-                Some(ended) = desk.workers.join_next() => desk.doubt |= ended.is_err(),
-                () = shutdown.requested() => return,
+                changes = self.engine.wakes().changed_jobs() => {
+                    if let Err(error) = self.take_in(desk, changes).await {
+                        self.doubt(desk, &error);
+                    }
+                }
+                Some(ended) = desk.workers.join_next_with_id() => self.take_back(desk, ended),
+                () = self.clock.reached(due) => {}
+                () = shutdown.requested() => break,
             }
         }
+        self.close(desk).await;
     }
 
-    /// Starts runs until there is no room, or nothing that may start.
-    async fn fill(&self, desk: &mut Desk) -> Result<(), EngineError> {
+    fn doubt(&self, desk: &mut Desk, error: &EngineError) {
+        tracing::warn!(%error, "the queue cannot be worked off now");
+        *locked(&self.last_error) = Some(error.to_string());
+        desk.doubt = true;
+    }
+
+    /// Starts jobs and records results until there is nothing to start and nothing to record.
+    async fn go_round(&self, desk: &mut Desk) -> Result<(), EngineError> {
         if desk.doubt {
-            self.rescue().await?;
-            (desk.doubt, desk.stale) = (false, true);
+            self.rescue(desk).await?;
+            self.remember_throttles().await?;
+            (desk.doubt, desk.unseen) = (false, Unseen::All);
         }
         loop {
-            if desk.stale || (desk.beyond && desk.window.is_empty()) {
-                desk.beyond = self.look(&mut desk.window).await?;
-                desk.stale = false;
+            self.look(desk).await?;
+            while let Some(ended) = desk.workers.try_join_next_with_id() {
+                self.take_back(desk, ended);
             }
-            let admissions = locked(&self.scheduler).admit(&mut desk.window);
-            if admissions.is_empty() {
+            // Slots that are not used for an error's sake are given back.
+            let admissions = locked(&self.scheduler).admit(self.clock.now()).into_iter();
+            let slots: Vec<_> = admissions.map(|admission| self.slot(admission)).collect();
+            if !slots.is_empty() || !desk.ended.is_empty() {
+                self.turn(desk, slots).await?;
+            } else if matches!(desk.unseen, Unseen::Nothing) {
                 return Ok(());
-            }
-            // Slots first: those that are not used for an error's sake are given back.
-            let slots: Vec<_> =
-                admissions.into_iter().map(|admission| self.slot(admission)).collect();
-            for slot in slots {
-                self.start(slot, &mut desk.workers).await?;
             }
         }
     }
 
-    /// Gives back the claimed runs that nobody works on.
-    async fn rescue(&self) -> Result<(), EngineError> {
-        for run in self.engine.list_runs(&RunFilter::Running).await? {
-            let has_worker = locked(&self.scheduler).holds(run.id);
-            if !has_worker {
-                // One that has moved on meanwhile needs no help.
-                drop(
-                    self.engine
-                        .observe_run(run.id, RunObservation::Lost { epoch: run.epoch })
-                        .await?,
-                );
+    /// Records what has ended and starts the jobs that have a slot now.
+    async fn turn(&self, desk: &mut Desk, slots: Vec<Slot>) -> Result<(), EngineError> {
+        let (mut cases, mut claims) = (slots, Vec::new());
+        for slot in &cases {
+            match slot.admission.job {
+                Job::Case(run) => claims.push(run),
+            }
+        }
+        let claimed = self.engine.turn(&desk.ended, &claims).await?;
+        desk.ended.clear();
+        for run in claimed {
+            let job = Job::Case(run.id);
+            if let Some(place) = cases.iter().position(|slot| slot.admission.job == job) {
+                self.start(desk, cases.swap_remove(place), run);
             }
         }
         Ok(())
     }
 
-    /// Lists the oldest queued runs; says whether there are others.
-    async fn look(&self, window: &mut Vec<Entry>) -> Result<bool, EngineError> {
-        let mut page = Page::first();
-        window.clear();
-        loop {
-            let listed = self.engine.store().runs(&RunFilter::Queued, page).await?;
-            window.extend(listed.items.into_iter().map(entry));
-            match listed.next {
-                Some(after) if window.len() < WINDOW_RUNS_MAX => {
-                    page = Page { after: Some(after), ..Page::first() };
+    /// Hands a claimed run to a worker.
+    fn start(&self, desk: &mut Desk, mut slot: Slot, run: Run) {
+        let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
+        let claimed = run.clone();
+        let worker = desk.workers.spawn(async move {
+            match execute(&engine, &runner, &claimed).await {
+                Ok(report) => report,
+                Err(error) => void(&engine, &claimed, error.to_string()),
+            }
+        });
+        slot.release = Release::Worked;
+        desk.at_work.insert(worker.id(), AtWork { slot, run, worker });
+    }
+
+    /// Takes in that a worker has ended: its slot is free from here on.
+    fn take_back(&self, desk: &mut Desk, ended: Result<(Id, RunReport), JoinError>) {
+        let (id, report) = match ended {
+            Ok((id, report)) => (id, Ok(report)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        let Some(AtWork { run, .. }) = desk.at_work.remove(&id) else {
+            return;
+        };
+        let report = match report {
+            Ok(report) => report,
+            // It was stopped because nobody wants its result.
+            Err(error) if error.is_cancelled() => return,
+            Err(panic) => void(&self.engine, &run, format!("the worker panicked: {panic}")),
+        };
+        if let Some(Throttled { provider, retry_after }) = &report.throttled {
+            self.throttle(provider, (*retry_after).min(RETRY_AFTER_MAX));
+        }
+        desk.ended.push(Ended { run: run.id, epoch: run.epoch, report });
+    }
+
+    /// Takes in which jobs came and went.
+    async fn take_in(&self, desk: &mut Desk, changes: JobChanges) -> Result<(), EngineError> {
+        if changes.more {
+            desk.unseen = Unseen::All;
+        }
+        for change in changes.known {
+            match change {
+                JobChange::CaseQueued(run) => {
+                    // Given back: what a worker finds out under that claim will be refused.
+                    desk.stop(|at_work| at_work.run.id == run.id && at_work.run.epoch <= run.epoch);
+                    self.enqueue_case(run).await?;
                 }
-                next => return Ok(next.is_some()),
+                JobChange::Over(job) => {
+                    desk.stop(|at_work| at_work.slot.admission.job == job);
+                    locked(&self.scheduler).withdraw(job);
+                }
             }
         }
+        Ok(())
+    }
+
+    /// A case run works in a scratch copy of its own, so it locks no workspace.
+    async fn enqueue_case(&self, run: RunSummary) -> Result<(), EngineError> {
+        let needs = self.needs(run.snapshot).await?;
+        let now = self.clock.now();
+        let delayed = (run.faults > 0).then(|| now.after(fault_delay(run.faults)));
+        let entry = Entry {
+            job: Job::Case(run.id),
+            party: Party::Campaign(run.campaign),
+            class: Class::Evaluation,
+            workspace: None,
+            needs,
+            not_before: delayed,
+        };
+        locked(&self.scheduler).enqueue(entry, now);
+        Ok(())
+    }
+
+    /// Whom a definition calls. One that cannot be read calls nobody: its runs fail when they start.
+    async fn needs(&self, snapshot: Digest) -> Result<Arc<Needs>, EngineError> {
+        let known = locked(&self.needs).get(&snapshot).cloned();
+        if let Some(needs) = known {
+            return Ok(needs);
+        }
+        let needs = match self.engine.workflow(snapshot).await {
+            Ok(workflow) => Arc::new(self.runner.needs(&workflow)),
+            Err(EngineError::Payload { .. }) => Arc::default(),
+            Err(error) => return Err(error),
+        };
+        let mut known = locked(&self.needs);
+        if known.len() >= NEEDS_MAX {
+            known.clear();
+        }
+        known.insert(snapshot, Arc::clone(&needs));
+        Ok(needs)
+    }
+
+    /// Gives back the claimed runs that nobody works on and nobody has finished.
+    async fn rescue(&self, desk: &Desk) -> Result<(), EngineError> {
+        for run in self.engine.list_runs(&RunFilter::Running).await? {
+            let has_worker = locked(&self.scheduler).holds(Job::Case(run.id));
+            if !has_worker && !desk.ended.iter().any(|ended| ended.run == run.id) {
+                // One that has moved on meanwhile needs no help.
+                let lost = RunObservation::Lost { epoch: run.epoch };
+                drop(self.engine.observe_run(run.id, lost).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves those providers alone that asked for it, of earlier processes too.
+    async fn remember_throttles(&self) -> Result<(), EngineError> {
+        let throttles = self.engine.throttles().await?;
+        let now = self.engine.clock().now();
+        for throttle in throttles {
+            self.throttle(&throttle.provider, throttle.left(now));
+        }
+        Ok(())
+    }
+
+    fn throttle(&self, provider: &ProviderId, rest: Millis) {
+        let now = self.clock.now();
+        locked(&self.scheduler).throttle(provider, now.after(rest), now);
+    }
+
+    /// Takes in a page of the store's queue, unless all of it was looked through.
+    async fn look(&self, desk: &mut Desk) -> Result<(), EngineError> {
+        let after = match std::mem::replace(&mut desk.unseen, Unseen::All) {
+            Unseen::All => None,
+            Unseen::After(cursor) => Some(cursor),
+            Unseen::Nothing => {
+                desk.unseen = Unseen::Nothing;
+                return Ok(());
+            }
+        };
+        let page = Page { after, ..Page::first() };
+        let listed = self.engine.store().runs(&RunFilter::Queued, page).await?;
+        for run in listed.items {
+            self.enqueue_case(run).await?;
+        }
+        desk.unseen = listed.next.map_or(Unseen::Nothing, Unseen::After);
+        Ok(())
     }
 
     fn slot(&self, admission: Admission) -> Slot {
-        Slot { admission, scheduler: Arc::clone(&self.scheduler) }
+        let scheduler = Arc::clone(&self.scheduler);
+        Slot { admission, release: Release::Unused, scheduler, clock: self.clock }
     }
 
-    /// Claims a run and hands it to a worker. Nothing happens when it is not queued any more.
-    async fn start(&self, slot: Slot, workers: &mut JoinSet<()>) -> Result<(), EngineError> {
-        let Some(run) = self.engine.claim(slot.admission.run).await? else {
-            return Ok(());
+    /// Nothing starts any more. Case runs are stopped, as the next start queues them again; other jobs
+    /// have a grace period. What has ended is recorded.
+    async fn close(&self, desk: &mut Desk) {
+        for AtWork { slot, worker, .. } in desk.at_work.values() {
+            match slot.admission.job {
+                Job::Case(_) => worker.abort(),
+            }
+        }
+        let drained = async {
+            while let Some(ended) = desk.workers.join_next_with_id().await {
+                self.take_back(desk, ended);
+            }
         };
-        let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
-        workers.spawn(async move {
-            work(engine, runner, run).await;
-            drop(slot);
-        });
-        Ok(())
+        let in_time = tokio::time::timeout(self.grace, drained).await;
+        if in_time.is_err() {
+            tracing::warn!(jobs = desk.at_work.len(), "the grace period is over; jobs are stopped");
+            desk.workers.shutdown().await;
+        }
+        if let Err(error) = self.engine.turn(&desk.ended, &[]).await {
+            tracing::warn!(%error, runs = desk.ended.len(), "the last results are lost");
+        }
+    }
+}
+
+impl Desk {
+    /// Stops workers. Their slots are given back when they have ended.
+    fn stop(&self, which: impl Fn(&AtWork) -> bool) {
+        let stopped = self.at_work.values().filter(|at_work| which(at_work));
+        stopped.for_each(|at_work| at_work.worker.abort());
     }
 }
 
 /// An admission that is released when it is dropped: with its worker, whatever that worker's end.
 struct Slot {
     admission: Admission,
+    release: Release,
     scheduler: Arc<Mutex<Scheduler>>,
+    clock: Steady,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        locked(&self.scheduler).release(self.admission.id);
+        locked(&self.scheduler).release(self.admission.id, self.release, self.clock.now());
     }
 }
 
-fn locked(scheduler: &Mutex<Scheduler>) -> MutexGuard<'_, Scheduler> {
-    scheduler.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A case run: it works in a scratch copy of its own, so it locks no workspace.
-fn entry(run: RunSummary) -> Entry {
-    Entry { run: run.id, campaign: run.campaign, class: Class::Evaluation, workspace: None }
-}
-
-/// Executes a claimed run and records its result. A store that fails is waited for, as the result
-/// is paid for.
-async fn work(engine: Arc<Engine>, runner: Arc<Runner>, run: Run) {
-    let claimed = run.clone();
-    let mut body = JoinSet::new();
-    body.spawn({
-        let engine = Arc::clone(&engine);
-        async move { execute(&engine, &runner, &run).await }
-    });
-    let report = match body.join_next().await {
-        Some(Ok(Ok(report))) => report,
-        Some(Ok(Err(error))) => void(&engine, &claimed, error.to_string()),
-        Some(Err(panic)) => void(&engine, &claimed, format!("the worker panicked: {panic}")),
-        None => void(&engine, &claimed, "there was no worker".to_owned()),
-    };
-    let Run { id, epoch, .. } = claimed;
-    match patiently(|| engine.finish(id, epoch, report.clone())).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(ignored)) => tracing::info!(run = %id, ?ignored, "a result came too late"),
-        Err(error) => tracing::error!(run = %id, %error, "a result cannot be recorded"),
-    }
+fn locked<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {
+    content.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The report of a run that could not be executed, which is a fault of the outside.
@@ -207,6 +406,7 @@ fn void(engine: &Engine, run: &Run, fault: String) -> RunReport {
         usage: Usage::default(),
         started_at: now,
         finished_at: now,
+        denied: Vec::new(),
         throttled: None,
     }
 }
@@ -223,8 +423,8 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
             why: format!("it has no case number {index}"),
         });
     };
-    let folder = Path::new(&campaign.source.location).parent().unwrap_or(Path::new("/"));
-    let job = Job { run, workflow, case, folder };
+    let folder = Path::new(campaign.source.folder());
+    let job = runner::Job { run, workflow, case, folder };
     Ok(runner.run(job).await)
 }
 
@@ -347,7 +547,11 @@ mod tests {
         campaigns: &[&str],
     ) -> (Vec<Run>, Metrics) {
         let engine = Arc::new(Engine::new(store, Arc::new(ManualClock::at(Timestamp(0)))));
-        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), Arc::new(runner), 3));
+        let dispatcher = Arc::new(Dispatcher::new(
+            Arc::clone(&engine),
+            Arc::new(runner),
+            DispatchConfig { capacity: 3, ..DispatchConfig::default() },
+        ));
         let mut changes = engine.changes();
         let mut tasks = TaskSet::new();
         tasks.supervise("dispatcher", {

@@ -1,7 +1,11 @@
 //! The one write path: load, decide, commit.
 //!
-//! Nobody else writes campaigns, experiments or runs. A decision is made on a state that was read
+//! Nobody else writes campaigns, experiments, runs or stored workflows. A decision is made on a state that was read
 //! with its revision; when somebody else moved the record meanwhile, it is read and decided again.
+
+mod stored;
+
+pub mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,13 +15,15 @@ use optim_core::campaign::observation::{EvaluationResult, Observation};
 use optim_core::campaign::transition::{self, Decision, Effect};
 use optim_core::campaign::{Campaign, CaseMark, Evaluation, Spent};
 use optim_core::digest::Digest;
-use optim_core::id::{Actor, CampaignId, EvaluationId, RunId};
+use optim_core::id::{Actor, CampaignId, EvaluationId, RunId, WorkflowId};
 use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack};
 use optim_core::policy::Objective;
+use optim_core::run::Run;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
-use optim_core::run::{Epoch, Run, RunReport, RunState};
+use optim_core::stored_workflow::VersionNumber;
+use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
 use optim_core::workflow::Workflow;
 use optim_store::{
     Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
@@ -26,6 +32,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::wake::Wakes;
+
+pub use self::stored::StoredDefinition;
 
 /// How often a decision is made again because somebody else moved the record.
 const CONFLICT_RETRIES_MAX: u32 = 32;
@@ -68,6 +76,25 @@ pub enum EngineError {
     /// The campaign does not allow it now.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// There never was such a stored workflow.
+    #[error("there is no stored workflow {0}; `optim workflow list` shows those that exist")]
+    WorkflowNotFound(WorkflowId),
+    /// The version is not kept, or not there yet.
+    #[error("workflow {id} has no version {version} any more or yet; the current one is {current}")]
+    VersionNotFound {
+        /// The workflow.
+        id: WorkflowId,
+        /// The version that was asked for.
+        version: VersionNumber,
+        /// The current one.
+        current: VersionNumber,
+    },
+    /// The stored workflow does not allow it now.
+    #[error(transparent)]
+    Workflow(#[from] WorkflowRejection),
+    /// Others moved the stored workflow, or campaigns on it, again and again.
+    #[error("workflow {0} keeps being changed by others; try again")]
+    WorkflowContended(WorkflowId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,9 +121,12 @@ impl EngineError {
             Self::NotFound(_) => "campaign_not_found",
             Self::Exists(_) => "campaign_exists",
             Self::Rejected(rejection) => rejection.code(),
+            Self::WorkflowNotFound(_) => "workflow_not_found",
+            Self::VersionNotFound { .. } => "workflow_version_not_found",
+            Self::Workflow(rejection) => rejection.code(),
             Self::Store(error) => error.code(),
             Self::Payload { .. } => "payload_missing",
-            Self::Contended(_) => "contended",
+            Self::Contended(_) | Self::WorkflowContended(_) => "contended",
         }
     }
 }
@@ -151,17 +181,20 @@ impl Engine {
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), StoreError> {
+        // That a run starts, or starts again, is nothing to its campaign.
+        let ended = commit.runs.iter().filter(|write| write.value.state.is_terminal());
         let campaigns: BTreeSet<_> = (commit.campaigns.iter().map(|write| &write.value.id))
-            .chain(commit.runs.iter().map(|write| &write.value.campaign))
+            .chain(ended.map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let queued = commit.runs.iter().any(|write| write.value.state == RunState::Queued);
+        let jobs: Vec<_> =
+            commit.runs.iter().filter_map(|write| turn::job_change(&write.value)).collect();
         let committed = self.store.commit(commit).await;
-        // Also after a failure: whether the commit took effect may be unknown, and a look costs little.
-        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
-        if queued {
-            self.wakes.runs_waiting();
+        // After a failure whether the commit took effect may be unknown, and a look costs little.
+        if !matches!(committed, Err(StoreError::Conflict { .. })) {
+            self.wakes.jobs_changed(jobs);
         }
+        campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
         committed.map(drop)
     }
@@ -179,9 +212,19 @@ impl Engine {
             Commit { campaigns: vec![write], blobs: new.blobs, events, ..Commit::default() };
         match self.commit(commit).await {
             Ok(()) => Ok(next),
-            Err(StoreError::Conflict { .. }) => Err(EngineError::Exists(next.id)),
+            Err(StoreError::Conflict { .. }) => Err(self.why_not_created(next).await?),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Why the store could not take in a new campaign.
+    async fn why_not_created(&self, campaign: Campaign) -> Result<EngineError, EngineError> {
+        if self.store.campaign(&campaign.id).await?.is_none()
+            && let Some(workflow) = campaign.source.location.stored()
+        {
+            ensure_in_use(&self.stored_workflow(workflow).await?.value)?;
+        }
+        Ok(EngineError::Exists(campaign.id))
     }
 
     /// Reads a campaign.
@@ -203,7 +246,9 @@ impl Engine {
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
-        self.transition(id, Vec::new(), |campaign| transition::decide(campaign, command, &cx)).await
+        let step = |campaign: &Campaign| transition::decide(campaign, command, &cx);
+        // On the heap: it holds several campaigns, and is in the future of every verb.
+        Box::pin(self.transition(id, Vec::new(), step)).await
     }
 
     /// Records a fact, with the payloads that it brings along.
@@ -217,8 +262,8 @@ impl Engine {
         blobs: Vec<Blob>,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(Actor::engine());
-        self.transition(id, blobs, |campaign| Ok(transition::observe(campaign, observation, &cx)))
-            .await
+        let step = |campaign: &Campaign| Ok(transition::observe(campaign, observation, &cx));
+        Box::pin(self.transition(id, blobs, step)).await
     }
 
     /// Load, decide, commit; again when somebody else was faster.
@@ -230,22 +275,31 @@ impl Engine {
     ) -> Result<Campaign, EngineError> {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let Versioned { revision, value } = self.campaign(id).await?;
-            let Decision { next, experiments, effects, events } = step(&value)?;
-            if events.is_empty() {
+            let decision = step(&value)?;
+            if decision.events.is_empty() {
                 return Ok(value);
             }
-            let runs = self.expand(&next, &effects).await?;
-            let campaigns = vec![Write { expected: revision, value: next.clone() }];
-            match self
-                .commit(Commit { campaigns, experiments, runs, blobs: blobs.clone(), events })
-                .await
-            {
+            let next = decision.next.clone();
+            let commit = self.commit_of(revision, decision).await?;
+            match self.commit(Commit { blobs: blobs.clone(), ..commit }).await {
                 Ok(()) => return Ok(next),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(EngineError::Contended(id.clone()))
+    }
+
+    /// The commit of a decision on a campaign that was read at `expected`.
+    async fn commit_of(
+        &self,
+        expected: Revision,
+        decision: Decision,
+    ) -> Result<Commit, EngineError> {
+        let Decision { next, experiments, effects, events } = decision;
+        let runs = self.expand(&next, &effects).await?;
+        let campaigns = vec![Write { expected, value: next }];
+        Ok(Commit { campaigns, experiments, runs, events, ..Commit::default() })
     }
 
     /// The run records that the effects of a decision stand for.
@@ -313,39 +367,6 @@ impl Engine {
                 None => return Ok(all),
             }
         }
-    }
-
-    /// Claims a queued run; `None` when it is not queued any more.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn claim(&self, id: RunId) -> Result<Option<Run>, EngineError> {
-        let Some(Versioned { revision, value }) = self.store.run(id).await? else {
-            return Ok(None);
-        };
-        let Ok(claimed) = run_transition::decide(&value, &RunCommand::Claim, self.clock.now())
-        else {
-            return Ok(None);
-        };
-        let write = Write { expected: revision, value: claimed.clone() };
-        match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
-            Ok(()) => Ok(Some(claimed)),
-            Err(StoreError::Conflict { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Records the result of a claimed run. A result that comes too late is ignored, and says so.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn finish(
-        &self,
-        id: RunId,
-        epoch: Epoch,
-        report: RunReport,
-    ) -> Result<Result<Run, Ignored>, EngineError> {
-        self.observe_run(id, RunObservation::Finished { epoch, report: Box::new(report) }).await
     }
 
     /// Takes in what happened to a run.

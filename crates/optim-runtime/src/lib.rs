@@ -5,6 +5,7 @@
 //! run through an [`executor`]; [`proposer`] finds candidates; [`live`] applies and rolls back;
 //! [`project`] reads and freezes a project's files.
 
+mod agenda;
 pub mod artifact;
 pub mod clock;
 pub mod dispatch;

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use optim_core::assertion::Matcher as _;
+use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, Frozen, SearchMode, Source};
 use optim_core::canonical;
 use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
 use optim_core::digest::Digest;
-use optim_core::id::CampaignId;
+use optim_core::id::{CampaignId, WorkflowId};
 use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::{
     self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles,
 };
 use optim_core::quantity::Timestamp;
+use optim_core::shadow;
 use optim_core::workflow::check::check;
 use optim_core::workflow::{ModelRef, Workflow, load};
 use optim_store::Blob;
@@ -30,12 +32,13 @@ const POLICY_BYTES_MAX: u64 = 256 * 1024;
 const PACK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Where a project's files are. References are relative to the workspace: the workflow's
-/// `workspace_root` when that is absolute, else it is resolved from the workflow file's folder.
+/// `workspace_root` when that is absolute, else it is resolved from the workflow file's folder, and for
+/// a stored workflow from the project's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectRefs {
     /// The project's folder.
     pub folder: PathBuf,
-    /// The workflow file, relative to the folder.
+    /// The workflow file, relative to the folder; not looked at for a stored workflow.
     pub workflow: String,
     /// `objective.md`
     pub objective: String,
@@ -54,8 +57,10 @@ pub struct ProjectRefs {
 pub struct Project {
     /// The workflow.
     pub workflow: Workflow,
-    /// The workflow file's canonical path.
-    pub workflow_path: PathBuf,
+    /// Where the live workflow is.
+    pub location: Location,
+    /// Where relative paths of a stored workflow begin.
+    workspace: Option<PathBuf>,
     /// The objective.
     pub objective: Objective,
     /// The policies.
@@ -94,9 +99,55 @@ pub struct Setup {
 /// # Errors
 /// Every finding that stops a campaign, of all files together.
 pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, Diagnostics> {
-    let workflow_file = artifact(&refs.folder, &refs.workflow, WORKFLOW_BYTES_MAX)?;
-    let (workflow, document) = load::load(&workflow_file.reference, &workflow_file.bytes)?;
-    let root = workspace(&workflow_file.path, workflow.workspace_root());
+    let file = artifact(&refs.folder, &refs.workflow, WORKFLOW_BYTES_MAX)?;
+    let location = Location::File(file.path.display().to_string());
+    let folder = file.path.parent().unwrap_or(Path::new("/")).to_owned();
+    let frozen = file.frozen(FileRole::Workflow);
+    let (name, bytes) = (file.reference, file.bytes);
+    read_with(refs, Origin { name, bytes, location, folder, frozen }, capabilities)
+}
+
+/// Reads and checks the files of `refs` around the stored workflow `id` with the text `bytes`.
+///
+/// # Errors
+/// Every finding that stops a campaign, of all files together.
+pub fn read_stored(
+    refs: &ProjectRefs,
+    (id, bytes): (&WorkflowId, Vec<u8>),
+    capabilities: &Capabilities,
+) -> Result<Project, Diagnostics> {
+    let location = Location::Stored(id.clone());
+    let name = location.to_string();
+    let frozen = FrozenFile {
+        role: FileRole::Workflow,
+        artifact_ref: name.clone(),
+        resolved_path: name.clone(),
+        sha256: Digest::of(&bytes),
+        size_bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+    };
+    let folder = refs.folder.clone();
+    read_with(refs, Origin { name, bytes, location, folder, frozen }, capabilities)
+}
+
+/// The definition that a project is about.
+struct Origin {
+    /// What findings call it.
+    name: String,
+    bytes: Vec<u8>,
+    location: Location,
+    /// Where a relative `workspace_root` begins.
+    folder: PathBuf,
+    frozen: FrozenFile,
+}
+
+fn read_with(
+    refs: &ProjectRefs,
+    origin: Origin,
+    capabilities: &Capabilities,
+) -> Result<Project, Diagnostics> {
+    let (workflow, document) = load::load(&origin.name, &origin.bytes)?;
+    let root = workflow.workspace_root().map_or("", str::trim);
+    let root = origin.folder.join(root);
     let policy_files = PolicyArtifacts::read(&root, refs)?;
     let Checked { value: (objective, policies), warnings } =
         policy::read(&policy_files.contents())?;
@@ -111,19 +162,22 @@ pub fn read(refs: &ProjectRefs, capabilities: &Capabilities) -> Result<Project, 
     let mut findings = warnings;
     let mut of_workflow = check(&workflow, Some(&policies));
     of_workflow.extend(unmet_needs(&workflow, capabilities));
-    findings.0.extend(load::locate(&workflow_file.reference, &document, of_workflow));
+    of_workflow.extend(shadow::findings(&workflow));
+    findings.0.extend(load::locate(&origin.name, &document, of_workflow));
     let pack_name = pack_file.as_ref().map_or("the implicit case", |file| file.reference.as_str());
     findings.0.extend(pack.check(pack_name, &workflow));
-    findings.0.extend(engines_refuse(&workflow, &workflow_file.reference, &pack, pack_name));
+    findings.0.extend(engines_refuse(&workflow, &origin.name, &pack, pack_name));
     if findings.has_errors() {
         return Err(findings);
     }
     let mut files = policy_files.frozen();
     files.extend(pack_file.as_ref().map(|file| file.frozen(FileRole::Pack)));
-    files.push(workflow_file.frozen(FileRole::Workflow));
+    files.push(origin.frozen);
+    let workspace = origin.location.stored().map(|_| root);
     Ok(Project {
         workflow,
-        workflow_path: workflow_file.path,
+        location: origin.location,
+        workspace,
         objective,
         policies,
         pack,
@@ -220,11 +274,6 @@ fn artifact(root: &Path, reference: &str, limit: u64) -> Result<Artifact, Diagno
     })
 }
 
-fn workspace(workflow_path: &Path, workspace_root: Option<&str>) -> PathBuf {
-    let folder = workflow_path.parent().unwrap_or(Path::new("/"));
-    workspace_root.map_or_else(|| folder.to_owned(), |root| folder.join(root.trim()))
-}
-
 impl Project {
     /// The draft of a campaign on this project, with its payloads.
     #[must_use]
@@ -236,7 +285,8 @@ impl Project {
         let source = Source {
             workflow: self.workflow.id().clone(),
             name: self.workflow.name().to_owned(),
-            location: self.workflow_path.display().to_string(),
+            location: self.location.clone(),
+            workspace: self.workspace.as_ref().map(|folder| folder.display().to_string()),
             snapshot: definition.digest(),
             fingerprint: self.workflow.fingerprint(),
         };

@@ -3,100 +3,43 @@
 //! Level-triggered: what is to be done follows from the state in the store, so a crash, a lost
 //! wake-up or a doubled one changes nothing. An error or a panic of one campaign is its own.
 
+pub mod rounds;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::observation::{Candidate, Observation};
 use optim_core::campaign::work::{Work, work};
 use optim_core::canonical;
 use optim_core::experiment::Proposer as Description;
-use optim_core::id::CampaignId;
 use optim_core::mutation::{Mutation, validate};
 use optim_core::pack::Split;
 use optim_core::run::Run;
 use optim_store::Blob;
-use tokio::task::JoinSet;
 
 use crate::engine::{Engine, EngineError};
 use crate::evidence;
 use crate::proposer::{ProposalRequest, Proposer};
-use crate::tasks::Shutdown;
 
-/// How long a campaign that failed is left alone at first; doubled each time, up to a minute.
-const BACK_OFF: Duration = Duration::from_millis(200);
-const BACK_OFF_MAX: Duration = Duration::from_secs(60);
+use self::rounds::Rounds;
 
 /// The reconcile loop.
 pub struct Reconciler {
     engine: Arc<Engine>,
     proposers: Vec<Arc<dyn Proposer>>,
+    rounds: Rounds,
 }
 
 impl Reconciler {
     /// A loop that asks `proposers` in turn.
     #[must_use]
     pub fn new(engine: Arc<Engine>, proposers: Vec<Arc<dyn Proposer>>) -> Self {
-        Self { engine, proposers }
-    }
-
-    /// Looks at every campaign that changed, until shut down.
-    pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
-        let mut failures: BTreeMap<CampaignId, u32> = BTreeMap::new();
-        loop {
-            let changed = tokio::select! {
-                changed = self.engine.wakes().changed_campaigns() => changed,
-                () = shutdown.requested() => return,
-            };
-            for id in changed {
-                match Arc::clone(&self).isolated(id.clone()).await {
-                    Ok(()) => drop(failures.remove(&id)),
-                    Err(error) => {
-                        let count = failures.entry(id.clone()).or_default();
-                        *count = count.saturating_add(1);
-                        tracing::warn!(campaign = %id, failures = *count, %error, "a campaign could not be taken further");
-                        self.retry_later(id, *count, &shutdown);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Takes one campaign as far as it goes; a panic becomes this campaign's error.
-    async fn isolated(self: Arc<Self>, id: CampaignId) -> Result<(), String> {
-        let mut task = JoinSet::new();
-        task.spawn(async move { self.settle(&id).await });
-        match task.join_next().await {
-            Some(Ok(settled)) => settled.map_err(|error| error.to_string()),
-            Some(Err(panic)) => Err(format!("panicked: {panic}")),
-            None => Ok(()),
-        }
-    }
-
-    fn retry_later(&self, id: CampaignId, failures: u32, shutdown: &Shutdown) {
-        let delay = BACK_OFF
-            .saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)))
-            .min(BACK_OFF_MAX);
-        let engine = Arc::clone(&self.engine);
-        shutdown.detach(async move {
-            tokio::time::sleep(delay).await;
-            engine.wakes().campaign_changed(&id);
-        });
-    }
-
-    /// Takes a campaign as far as it goes without waiting.
-    ///
-    /// # Errors
-    /// The store fails, or a payload of the campaign is missing.
-    pub async fn settle(&self, id: &CampaignId) -> Result<(), EngineError> {
-        while self.step(id).await? {}
-        Ok(())
+        Self { engine, proposers, rounds: Rounds::default() }
     }
 
     /// One step; whether there may be another.
-    async fn step(&self, id: &CampaignId) -> Result<bool, EngineError> {
-        let campaign = self.engine.campaign(id).await?.value;
+    async fn step(&self, campaign: Campaign) -> Result<bool, EngineError> {
         match work(&campaign) {
             Work::AwaitRuns(_) => self.collect(&campaign).await,
             Work::Suggested(mutation) => self.suggested(&campaign, mutation).await.map(|()| true),

@@ -8,12 +8,14 @@ use std::time::Duration;
 use optim_core::assertion::Matcher;
 use optim_core::backoff;
 use optim_core::digest::Hasher;
-use optim_core::id::NodeId;
+use optim_core::id::{NodeId, ProviderId};
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::{CaseOutcome, Measured, Usage};
 use optim_core::pack::Case;
 use optim_core::quantity::Millis;
+use optim_core::rate::RatePerMinute;
 use optim_core::run::{NodeReport, Run, RunReport, Throttled};
+use optim_core::shadow::{self, Shadow};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
 use optim_core::workflow::{Execution, Node, ValidatorKind, Workflow};
@@ -22,7 +24,8 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
-use crate::workspace::{Scratch, template};
+use crate::scheduler::entry::Needs;
+use crate::workspace::{Scratch, ScratchRoot, template};
 
 /// The most bytes of an attempt's answer.
 pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -31,9 +34,9 @@ const RECORDED_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an executor's error message. A longer one is abridged.
 const MESSAGE_CHARS_MAX: usize = 2000;
 
-/// How many faults in a row of attempts a node's provider may have at least; more, if the node may
-/// make more attempts.
-const FAULTS_MIN: u32 = 3;
+/// The faults of a node's provider that make a run void. It is no matter of the node's attempts: a
+/// candidate with more of them would be better off in an outage.
+const FAULTS_MAX: u32 = 3;
 /// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
 /// waits in the queue.
 const REST_MAX: Millis = Millis(10_000);
@@ -43,6 +46,7 @@ pub struct Runner {
     executor: Arc<dyn NodeExecutor>,
     matcher: Arc<dyn Matcher + Send + Sync>,
     clock: Arc<dyn Clock>,
+    scratch: Option<ScratchRoot>,
 }
 
 /// A case run to execute.
@@ -171,13 +175,49 @@ impl Runner {
         matcher: Arc<dyn Matcher + Send + Sync>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { executor, matcher, clock }
+        Self { executor, matcher, clock, scratch: None }
     }
 
-    /// Executes a case run. Dropping the future stops everything that it started.
+    /// The same with scratch folders in `root` instead of the system's folder for temporary files.
+    #[must_use]
+    pub fn with_scratch(mut self, root: ScratchRoot) -> Self {
+        self.scratch = Some(root);
+        self
+    }
+
+    /// The providers that a run of `workflow` calls, with the fewest requests that it sends to each:
+    /// one for each node that the provider serves.
+    #[must_use]
+    pub fn needs(&self, workflow: &Workflow) -> Needs {
+        let requests = |provider: &ProviderId| {
+            let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+            let served =
+                agents.filter(|agent| self.executor.provider(agent).as_ref() == Some(provider));
+            u32::try_from(served.count()).unwrap_or(u32::MAX).max(1)
+        };
+        let providers = self.executor.providers(workflow).into_iter();
+        providers.map(|provider| (provider.clone(), requests(&provider))).collect()
+    }
+
+    /// The rate limits of the executor's settings.
+    #[must_use]
+    pub fn rate_limits(&self) -> BTreeMap<ProviderId, RatePerMinute> {
+        let limits = self.executor.rate_limits().into_iter();
+        limits
+            .filter_map(|(provider, requests)| {
+                // More than the finest rate is as good as no limit.
+                Some((provider, RatePerMinute::new(requests.max(1)).ok()?))
+            })
+            .collect()
+    }
+
+    /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
+    /// stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
         let executed = job.workflow.fingerprint();
+        let Shadow { workflow, denied } = shadow::of(&job.workflow);
+        let job = Job { workflow, ..job };
         let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
             Ok(walk) => walk,
             Err(fault) => {
@@ -191,11 +231,12 @@ impl Runner {
                     usage,
                     started_at,
                     finished_at,
+                    denied,
                     throttled,
                 };
             }
         };
-        let outcome = match scratch(&job).await {
+        let outcome = match self.scratch(&job).await {
             Ok(scratch) => self.walk(&job, &mut walk, &Arc::new(scratch)).await,
             Err(fault) => CaseOutcome::Void { fault },
         };
@@ -207,7 +248,20 @@ impl Runner {
             let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
             Some(Throttled { provider, retry_after })
         });
-        RunReport { executed, outcome, nodes, usage, started_at, finished_at, throttled }
+        RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
+    }
+
+    /// The folder of a run: a copy of the template that the workflow names, else an empty one.
+    async fn scratch(&self, job: &Job<'_>) -> Result<Scratch, String> {
+        let root = self.scratch.as_ref();
+        let root = root.map_or_else(std::env::temp_dir, |root| root.path().to_owned());
+        let Some(named) = template(&job.workflow) else {
+            return Scratch::empty(&root)
+                .map_err(|error| format!("no scratch folder can be made: {error}"));
+        };
+        let folder = job.folder.join(named);
+        let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder, &root)).await;
+        copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
     }
 
     /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
@@ -427,9 +481,8 @@ impl NodeAttempts {
             result: Err(NodeError::new(ErrorClass::Failed, "no attempt was made")),
             usage: Usage::default(),
         };
-        // Faults of a provider take nothing from the attempts that the definition has.
-        let (mut tries, mut faults) = (0, 0);
-        for number in 1.. {
+        let (mut number, mut faults) = (1, 0);
+        loop {
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
@@ -445,23 +498,24 @@ impl NodeAttempts {
                 }
                 Err(error) if error.class == ErrorClass::Provider => {
                     faults += 1;
-                    let asked = error.retry_after.unwrap_or_default();
-                    let rest = asked.max(backoff::delay(faults, request.attempt.seed));
-                    let patient = faults < node.attempts().max(FAULTS_MIN) && rest <= REST_MAX;
+                    let rest = backoff::delay(faults, request.attempt.seed);
+                    let rest = rest.max(error.retry_after.unwrap_or_default());
+                    let patient = faults < FAULTS_MAX && rest <= REST_MAX;
                     if !(patient && self.meter.wait(rest).await) {
                         let fault = Fault { message: error.message.clone(), rest: Some(rest) };
                         return Ended::Fault(report, fault);
                     }
+                    // The same attempt is asked again, so a fault takes none from the definition.
                     continue;
                 }
                 Err(error) if error.class == ErrorClass::Blocked => break,
                 Ok(_) | Err(_) if self.meter.over_limit().is_some() => break,
                 Ok(_) | Err(_) => {}
             }
-            tries += 1;
-            if tries >= node.attempts() {
+            if number >= node.attempts() {
                 break;
             }
+            number += 1;
         }
         Ended::Failed(report)
     }
@@ -517,16 +571,6 @@ fn within(mut response: NodeResponse, limit: u64) -> NodeResponse {
         }
     }
     response
-}
-
-/// The folder of a run: a copy of the template that the workflow names, else an empty one.
-async fn scratch(job: &Job<'_>) -> Result<Scratch, String> {
-    let Some(named) = template(&job.workflow) else {
-        return Scratch::empty().map_err(|error| format!("no scratch folder can be made: {error}"));
-    };
-    let folder = job.folder.join(named);
-    let copied = tokio::task::spawn_blocking(move || Scratch::copy_of(&folder)).await;
-    copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
 }
 
 /// Replaces an output that is too long for the record by a note about it.

@@ -1,26 +1,35 @@
 //! The loops that work campaigns off: the dispatcher gives case runs to workers, the reconciler
 //! takes campaigns from one phase to the next. Both are driven by what is in the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::work::{Work, work};
 use optim_core::id::CampaignId;
 use optim_store::Page;
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::engine::{Engine, EngineError};
 use crate::executor::NodeExecutor;
 use crate::matcher::Engines;
 use crate::proposer::Proposer;
 use crate::reconcile::Reconciler;
+use crate::reconcile::rounds::Trouble;
 use crate::runner::Runner;
-use crate::tasks::TaskSet;
+use crate::scheduler::Waiting;
+use crate::scheduler::metrics::Metrics;
+use crate::tasks::{LoopStatus, Shutdown, TaskSet};
+use crate::workspace::ScratchRoot;
+
+/// How often deleted workflows are looked at.
+const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What a service needs to know.
 pub struct ServiceConfig {
-    /// Case runs at once; at least 1.
-    pub capacity: u32,
+    /// How runs are given to workers.
+    pub dispatch: DispatchConfig,
     /// Who finds candidates, asked in turn.
     pub proposers: Vec<Arc<dyn Proposer>>,
 }
@@ -28,7 +37,22 @@ pub struct ServiceConfig {
 /// Running loops.
 pub struct Service {
     engine: Arc<Engine>,
+    dispatcher: Arc<Dispatcher>,
+    reconciler: Arc<Reconciler>,
     tasks: TaskSet,
+}
+
+/// How a service fares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// The loops, by name.
+    pub loops: BTreeMap<&'static str, LoopStatus>,
+    /// The campaigns that cannot be taken further now.
+    pub trouble: Trouble,
+    /// What is at work, and how long it waited.
+    pub metrics: Metrics,
+    /// What waits, for what, and how long.
+    pub waiting: Vec<Waiting>,
 }
 
 impl Service {
@@ -47,16 +71,39 @@ impl Service {
         }
         wake_open_campaigns(&engine).await?;
         let mut tasks = TaskSet::new();
-        let runner = Arc::new(Runner::new(
-            executor,
-            Arc::new(Engines::default()),
-            Arc::clone(engine.clock()),
-        ));
-        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.capacity));
-        tasks.supervise("dispatcher", move |shutdown| Arc::clone(&dispatcher).run(shutdown));
+        let purged = Arc::clone(&engine);
+        tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
+        let runner =
+            Runner::new(executor, Arc::new(Engines::default()), Arc::clone(engine.clock()));
+        let runner = Arc::new(match scratch_root().await {
+            Ok(root) => runner.with_scratch(root),
+            Err(error) => {
+                let parent = ScratchRoot::of_user();
+                tracing::warn!(%error, parent = %parent.display(), "scratch folders are made beside it");
+                runner
+            }
+        });
+        let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.dispatch));
+        let looped = Arc::clone(&dispatcher);
+        tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
-        tasks.supervise("reconciler", move |shutdown| Arc::clone(&reconciler).run(shutdown));
-        Ok(Self { engine, tasks })
+        let looped = Arc::clone(&reconciler);
+        tasks.supervise("reconciler", move |shutdown| Arc::clone(&looped).run(shutdown));
+        Ok(Self { engine, dispatcher, reconciler, tasks })
+    }
+
+    /// How the loops fare, and what waits.
+    #[must_use]
+    pub fn status(&self) -> ServiceStatus {
+        let mut loops = self.tasks.status();
+        if let (Some(status), Some(error)) =
+            (loops.get_mut("dispatcher"), self.dispatcher.last_error())
+        {
+            status.last_error = Some(error);
+        }
+        let trouble = self.reconciler.trouble();
+        let (metrics, waiting) = (self.dispatcher.metrics(), self.dispatcher.waiting());
+        ServiceStatus { loops, trouble, metrics, waiting }
     }
 
     /// Waits until the campaign cannot go on by itself: a person must decide, or it is over.
@@ -64,23 +111,23 @@ impl Service {
     /// # Errors
     /// The store fails.
     pub async fn settled(&self, id: &CampaignId) -> Result<Campaign, EngineError> {
-        self.settled_when(id, |_| false).await
+        self.reached(id, settled).await
     }
 
-    /// Waits until the campaign cannot go on by itself, or `enough` says that it went far enough.
+    /// Waits until the campaign is as `until` says.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn settled_when(
+    pub async fn reached(
         &self,
         id: &CampaignId,
-        enough: impl Fn(&Campaign) -> bool,
+        until: impl Fn(&Campaign) -> bool,
     ) -> Result<Campaign, EngineError> {
         let mut changes = self.engine.changes();
         loop {
             changes.borrow_and_update();
             let campaign = self.engine.campaign(id).await?.value;
-            if matches!(work(&campaign), Work::AwaitOperator | Work::Nothing) || enough(&campaign) {
+            if until(&campaign) {
                 return Ok(campaign);
             }
             if changes.changed().await.is_err() {
@@ -92,6 +139,32 @@ impl Service {
     /// Stops the loops. Runs in flight are stopped; the next start queues them again.
     pub async fn stop(self) {
         self.tasks.shutdown().await;
+    }
+}
+
+/// Whether the campaign cannot go on by itself: a person must decide, or it is over.
+#[must_use]
+pub fn settled(campaign: &Campaign) -> bool {
+    matches!(work(campaign), Work::AwaitOperator | Work::Nothing)
+}
+
+async fn scratch_root() -> std::io::Result<ScratchRoot> {
+    let opened = tokio::task::spawn_blocking(|| ScratchRoot::open(&ScratchRoot::of_user())).await;
+    opened.map_err(std::io::Error::other)?
+}
+
+/// Purges what was deleted long enough ago, again and again.
+async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
+    loop {
+        match engine.purge_workflows().await {
+            Ok(0) => {}
+            Ok(workflows) => tracing::info!(workflows, "deleted workflows were purged"),
+            Err(error) => tracing::warn!(%error, "deleted workflows cannot be purged now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = shutdown.requested() => return,
+        }
     }
 }
 
@@ -107,6 +180,5 @@ async fn wake_open_campaigns(engine: &Engine) -> Result<(), EngineError> {
             None => break,
         }
     }
-    engine.wakes().runs_waiting();
     Ok(())
 }

@@ -42,12 +42,14 @@ impl Shutdown {
 }
 
 /// How a supervised loop fares.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoopStatus {
     /// How often it panicked and was started again.
     pub panics: u32,
     /// Whether it is at work.
     pub running: bool,
+    /// The last thing that went wrong in it, a panic or what it says itself.
+    pub last_error: Option<String>,
 }
 
 /// Running loops.
@@ -94,7 +96,10 @@ impl TaskSet {
                 update(&|status| status.running = false);
                 match ended {
                     Some(Err(panic)) if panic.is_panic() => {
-                        update(&|status| status.panics = status.panics.saturating_add(1));
+                        update(&|status| {
+                            status.panics = status.panics.saturating_add(1);
+                            status.last_error = Some(format!("panicked: {panic}"));
+                        });
                         tracing::error!(name, %panic, "a loop panicked and is started again");
                     }
                     _ => return,
@@ -152,7 +157,9 @@ mod tests {
             }
         });
         done.wait_for(|round| *round == 2).await.unwrap();
-        assert_eq!(tasks.status()["shaky"], LoopStatus { panics: 2, running: true });
+        let status = &tasks.status()["shaky"];
+        assert_eq!((status.panics, status.running), (2, true));
+        assert!(status.last_error.as_ref().unwrap().contains("panicked"), "{status:?}");
         tasks.shutdown().await;
     }
 }

@@ -1,5 +1,7 @@
 //! Scratch copies: the only folder that a case run may read and write.
 
+mod root;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
@@ -7,6 +9,8 @@ use std::path::{Component, Path, PathBuf};
 use optim_core::validator::Workspace;
 use optim_core::workflow::Workflow;
 use rustix::fs::{Mode, OFlags};
+
+pub use self::root::ScratchRoot;
 
 /// The most bytes that a validator reads from one file of a scratch copy.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -73,26 +77,26 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// An empty scratch folder.
+    /// An empty scratch folder in `root`.
     ///
     /// # Errors
     /// The system refuses.
-    pub fn empty() -> std::io::Result<Self> {
-        tempfile::Builder::new().prefix("optim-run-").tempdir().map(|folder| Self { folder })
+    pub fn empty(root: &Path) -> std::io::Result<Self> {
+        tempfile::Builder::new().prefix("optim-run-").tempdir_in(root).map(|folder| Self { folder })
     }
 
-    /// A scratch folder with a copy of the folder `template`. Blocks while it copies.
+    /// A scratch folder in `root` with a copy of the folder `template`. Blocks while it copies.
     ///
     /// # Errors
     /// The template is too large, has a link that leads out of it, or cannot be copied.
-    pub fn copy_of(template: &Path) -> Result<Self, TemplateError> {
-        Self::copy_up_to(template, TEMPLATE_BYTES_MAX)
+    pub fn copy_of(template: &Path, root: &Path) -> Result<Self, TemplateError> {
+        Self::copy_up_to(template, root, TEMPLATE_BYTES_MAX)
     }
 
-    fn copy_up_to(template: &Path, bytes: u64) -> Result<Self, TemplateError> {
+    fn copy_up_to(template: &Path, into: &Path, bytes: u64) -> Result<Self, TemplateError> {
         let io = |error| TemplateError::Io { path: template.to_owned(), error };
         let root = template.canonicalize().map_err(io)?;
-        let scratch = Self::empty().map_err(io)?;
+        let scratch = Self::empty(into).map_err(io)?;
         let mut copy = Copy { root: &root, left: bytes, links: Vec::new() };
         copy.folder(&root, scratch.path())?;
         let inside = scratch.path().canonicalize().map_err(io)?;
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn only_files_inside_the_scratch_copy_are_read() {
-        let scratch = Scratch::empty().unwrap();
+        let scratch = Scratch::empty(&std::env::temp_dir()).unwrap();
         std::fs::write(scratch.path().join("a.txt"), "text").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", scratch.path().join("link")).unwrap();
         assert_eq!(scratch.read("./a.txt"), Ok(Some(b"text".to_vec())));
@@ -224,7 +228,7 @@ mod tests {
 
     #[test]
     fn what_took_the_place_of_a_file_is_neither_followed_nor_waited_for() {
-        let scratch = Scratch::empty().unwrap();
+        let scratch = Scratch::empty(&std::env::temp_dir()).unwrap();
         let path = |name: &str| scratch.path().join(name);
         std::fs::create_dir(path("folder")).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", path("link")).unwrap();
@@ -240,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_file_may_have_as_many_bytes_as_the_limit_says() {
-        let scratch = Scratch::empty().unwrap();
+        let scratch = Scratch::empty(&std::env::temp_dir()).unwrap();
         let file = File::create(scratch.path().join("a")).unwrap();
         file.set_len(FILE_BYTES_MAX).unwrap();
         assert!(scratch.read("a").is_ok_and(|read| read.is_some()));
@@ -253,7 +257,7 @@ mod tests {
     fn template_with(make: impl Fn(&Path)) -> (tempfile::TempDir, Result<Scratch, TemplateError>) {
         let template = tempfile::tempdir().unwrap();
         make(template.path());
-        let copied = Scratch::copy_of(template.path());
+        let copied = Scratch::copy_of(template.path(), &std::env::temp_dir());
         (template, copied)
     }
 
@@ -295,7 +299,9 @@ mod tests {
             |root: &Path| drop(std::os::unix::net::UnixListener::bind(root.join("s")).unwrap());
         assert_eq!(code(&socket), "template_special_file");
         assert_eq!(
-            Scratch::copy_of(Path::new("/nowhere/at/all")).unwrap_err().code(),
+            Scratch::copy_of(Path::new("/nowhere/at/all"), &std::env::temp_dir())
+                .unwrap_err()
+                .code(),
             "template_unreadable"
         );
     }
@@ -306,15 +312,16 @@ mod tests {
         for name in ["a", "b"] {
             std::fs::write(template.path().join(name), [0; 10]).unwrap();
         }
-        assert!(Scratch::copy_up_to(template.path(), 20).is_ok());
+        assert!(Scratch::copy_up_to(template.path(), &std::env::temp_dir(), 20).is_ok());
         assert_eq!(
-            Scratch::copy_up_to(template.path(), 19).unwrap_err().code(),
+            Scratch::copy_up_to(template.path(), &std::env::temp_dir(), 19).unwrap_err().code(),
             "template_too_large"
         );
         // A sparse file: its size counts, and it is refused before anything of it is written.
         let large = std::fs::File::create(template.path().join("large")).unwrap();
         large.set_len(TEMPLATE_BYTES_MAX).unwrap();
-        let refused = Scratch::copy_of(template.path()).unwrap_err().to_string();
+        let refused =
+            Scratch::copy_of(template.path(), &std::env::temp_dir()).unwrap_err().to_string();
         assert!(refused.contains("more than 268435456 bytes"), "{refused}");
     }
 }

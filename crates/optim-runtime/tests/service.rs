@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use optim_core::campaign::command::Command;
@@ -14,6 +15,7 @@ use optim_core::experiment::{Experiment, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::quantity::Timestamp;
 use optim_runtime::clock::ManualClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
 use optim_runtime::executor::Capabilities;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
@@ -138,7 +140,8 @@ async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Serv
         fault_per_mille: 50,
         ..ScriptedConfig::default()
     };
-    let config = ServiceConfig { capacity: 3, proposers: vec![proposer] };
+    let dispatch = DispatchConfig { capacity: 3, ..DispatchConfig::default() };
+    let config = ServiceConfig { dispatch, proposers: vec![proposer] };
     Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
 }
 
@@ -162,10 +165,14 @@ async fn insist<T, F: Future<Output = Result<T, EngineError>>>(act: impl Fn() ->
     panic!("the store never answers");
 }
 
+/// The longest that a step may take, in virtual time: a campaign that stalls fails its test at once.
+const STEP_MAX: Duration = Duration::from_secs(3600);
+
 /// Runs a campaign to where a person is needed, rejecting what is recommended, until it is over.
 async fn to_the_end(engine: &Arc<Engine>, service: &Service, id: &CampaignId) -> Campaign {
     loop {
-        let settled = insist(|| service.settled(id)).await;
+        let settled = tokio::time::timeout(STEP_MAX, insist(|| service.settled(id))).await;
+        let settled = settled.unwrap_or_else(|_| panic!("{id} does not go on"));
         let Some(pending) = settled.current_experiment().map(|experiment| experiment.id) else {
             return settled;
         };
@@ -237,9 +244,9 @@ async fn a_store_that_fails_now_and_then_changes_no_result() {
 #[tokio::test(start_paused = true)]
 async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let engine = engine(Arc::new(Memory::new()));
-    // The payloads of this one are missing: nothing of it can be executed or proposed.
+    // The definition of this one is missing: nothing of it can be executed or measured.
     let mut broken = draft("broken", 1);
-    broken.blobs.retain(|blob| blob.digest() == broken.campaign.frozen.pack);
+    broken.campaign.baseline.snapshot = Digest::of(b"lost");
     for new in [broken, draft("sound", 1)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
@@ -249,6 +256,8 @@ async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     let sound = to_the_end(&engine, &service, &CampaignId::new("sound").unwrap()).await;
     assert!(sound.is_closed());
     assert_eq!(sound.search.experiments, 4);
+    let broken = engine.campaign(&CampaignId::new("broken").unwrap()).await.unwrap().value;
+    assert!(!broken.is_closed(), "it waits for its definition");
     service.stop().await;
 }
 
@@ -280,6 +289,11 @@ async fn a_panic_in_one_campaign_is_its_own() {
     assert_eq!(lucky.search.experiments, 4);
     let unlucky = engine.campaign(&CampaignId::new("unlucky").unwrap()).await.unwrap().value;
     assert!(!unlucky.is_closed(), "it waits for a better proposer");
+    let status = service.status();
+    let failing = &status.trouble.failing[&unlucky.id];
+    assert!(failing.error.contains("panicked"), "{failing:?}");
+    assert_eq!((status.trouble.failing.len(), status.trouble.panics), (1, failing.failures));
+    assert!(status.loops.values().all(|status| status.running && status.panics == 0));
     service.stop().await;
 }
 

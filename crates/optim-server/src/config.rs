@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use optim_core::campaign::location::Location;
 use optim_core::workflow::ModelRef;
 use optim_runtime::executor::http::HttpConfig;
 use optim_runtime::executor::openai::OpenAiConfig;
@@ -21,8 +22,8 @@ const BYTES_MAX: u64 = 256 * 1024;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The workflow file, relative to the project's folder.
-    pub workflow: String,
+    /// The workflow file, relative to the project's folder; or `stored:ID`, a workflow in the store.
+    pub workflow: Location,
     /// The policy files.
     #[serde(default)]
     pub policy: PolicyRefs,
@@ -161,7 +162,7 @@ impl Config {
         let PolicyRefs { objective, eval, mutation_policy, scope, budget } = self.policy.clone();
         ProjectRefs {
             folder,
-            workflow: self.workflow.clone(),
+            workflow: self.workflow.to_string(),
             objective,
             eval,
             mutation_policy,

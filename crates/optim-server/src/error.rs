@@ -4,13 +4,18 @@ use std::path::PathBuf;
 
 use optim_core::campaign::command::Rejection;
 use optim_core::diagnostic::Diagnostics;
+use optim_core::stored_workflow::transition::WorkflowRejection;
 use optim_runtime::engine::EngineError;
 use optim_runtime::executor::Unready;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
+use serde::{Deserialize, Serialize};
+
+use crate::control::client::ControlError;
 
 /// How `optim` exits. The table is in docs/reference/exit-codes.md.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Exit {
     /// It worked; also when a campaign ended without an improvement.
     Success = 0,
@@ -20,6 +25,8 @@ pub enum Exit {
     Usage = 2,
     /// A file of the project is not valid.
     Invalid = 3,
+    /// Another user may do it.
+    NotAllowed = 4,
     /// There is no such campaign, experiment or file.
     NotFound = 5,
     /// Drift, a decision that is no longer open, a lock that is held.
@@ -91,6 +98,17 @@ pub enum CliError {
     /// The live workflow could not be read or written.
     #[error(transparent)]
     Live(#[from] LiveError),
+    /// The process that owns the store did not do it.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The loops run in another process already.
+    #[error(
+        "process {owner} runs the campaigns of this project already; `optim status --follow` shows how they go"
+    )]
+    AlreadyRunning {
+        /// Its id.
+        owner: u32,
+    },
     /// Somebody stopped it.
     #[error("stopped; everything that ended is saved, the same command goes on from there")]
     Stopped(Exit),
@@ -117,6 +135,8 @@ impl CliError {
             Self::Engine(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Live(error) => error.code(),
+            Self::Control(error) => error.code(),
+            Self::AlreadyRunning { .. } => "already_running",
             Self::Stopped(_) => "stopped",
             Self::Io { .. } => "file_io",
         }
@@ -132,6 +152,8 @@ impl CliError {
             Self::Engine(error) => engine_exit(error),
             Self::Store(error) => store_exit(error),
             Self::Live(error) => live_exit(error),
+            Self::Control(error) => error.exit(),
+            Self::AlreadyRunning { .. } => Exit::Conflict,
             Self::Stopped(exit) => *exit,
             Self::Io { .. } => Exit::Failure,
         }
@@ -147,7 +169,9 @@ fn store_exit(error: &StoreError) -> Exit {
 
 fn live_exit(error: &LiveError) -> Exit {
     match error {
-        LiveError::Drift(_) | LiveError::Changed { .. } => Exit::Conflict,
+        LiveError::Drift(_) | LiveError::NotAllowed(_) | LiveError::Changed { .. } => {
+            Exit::Conflict
+        }
         LiveError::Invalid(_) => Exit::Invalid,
         LiveError::Engine(error) => engine_exit(error),
         _ => Exit::Failure,
@@ -156,11 +180,16 @@ fn live_exit(error: &LiveError) -> Exit {
 
 fn engine_exit(error: &EngineError) -> Exit {
     match error {
-        EngineError::NotFound(_) => Exit::NotFound,
-        EngineError::Rejected(Rejection::ReasonRequired { .. }) => Exit::Usage,
-        EngineError::Rejected(_) | EngineError::Exists(_) | EngineError::Contended(_) => {
-            Exit::Conflict
-        }
+        EngineError::NotFound(_)
+        | EngineError::WorkflowNotFound(_)
+        | EngineError::VersionNotFound { .. } => Exit::NotFound,
+        EngineError::Rejected(Rejection::ReasonRequired { .. })
+        | EngineError::Workflow(WorkflowRejection::ReasonRequired { .. }) => Exit::Usage,
+        EngineError::Rejected(_)
+        | EngineError::Workflow(_)
+        | EngineError::Exists(_)
+        | EngineError::Contended(_)
+        | EngineError::WorkflowContended(_) => Exit::Conflict,
         EngineError::Store(error) => store_exit(error),
         _ => Exit::Failure,
     }
@@ -178,6 +207,7 @@ mod tests {
             Exit::Failure,
             Exit::Usage,
             Exit::Invalid,
+            Exit::NotAllowed,
             Exit::NotFound,
             Exit::Conflict,
             Exit::Waiting,

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
 use optim_core::workflow::ModelRef;
 use optim_runtime::clock::SystemClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::Engine;
 use optim_runtime::executor::NodeExecutor;
 use optim_runtime::executor::http::Http;
@@ -50,13 +52,21 @@ impl Session {
         Ok(Self { folder, config, engine, executor })
     }
 
-    /// Reads the project's files.
+    /// Reads the project's files, and its workflow from the store if it is there.
     ///
     /// # Errors
-    /// Every finding that stops a campaign.
-    pub fn project(&self) -> Result<Project, CliError> {
-        project::read(&self.config.refs(self.folder.clone()), self.executor.capabilities())
-            .map_err(CliError::Project)
+    /// Every finding that stops a campaign; there is no such stored workflow.
+    pub async fn project(&self) -> Result<Project, CliError> {
+        let (refs, capabilities) =
+            (self.config.refs(self.folder.clone()), self.executor.capabilities());
+        let read = match &self.config.workflow {
+            Location::File(_) => project::read(&refs, capabilities),
+            Location::Stored(id) => {
+                let text = self.engine.definition(id, None).await?.definition.text;
+                project::read_stored(&refs, (id, text.into_bytes()), capabilities)
+            }
+        };
+        read.map_err(CliError::Project)
     }
 
     /// Starts the loops that work campaigns off.
@@ -64,8 +74,9 @@ impl Session {
     /// # Errors
     /// A proposer of the settings does not exist.
     pub async fn serve(&self) -> Result<Service, CliError> {
-        let config =
-            ServiceConfig { capacity: self.config.run.capacity, proposers: self.proposers()? };
+        let dispatch =
+            DispatchConfig { capacity: self.config.run.capacity, ..DispatchConfig::default() };
+        let config = ServiceConfig { dispatch, proposers: self.proposers()? };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
     }
 

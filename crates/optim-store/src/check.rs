@@ -3,8 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use optim_core::id::{CampaignId, ExperimentId, RunId};
+use optim_core::campaign::Campaign;
+use optim_core::campaign::event::Subject;
+use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::StoredWorkflow;
 
 use crate::store::{Commit, Revision, StoreError, Versioned, Write};
 
@@ -21,6 +24,8 @@ pub(crate) trait Present {
         number: u32,
     ) -> Result<Option<ExperimentId>, Self::Error>;
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, Self::Error>;
+    fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, Self::Error>;
+    fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, Self::Error>;
 }
 
 /// Whether `commit` may be applied to what is `present`.
@@ -28,10 +33,24 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
     campaigns(commit, present)?;
     experiments(commit, present)?;
     runs(commit, present)?;
+    workflows(commit, present)?;
     for event in &commit.events {
-        campaign_exists(&event.campaign, commit, present, "an event is of an unknown campaign")?;
+        match &event.subject {
+            Subject::Campaign(id) => {
+                campaign_exists(id, commit, present, "an event is of an unknown campaign")?
+            }
+            Subject::Workflow(id) if workflow_after(id, commit, present)?.is_some() => {}
+            Subject::Workflow(_) => return refuse("an event is of an unknown workflow"),
+            Subject::Provider(_) => {}
+        }
     }
-    let blob_bytes = commit.blobs.iter().map(|blob| blob.bytes().len()).sum::<usize>();
+    let mut throttles =
+        commit.throttles.iter().flat_map(|(id, throttle)| Some((id, throttle.as_ref()?)));
+    if throttles.any(|(id, throttle)| throttle.provider != *id) {
+        return refuse("a throttle is under the name of another provider");
+    }
+    let texts = commit.texts.iter().map(|text| &text.text);
+    let blob_bytes = commit.blobs.iter().chain(texts).map(|blob| blob.bytes().len()).sum::<usize>();
     if blob_bytes > Commit::BLOB_BYTES_MAX {
         return refuse("its payloads have more than 64 MiB");
     }
@@ -46,8 +65,86 @@ fn campaigns<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
         }
         let found = present.campaign_revision(&value.id)?.unwrap_or_default();
         expect(*expected, found, || format!("campaign {}", value.id))?;
+        if found == Revision(0) {
+            source_is_in_use(value, commit, present)?;
+        }
     }
     Ok(())
+}
+
+/// A campaign begins only on a workflow that is in use.
+fn source_is_in_use<P: Present>(
+    campaign: &Campaign,
+    commit: &Commit,
+    present: &P,
+) -> Result<(), P::Error> {
+    let Some(id) = campaign.source.location.stored() else {
+        return Ok(());
+    };
+    match workflow_after(id, commit, present)? {
+        Some(workflow) if workflow.is_in_use() => Ok(()),
+        Some(_) => conflict(format!("workflow {id}")),
+        None => refuse("a campaign is on a stored workflow that is unknown"),
+    }
+}
+
+fn workflows<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
+    let mut ids = BTreeSet::new();
+    let mut new_versions = BTreeSet::new();
+    for Write { expected, value } in &commit.workflows {
+        if !ids.insert(&value.id) {
+            return refuse("a workflow is in it twice");
+        }
+        let before = present.workflow(&value.id)?;
+        let found = before.as_ref().map(|before| before.revision).unwrap_or_default();
+        expect(*expected, found, || format!("workflow {}", value.id))?;
+        let before = before.map(|before| before.value.versions).unwrap_or_default();
+        for version in value.versions.iter().filter(|version| !before.contains(version)) {
+            new_versions.insert((&value.id, version.number, version.definition.snapshot));
+        }
+        if !value.is_in_use() {
+            no_open_campaign_is_left_on(&value.id, commit, present)?;
+        }
+    }
+    let texts: BTreeSet<_> = commit
+        .texts
+        .iter()
+        .map(|text| (&text.workflow, text.version, text.text.digest()))
+        .collect();
+    if texts == new_versions && texts.len() == commit.texts.len() {
+        Ok(())
+    } else {
+        refuse("the texts are not those of the new versions of its workflows")
+    }
+}
+
+fn no_open_campaign_is_left_on<P: Present>(
+    id: &WorkflowId,
+    commit: &Commit,
+    present: &P,
+) -> Result<(), P::Error> {
+    for campaign in present.open_campaigns_on(id)? {
+        let ends = commit
+            .campaigns
+            .iter()
+            .any(|write| write.value.id == campaign && write.value.is_closed());
+        if !ends {
+            return conflict(format!("campaign {campaign}"));
+        }
+    }
+    Ok(())
+}
+
+/// The workflow as it is after the commit.
+fn workflow_after<P: Present>(
+    id: &WorkflowId,
+    commit: &Commit,
+    present: &P,
+) -> Result<Option<StoredWorkflow>, P::Error> {
+    match commit.workflows.iter().find(|write| write.value.id == *id) {
+        Some(write) => Ok(Some(write.value.clone())),
+        None => Ok(present.workflow(id)?.map(|found| found.value)),
+    }
 }
 
 fn experiments<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
@@ -124,7 +221,11 @@ fn expect<E: From<StoreError>>(
     found: Revision,
     what: impl FnOnce() -> String,
 ) -> Result<(), E> {
-    if expected == found { Ok(()) } else { Err(StoreError::Conflict { what: what() }.into()) }
+    if expected == found { Ok(()) } else { conflict(what()) }
+}
+
+fn conflict<E: From<StoreError>>(what: String) -> Result<(), E> {
+    Err(StoreError::Conflict { what }.into())
 }
 
 fn refuse<E: From<StoreError>>(why: &'static str) -> Result<(), E> {

@@ -1,15 +1,19 @@
 //! Listings, their cursors and their pages: the same for every backend.
 
 use optim_core::digest::Hasher;
-use optim_core::id::CampaignId;
+use optim_core::id::{CampaignId, WorkflowId};
 
-use crate::store::{Cursor, Page, Paged, RunFilter, StoreError};
+use crate::store::{Cursor, Page, Paged, RunFilter, StoreError, WorkflowFilter};
 
 /// What is listed. The key of a record in a listing is a number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Listing<'a> {
     /// Campaigns, by falling sequence.
     Campaigns,
+    /// Open campaigns on a stored workflow, by sequence.
+    CampaignsOn(&'a WorkflowId),
+    /// Stored workflows, by falling sequence.
+    Workflows(WorkflowFilter),
     /// Experiments of a campaign, by number.
     Experiments(&'a CampaignId),
     /// Runs, by sequence.
@@ -61,6 +65,9 @@ impl Listing<'_> {
         let mut hasher = Hasher::new("optim/cursor/1");
         match self {
             Self::Campaigns => hasher.part(b"campaigns"),
+            Self::CampaignsOn(id) => hasher.part(b"campaigns-on").part(id.as_str().as_bytes()),
+            Self::Workflows(WorkflowFilter::Kept) => hasher.part(b"workflows"),
+            Self::Workflows(WorkflowFilter::Restorable) => hasher.part(b"restorable"),
             Self::Experiments(campaign) => {
                 hasher.part(b"experiments").part(campaign.as_str().as_bytes())
             }

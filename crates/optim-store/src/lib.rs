@@ -17,5 +17,6 @@ pub mod url;
 
 pub use store::{
     Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged,
-    Recorded, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+    Recorded, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
+    WorkflowSummary, WorkflowText, Write,
 };

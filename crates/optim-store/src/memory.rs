@@ -8,14 +8,17 @@ use async_trait::async_trait;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, RunId};
+use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 
 use crate::check::{Present, check};
 use crate::cursor::Listing;
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+    Revision, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowSummary,
+    Write,
 };
 
 /// A store in memory.
@@ -24,7 +27,7 @@ pub struct Memory {
     content: Mutex<Content>,
 }
 
-/// Campaigns and runs are numbered in the order of their creation, as in every backend.
+/// Campaigns, runs and workflows are numbered in the order of their creation, as in every backend.
 #[derive(Debug, Default)]
 struct Content {
     campaigns: BTreeMap<u64, Versioned<Campaign>>,
@@ -33,6 +36,10 @@ struct Content {
     experiments_by_number: BTreeMap<(CampaignId, u32), ExperimentId>,
     runs: BTreeMap<u64, Versioned<Run>>,
     run_ids: BTreeMap<RunId, u64>,
+    workflows: BTreeMap<u64, Versioned<StoredWorkflow>>,
+    workflow_ids: BTreeMap<WorkflowId, u64>,
+    workflow_texts: BTreeMap<(WorkflowId, VersionNumber), Vec<u8>>,
+    throttles: BTreeMap<ProviderId, Throttle>,
     events: BTreeMap<u64, Recorded>,
     blobs: BTreeMap<Digest, Vec<u8>>,
 }
@@ -64,6 +71,24 @@ impl Content {
         for write in commit.runs {
             let seq = *self.run_ids.entry(write.value.id).or_insert(next(&self.runs));
             self.runs.insert(seq, written(write));
+        }
+        for text in commit.texts {
+            self.workflow_texts.insert((text.workflow, text.version), text.text.into_bytes());
+        }
+        for write in commit.workflows {
+            let workflow = &write.value;
+            self.workflow_texts.retain(|(id, version), _| {
+                *id != workflow.id || workflow.version(*version).is_some()
+            });
+            let seq =
+                *self.workflow_ids.entry(workflow.id.clone()).or_insert(next(&self.workflows));
+            self.workflows.insert(seq, written(write));
+        }
+        for (provider, throttle) in commit.throttles {
+            match throttle {
+                Some(throttle) => self.throttles.insert(provider, throttle),
+                None => self.throttles.remove(&provider),
+            };
         }
         for event in commit.events {
             let seq = next(&self.events);
@@ -109,6 +134,24 @@ impl Present for Content {
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
         Ok(self.run_ids.get(&id).and_then(|seq| self.runs.get(seq)).cloned())
     }
+
+    fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
+        Ok(self.workflow_ids.get(id).and_then(|seq| self.workflows.get(seq)).cloned())
+    }
+
+    fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, StoreError> {
+        Ok(self.campaigns_on(id).map(|(_, campaign)| campaign.value.id.clone()).collect())
+    }
+}
+
+impl Content {
+    /// The open campaigns on a stored workflow.
+    fn campaigns_on(&self, id: &WorkflowId) -> impl Iterator<Item = (u64, &Versioned<Campaign>)> {
+        let campaigns = self.campaigns.iter().map(|(seq, campaign)| (*seq, campaign));
+        campaigns.filter(move |(_, campaign)| {
+            campaign.value.source.location.stored() == Some(id) && !campaign.value.is_closed()
+        })
+    }
 }
 
 #[async_trait]
@@ -135,6 +178,18 @@ impl Store for Memory {
         listing.page(&page, entries.map(|(seq, campaign)| Ok((*seq, campaign))), |campaign| {
             Ok(CampaignSummary::of(&campaign.value))
         })
+    }
+
+    async fn campaigns_on(
+        &self,
+        workflow: &WorkflowId,
+        page: Page,
+    ) -> Result<Paged<CampaignSummary>, StoreError> {
+        let listing = Listing::CampaignsOn(workflow);
+        let after = listing.start(&page)?;
+        let content = self.content();
+        let entries = content.campaigns_on(workflow).filter(|(seq, _)| Some(*seq) > after);
+        listing.page(&page, entries.map(Ok), |campaign| Ok(CampaignSummary::of(&campaign.value)))
     }
 
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
@@ -175,10 +230,44 @@ impl Store for Memory {
         })
     }
 
+    async fn workflow(
+        &self,
+        id: &WorkflowId,
+    ) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
+        Present::workflow(&*self.content(), id)
+    }
+
+    async fn workflows(
+        &self,
+        filter: WorkflowFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowSummary>, StoreError> {
+        let listing = Listing::Workflows(filter);
+        let before = listing.start(&page)?.map_or(Unbounded, Excluded);
+        let content = self.content();
+        let workflows = content.workflows.range((Unbounded, before)).rev();
+        let entries = workflows.filter(|(_, workflow)| filter.admits(&workflow.value));
+        let entries = entries
+            .filter_map(|(seq, workflow)| Some(Ok((*seq, WorkflowSummary::of(&workflow.value)?))));
+        listing.page(&page, entries, Ok)
+    }
+
+    async fn workflow_text(
+        &self,
+        id: &WorkflowId,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.content().workflow_texts.get(&(id.clone(), version)).cloned())
+    }
+
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         let content = self.content();
         let events = content.events.range((Excluded(after.0), Unbounded));
         Ok(events.take(Page::size(limit)).map(|(_, event)| event.clone()).collect())
+    }
+
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
+        Ok(self.content().throttles.values().cloned().collect())
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

@@ -1,5 +1,6 @@
 //! The contract of a store.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -7,9 +8,13 @@ use optim_core::campaign::event::Event;
 use optim_core::campaign::{Campaign, Status};
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, CaseId, EvaluationId, ExperimentId, RunId};
+use optim_core::id::{
+    CampaignId, CaseId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId,
+};
 use optim_core::quantity::Timestamp;
 use optim_core::run::{Epoch, Run, RunState};
+use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use serde::{Deserialize, Serialize};
 
 /// Counts the writes of one record, from 1. `0` stands for "there is none yet".
@@ -94,13 +99,30 @@ impl Blob {
     }
 }
 
+/// The text of a new version of a stored workflow. It is kept as long as its workflow's record lists the
+/// version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowText {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The version.
+    pub version: VersionNumber,
+    /// The text, byte for byte.
+    pub text: Blob,
+}
+
 /// Everything that changes together. All of it takes effect, or nothing.
 ///
 /// Every store refuses, with [`StoreError::Refused`]: a record that is in the commit twice; an
 /// experiment without a write of its campaign; an experiment that changes its campaign or number, or
 /// takes the number of another one; a run that changes its campaign, evaluation, case or snapshot; a
-/// run or an event of a campaign that is neither stored nor in the commit; payloads of more than
+/// run or an event of a campaign or workflow that is neither stored nor in the commit; a new version of
+/// a workflow without its text, or a text without its new version; a throttle under the name of another
+/// provider; payloads and texts of more than
 /// [`Commit::BLOB_BYTES_MAX`].
+///
+/// Every store answers [`StoreError::Conflict`] when, after the commit, an open campaign would be on a
+/// stored workflow that is not in use: the one side of it was decided without knowing of the other.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
     /// The campaigns that changed.
@@ -110,6 +132,12 @@ pub struct Commit {
     pub experiments: Vec<Experiment>,
     /// Case runs, new or changed.
     pub runs: Vec<Write<Run>>,
+    /// Stored workflows, new or changed.
+    pub workflows: Vec<Write<StoredWorkflow>>,
+    /// The texts of their new versions.
+    pub texts: Vec<WorkflowText>,
+    /// Throttles of providers, which have no revision: the last one written holds, `None` removes it.
+    pub throttles: BTreeMap<ProviderId, Option<Throttle>>,
     /// Payloads that the records refer to. A payload that is stored already is left as it is.
     pub blobs: Vec<Blob>,
     /// What is told about the change.
@@ -117,7 +145,7 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// The most bytes that the payloads of one commit may have together.
+    /// The most bytes that the payloads and texts of one commit may have together.
     pub const BLOB_BYTES_MAX: usize = 64 * 1024 * 1024;
 }
 
@@ -211,8 +239,12 @@ pub struct RunSummary {
     pub evaluation: EvaluationId,
     /// The case.
     pub case: CaseId,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
     /// How often it was claimed.
     pub epoch: Epoch,
+    /// Faults of the outside so far.
+    pub faults: u32,
     /// When it was created.
     pub queued_at: Timestamp,
 }
@@ -226,8 +258,60 @@ impl RunSummary {
             campaign: run.campaign.clone(),
             evaluation: run.evaluation,
             case: run.case.clone(),
+            snapshot: run.snapshot,
             epoch: run.epoch,
+            faults: run.faults,
             queued_at: run.queued_at,
+        }
+    }
+}
+
+/// A stored workflow in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowSummary {
+    /// Its id.
+    pub id: WorkflowId,
+    /// The name in its current version.
+    pub name: String,
+    /// The word for its state.
+    pub state: &'static str,
+    /// Its current version.
+    pub version: VersionNumber,
+    /// When that was put.
+    pub updated_at: Timestamp,
+}
+
+impl WorkflowSummary {
+    /// Sums up `workflow`; `None` when nothing but its tombstone is left.
+    #[must_use]
+    pub fn of(workflow: &StoredWorkflow) -> Option<Self> {
+        let current = workflow.current()?;
+        Some(Self {
+            id: workflow.id.clone(),
+            name: current.definition.name.clone(),
+            state: workflow.state(),
+            version: current.number,
+            updated_at: current.at,
+        })
+    }
+}
+
+/// Which stored workflows are listed, newest first. One whose history was purged is in no listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkflowFilter {
+    /// Those that are not deleted.
+    Kept,
+    /// Those that are deleted and can be restored.
+    Restorable,
+}
+
+impl WorkflowFilter {
+    /// Whether `workflow` belongs to the listing.
+    #[must_use]
+    pub fn admits(self, workflow: &StoredWorkflow) -> bool {
+        match self {
+            Self::Kept => workflow.deleted.is_none(),
+            Self::Restorable => workflow.is_restorable(),
         }
     }
 }
@@ -389,6 +473,13 @@ pub trait Store: Send + Sync + 'static {
     /// Lists campaigns, newest first.
     async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError>;
 
+    /// Lists the open campaigns on a stored workflow, oldest first.
+    async fn campaigns_on(
+        &self,
+        workflow: &WorkflowId,
+        page: Page,
+    ) -> Result<Paged<CampaignSummary>, StoreError>;
+
     /// Reads an experiment.
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError>;
 
@@ -405,9 +496,32 @@ pub trait Store: Send + Sync + 'static {
     /// Lists case runs, oldest first.
     async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Paged<RunSummary>, StoreError>;
 
+    /// Reads a stored workflow, also one that is deleted.
+    async fn workflow(
+        &self,
+        id: &WorkflowId,
+    ) -> Result<Option<Versioned<StoredWorkflow>>, StoreError>;
+
+    /// Lists stored workflows, newest first.
+    async fn workflows(
+        &self,
+        filter: WorkflowFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowSummary>, StoreError>;
+
+    /// Reads the text of a version of a stored workflow.
+    async fn workflow_text(
+        &self,
+        id: &WorkflowId,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
     /// as in [`Page`].
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Reads the throttles of all providers, by provider.
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError>;
 
     /// Reads a payload.
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError>;

@@ -1,9 +1,11 @@
-//! What is told about a campaign: one event at least for each change of state, in the same commit.
+//! What is told about a campaign, a stored workflow or a provider: one event at least for each change of state, in
+//! the same commit.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId};
+use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId};
 use crate::quantity::Timestamp;
+use crate::stored_workflow::VersionNumber;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
@@ -14,14 +16,38 @@ use super::{Ending, Hold, Purpose};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// The campaign.
-    pub campaign: CampaignId,
+    /// What it is about; a field of its own in JSON, such as `"campaign": "c"`.
+    #[serde(flatten)]
+    pub subject: Subject,
     /// Who caused it.
     pub actor: Actor,
     /// When.
     pub at: Timestamp,
     /// What happened.
     pub what: EventKind,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A campaign.
+    Campaign(CampaignId),
+    /// A stored workflow.
+    Workflow(WorkflowId),
+    /// A provider.
+    Provider(ProviderId),
+}
+
+impl Subject {
+    /// The campaign, if it is one.
+    #[must_use]
+    pub fn campaign(&self) -> Option<&CampaignId> {
+        match self {
+            Self::Campaign(id) => Some(id),
+            Self::Workflow(_) | Self::Provider(_) => None,
+        }
+    }
 }
 
 /// What happened.
@@ -146,4 +172,56 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// A stored workflow has a new version.
+    WorkflowPut {
+        /// The version.
+        version: VersionNumber,
+        /// What it means.
+        fingerprint: Fingerprint,
+    },
+    /// A stored workflow is out of use.
+    WorkflowRetired {
+        /// Why.
+        reason: String,
+    },
+    /// A stored workflow was deleted.
+    WorkflowDeleted {
+        /// Why.
+        reason: String,
+        /// Until when it can be restored.
+        restore_until: Timestamp,
+    },
+    /// A delete or a retirement was taken back.
+    WorkflowRestored,
+    /// The history of a deleted workflow is gone.
+    WorkflowPurged,
+    /// A provider asked to be left alone, and is.
+    ProviderThrottled {
+        /// Until then.
+        until: Timestamp,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_names_its_subject_and_one_of_an_older_store_is_read() {
+        let older =
+            r#"{"campaign":"c","actor":"engine","at":7,"what":{"event":"campaign_created"}}"#;
+        let event: Event = serde_json::from_str(older).unwrap();
+        assert_eq!(event.subject, Subject::Campaign(CampaignId::new("c").unwrap()));
+        assert_eq!(serde_json::to_string(&event).unwrap(), older);
+        let of_workflow = older.replace("campaign\":\"c", "workflow\":\"w");
+        let event: Event = serde_json::from_str(&of_workflow).unwrap();
+        assert_eq!(event.subject.campaign(), None);
+        for wrong in [
+            older.replace("campaign\":", "x\":"),
+            older.replace("\"c\"", "\"\""),
+            older.replace("{\"camp", "{\"x\":1,\"camp"),
+        ] {
+            assert!(serde_json::from_str::<Event>(&wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ pub mod check;
 pub mod command;
 pub mod event;
 pub mod live;
+pub mod location;
 pub mod observation;
 pub mod transition;
 pub mod work;
@@ -35,6 +36,7 @@ use crate::verdict::Verdict;
 use crate::workflow::{Fingerprint, ModelRef};
 
 use self::live::Live;
+use self::location::Location;
 
 /// A campaign: everything that its decisions depend on. Big payloads (definitions, the objective
 /// text, the pack) are stored once by digest and referred to.
@@ -79,12 +81,31 @@ pub struct Source {
     pub workflow: WorkflowId,
     /// The workflow's name.
     pub name: String,
-    /// Where the live workflow is: an absolute path.
-    pub location: String,
+    /// Where the live workflow is.
+    pub location: Location,
+    /// The absolute path of the folder where relative paths of the definition begin; absent means the
+    /// folder of the live file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     /// The definition, by content digest.
     pub snapshot: Digest,
     /// The definition's fingerprint.
     pub fingerprint: Fingerprint,
+}
+
+impl Source {
+    /// The absolute path of the folder where relative paths of the definition begin.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        match (&self.workspace, &self.location) {
+            (Some(workspace), _) => workspace,
+            (None, Location::File(path)) => match path.rsplit_once('/') {
+                Some((folder, _)) if !folder.is_empty() => folder,
+                Some(_) | None => "/",
+            },
+            (None, Location::Stored(_)) => "/",
+        }
+    }
 }
 
 /// The rules of a campaign, frozen at creation.
@@ -273,6 +294,11 @@ pub enum Ending {
         actor: Actor,
         /// Why.
         reason: Option<String>,
+    },
+    /// The workflow was deleted or retired: there is nothing left to improve.
+    SourceGone {
+        /// What became of it.
+        reason: String,
     },
 }
 
@@ -503,7 +529,7 @@ impl Campaign {
         match (&self.phase, &self.hold) {
             (Phase::Closed { ending, .. }, _) => match ending {
                 Ending::TooManyFailures { .. } => Status::Failed,
-                Ending::Cancelled { .. } => Status::Cancelled,
+                Ending::Cancelled { .. } | Ending::SourceGone { .. } => Status::Cancelled,
                 Ending::ExperimentsUsedUp
                 | Ending::NoFurtherMutation { .. }
                 | Ending::SuggestionsDone => Status::Completed,
@@ -538,7 +564,7 @@ pub enum Status {
     Completed,
     /// Over, after too many failures.
     Failed,
-    /// Over, because a person ended it.
+    /// Over, because a person ended it or its workflow is gone.
     Cancelled,
 }
 

@@ -52,6 +52,11 @@ pub enum Observation {
         /// What is live now.
         found: Fingerprint,
     },
+    /// The workflow that the campaign optimizes is not there any more.
+    SourceGone {
+        /// What became of it.
+        reason: String,
+    },
     /// Time has passed; something may be due.
     Woke,
 }

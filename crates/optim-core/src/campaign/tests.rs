@@ -8,6 +8,7 @@ use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::EventKind;
 use super::live::{plan_apply, plan_rollback};
+use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
@@ -41,7 +42,8 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
     let source = Source {
         workflow: WorkflowId::new("w").unwrap(),
         name: "w".to_owned(),
-        location: "/w.yaml".to_owned(),
+        location: Location::File("/w.yaml".to_owned()),
+        workspace: None,
         snapshot: Digest::of(b"snapshot"),
         fingerprint,
     };
@@ -256,6 +258,47 @@ fn only_the_pending_experiment_can_be_decided() {
 }
 
 #[test]
+fn a_candidate_under_review_is_approved_with_a_reason_only() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    let mut unsure = result(Some(9));
+    unsure.metrics.void = 2;
+    let evaluation = driven.campaign.in_flight().next().unwrap().id;
+    driven.observe(Observation::EvaluationFinished { evaluation, result: unsure });
+    let experiment = driven.pending();
+    assert!(matches!(driven.experiments[&experiment].state, ExperimentState::NeedsReview(_)));
+    for reason in [None, Some(" ".to_owned())] {
+        let refused = driven.command(Command::Approve { experiment, reason }).unwrap_err();
+        assert_eq!(refused.code(), "reason_required");
+    }
+    let reason = Some("the two that are void are known".to_owned());
+    driven.command(Command::Approve { experiment, reason }).unwrap();
+    assert_eq!(driven.campaign.baseline.version, 1);
+}
+
+#[test]
+fn an_experiment_keeps_the_figures_that_it_was_compared_with() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    driven.land(Some(2));
+    driven.propose(2);
+    driven.land(Some(9));
+    driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
+    driven.land(Some(9));
+    driven.land(Some(9));
+    driven.propose(3);
+    driven.land(Some(2));
+    let mut compared: Vec<_> = driven.experiments.values().collect();
+    compared.sort_by_key(|experiment| experiment.number);
+    let figures = compared.into_iter().map(|experiment| {
+        let judged = experiment.state.judged().unwrap();
+        (experiment.baseline_version, judged.judgement.baseline.cases.to_string())
+    });
+    let expected = [(0, "12/20"), (0, "12/20"), (1, "18/20")];
+    assert!(figures.eq(expected.map(|(version, share)| (version, share.to_owned()))));
+}
+
+#[test]
 fn a_rejected_mutation_does_not_come_again_and_a_failed_one_may() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
@@ -356,6 +399,82 @@ fn a_cancelled_campaign_supersedes_what_was_open() {
     assert_eq!(driven.command(Command::Resume).unwrap_err().code(), "campaign_wrong_status");
 }
 
+#[test]
+fn every_status_is_that_of_some_campaign() {
+    let mut reached = BTreeSet::new();
+    let mut see = |driven: &Driven| reached.insert(driven.campaign.status().name());
+    let mut waiting = Driven::new(campaign(1, 0));
+    see(&waiting);
+    waiting = Driven::searching(campaign(1, 0), 6);
+    see(&waiting);
+    waiting.propose(1);
+    waiting.land(Some(9));
+    see(&waiting);
+    waiting.command(Command::Pause { reason: None }).unwrap();
+    see(&waiting);
+    waiting.command(Command::Resume).unwrap();
+    let experiment = waiting.pending();
+    waiting.command(Command::Reject { experiment, reason: "no".to_owned() }).unwrap();
+    see(&waiting);
+
+    let mut failing = Driven::new(campaign(1, 0));
+    failing.command(Command::Start).unwrap();
+    (0..3).for_each(|_| failing.land(None));
+    see(&failing);
+
+    let mut unstable = Driven::new(campaign(1, 0));
+    unstable.command(Command::Start).unwrap();
+    unstable.land(Some(9));
+    unstable.land(Some(2));
+    see(&unstable);
+    unstable.command(Command::Cancel { reason: None }).unwrap();
+    see(&unstable);
+
+    let mut costly = campaign(1, 0);
+    costly.frozen.policies.budget.max_total_tokens = Some(Tokens(5));
+    let mut spent = Driven::new(costly);
+    spent.command(Command::Start).unwrap();
+    spent.land(Some(6));
+    see(&spent);
+    let all = [
+        Status::Draft,
+        Status::Running,
+        Status::AwaitingPromotionApproval,
+        Status::PausedManual,
+        Status::PausedBudget,
+        Status::PausedEvaluatorUnstable,
+        Status::Completed,
+        Status::Failed,
+        Status::Cancelled,
+    ];
+    assert_eq!(reached, all.map(Status::name).into());
+}
+
+#[test]
+fn a_campaign_whose_workflow_is_gone_is_cancelled_with_its_runs() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.propose(1);
+    let (open, running) =
+        (driven.pending(), driven.campaign.in_flight().next().map(|evaluation| evaluation.id));
+    let gone = Observation::SourceGone { reason: "w was deleted".to_owned() };
+    let decision = observe(&driven.campaign, &gone, &cx(99));
+    let cancelled = decision.effects.iter().map(|effect| match effect {
+        Effect::CancelRuns { evaluation, .. } => Some(*evaluation),
+        Effect::QueueRuns(_) => None,
+    });
+    assert_eq!(cancelled.collect::<Vec<_>>(), [running]);
+    driven.take(decision);
+    assert_eq!(driven.campaign.status(), Status::Cancelled);
+    let Phase::Closed { ending: Ending::SourceGone { reason }, .. } = &driven.campaign.phase else {
+        panic!("not ended")
+    };
+    assert_eq!(reason, "w was deleted");
+    assert!(matches!(driven.experiments[&open].state, ExperimentState::Superseded { .. }));
+    let before = driven.campaign.clone();
+    driven.observe(gone);
+    assert_eq!(driven.campaign, before, "what is over stays as it ended");
+}
+
 fn fingerprint(text: &str) -> Fingerprint {
     Fingerprint(Digest::of(text.as_bytes()))
 }
@@ -399,6 +518,47 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
     assert_eq!(plan_rollback(&driven.campaign).unwrap_err().code(), "nothing_to_roll_back");
 }
 
+#[test]
+fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
+    use MutableField::{RetryPolicyRetries as Retries, TimeoutMs as Timeout};
+    let step = |field, before: i64, after: i64| Mutation {
+        node: NodeId::new("n").unwrap(),
+        field,
+        before: before.into(),
+        after: after.into(),
+    };
+    let approve = |driven: &mut Driven, tag, mutation, passed| {
+        driven.observe(Observation::Proposed {
+            baseline: driven.campaign.baseline.fingerprint,
+            proposer: Proposer { name: "test".to_owned(), version: 1 },
+            candidate: Candidate { mutation, ..candidate(tag) },
+            refused: BTreeMap::new(),
+        });
+        driven.land(Some(passed));
+        driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
+        driven.land(Some(passed));
+        driven.land(Some(passed));
+    };
+    let apply = |driven: &mut Driven, from, to| {
+        let patch = plan_apply(&driven.campaign).unwrap();
+        let (from, to) = (fingerprint(from), fingerprint(to));
+        let change = LiveChange { from, to, patch: patch.clone(), accept_drift: None };
+        driven.command(Command::Apply(change)).unwrap();
+        driven.observe(Observation::LiveWriteEnded { found: to });
+        patch
+    };
+    let mut driven = Driven::searching(campaign(5, 0), 4);
+    approve(&mut driven, 1, step(Timeout, 0, 1), 6);
+    let first = apply(&mut driven, "source", "candidate 1");
+    assert_eq!(first.changes(), [step(Timeout, 0, 1)]);
+    approve(&mut driven, 2, step(Timeout, 1, 2), 8);
+    approve(&mut driven, 3, step(Retries, 5, 6), 10);
+    let second = apply(&mut driven, "candidate 1", "candidate 3");
+    assert_eq!(second.changes(), [step(Timeout, 1, 2), step(Retries, 5, 6)]);
+    let back = plan_rollback(&driven.campaign).unwrap();
+    assert_eq!(back.changes(), [step(Retries, 6, 5), step(Timeout, 2, 1)]);
+}
+
 /// One move of a random walk.
 #[derive(Debug, Clone)]
 enum Move {
@@ -413,6 +573,7 @@ enum Move {
     Approve,
     Reject,
     Repeat,
+    SourceGone,
     Woke,
 }
 
@@ -429,6 +590,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => Just(Move::Approve),
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
+        1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::SourceGone } else { Move::Woke }),
     ];
     prop::collection::vec(one, 0..60)
 }
@@ -476,6 +638,10 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
                     driven.observe(landed);
                     assert_eq!(driven.campaign, before);
                 }
+                None
+            }
+            Move::SourceGone => {
+                driven.observe(Observation::SourceGone { reason: "deleted".to_owned() });
                 None
             }
             Move::Woke => {

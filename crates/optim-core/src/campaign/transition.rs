@@ -13,7 +13,7 @@ use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
 use super::command::{Command, Context, LiveChange, Rejection};
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, Subject};
 use super::live::{LiveWrite, LiveWriteKind, plan_apply, plan_rollback};
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::{
@@ -35,6 +35,17 @@ pub struct Decision {
     pub effects: Vec<Effect>,
     /// What is told about the step; empty when nothing changed.
     pub events: Vec<Event>,
+}
+
+impl Decision {
+    /// This step and the one after it as one step.
+    pub fn then(mut self, step: impl FnOnce(&Campaign) -> Self) -> Self {
+        let Self { next, experiments, effects, events } = step(&self.next);
+        self.experiments.extend(experiments);
+        self.effects.extend(effects);
+        self.events.extend(events);
+        Self { next, ..self }
+    }
 }
 
 /// Case runs to create or end in the same commit.
@@ -106,6 +117,11 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
             }
         }
         Observation::LiveWriteEnded { found } => step.live_write_ended(*found),
+        Observation::SourceGone { reason } => {
+            if !step.next.is_closed() {
+                step.close(Ending::SourceGone { reason: reason.clone() });
+            }
+        }
         Observation::Woke => {}
     }
     step.advance();
@@ -147,8 +163,9 @@ impl<'a> Step<'a> {
     }
 
     fn tell(&mut self, what: EventKind) {
-        let (campaign, actor, at) = (self.next.id.clone(), self.cx.actor.clone(), self.cx.now);
-        self.events.push(Event { campaign, actor, at, what });
+        let subject = Subject::Campaign(self.next.id.clone());
+        let (actor, at) = (self.cx.actor.clone(), self.cx.now);
+        self.events.push(Event { subject, actor, at, what });
     }
 
     fn wrong_status(&self, command: &'static str, help: &'static str) -> Rejection {

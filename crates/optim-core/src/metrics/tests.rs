@@ -53,6 +53,7 @@ fn report(outcome: CaseOutcome) -> RunReport {
         usage: Usage { prompt_tokens: Tokens(100), latency: Millis(8000), ..Usage::default() },
         started_at: Timestamp(0),
         finished_at: Timestamp(8000),
+        denied: Vec::new(),
         throttled: None,
     }
 }

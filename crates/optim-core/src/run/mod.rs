@@ -11,10 +11,24 @@ use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, ProviderId, RunId};
 use crate::node_io::{ErrorClass, NodeError};
 use crate::outcome::{CaseOutcome, Usage};
 use crate::quantity::{Millis, Timestamp};
+use crate::shadow::Denial;
 use crate::workflow::Fingerprint;
 
 /// How often a case run may be tried again after faults of the outside before it is void.
 pub const FAULT_RETRIES_MAX: u32 = 2;
+
+/// How long a run waits after its first fault; after each further one four times as long.
+const FAULT_DELAY: Millis = Millis(500);
+
+/// How long a run with so many faults waits before it is tried again, so that the outside has time to
+/// recover.
+#[must_use]
+pub fn fault_delay(faults: u32) -> Millis {
+    let Some(earlier) = faults.checked_sub(1) else {
+        return Millis(0);
+    };
+    Millis(FAULT_DELAY.0.saturating_mul(4_u64.saturating_pow(earlier.min(FAULT_RETRIES_MAX))))
+}
 
 /// One case run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -132,6 +146,9 @@ pub struct RunReport {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
+    /// What the definition names and the evaluation did not get.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denial>,
     /// The provider that asked to be left alone, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled: Option<Throttled>,

@@ -215,6 +215,7 @@ pub(crate) mod tests {
             usage: Usage { prompt_tokens: Tokens(5), ..Usage::default() },
             started_at: Timestamp(2),
             finished_at: Timestamp(3),
+            denied: Vec::new(),
             throttled: None,
         })
     }

@@ -147,6 +147,23 @@ impl Workflow {
         self.header.get(key)
     }
 
+    /// The same workflow with other agents.
+    #[must_use]
+    pub(crate) fn with_agents(&self, agents: Vec<Agent>) -> Self {
+        let mut next = self.clone();
+        let definitions = agents.iter().map(|agent| Value::Object(agent.definition.clone()));
+        next.header.insert("agents".to_owned(), definitions.collect());
+        next.agents = agents;
+        next
+    }
+
+    /// The same workflow without a field of the document that has no type here.
+    #[must_use]
+    pub(crate) fn without_extra(mut self, key: &str) -> Self {
+        self.header.remove(key);
+        self
+    }
+
     pub(crate) fn header(&self) -> &Map<String, Value> {
         &self.header
     }

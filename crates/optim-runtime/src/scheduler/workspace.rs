@@ -22,6 +22,11 @@ impl CanonicalPath {
         &self.0
     }
 
+    /// The folders that contain this one, the innermost first.
+    pub(super) fn ancestors(&self) -> impl Iterator<Item = Self> {
+        self.0.ancestors().skip(1).map(|above| Self(above.to_owned()))
+    }
+
     /// Whether two runs may not hold both at once: they are one folder, or one is inside the other.
     #[must_use]
     pub fn conflicts_with(&self, other: &Self) -> bool {

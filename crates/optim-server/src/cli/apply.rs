@@ -1,17 +1,17 @@
 //! `optim apply` and `optim rollback`.
 
-use std::path::Path;
-
 use optim_runtime::live::{self, LiveOutcome};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Outcome, output};
+use super::Outcome;
+use super::call::Call;
 use crate::error::Exit;
-use crate::session::{Session, actor};
 
 /// The flags of these verbs.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Write although the workflow was edited elsewhere; the fields to change must still be as expected.
@@ -19,27 +19,29 @@ pub(super) struct Args {
     accept_drift: Option<String>,
 }
 
-pub(super) async fn apply(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let outcome = live::apply(&session.engine, &campaign.id, actor(), args.accept_drift).await?;
-    print("applied", &outcome, json);
+pub(super) async fn apply(call: &Call, args: Args) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let outcome =
+        live::apply(&call.session.engine, &campaign.id, call.actor.clone(), args.accept_drift)
+            .await?;
+    print(call, "applied", &outcome);
     Ok(Exit::Success)
 }
 
-pub(super) async fn rollback(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let outcome = live::rollback(&session.engine, &campaign.id, actor(), args.accept_drift).await?;
-    print("rolled back", &outcome, json);
+pub(super) async fn rollback(call: &Call, args: Args) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let outcome =
+        live::rollback(&call.session.engine, &campaign.id, call.actor.clone(), args.accept_drift)
+            .await?;
+    print(call, "rolled back", &outcome);
     Ok(Exit::Success)
 }
 
-fn print(what: &str, outcome: &LiveOutcome, json: bool) {
-    let path = outcome.path.display().to_string();
+fn print(call: &Call, what: &str, outcome: &LiveOutcome) {
+    let path = outcome.location.to_string();
     let diff = unified_diff(&outcome.before, &outcome.after, &path);
-    if json {
-        output::document(&json!({
+    if call.json {
+        call.out.document(&json!({
             "schema": "optim/v1/live_write",
             "result": what,
             "workflow": path,
@@ -49,11 +51,11 @@ fn print(what: &str, outcome: &LiveOutcome, json: bool) {
         }));
         return;
     }
-    output::line(&format!(
+    call.out.line(&format!(
         "{what}: {path} (baseline version {} is live)",
         outcome.campaign.live.version()
     ));
-    output::line(diff.trim_end());
+    call.out.line(diff.trim_end());
 }
 
 /// The change of a file as a unified diff with one line of context.

@@ -1,17 +1,17 @@
 //! `optim approve` and `optim reject`.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use super::call::Call;
 use super::run::finish;
 use crate::error::Exit;
-use crate::session::{Session, actor};
 
 /// The flags of `optim approve`.
-#[derive(Debug, clap::Args)]
-pub(super) struct ApproveArgs {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ApproveArgs {
     /// The experiment: its number or id.
     experiment: String,
     /// The campaign; the open or newest one when absent.
@@ -23,8 +23,9 @@ pub(super) struct ApproveArgs {
 }
 
 /// The flags of `optim reject`.
-#[derive(Debug, clap::Args)]
-pub(super) struct RejectArgs {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RejectArgs {
     /// The experiment: its number or id.
     experiment: String,
     /// The campaign; the open or newest one when absent.
@@ -35,22 +36,20 @@ pub(super) struct RejectArgs {
     reason: String,
 }
 
-pub(super) async fn approve(folder: &Path, args: ApproveArgs, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let experiment = session.experiment(&campaign.id, &args.experiment).await?;
+pub(super) async fn approve(call: &Call, args: ApproveArgs) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
     let command = Command::Approve { experiment: experiment.id, reason: args.reason };
-    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
-    finish(&session, &campaign, folder, json).await?;
+    let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
+    finish(call, &campaign).await?;
     Ok(Exit::Success)
 }
 
-pub(super) async fn reject(folder: &Path, args: RejectArgs, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let experiment = session.experiment(&campaign.id, &args.experiment).await?;
+pub(super) async fn reject(call: &Call, args: RejectArgs) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
     let command = Command::Reject { experiment: experiment.id, reason: args.reason };
-    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
-    finish(&session, &campaign, folder, json).await?;
+    let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
+    finish(call, &campaign).await?;
     Ok(Exit::Success)
 }

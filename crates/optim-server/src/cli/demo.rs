@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use optim_core::campaign::SearchMode;
+use optim_runtime::service::settled;
 
-use super::{Outcome, output, run};
+use super::call::Call;
+use super::{Outcome, run};
 use crate::error::{CliError, Exit};
 use crate::session::Session;
 
@@ -42,24 +44,23 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
         None => temporary()?,
     };
     unpack(&folder)?;
-    let session = Session::open(&folder)?;
+    let call = Call::local(Session::open(&folder)?, PathBuf::new(), folder, json);
     let say = |text: &str| {
-        if !json {
-            output::error_line(text)
+        if !call.json {
+            call.out.error_line(text);
         }
     };
-    say(&format!("The example project is in {}", folder.display()));
+    say(&format!("The example project is in {}", call.folder.display()));
     say("It runs offline on `lexical`, a small built-in text agent: no key, no model, no network.");
-    let campaign = match session.open_campaign().await? {
+    let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
-            session
-                .create(&session.project()?, Some(args.seed), None, SearchMode::Proposers)
-                .await?
+            let project = call.session.project().await?;
+            call.session.create(&project, Some(args.seed), None, SearchMode::Proposers).await?
         }
     };
-    let campaign = run::follow(&session, campaign, json, |_| false).await?;
-    run::finish(&session, &campaign, &folder, json).await?;
+    let campaign = run::follow(&call, campaign, settled).await?;
+    run::finish(&call, &campaign).await?;
     Ok(Exit::Success)
 }
 

@@ -1,17 +1,17 @@
 //! `optim pause`, `optim resume`, `optim cancel`.
 
-use std::path::Path;
-
 use optim_core::campaign::command::Command;
+use serde::{Deserialize, Serialize};
 
 use super::Outcome;
+use super::call::Call;
 use super::run::finish;
 use crate::error::Exit;
-use crate::session::{Session, actor};
 
 /// The flags of these verbs.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
     /// Why; kept in the audit log.
@@ -19,24 +19,23 @@ pub(super) struct Args {
     reason: Option<String>,
 }
 
-pub(super) async fn pause(folder: &Path, args: Args, json: bool) -> Outcome {
+pub(super) async fn pause(call: &Call, args: Args) -> Outcome {
     let command = Command::Pause { reason: args.reason.clone() };
-    submit(folder, args, command, json).await
+    submit(call, args, command).await
 }
 
-pub(super) async fn resume(folder: &Path, args: Args, json: bool) -> Outcome {
-    submit(folder, args, Command::Resume, json).await
+pub(super) async fn resume(call: &Call, args: Args) -> Outcome {
+    submit(call, args, Command::Resume).await
 }
 
-pub(super) async fn cancel(folder: &Path, args: Args, json: bool) -> Outcome {
+pub(super) async fn cancel(call: &Call, args: Args) -> Outcome {
     let command = Command::Cancel { reason: args.reason.clone() };
-    submit(folder, args, command, json).await
+    submit(call, args, command).await
 }
 
-async fn submit(folder: &Path, args: Args, command: Command, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let campaign = session.engine.submit(&campaign.id, &command, actor()).await?;
-    finish(&session, &campaign, folder, json).await?;
+async fn submit(call: &Call, args: Args, command: Command) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
+    finish(call, &campaign).await?;
     Ok(Exit::Success)
 }

@@ -1,27 +1,24 @@
 //! `optim list`: campaigns, newest first.
 
-use std::path::Path;
-
 use optim_store::Page;
 use serde_json::json;
 
-use super::{Outcome, output};
+use super::Outcome;
+use super::call::Call;
 use crate::error::Exit;
-use crate::session::Session;
 
-pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
+pub(super) async fn list(call: &Call) -> Outcome {
     let mut campaigns = Vec::new();
     let mut page = Page::first();
     loop {
-        let listed = session.engine.store().campaigns(page).await?;
+        let listed = call.session.engine.store().campaigns(page).await?;
         campaigns.extend(listed.items);
         match listed.next {
             Some(after) => page = Page { after: Some(after), ..Page::first() },
             None => break,
         }
     }
-    if json {
+    if call.json {
         let items: Vec<_> = campaigns
             .iter()
             .map(|campaign| {
@@ -34,7 +31,7 @@ pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
                 })
             })
             .collect();
-        output::document(
+        call.out.document(
             &json!({"schema": "optim/v1/campaigns", "campaigns": items, "count": items.len()}),
         );
         return Ok(Exit::Success);
@@ -45,13 +42,13 @@ pub(super) async fn list(folder: &Path, json: bool) -> Outcome {
             .unwrap_or_default();
         let (id, status, experiments) =
             (&campaign.id, campaign.status.name(), campaign.experiments);
-        output::line(&format!(
+        call.out.line(&format!(
             "{id}  {status}  {experiments} experiments  {created}  {}",
             campaign.name
         ));
     }
     if campaigns.is_empty() {
-        output::error_line("no campaign yet; `optim run` starts one");
+        call.out.error_line("no campaign yet; `optim run` starts one");
     }
     Ok(Exit::Success)
 }

@@ -4,24 +4,40 @@
 //! the JSON document has the same list as `next`.
 
 mod apply;
+pub(crate) mod call;
 mod decide;
 mod demo;
 mod hold;
 mod list;
-pub mod output;
+pub(crate) mod output;
 mod progress;
 pub mod report;
 mod run;
 mod show;
 mod status;
 mod try_candidate;
+mod workflow;
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
+use optim_store::StoreError;
+use serde::{Deserialize, Serialize};
 
+use self::call::Call;
+use self::output::Output;
+use crate::control::client;
+use crate::control::protocol::{PROTOCOL, Request};
 use crate::error::{CliError, Exit};
+use crate::session::Session;
+
+/// How long a verb waits for a store that another one uses.
+const OWNER_WAIT: Duration = Duration::from_secs(3);
+/// How often it looks meanwhile.
+const OWNER_POLL: Duration = Duration::from_millis(20);
 
 /// A safe optimizer for agent workflows: proposes small changes, measures each in shadow against
 /// the baseline, and changes nothing that is live without you.
@@ -35,13 +51,21 @@ pub struct Cli {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    verb: Verb,
+    verb: AnyVerb,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum AnyVerb {
     /// Run a whole campaign on the built-in offline example.
     Demo(demo::Args),
+    #[command(flatten)]
+    OfProject(Verb),
+}
+
+/// What is asked of a project that is there.
+#[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verb {
     /// Resume the open campaign, or start one, and follow it until a person is needed.
     Run(run::Args),
     /// Measure a change of your own: the same validation, evaluation and verdict.
@@ -56,7 +80,7 @@ enum Verb {
     Approve(decide::ApproveArgs),
     /// Turn the pending experiment down.
     Reject(decide::RejectArgs),
-    /// Write the approved baseline to the live workflow file, after a drift check.
+    /// Write the approved baseline to the live workflow, after a drift check.
     Apply(apply::Args),
     /// Take the last apply back, after the same drift check.
     Rollback(apply::Args),
@@ -66,10 +90,13 @@ enum Verb {
     Resume(hold::Args),
     /// End the campaign.
     Cancel(hold::Args),
+    /// Workflows that optim keeps itself, with versions; `workflow = "stored:ID"` in optim.toml.
+    #[command(subcommand)]
+    Workflow(workflow::Verb),
 }
 
 /// What a verb leaves behind: the exit code, after everything was printed.
-type Outcome = Result<Exit, CliError>;
+pub(crate) type Outcome = Result<Exit, CliError>;
 
 /// Parses the command line, runs the verb, prints errors.
 #[must_use]
@@ -80,14 +107,14 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::error_line(&format!("error: the runtime cannot start: {error}"));
+            Output::Terminal.error_line(&format!("error: the runtime cannot start: {error}"));
             return exit(Exit::Failure);
         }
     };
     match runtime.block_on(dispatch(cli)) {
         Ok(code) => exit(code),
         Err(error) => {
-            output::error(&error, json);
+            Output::Terminal.error(&error, json);
             exit(error.exit())
         }
     }
@@ -96,19 +123,60 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Outcome {
     let Cli { folder, json, verb } = cli;
     match verb {
-        Verb::Demo(args) => demo::demo(args, json).await,
-        Verb::Run(args) => run::run(&folder, args, json).await,
-        Verb::Try(args) => try_candidate::try_candidate(&folder, args, json).await,
-        Verb::List => list::list(&folder, json).await,
-        Verb::Status(args) => status::status(&folder, args, json).await,
-        Verb::Show(args) => show::show(&folder, args, json).await,
-        Verb::Approve(args) => decide::approve(&folder, args, json).await,
-        Verb::Reject(args) => decide::reject(&folder, args, json).await,
-        Verb::Apply(args) => apply::apply(&folder, args, json).await,
-        Verb::Rollback(args) => apply::rollback(&folder, args, json).await,
-        Verb::Pause(args) => hold::pause(&folder, args, json).await,
-        Verb::Resume(args) => hold::resume(&folder, args, json).await,
-        Verb::Cancel(args) => hold::cancel(&folder, args, json).await,
+        AnyVerb::Demo(args) => demo::demo(args, json).await,
+        AnyVerb::OfProject(verb) => {
+            let directory = std::env::current_dir()
+                .map_err(|source| CliError::Io { path: PathBuf::from("."), source })?;
+            reach(Request { protocol: PROTOCOL, directory, folder, json, verb }).await
+        }
+    }
+}
+
+/// Has the process that owns the project's store execute a verb; executes it here when there is none.
+async fn reach(request: Request) -> Outcome {
+    let begun = Instant::now();
+    loop {
+        if let Some(exit) = client::ask(&request.folder, &request, &Output::Terminal).await? {
+            return Ok(exit);
+        }
+        match Session::open(&request.folder) {
+            // The owner is about to listen, or executes a verb of its own and ends soon.
+            Err(CliError::Store(StoreError::Owned { .. })) if begun.elapsed() < OWNER_WAIT => {
+                tokio::time::sleep(OWNER_POLL).await;
+            }
+            session => {
+                let Request { protocol: _, directory, folder, json, verb } = request;
+                return perform(&Call::local(session?, directory, folder, json), verb).await;
+            }
+        }
+    }
+}
+
+/// Executes a verb. What it says goes where the call says.
+///
+/// Boxed, as the verb that runs campaigns executes other verbs meanwhile.
+pub(crate) fn perform(
+    call: &Call,
+    verb: Verb,
+) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+    Box::pin(execute(call, verb))
+}
+
+async fn execute(call: &Call, verb: Verb) -> Outcome {
+    match verb {
+        Verb::Run(args) => Box::pin(run::run(call, args)).await,
+        Verb::Try(args) => Box::pin(try_candidate::try_candidate(call, args)).await,
+        Verb::List => list::list(call).await,
+        Verb::Status(args) => status::status(call, args).await,
+        Verb::Show(args) => show::show(call, args).await,
+        Verb::Approve(args) => decide::approve(call, args).await,
+        Verb::Reject(args) => decide::reject(call, args).await,
+        Verb::Apply(args) => apply::apply(call, args).await,
+        Verb::Rollback(args) => apply::rollback(call, args).await,
+        Verb::Pause(args) => hold::pause(call, args).await,
+        Verb::Resume(args) => hold::resume(call, args).await,
+        Verb::Cancel(args) => hold::cancel(call, args).await,
+        Verb::Workflow(verb) => workflow::workflow(call, verb).await,
     }
 }
 

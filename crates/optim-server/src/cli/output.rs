@@ -4,64 +4,97 @@ use std::io::Write as _;
 
 use serde::Serialize;
 use serde_json::json;
+use tokio::sync::mpsc;
 
+use crate::control::protocol::Answer;
 use crate::error::{CliError, Exit};
 
 /// Findings that are printed for people; a mistake that repeats in every case buries the others.
 const FINDINGS_SHOWN: usize = 20;
 
-/// Prints one line of data on stdout. A reader that went away is no error.
-pub fn line(text: &str) {
-    writeln!(std::io::stdout().lock(), "{text}").unwrap_or_default();
+/// Where the words of a verb go. A reader that went away is no error.
+#[derive(Debug, Clone)]
+pub(crate) enum Output {
+    /// To stdout and stderr of this process.
+    Terminal,
+    /// To the process that asked.
+    Asker(mpsc::UnboundedSender<Answer>),
 }
 
-/// Prints one line for people on stderr.
-pub fn error_line(text: &str) {
-    writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default();
-}
-
-/// Prints one JSON document on stdout.
-pub fn document(document: &impl Serialize) {
-    match serde_json::to_string_pretty(document) {
-        Ok(text) => line(&text),
-        Err(error) => error_line(&format!("error: the document cannot be written: {error}")),
-    }
-}
-
-/// Prints the commands that make sense next.
-pub fn next(commands: &[String]) {
-    let mut lead = "next:";
-    for command in commands {
-        line(&format!("{lead:6}{command}"));
-        lead = "";
-    }
-}
-
-/// Prints an error: text for people, an envelope with `--json`, both on stderr.
-pub fn error(error: &CliError, json: bool) {
-    if json {
-        let findings = match error {
-            CliError::Project(findings) => serde_json::to_value(findings).unwrap_or_default(),
-            _ => json!([]),
-        };
-        let envelope = json!({"error": {
-            "code": error.code(),
-            "exit": error.exit().code(),
-            "message": error.to_string(),
-            "findings": findings,
-        }});
-        error_line(&envelope.to_string());
-        return;
-    }
-    if let CliError::Project(findings) = error {
-        for finding in findings.0.iter().take(FINDINGS_SHOWN) {
-            error_line(&finding.to_string());
-        }
-        if let Some(more) = findings.0.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0) {
-            error_line(&format!("… and {more} more; --json lists them all"));
+impl Output {
+    /// Prints one line of data on stdout.
+    pub(crate) fn line(&self, text: &str) {
+        match self {
+            Self::Terminal => writeln!(std::io::stdout().lock(), "{text}").unwrap_or_default(),
+            Self::Asker(asker) => asker.send(Answer::Line(text.to_owned())).unwrap_or_default(),
         }
     }
-    error_line(&format!("error[{}]: {error}", error.code()));
+
+    /// Prints `text` on stdout as it is.
+    pub(crate) fn text(&self, text: &str) {
+        match self {
+            Self::Terminal => write!(std::io::stdout().lock(), "{text}").unwrap_or_default(),
+            Self::Asker(asker) => asker.send(Answer::Text(text.to_owned())).unwrap_or_default(),
+        }
+    }
+
+    /// Prints one line for people on stderr.
+    pub(crate) fn error_line(&self, text: &str) {
+        match self {
+            Self::Terminal => writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default(),
+            Self::Asker(asker) => {
+                asker.send(Answer::ErrorLine(text.to_owned())).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Prints one JSON document on stdout.
+    pub(crate) fn document(&self, document: &impl Serialize) {
+        match serde_json::to_string_pretty(document) {
+            Ok(text) => self.line(&text),
+            Err(error) => {
+                self.error_line(&format!("error: the document cannot be written: {error}"))
+            }
+        }
+    }
+
+    /// Prints the commands that make sense next.
+    pub(crate) fn next(&self, commands: &[String]) {
+        let mut lead = "next:";
+        for command in commands {
+            self.line(&format!("{lead:6}{command}"));
+            lead = "";
+        }
+    }
+
+    /// Prints an error: text for people, an envelope with `--json`, both on stderr.
+    pub(crate) fn error(&self, error: &CliError, json: bool) {
+        if json {
+            let findings = match error {
+                CliError::Project(findings) => serde_json::to_value(findings).unwrap_or_default(),
+                _ => json!([]),
+            };
+            let envelope = json!({"error": {
+                "code": error.code(),
+                "exit": error.exit().code(),
+                "message": error.to_string(),
+                "findings": findings,
+            }});
+            self.error_line(&envelope.to_string());
+            return;
+        }
+        if let CliError::Project(findings) = error {
+            for finding in findings.0.iter().take(FINDINGS_SHOWN) {
+                self.error_line(&finding.to_string());
+            }
+            if let Some(more) =
+                findings.0.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0)
+            {
+                self.error_line(&format!("… and {more} more; --json lists them all"));
+            }
+        }
+        self.error_line(&format!("error[{}]: {error}", error.code()));
+    }
 }
 
 impl Exit {

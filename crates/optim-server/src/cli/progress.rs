@@ -15,10 +15,10 @@ use optim_store::{EventSeq, RunFilter, Store, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::output;
+use super::call::Call;
+use super::output::Output;
 use super::show::change;
 use super::status::metrics_words;
-use crate::session::Session;
 
 /// How often the bar is redrawn at most.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -36,13 +36,9 @@ impl Progress {
     ///
     /// # Errors
     /// The store fails.
-    pub(super) async fn start(
-        session: &Session,
-        campaign: &Campaign,
-        json: bool,
-    ) -> Result<Self, StoreError> {
+    pub(super) async fn start(call: &Call, campaign: &Campaign) -> Result<Self, StoreError> {
         let bar = ProgressBar::new(0);
-        let terminal = std::io::stderr().is_terminal() && !json;
+        let terminal = std::io::stderr().is_terminal() && !call.json;
         bar.set_draw_target(if terminal {
             ProgressDrawTarget::stderr()
         } else {
@@ -53,10 +49,11 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         let follower = Follower {
-            engine: Arc::clone(&session.engine),
+            engine: Arc::clone(&call.session.engine),
+            out: call.out.clone(),
             campaign: campaign.clone(),
             bar,
-            after: last_event(session.engine.store().as_ref()).await?,
+            after: last_event(call.session.engine.store().as_ref()).await?,
         };
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
@@ -83,6 +80,7 @@ async fn last_event(store: &dyn Store) -> Result<EventSeq, StoreError> {
 
 struct Follower {
     engine: Arc<Engine>,
+    out: Output,
     campaign: Campaign,
     bar: ProgressBar,
     after: EventSeq,
@@ -112,11 +110,12 @@ impl Follower {
                 return Ok(());
             };
             self.after = last.seq;
+            let own = Some(&self.campaign.id);
             for recorded in
-                events.iter().filter(|recorded| recorded.event.campaign == self.campaign.id)
+                events.iter().filter(|recorded| recorded.event.subject.campaign() == own)
             {
                 if let Some(line) = self.line(&recorded.event).await {
-                    self.bar.suspend(|| output::error_line(&line));
+                    self.bar.suspend(|| self.out.error_line(&line));
                 }
             }
         }

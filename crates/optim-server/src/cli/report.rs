@@ -162,7 +162,7 @@ impl Report {
                 baseline_fingerprint: campaign.baseline.fingerprint.to_string(),
                 baseline: campaign.baseline.established.as_ref().map(Into::into),
                 live_version: campaign.live.version(),
-                workflow: campaign.source.location.clone(),
+                workflow: campaign.source.location.to_string(),
             },
             spend: SpendView {
                 prompt_tokens: spent.usage.prompt_tokens.0,
@@ -236,6 +236,7 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
                 "gave up after {failures} evaluations in a row without a result; the last one: {last}"
             )
         }
+        Ending::SourceGone { reason } => format!("cancelled: {reason}"),
         Ending::Cancelled { actor, reason } => {
             format!(
                 "cancelled by {actor}{}",

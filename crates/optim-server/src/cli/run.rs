@@ -1,79 +1,134 @@
 //! `optim run`: resume the open campaign, or start one, and follow it.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::canonical;
+use optim_core::id::CampaignId;
 use optim_core::pack::Case;
 use optim_core::workflow::ModelRef;
+use optim_runtime::service::{Service, settled};
+use serde::{Deserialize, Serialize};
 
+use super::Outcome;
+use super::call::Call;
 use super::progress::Progress;
 use super::report::Report;
-use super::{Outcome, output};
+use crate::control::server::{Host, Server};
 use crate::error::{CliError, Exit};
-use crate::session::{Session, actor};
+use crate::session::Session;
 
 /// The flags of `optim run`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// Start a new campaign even if one is open.
     #[arg(long)]
     new: bool,
     /// The seed of a new campaign; the settings' seed when absent.
     #[arg(long)]
     seed: Option<u64>,
+    /// Stay while a person must decide; end when the campaign is over.
+    #[arg(long)]
+    wait: bool,
     /// The model that every agent of a new campaign runs on instead of its own; the settings' `model`
     /// when absent.
     #[arg(long, value_name = "PROVIDER/MODEL")]
     model: Option<ModelRef>,
 }
 
-pub(super) async fn run(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = match session.open_campaign().await? {
+pub(super) async fn run(call: &Call, args: Args) -> Outcome {
+    if call.service.is_some() {
+        return Err(CliError::AlreadyRunning { owner: std::process::id() });
+    }
+    let campaign = match call.session.open_campaign().await? {
         Some(open) if !args.new => open,
         open => {
             if let Some(open) = open {
                 let (id, status) = (&open.id, open.status().name());
-                output::error_line(&format!(
+                call.out.error_line(&format!(
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let project = session.project()?;
+            let project = call.session.project().await?;
             for warning in &project.warnings.0 {
-                output::error_line(&warning.to_string());
+                call.out.error_line(&warning.to_string());
             }
-            session.create(&project, args.seed, args.model, SearchMode::Proposers).await?
+            call.session.create(&project, args.seed, args.model, SearchMode::Proposers).await?
         }
     };
-    let campaign = follow(&session, campaign, json, |_| false).await?;
-    finish(&session, &campaign, folder, json).await
+    let until = if args.wait { Campaign::is_closed } else { settled };
+    let campaign = follow(call, campaign, until).await?;
+    finish(call, &campaign).await
 }
 
-/// Starts a draft, works the campaign off until a person is needed, it is over, or `enough` says so,
-/// and shows how it goes.
+/// Starts a draft, works the campaign off until it is as `until` says, and shows how it goes.
 pub(super) async fn follow(
-    session: &Session,
+    call: &Call,
     campaign: Campaign,
-    json: bool,
-    enough: impl Fn(&Campaign) -> bool,
+    until: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
-    same_executor(session, &campaign)?;
-    announce_cost(session, &campaign).await?;
+    same_executor(&call.session, &campaign)?;
+    announce_cost(call, &campaign).await?;
     let id = campaign.id.clone();
-    let progress = Progress::start(session, &campaign, json).await?;
+    let progress = Progress::start(call, &campaign).await?;
     if campaign.phase == Phase::Draft {
-        session.engine.submit(&id, &Command::Start, actor()).await?;
+        call.session.engine.submit(&id, &Command::Start, call.actor.clone()).await?;
     }
-    let service = session.serve().await?;
-    let settled = tokio::select! {
-        settled = service.settled_when(&id, enough) => settled.map(Ok),
-        exit = stop_wished() => Ok(Err(exit)),
+    let reached = match &call.service {
+        Some(service) => watch(call, service, &id, until).await,
+        None => host(call, &id, until).await,
     };
     progress.stop().await;
-    service.stop().await;
-    settled?.map_err(CliError::Stopped)
+    reached
+}
+
+/// Waits until the campaign is as `until` says, or somebody wishes to stop.
+pub(super) async fn watch(
+    call: &Call,
+    service: &Service,
+    id: &CampaignId,
+    until: impl Fn(&Campaign) -> bool,
+) -> Result<Campaign, CliError> {
+    tokio::select! {
+        reached = service.reached(id, until) => Ok(reached?),
+        exit = call.stop.wished() => Err(CliError::Stopped(exit)),
+    }
+}
+
+/// Runs the loops meanwhile, and executes the verbs of other processes.
+async fn host(
+    call: &Call,
+    id: &CampaignId,
+    until: impl Fn(&Campaign) -> bool,
+) -> Result<Campaign, CliError> {
+    let service = Arc::new(call.session.serve().await?);
+    let host = Host { session: Arc::clone(&call.session), service: Arc::clone(&service) };
+    let mut server = match Server::start(host).await {
+        Ok(server) => Some(server),
+        Err(error) => {
+            call.out.error_line(&format!(
+                "note: other processes cannot ask this one while it runs: {error}"
+            ));
+            None
+        }
+    };
+    let reached = watch(call, &service, id, until).await;
+    if let Some(server) = &mut server {
+        let exit = match reached {
+            Err(CliError::Stopped(exit)) => exit,
+            _ => tokio::select! {
+                () = server.drain() => Exit::Success,
+                exit = call.stop.wished() => exit,
+            },
+        };
+        server.stop(exit).await;
+    }
+    if let Some(service) = Arc::into_inner(service) {
+        service.stop().await;
+    }
+    reached
 }
 
 /// A campaign compares what one executor gives; another one in the middle of it, or other settings of
@@ -98,10 +153,11 @@ fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError>
 }
 
 /// Says what a campaign may cost, before its first call.
-async fn announce_cost(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
+async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError> {
     if campaign.is_closed() {
         return Ok(());
     }
+    let session = &call.session;
     let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
     let limit = campaign.frozen.policies.budget.max_total_cost;
     session.executor.ready(&workflow, limit)?;
@@ -110,7 +166,7 @@ async fn announce_cost(session: &Session, campaign: &Campaign) -> Result<(), Cli
     let longest = pack.cases.iter().map(bytes).max().unwrap_or(0);
     let longest = u64::try_from(longest).unwrap_or(u64::MAX);
     if let (Some(limit), Some(quote)) = (limit, session.executor.quote(&workflow, longest)) {
-        output::error_line(&format!(
+        call.out.error_line(&format!(
             "note: models cost money here: at most {limit} in this campaign (max_total_cost_usd), \
              at most {quote} for one case run"
         ));
@@ -118,46 +174,17 @@ async fn announce_cost(session: &Session, campaign: &Campaign) -> Result<(), Cli
     Ok(())
 }
 
-/// Waits until somebody wishes the process to end, and says how it should exit then.
-async fn stop_wished() -> Exit {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            // Without a handler the signal ends the process as it always did.
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => Exit::Interrupted,
-        () = terminated => Exit::Terminated,
-    }
-}
-
 /// Prints the campaign and turns its status into the exit code.
-pub(super) async fn finish(
-    session: &Session,
-    campaign: &Campaign,
-    folder: &Path,
-    json: bool,
-) -> Outcome {
-    let experiments = session.experiments(&campaign.id).await?;
-    let report = Report::new(campaign, &experiments, &prefix(folder));
-    if json {
-        output::document(&report);
+pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
+    let experiments = call.session.experiments(&campaign.id).await?;
+    let report = Report::new(campaign, &experiments, &call.prefix());
+    if call.json {
+        call.out.document(&report);
     } else {
-        super::status::print(campaign, &experiments);
-        output::next(report.next());
+        super::status::print(&call.out, campaign, &experiments);
+        call.out.next(report.next());
     }
     Ok(exit(campaign))
-}
-
-/// How the commands of `next` begin.
-pub(super) fn prefix(folder: &Path) -> String {
-    if folder == Path::new(".") {
-        "optim".to_owned()
-    } else {
-        format!("optim -C {}", folder.display())
-    }
 }
 
 /// The exit code that tells a script where the campaign stands.

@@ -1,20 +1,24 @@
 //! `optim show`: one experiment, whole.
 
-use std::path::Path;
-
+use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::{Experiment, ExperimentState, Judged};
 use optim_core::mutation::FieldValue;
+use optim_core::shadow::Denial;
+use optim_store::{Page, RunFilter};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use similar::{ChangeTag, TextDiff};
 
+use super::Outcome;
+use super::call::Call;
+use super::output::Output;
 use super::status::metrics_words;
-use super::{Outcome, output};
-use crate::error::Exit;
-use crate::session::Session;
+use crate::error::{CliError, Exit};
 
 /// The flags of `optim show`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The experiment: its number or id.
     experiment: String,
     /// The campaign; the open or newest one when absent.
@@ -22,65 +26,87 @@ pub(super) struct Args {
     campaign: Option<String>,
 }
 
-pub(super) async fn show(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let experiment = session.experiment(&campaign.id, &args.experiment).await?;
-    if json {
-        output::document(&json!({"schema": "optim/v1/experiment", "experiment": experiment}));
+pub(super) async fn show(call: &Call, args: Args) -> Outcome {
+    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
+    let denied = denied(call, &campaign, &experiment).await?;
+    if call.json {
+        call.out.document(
+            &json!({"schema": "optim/v1/experiment", "experiment": experiment, "denied": denied}),
+        );
     } else {
         if campaign.frozen.simulated {
-            output::line("SIMULATED FIGURES");
+            call.out.line("SIMULATED FIGURES");
         }
-        print(&experiment, campaign.frozen.holdout_cases);
+        print(&call.out, &experiment, campaign.frozen.holdout_cases);
+        for denial in &denied {
+            call.out.line(&format!("  its runs did not get {denial}"));
+        }
     }
     Ok(Exit::Success)
 }
 
-fn print(experiment: &Experiment, holdout_cases: u32) {
+/// What the runs on the search cases were denied. All execute one definition, so the first one tells.
+async fn denied(
+    call: &Call,
+    campaign: &Campaign,
+    experiment: &Experiment,
+) -> Result<Vec<Denial>, CliError> {
+    let purpose = Purpose::Candidate { experiment: experiment.id };
+    let filter = RunFilter::Evaluation(purpose.evaluation_id(&campaign.id));
+    let store = call.session.engine.store();
+    let listed = store.runs(&filter, Page { after: None, limit: 1 }).await?;
+    let Some(first) = listed.items.first() else {
+        return Ok(Vec::new());
+    };
+    let run = store.run(first.id).await?.map(|run| run.value);
+    Ok(run.and_then(|run| Some(run.report()?.denied.clone())).unwrap_or_default())
+}
+
+fn print(out: &Output, experiment: &Experiment, holdout_cases: u32) {
     let mutation = &experiment.mutation;
-    output::line(&format!("experiment #{} ({})", experiment.number, experiment.id));
-    output::line(&format!(
+    out.line(&format!("experiment #{} ({})", experiment.number, experiment.id));
+    out.line(&format!(
         "  {}, by {} v{}",
         experiment.state.name(),
         experiment.proposer.name,
         experiment.proposer.version
     ));
-    output::line(&format!("  changes {} of node {}:", mutation.field, mutation.node));
+    out.line(&format!("  changes {} of node {}:", mutation.field, mutation.node));
     for line in change(&mutation.before, &mutation.after) {
-        output::line(&format!("    {line}"));
+        out.line(&format!("    {line}"));
     }
     match &experiment.state {
         ExperimentState::Recommended(judged)
         | ExperimentState::NeedsReview(judged)
         | ExperimentState::Discarded(judged) => {
-            print_judged(judged, holdout_cases);
+            print_judged(out, judged, holdout_cases);
         }
         ExperimentState::Approved { judged, by } | ExperimentState::Rejected { judged, by } => {
-            print_judged(judged, holdout_cases);
+            print_judged(out, judged, holdout_cases);
             let why = by.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            output::line(&format!("  decided by {}{why}", by.actor));
+            out.line(&format!("  decided by {}{why}", by.actor));
         }
         ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
-            output::line(&format!("  {reason}"))
+            out.line(&format!("  {reason}"))
         }
-        ExperimentState::Evaluating => output::line("  is measured"),
+        ExperimentState::Evaluating => out.line("  is measured"),
     }
 }
 
-fn print_judged(judged: &Judged, holdout_cases: u32) {
+fn print_judged(out: &Output, judged: &Judged, holdout_cases: u32) {
     let judgement = &judged.judgement;
-    output::line("  on the search cases:");
-    output::line(&format!("    baseline   {}", metrics_words(&judgement.baseline)));
-    output::line(&format!("    candidate  {}", metrics_words(&judgement.candidate)));
+    out.line("  on the search cases:");
+    out.line(&format!("    baseline   {}", metrics_words(&judgement.baseline)));
+    out.line(&format!("    candidate  {}", metrics_words(&judgement.candidate)));
     match &judged.confirmation {
         Some(confirmation) => {
-            output::line("  on the holdout cases, fresh runs that took no part in the selection:");
-            output::line(&format!("    baseline   {}", metrics_words(&confirmation.baseline)));
-            output::line(&format!("    candidate  {}", metrics_words(&confirmation.candidate)));
+            out.line("  on the holdout cases, fresh runs that took no part in the selection:");
+            out.line(&format!("    baseline   {}", metrics_words(&confirmation.baseline)));
+            out.line(&format!("    candidate  {}", metrics_words(&confirmation.candidate)));
         }
         None if holdout_cases == 0 => {
-            output::line(
+            out.line(
                 "  the pack has no holdout cases: the figure above is the one it was selected by",
             );
         }
@@ -89,11 +115,11 @@ fn print_judged(judged: &Judged, holdout_cases: u32) {
     let ids = |ids: &[optim_core::id::CaseId]| {
         ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
     };
-    output::line(&format!("  fixed {}: {}", judged.flips.fixed.len(), ids(&judged.flips.fixed)));
-    output::line(&format!("  broken {}: {}", judged.flips.broken.len(), ids(&judged.flips.broken)));
-    output::line(&format!("  verdict: {:?}: {}", judgement.verdict, judgement.reason));
+    out.line(&format!("  fixed {}: {}", judged.flips.fixed.len(), ids(&judged.flips.fixed)));
+    out.line(&format!("  broken {}: {}", judged.flips.broken.len(), ids(&judged.flips.broken)));
+    out.line(&format!("  verdict: {:?}: {}", judgement.verdict, judgement.reason));
     for rule in &judgement.trace {
-        output::line(&format!(
+        out.line(&format!(
             "    {} {}: {}",
             if rule.fired { ">" } else { " " },
             rule.rule,

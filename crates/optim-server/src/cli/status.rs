@@ -1,55 +1,65 @@
 //! `optim status`: where a campaign stands.
 
-use std::path::Path;
-
 use optim_core::campaign::Campaign;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
+use optim_runtime::service::settled;
+use serde::{Deserialize, Serialize};
 
+use super::call::Call;
+use super::output::Output;
+use super::progress::Progress;
 use super::report::{Report, reason};
-use super::run::prefix;
-use super::{Outcome, output};
+use super::{Outcome, run};
 use crate::error::Exit;
-use crate::session::Session;
 
 /// The flags of `optim status`.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
     /// The campaign; the open or newest one when absent.
     campaign: Option<String>,
+    /// Follow it while another process runs it, until a person is needed.
+    #[arg(long)]
+    follow: bool,
 }
 
-pub(super) async fn status(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = session.campaign(args.campaign.as_deref()).await?;
-    let experiments = session.experiments(&campaign.id).await?;
-    let report = Report::new(&campaign, &experiments, &prefix(folder));
-    if json {
-        output::document(&report);
+pub(super) async fn status(call: &Call, args: Args) -> Outcome {
+    let mut campaign = call.session.campaign(args.campaign.as_deref()).await?;
+    if let (true, Some(service)) = (args.follow, &call.service) {
+        let progress = Progress::start(call, &campaign).await?;
+        let reached = run::watch(call, service, &campaign.id, settled).await;
+        progress.stop().await;
+        campaign = reached?;
+    }
+    let experiments = call.session.experiments(&campaign.id).await?;
+    let report = Report::new(&campaign, &experiments, &call.prefix());
+    if call.json {
+        call.out.document(&report);
     } else {
-        print(&campaign, &experiments);
-        output::next(report.next());
+        print(&call.out, &campaign, &experiments);
+        call.out.next(report.next());
     }
     Ok(Exit::Success)
 }
 
 /// Prints a campaign for people.
-pub(super) fn print(campaign: &Campaign, experiments: &[Experiment]) {
+pub(super) fn print(out: &Output, campaign: &Campaign, experiments: &[Experiment]) {
     let status = campaign.status().name();
     let simulated = if campaign.frozen.simulated { "  SIMULATED FIGURES" } else { "" };
-    output::line(&format!("campaign {}  {status}{simulated}", campaign.id));
+    out.line(&format!("campaign {}  {status}{simulated}", campaign.id));
     if let Some(reason) = reason(campaign) {
-        output::line(&format!("  {reason}"));
+        out.line(&format!("  {reason}"));
     }
     if let Some(metrics) = &campaign.baseline.established {
         let version = campaign.baseline.version;
-        output::line(&format!("  baseline v{version}: {}", metrics_words(metrics)));
+        out.line(&format!("  baseline v{version}: {}", metrics_words(metrics)));
     }
     for experiment in experiments {
-        output::line(&experiment_line(experiment));
+        out.line(&experiment_line(experiment));
     }
     let usage = &campaign.spent.usage;
-    output::line(&format!(
+    out.line(&format!(
         "  spent: {} case runs, {} tokens, {}",
         campaign.spent.runs,
         usage.tokens().0,

@@ -10,15 +10,18 @@ use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::workflow::Workflow;
 use optim_runtime::artifact::Artifact;
 use optim_runtime::live::{WORKFLOW_BYTES_MAX, WorkflowFile};
+use optim_runtime::service::settled;
+use serde::{Deserialize, Serialize};
 
+use super::call::Call;
 use super::{Outcome, run};
 use crate::error::CliError;
-use crate::session::{Session, actor};
 
 /// The flags of `optim try`.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(group = clap::ArgGroup::new("change").required(true).args(["candidate", "text_file", "value"]))]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// A whole workflow file that differs from the baseline in one field of one node.
     #[arg(value_name = "FILE")]
     candidate: Option<PathBuf>,
@@ -37,13 +40,12 @@ pub(super) struct Args {
     value: Option<i64>,
 }
 
-pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outcome {
-    let session = Session::open(folder)?;
-    let campaign = match session.open_campaign().await? {
+pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
+    let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
-            let project = session.project()?;
-            let mutation = args.mutation(&project.workflow)?;
+            let project = call.session.project().await?;
+            let mutation = args.mutation(&call.directory, &project.workflow)?;
             validate::check_mutation(
                 &project.workflow,
                 &mutation,
@@ -51,24 +53,28 @@ pub(super) async fn try_candidate(folder: &Path, args: Args, json: bool) -> Outc
                 &project.policies.scope,
             )
             .map_err(refused)?;
-            session.create(&project, None, None, SearchMode::Suggestions).await?
+            call.session.create(&project, None, None, SearchMode::Suggestions).await?
         }
     };
-    let baseline = session.engine.workflow(campaign.baseline.snapshot).await?;
-    let mutation = args.mutation(&baseline)?;
+    let baseline = call.session.engine.workflow(campaign.baseline.snapshot).await?;
+    let mutation = args.mutation(&call.directory, &baseline)?;
     let policies = &campaign.frozen.policies;
     validate::check_mutation(&baseline, &mutation, &policies.mutation, &policies.scope)
         .map_err(refused)?;
     let key = mutation.key();
-    let campaign =
-        session.engine.submit(&campaign.id, &Command::Suggest { mutation }, actor()).await?;
+    let campaign = call
+        .session
+        .engine
+        .submit(&campaign.id, &Command::Suggest { mutation }, call.actor.clone())
+        .await?;
     let decided = |campaign: &Campaign| {
         let search = &campaign.search;
         !search.suggestions.iter().any(|waiting| waiting.key() == key)
             && search.tried.get(&key) != Some(&Fate::Pending)
     };
-    let campaign = run::follow(&session, campaign, json, decided).await?;
-    run::finish(&session, &campaign, folder, json).await
+    let campaign =
+        run::follow(call, campaign, |campaign| settled(campaign) || decided(campaign)).await?;
+    run::finish(call, &campaign).await
 }
 
 fn refused(error: MutationError) -> CliError {
@@ -76,10 +82,11 @@ fn refused(error: MutationError) -> CliError {
 }
 
 impl Args {
-    fn mutation(&self, baseline: &Workflow) -> Result<Mutation, CliError> {
+    fn mutation(&self, directory: &Path, baseline: &Workflow) -> Result<Mutation, CliError> {
         if let Some(file) = &self.candidate {
-            let candidate = WorkflowFile::read(parent(file), &file.display().to_string())?;
-            return validate::diff(baseline, &candidate.workflow).map_err(refused);
+            let file = directory.join(file);
+            let candidate = WorkflowFile::read(parent(&file), &file.display().to_string())?;
+            return validate::diff(baseline, &candidate.definition.workflow).map_err(refused);
         }
         let usage = |code, message| CliError::Usage { code, message };
         let node = NodeId::new(self.node.clone().unwrap_or_default())
@@ -102,7 +109,7 @@ impl Args {
         };
         let after = match (&self.text_file, self.value, &before) {
             (Some(file), _, FieldValue::Text(before)) => {
-                FieldValue::Text(ending_like(before, &read_text(file)?))
+                FieldValue::Text(ending_like(before, &read_text(&directory.join(file))?))
             }
             (_, Some(value), FieldValue::Integer(_)) => FieldValue::Integer(value),
             (_, _, FieldValue::Text(_)) => {

@@ -17,7 +17,7 @@ use super::view::View;
 use super::{Error, Options, corrupt, io_failed};
 
 /// The format that this version writes, and the newest that it reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Threads that may read at once; tokio's pool alone has 512.
 const READERS_MAX: u32 = 1024;
 /// Map sizes are multiples of this, which covers the page size of every machine.
@@ -200,7 +200,7 @@ impl Opened {
             file.set_len(map_size)?;
             file.sync_all()?;
         }
-        let tables = create_tables(&env, !stored)?;
+        let tables = create_tables(&env, stored)?;
         Ok(Self { env, tables, map_size })
     }
 }
@@ -218,8 +218,8 @@ fn map(path: &Path, map_size: u64) -> Result<Env<WithoutTls>, Error> {
     Ok(unsafe { options.open(path) }?)
 }
 
-/// Whether the store has its meta record; refuses one that this version must not touch.
-fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<bool, Error> {
+/// The store's meta record; refuses a store that this version must not touch.
+fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<Option<Meta>, Error> {
     let what = format!("the store at {}", path.display());
     let opened =
         env.open_databases_and_commit(env.read_txn()?, |opener, txn| -> Result<_, heed::Error> {
@@ -233,7 +233,7 @@ fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<bool, Error> {
         })?;
     let Some(value) = opened.abort().flatten() else {
         return match env.unnamed_database_stat().entries {
-            0 => Ok(false),
+            0 => Ok(None),
             _ => {
                 Err(corrupt(&what, "it was not made by optim, or its first record is gone").into())
             }
@@ -252,24 +252,29 @@ fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<bool, Error> {
     if meta.byte_order != BYTE_ORDER || meta.page_size != env.unnamed_database_stat().page_size {
         return Err(corrupt(&what, "it was made on another kind of machine").into());
     }
-    Ok(true)
+    Ok(Some(meta))
 }
 
 const BYTE_ORDER: &str = if cfg!(target_endian = "little") { "little" } else { "big" };
 
-fn create_tables(env: &Env<WithoutTls>, new: bool) -> Result<Tables<'static>, Error> {
+/// Creates the tables that are missing. Those of format 2 begin empty: nothing in a store of format 1
+/// belongs into them.
+fn create_tables(env: &Env<WithoutTls>, stored: Option<Meta>) -> Result<Tables<'static>, Error> {
+    let current = stored.as_ref().is_some_and(|meta| meta.format == FORMAT);
+    let created_by = stored.map(|meta| meta.created_by);
     let meta = Meta {
         format: FORMAT,
         page_size: env.unnamed_database_stat().page_size,
         byte_order: BYTE_ORDER.to_owned(),
-        created_by: concat!("optim ", env!("CARGO_PKG_VERSION")).to_owned(),
+        created_by: created_by
+            .unwrap_or_else(|| concat!("optim ", env!("CARGO_PKG_VERSION")).to_owned()),
     };
     let sealed = envelope::seal("meta", b"store", Codec::Json, &envelope::encode(&meta)?)?;
     let created = env.create_databases_and_commit(
         env.write_txn()?,
         |opener, txn| -> Result<_, heed::Error> {
             let tables = Tables::create(opener, txn)?;
-            if new {
+            if !current {
                 tables.meta.put(txn, "store", &sealed)?;
             }
             Ok(CommitOrAbort::<_, ()>::Commit(tables))

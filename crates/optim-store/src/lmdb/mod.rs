@@ -22,12 +22,14 @@ use heed::MdbError;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, RunId};
+use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    RunFilter, RunSummary, Store, StoreError, Versioned,
+    RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowSummary,
 };
 
 use self::environment::{Environment, is_no_space};
@@ -134,6 +136,15 @@ impl Store for Lmdb {
         self.read(move |view| view.campaigns(&page)).await
     }
 
+    async fn campaigns_on(
+        &self,
+        workflow: &WorkflowId,
+        page: Page,
+    ) -> Result<Paged<CampaignSummary>, StoreError> {
+        let workflow = workflow.clone();
+        self.read(move |view| view.campaigns_on(&workflow, &page)).await
+    }
+
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
         self.read(move |view| view.experiment(id)).await
     }
@@ -156,8 +167,37 @@ impl Store for Lmdb {
         self.read(move |view| view.runs(&filter, &page)).await
     }
 
+    async fn workflow(
+        &self,
+        id: &WorkflowId,
+    ) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
+        let id = id.clone();
+        self.read(move |view| view.workflow(&id)).await
+    }
+
+    async fn workflows(
+        &self,
+        filter: WorkflowFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowSummary>, StoreError> {
+        self.read(move |view| view.workflows(filter, &page)).await
+    }
+
+    async fn workflow_text(
+        &self,
+        id: &WorkflowId,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let id = id.clone();
+        self.read(move |view| view.workflow_text(&id, version)).await
+    }
+
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         self.read(move |view| view.events(after, limit)).await
+    }
+
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
+        self.read(|view| view.throttles()).await
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

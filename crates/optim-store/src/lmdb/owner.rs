@@ -16,7 +16,7 @@ use super::io_failed;
 /// Holds the ownership until it is dropped.
 #[derive(Debug)]
 pub(super) struct Owner {
-    _lock: File,
+    lock: File,
 }
 
 impl Owner {
@@ -45,6 +45,30 @@ impl Owner {
         }
         lock.set_len(0).map_err(failed)?;
         writeln!(lock, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { _lock: lock })
+        Ok(Self { lock })
+    }
+}
+
+impl Drop for Owner {
+    /// Closing the file is not enough: a child that is just being started has a copy of it.
+    fn drop(&mut self) {
+        // Without an unlock the lock ends with the last copy, which is soon.
+        flock(&self.lock, FlockOperation::Unlock).unwrap_or_default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ownership_ends_though_a_child_still_has_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = Owner::take(directory.path()).unwrap();
+        let of_child = owner.lock.try_clone().unwrap();
+        assert!(Owner::take(directory.path()).is_err());
+        drop(owner);
+        assert!(Owner::take(directory.path()).is_ok());
+        drop(of_child);
     }
 }

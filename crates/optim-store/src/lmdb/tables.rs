@@ -42,6 +42,8 @@ tables! {
     campaigns: Seq => Bytes,
     /// Campaign id to sequence.
     campaign_ids: Str => Seq,
+    /// Digest of the id of a stored workflow, and sequence of each open campaign on it.
+    campaigns_on: Bytes => Unit,
     /// Sequence to experiment.
     experiments: Seq => Bytes,
     /// Experiment id to sequence.
@@ -60,6 +62,18 @@ tables! {
     runs_by_evaluation: Bytes => Unit,
     /// Evaluation id and sequence of every run that is queued or claimed.
     runs_open: Bytes => Unit,
+    /// Sequence to stored workflow.
+    workflows: Seq => Bytes,
+    /// Digest of a stored workflow's id to sequence; an id itself may be too long for a key.
+    workflow_ids: Bytes => Seq,
+    /// Sequences of the workflows that are not deleted.
+    workflows_kept: Seq => Unit,
+    /// Sequences of the workflows that are deleted and can be restored.
+    workflows_restorable: Seq => Unit,
+    /// Workflow sequence and version to text.
+    workflow_texts: Bytes => Bytes,
+    /// Provider to throttle.
+    throttles: Str => Bytes,
     /// Number to event.
     events: Seq => Bytes,
     /// Digest to payload.

@@ -3,17 +3,18 @@
 use heed::Database;
 use heed::types::Bytes;
 use optim_core::campaign::Campaign;
-use optim_core::campaign::event::Event;
+use optim_core::campaign::event::{Event, Subject};
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::run::{Run, RunState};
+use optim_core::stored_workflow::StoredWorkflow;
 use serde::de::DeserializeOwned;
 
-use crate::store::{StoreError, Versioned};
+use crate::store::{StoreError, Versioned, WorkflowFilter};
 
 use super::envelope::{self, Codec};
 use super::tables::Seq;
-use super::view::{View, decode, evaluation_key, number_key};
+use super::view::{View, decode, evaluation_key, number_key, source_key, workflow_key};
 use super::{Error, corrupt};
 
 /// Findings that are kept.
@@ -25,6 +26,8 @@ pub(super) fn verify(view: &View<'_>) -> Result<Vec<StoreError>, Error> {
     campaigns(view, &mut findings)?;
     experiments(view, &mut findings)?;
     runs(view, &mut findings)?;
+    workflows(view, &mut findings)?;
+    throttles(view, &mut findings)?;
     events(view, &mut findings)?;
     blobs(view, &mut findings)?;
     Ok(findings.0)
@@ -70,16 +73,25 @@ impl Findings {
 
 const ASTRAY: &str = "its index leads elsewhere";
 const ORPHAN: &str = "its campaign is missing";
+const WRONGLY: &str = "an index lists it wrongly";
 
 fn campaigns(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
+    let mut on_workflows = 0_u64;
     let records =
         findings.records(view, tables.campaigns, "campaigns", |findings, seq, campaign| {
-            let Versioned::<Campaign> { revision: _, value: Campaign { id, .. } } = campaign;
-            let found = tables.campaign_ids.get(txn, id.as_str())?;
-            findings.expect(found == Some(seq), || format!("campaign {id}"), ASTRAY);
+            let Versioned::<Campaign> { revision: _, value: campaign } = campaign;
+            let what = || format!("campaign {}", campaign.id);
+            let found = tables.campaign_ids.get(txn, campaign.id.as_str())?;
+            findings.expect(found == Some(seq), what, ASTRAY);
+            if let Some(workflow) = campaign.source.location.stored() {
+                let found = tables.campaigns_on.get(txn, &source_key(workflow, seq))?;
+                findings.expect(found.is_some() != campaign.is_closed(), what, WRONGLY);
+                on_workflows += u64::from(!campaign.is_closed());
+            }
             Ok(())
         })?;
+    findings.expect_equal("campaigns_on", tables.campaigns_on.len(txn)?, on_workflows);
     findings.expect_equal("campaign_ids", tables.campaign_ids.len(txn)?, records);
     Ok(())
 }
@@ -132,7 +144,7 @@ fn runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
                 (!run.state.is_terminal(), tables.runs_open.get(txn, &key)?),
                 (true, tables.runs_by_evaluation.get(txn, &key)?),
             ] {
-                findings.expect(wanted == found.is_some(), what, "an index lists it wrongly");
+                findings.expect(wanted == found.is_some(), what, WRONGLY);
             }
             Ok(())
         })?;
@@ -144,12 +156,61 @@ fn runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     Ok(())
 }
 
+fn workflows(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
+    let View { tables, txn } = *view;
+    let [mut kept, mut restorable, mut texts] = [0_u64; 3];
+    let records = findings.records(
+        view,
+        tables.workflows,
+        "workflows",
+        |findings, seq, workflow: Versioned<StoredWorkflow>| {
+            let workflow = workflow.value;
+            let what = || format!("workflow {}", workflow.id);
+            let found = tables.workflow_ids.get(txn, &workflow_key(&workflow.id))?;
+            findings.expect(found == Some(seq), what, ASTRAY);
+            for (filter, index, count) in [
+                (WorkflowFilter::Kept, tables.workflows_kept, &mut kept),
+                (WorkflowFilter::Restorable, tables.workflows_restorable, &mut restorable),
+            ] {
+                let wanted = filter.admits(&workflow);
+                *count += u64::from(wanted);
+                findings.expect(index.get(txn, &seq)?.is_some() == wanted, what, WRONGLY);
+            }
+            for version in &workflow.versions {
+                texts += 1;
+                let key = number_key(seq, version.number.0);
+                let found = tables.workflow_texts.get(txn, &key)?;
+                let intact = found.is_some_and(|value| {
+                    envelope::unseal("workflow_texts", &key, Codec::Raw, value)
+                        .is_ok_and(|text| Digest::of(text) == version.definition.snapshot)
+                });
+                let what = || format!("version {} of workflow {}", version.number, workflow.id);
+                findings.expect(intact, what, "its text is missing, or not what was stored");
+            }
+            Ok(())
+        },
+    )?;
+    findings.expect_equal("workflow_ids", tables.workflow_ids.len(txn)?, records);
+    findings.expect_equal("workflows_kept", tables.workflows_kept.len(txn)?, kept);
+    findings.expect_equal(
+        "workflows_restorable",
+        tables.workflows_restorable.len(txn)?,
+        restorable,
+    );
+    findings.expect_equal("workflow_texts", tables.workflow_texts.len(txn)?, texts);
+    Ok(())
+}
+
 fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
     let records =
         findings.records(view, tables.events, "events", |findings, seq, event: Event| {
-            let campaign = tables.campaign_ids.get(txn, event.campaign.as_str())?;
-            findings.expect(campaign.is_some(), || format!("event {seq}"), ORPHAN);
+            let known = match &event.subject {
+                Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?.is_some(),
+                Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?.is_some(),
+                Subject::Provider(_) => true,
+            };
+            findings.expect(known, || format!("event {seq}"), "its subject is missing");
             Ok(())
         })?;
     let last = view.last_event()?;
@@ -158,6 +219,15 @@ fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
         || format!("the events up to {}", last.0),
         "some are missing",
     );
+    Ok(())
+}
+
+fn throttles(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
+    match view.throttles() {
+        Err(Error::Store(error)) if findings.0.len() < FINDINGS_MAX => findings.0.push(error),
+        Ok(_) | Err(Error::Store(_)) => {}
+        Err(error) => return Err(error),
+    }
     Ok(())
 }
 

@@ -8,15 +8,17 @@ use optim_core::campaign::Campaign;
 use optim_core::campaign::event::Event;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId};
+use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 use serde::de::DeserializeOwned;
 
 use crate::check::Present;
 use crate::cursor::Listing;
 use crate::store::{
     CampaignSummary, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunSummary, StoreError,
-    Versioned,
+    Versioned, WorkflowFilter, WorkflowSummary,
 };
 
 use super::envelope::{self, Codec};
@@ -55,6 +57,47 @@ impl View<'_> {
                 })?;
             Ok(CampaignSummary::of(&campaign.value))
         })
+    }
+
+    pub(super) fn campaigns_on(
+        &self,
+        workflow: &WorkflowId,
+        page: &Page,
+    ) -> Result<Paged<CampaignSummary>, Error> {
+        let listing = Listing::CampaignsOn(workflow);
+        let seqs = self.campaign_seqs_on(workflow, listing.start(page)?.unwrap_or(0))?;
+        listing.page(page, seqs.map(|seq| seq.map(|seq| (seq, seq))), |seq| {
+            Ok(CampaignSummary::of(&self.campaign_on(workflow, seq)?))
+        })
+    }
+
+    /// The sequences above `after` of the open campaigns on a stored workflow.
+    fn campaign_seqs_on(
+        &self,
+        workflow: &WorkflowId,
+        after: u64,
+    ) -> Result<impl Iterator<Item = Result<u64, Error>>, Error> {
+        let after = source_key(workflow, after);
+        let end = source_key(workflow, u64::MAX);
+        let range = (Excluded(&after[..]), Included(&end[..]));
+        Ok(self.tables.campaigns_on.range(self.txn, &range)?.map(|entry| {
+            let (key, ()) = entry?;
+            let seq = key.last_chunk().map(|seq| u64::from_be_bytes(*seq));
+            seq.ok_or_else(|| corrupt("the index campaigns_on", "a key is too short").into())
+        }))
+    }
+
+    /// The campaign that `campaigns_on` lists.
+    fn campaign_on(&self, workflow: &WorkflowId, seq: u64) -> Result<Campaign, Error> {
+        let what = || format!("the campaign with number {seq}");
+        let campaign: Versioned<Campaign> =
+            load(self.txn, self.tables.campaigns, "campaigns", seq, what)?;
+        let campaign = campaign.value;
+        if campaign.source.location.stored() == Some(workflow) && !campaign.is_closed() {
+            Ok(campaign)
+        } else {
+            Err(corrupt(&what(), "an index lists it where it does not belong").into())
+        }
     }
 
     pub(super) fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, Error> {
@@ -158,6 +201,71 @@ impl View<'_> {
         }))
     }
 
+    pub(super) fn workflow(
+        &self,
+        id: &WorkflowId,
+    ) -> Result<Option<Versioned<StoredWorkflow>>, Error> {
+        Ok(self.workflow_at(id)?.map(|(_, workflow)| workflow))
+    }
+
+    /// A stored workflow with its sequence.
+    fn workflow_at(
+        &self,
+        id: &WorkflowId,
+    ) -> Result<Option<(u64, Versioned<StoredWorkflow>)>, Error> {
+        let Some(seq) = self.tables.workflow_ids.get(self.txn, &workflow_key(id))? else {
+            return Ok(None);
+        };
+        let what = || format!("workflow {id}");
+        let workflow: Versioned<StoredWorkflow> =
+            load(self.txn, self.tables.workflows, "workflows", seq, what)?;
+        expect_id(&workflow.value.id, id, what)?;
+        Ok(Some((seq, workflow)))
+    }
+
+    pub(super) fn workflows(
+        &self,
+        filter: WorkflowFilter,
+        page: &Page,
+    ) -> Result<Paged<WorkflowSummary>, Error> {
+        let listing = Listing::Workflows(filter);
+        let before = listing.start(page)?.map_or(Unbounded, Excluded);
+        let index = match filter {
+            WorkflowFilter::Kept => self.tables.workflows_kept,
+            WorkflowFilter::Restorable => self.tables.workflows_restorable,
+        };
+        let seqs = index.rev_range(self.txn, &(Unbounded, before))?.map(seq_of);
+        listing.page(page, seqs.map(|seq| seq.map(|seq| (seq, seq))), |seq| {
+            let what = || format!("the workflow with number {seq}");
+            let workflow: Versioned<StoredWorkflow> =
+                load(self.txn, self.tables.workflows, "workflows", seq, what)?;
+            WorkflowSummary::of(&workflow.value)
+                .filter(|_| filter.admits(&workflow.value))
+                .ok_or_else(|| {
+                    corrupt(&what(), "an index lists it where it does not belong").into()
+                })
+        })
+    }
+
+    pub(super) fn workflow_text(
+        &self,
+        id: &WorkflowId,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let Some((seq, workflow)) = self.workflow_at(id)? else {
+            return Ok(None);
+        };
+        if workflow.value.version(version).is_none() {
+            return Ok(None);
+        }
+        let broken = |why: &str| corrupt(&format!("version {version} of workflow {id}"), why);
+        let key = number_key(seq, version.0);
+        let value = self.tables.workflow_texts.get(self.txn, &key)?;
+        let value = value.ok_or_else(|| broken("its text is missing"))?;
+        let text = envelope::unseal("workflow_texts", &key, Codec::Raw, value).map_err(broken)?;
+        Ok(Some(text.to_vec()))
+    }
+
     pub(super) fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, Error> {
         let mut events = Vec::new();
         let mut expected = after.0;
@@ -181,6 +289,18 @@ impl View<'_> {
 
     pub(super) fn last_event(&self) -> Result<EventSeq, Error> {
         Ok(EventSeq(last(self.txn, self.tables.events)?))
+    }
+
+    pub(super) fn throttles(&self) -> Result<Vec<Throttle>, Error> {
+        let entries = self.tables.throttles.iter(self.txn)?;
+        let throttles = entries.map(|entry| {
+            let (id, value) = entry?;
+            let what = || format!("the throttle of provider {id}");
+            let throttle: Throttle = decode("throttles", id.as_bytes(), value, what)?;
+            expect_id(&throttle.provider.as_str(), &id, what)?;
+            Ok(throttle)
+        });
+        throttles.collect()
     }
 
     pub(super) fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, Error> {
@@ -226,6 +346,15 @@ impl Present for View<'_> {
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, Error> {
         View::run(self, id)
     }
+
+    fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, Error> {
+        View::workflow(self, id)
+    }
+
+    fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, Error> {
+        let seqs = self.campaign_seqs_on(id, 0)?;
+        seqs.map(|seq| Ok(self.campaign_on(id, seq?)?.id)).collect()
+    }
 }
 
 /// The highest sequence in `table`; 0 when it is empty.
@@ -233,11 +362,25 @@ pub(super) fn last(txn: &RoTxn<'_>, table: Database<'static, Seq, Bytes>) -> Res
     Ok(table.last(txn)?.map_or(0, |(seq, _)| seq))
 }
 
-/// The key of an experiment in `experiments_by_number`.
-pub(super) fn number_key(campaign: u64, number: u32) -> [u8; 12] {
+/// The key of a stored workflow in `workflow_ids`.
+pub(super) fn workflow_key(id: &WorkflowId) -> [u8; 32] {
+    *Digest::of(id.as_str().as_bytes()).as_bytes()
+}
+
+/// The key of a campaign in `campaigns_on`.
+pub(super) fn source_key(workflow: &WorkflowId, campaign: u64) -> [u8; 40] {
+    let mut key = [0; 40];
+    let (head, tail) = key.split_at_mut(32);
+    head.copy_from_slice(&workflow_key(workflow));
+    tail.copy_from_slice(&campaign.to_be_bytes());
+    key
+}
+
+/// The key of an experiment in `experiments_by_number`, and of a version in `workflow_texts`.
+pub(super) fn number_key(owner: u64, number: u32) -> [u8; 12] {
     let mut key = [0; 12];
     let (head, tail) = key.split_at_mut(8);
-    head.copy_from_slice(&campaign.to_be_bytes());
+    head.copy_from_slice(&owner.to_be_bytes());
     tail.copy_from_slice(&number.to_be_bytes());
     key
 }

@@ -5,20 +5,23 @@
 //! the group left, and one that is refused leaves no trace. Nobody is answered before the
 //! transaction is on disk.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use heed::{PutFlags, RwTxn};
+use optim_core::campaign::Campaign;
 use optim_core::run::{Run, RunState};
+use optim_core::stored_workflow::StoredWorkflow;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::check::check;
-use crate::store::{Commit, Committed, StoreError, Versioned, Write};
+use crate::store::{Commit, Committed, StoreError, Versioned, WorkflowFilter, Write};
 
 use super::envelope::{Codec, encode, seal};
 use super::environment::Environment;
 use super::tables::Tables;
-use super::view::{View, evaluation_key, last, number_key};
+use super::view::{View, evaluation_key, last, number_key, source_key, workflow_key};
 use super::{Error, corrupt, io_failed};
 
 /// Commits that may wait for the thread; whoever comes later waits to be let in.
@@ -48,6 +51,8 @@ struct Encoded {
     campaigns: Vec<Vec<u8>>,
     experiments: Vec<Vec<u8>>,
     runs: Vec<Vec<u8>>,
+    workflows: Vec<Vec<u8>>,
+    throttles: Vec<Option<Vec<u8>>>,
     events: Vec<Vec<u8>>,
 }
 
@@ -99,6 +104,12 @@ impl Encoded {
             campaigns: commit.campaigns.iter().map(encode_write).collect::<Result<_, _>>()?,
             experiments: commit.experiments.iter().map(encode).collect::<Result<_, _>>()?,
             runs: commit.runs.iter().map(encode_write).collect::<Result<_, _>>()?,
+            workflows: commit.workflows.iter().map(encode_write).collect::<Result<_, _>>()?,
+            throttles: commit
+                .throttles
+                .values()
+                .map(|throttle| throttle.as_ref().map(encode).transpose())
+                .collect::<Result<_, _>>()?,
             events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
             commit,
         })
@@ -106,8 +117,10 @@ impl Encoded {
 
     fn bytes(&self) -> usize {
         let records =
-            self.campaigns.iter().chain(&self.experiments).chain(&self.runs).chain(&self.events);
-        let blobs = self.commit.blobs.iter().map(|blob| blob.bytes().len());
+            [&self.campaigns, &self.experiments, &self.runs, &self.workflows, &self.events];
+        let records = records.into_iter().flatten();
+        let texts = self.commit.texts.iter().map(|text| &text.text);
+        let blobs = self.commit.blobs.iter().chain(texts).map(|blob| blob.bytes().len());
         records.map(Vec::len).chain(blobs).sum()
     }
 }
@@ -178,6 +191,7 @@ fn apply(
         if let Place::New(seq) = place {
             tables.campaign_ids.put(txn, id, &seq)?;
         }
+        index_campaign(tables, txn, &write.value, place.seq())?;
     }
     for (experiment, payload) in commit.experiments.iter().zip(&encoded.experiments) {
         let known = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
@@ -198,6 +212,27 @@ fn apply(
         let place = place(known, last(txn, tables.runs)?);
         put(tables.runs, "runs", txn, place, payload)?;
         index_run(tables, txn, &write.value, place)?;
+    }
+    for (write, payload) in commit.workflows.iter().zip(&encoded.workflows) {
+        let key = workflow_key(&write.value.id);
+        let known = tables.workflow_ids.get(txn, &key)?;
+        let place = place(known, last(txn, tables.workflows)?);
+        put(tables.workflows, "workflows", txn, place, payload)?;
+        if let Place::New(seq) = place {
+            tables.workflow_ids.put(txn, &key, &seq)?;
+        }
+        index_workflow(tables, txn, &write.value, place.seq())?;
+        put_texts(tables, txn, commit, &write.value, place.seq())?;
+    }
+    for (provider, payload) in commit.throttles.keys().zip(&encoded.throttles) {
+        let key = provider.as_str();
+        match payload {
+            Some(payload) => {
+                let value = seal("throttles", key.as_bytes(), Codec::Json, payload)?;
+                tables.throttles.put(txn, key, &value)?;
+            }
+            None => drop(tables.throttles.delete(txn, key)?),
+        }
     }
     for payload in &encoded.events {
         let seq = last(txn, tables.events)?.saturating_add(1);
@@ -247,6 +282,64 @@ fn put(
         Place::Known(_) => PutFlags::empty(),
     };
     Ok(table.put_with_flags(txn, flags, &seq, &value)?)
+}
+
+fn index_campaign(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    campaign: &Campaign,
+    seq: u64,
+) -> Result<(), Error> {
+    let Some(workflow) = campaign.source.location.stored() else {
+        return Ok(());
+    };
+    let key = source_key(workflow, seq);
+    if campaign.is_closed() {
+        tables.campaigns_on.delete(txn, &key)?;
+    } else {
+        tables.campaigns_on.put(txn, &key, &())?;
+    }
+    Ok(())
+}
+
+fn index_workflow(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    workflow: &StoredWorkflow,
+    seq: u64,
+) -> Result<(), Error> {
+    for (filter, index) in [
+        (WorkflowFilter::Kept, tables.workflows_kept),
+        (WorkflowFilter::Restorable, tables.workflows_restorable),
+    ] {
+        if filter.admits(workflow) {
+            index.put(txn, &seq, &())?;
+        } else {
+            index.delete(txn, &seq)?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores the texts of new versions, and removes those of versions that are not kept any more.
+fn put_texts(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    commit: &Commit,
+    workflow: &StoredWorkflow,
+    seq: u64,
+) -> Result<(), Error> {
+    for text in commit.texts.iter().filter(|text| text.workflow == workflow.id) {
+        let key = number_key(seq, text.version.0);
+        let value = seal("workflow_texts", &key, Codec::Raw, text.text.bytes())?;
+        tables.workflow_texts.put(txn, &key, &value)?;
+    }
+    // The kept ones are the last ones, without gaps.
+    let end = workflow.versions.first().map_or(u32::MAX, |oldest| oldest.number.0);
+    let (from, to) = (number_key(seq, 0), number_key(seq, end));
+    let gone = (Bound::Included(&from[..]), Bound::Excluded(&to[..]));
+    tables.workflow_texts.delete_range(txn, &gone)?;
+    Ok(())
 }
 
 fn index_run(

@@ -6,19 +6,22 @@
 //! optim_store::conformance_tests!(|| Fixture::volatile(Memory::new()));
 //! ```
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
 
 use optim_core::campaign::event::EventKind;
-use optim_core::campaign::{Campaign, Hold, Phase, Status};
+use optim_core::campaign::{Campaign, Ending, Hold, Phase, Status};
 use optim_core::digest::Digest;
-use optim_core::id::{Actor, CampaignId, CaseId, RunId};
+use optim_core::id::{Actor, CampaignId, CaseId, RunId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 
 use crate::store::{
     Blob, Commit, Cursor, EventSeq, Page, Paged, Revision, RunFilter, Store, StoreError, Versioned,
-    Write,
+    WorkflowFilter, WorkflowText, Write,
 };
 
 use super::sample;
@@ -92,10 +95,16 @@ macro_rules! conformance_tests {
             runs_are_listed_oldest_first
             run_listings_follow_the_state
             events_are_numbered_without_gaps
+            throttles_are_kept_by_provider_until_they_are_removed
             payloads_are_stored_once_and_may_be_large
             commits_that_break_a_rule_are_refused
             foreign_cursors_are_refused
             page_limits_are_clamped
+            the_versions_of_a_workflow_that_its_record_lists_have_their_texts
+            workflows_are_listed_newest_first
+            open_campaigns_on_a_workflow_are_listed_oldest_first
+            no_open_campaign_is_on_a_workflow_that_is_not_in_use
+            workflow_commits_that_break_a_rule_are_refused
         );
     };
     (@each $make:expr; $($name:ident)+) => {
@@ -115,12 +124,26 @@ pub async fn a_new_store_is_empty(fixture: Fixture) {
     assert_eq!(store.experiment(sample::experiment("none", 1).id).await.unwrap(), None);
     assert_eq!(store.run(RunId::derive(&[])).await.unwrap(), None);
     assert_eq!(store.blob(Digest::of(b"none")).await.unwrap(), None);
+    assert_eq!(store.throttles().await.unwrap(), []);
     assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
     assert_eq!(store.campaigns(Page::first()).await.unwrap(), Paged { items: vec![], next: None });
     assert_eq!(
         store.experiments(&id, Page::first()).await.unwrap(),
         Paged { items: vec![], next: None }
     );
+    let workflow = WorkflowId::new("none").unwrap();
+    assert_eq!(store.workflow(&workflow).await.unwrap(), None);
+    assert_eq!(store.workflow_text(&workflow, VersionNumber(1)).await.unwrap(), None);
+    assert_eq!(
+        store.campaigns_on(&workflow, Page::first()).await.unwrap(),
+        Paged { items: vec![], next: None }
+    );
+    for filter in [WorkflowFilter::Kept, WorkflowFilter::Restorable] {
+        assert_eq!(
+            store.workflows(filter, Page::first()).await.unwrap(),
+            Paged { items: vec![], next: None }
+        );
+    }
     for filter in [
         RunFilter::Queued,
         RunFilter::Running,
@@ -234,7 +257,7 @@ pub async fn a_commit_that_nobody_waits_for_is_whole_or_absent(fixture: Fixture)
     store.commit(campaign_commit(0, &sample::campaign("last"))).await.unwrap();
     let mut announced = Vec::new();
     for recorded in store.events(EventSeq(0), 500).await.unwrap() {
-        announced.push(recorded.event.campaign);
+        announced.extend(recorded.event.subject.campaign().cloned());
     }
     for number in 0..20 {
         let id = CampaignId::new(format!("c{number}")).unwrap();
@@ -503,6 +526,30 @@ pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
     assert_eq!(store.events(EventSeq(u64::MAX), 10).await.unwrap(), []);
 }
 
+/// The last throttle that was written for a provider holds, until it is removed.
+pub async fn throttles_are_kept_by_provider_until_they_are_removed(mut fixture: Fixture) {
+    let set = |throttle: &Throttle| (throttle.provider.clone(), Some(throttle.clone()));
+    let lift = |throttle: &Throttle| (throttle.provider.clone(), None);
+    let [p, q] = ["p", "q"].map(sample::throttle);
+    let shorter = Throttle { until: p.since, ..p.clone() };
+    for (changes, wanted) in [
+        (vec![set(&q), set(&p)], vec![&p, &q]),
+        (vec![set(&shorter)], vec![&shorter, &q]),
+        (vec![lift(&p)], vec![&q]),
+        (vec![lift(&p), lift(&q), set(&p)], vec![&p]),
+    ] {
+        let mut throttles = BTreeMap::new();
+        throttles.extend(changes);
+        fixture.store().commit(Commit { throttles, ..Commit::default() }).await.unwrap();
+        fixture.reopen();
+        assert_eq!(fixture.store().throttles().await.unwrap().iter().collect::<Vec<_>>(), wanted);
+    }
+    let misplaced = BTreeMap::from([(q.provider, Some(p))]);
+    expect_refused(
+        fixture.store().commit(Commit { throttles: misplaced, ..Commit::default() }).await,
+    );
+}
+
 /// A payload is stored once, however often it comes; empty and large ones too.
 pub async fn payloads_are_stored_once_and_may_be_large(mut fixture: Fixture) {
     let large: Vec<u8> = (0..8 * 1024 * 1024_u32)
@@ -653,6 +700,183 @@ pub async fn page_limits_are_clamped(fixture: Fixture) {
     }
     let all = pages(251, async |page, _| store.runs(&RunFilter::Queued, page).await.unwrap()).await;
     assert_eq!(all.len(), 502);
+}
+
+/// Each version that the record lists has its text, as it was put; a version that it lists no more has
+/// none. The longest id is as good as a short one.
+pub async fn the_versions_of_a_workflow_that_its_record_lists_have_their_texts(
+    mut fixture: Fixture,
+) {
+    let long = "票".repeat(128);
+    for id in ["w", long.as_str()] {
+        let texts = |numbers: &[u32]| {
+            numbers.iter().map(|number| sample::workflow_text(id, *number)).collect::<Vec<_>>()
+        };
+        let purged =
+            sample::deleted(&StoredWorkflow { versions: Vec::new(), ..sample::workflow(id, 1, 1) });
+        let other = sample::workflow(&format!("{}x", id.chars().skip(1).collect::<String>()), 1, 1);
+        let of_other = sample::workflow_text(other.id.as_str(), 1);
+        let other_commit = workflow_commit(0, &other, vec![of_other.clone()]);
+        fixture.store().commit(other_commit).await.unwrap();
+        for (expected, (workflow, new)) in (0..).zip([
+            (sample::workflow(id, 1, 1), texts(&[1])),
+            (sample::workflow(id, 1, 3), texts(&[2, 3])),
+            (sample::workflow(id, 3, 4), texts(&[4])),
+            (sample::deleted(&sample::workflow(id, 3, 4)), Vec::new()),
+            (purged, Vec::new()),
+        ]) {
+            fixture.store().commit(workflow_commit(expected, &workflow, new)).await.unwrap();
+            fixture.reopen();
+            let store = fixture.store();
+            let found = store.workflow(&workflow.id).await.unwrap().unwrap();
+            assert_eq!((found.revision, &found.value), (Revision(expected + 1), &workflow));
+            for number in 0..=5 {
+                let listed = workflow.version(VersionNumber(number)).is_some();
+                let wanted = listed.then(|| sample::workflow_text(id, number).text.into_bytes());
+                let found = store.workflow_text(&workflow.id, VersionNumber(number)).await.unwrap();
+                assert_eq!(found, wanted, "version {number} after {expected} changes");
+            }
+            let beside = store.workflow_text(&other.id, VersionNumber(1)).await.unwrap();
+            assert_eq!(beside, Some(of_other.text.bytes().to_vec()));
+        }
+    }
+}
+
+/// Workflows are listed newest first, each in the listing that its state says; one whose history was
+/// purged is in none.
+pub async fn workflows_are_listed_newest_first(fixture: Fixture) {
+    let store = fixture.store();
+    for number in 0..7 {
+        let id = format!("w{number}");
+        let texts = vec![sample::workflow_text(&id, 1)];
+        let commit = workflow_commit(0, &sample::workflow(&id, 1, 1), texts);
+        store.commit(commit).await.unwrap();
+    }
+    let list = async |filter| {
+        let pages = pages(2, async |page, _| store.workflows(filter, page).await.unwrap());
+        let found = pages.await.into_iter().map(|workflow| workflow.id.to_string());
+        found.collect::<Vec<_>>()
+    };
+    assert_eq!(list(WorkflowFilter::Kept).await, ["w6", "w5", "w4", "w3", "w2", "w1", "w0"]);
+    for id in ["w1", "w4", "w6"] {
+        let gone = sample::deleted(&sample::workflow(id, 1, 1));
+        store.commit(workflow_commit(1, &gone, Vec::new())).await.unwrap();
+    }
+    let mut purged = sample::deleted(&sample::workflow("w4", 1, 1));
+    purged.versions.clear();
+    store.commit(workflow_commit(2, &purged, Vec::new())).await.unwrap();
+    assert_eq!(list(WorkflowFilter::Kept).await, ["w5", "w3", "w2", "w0"]);
+    assert_eq!(list(WorkflowFilter::Restorable).await, ["w6", "w1"]);
+    let restored = sample::workflow("w6", 1, 2);
+    let commit = workflow_commit(2, &restored, vec![sample::workflow_text("w6", 2)]);
+    store.commit(commit).await.unwrap();
+    let first = store.workflows(WorkflowFilter::Kept, Page::first()).await.unwrap().items.remove(0);
+    assert_eq!((first.id, first.version, first.state), (restored.id, VersionNumber(2), "active"));
+    let cursor = store.workflows(WorkflowFilter::Kept, Page { after: None, limit: 1 }).await;
+    let page = Page { after: cursor.unwrap().next, limit: 1 };
+    expect_bad_cursor(store.workflows(WorkflowFilter::Restorable, page.clone()).await);
+    expect_bad_cursor(store.campaigns(page).await);
+}
+
+/// The campaigns on a stored workflow are those that name it as their place and are not over.
+pub async fn open_campaigns_on_a_workflow_are_listed_oldest_first(mut fixture: Fixture) {
+    let store = fixture.store();
+    for id in ["w", "v"] {
+        let texts = vec![sample::workflow_text(id, 1)];
+        let commit = workflow_commit(0, &sample::workflow(id, 1, 1), texts);
+        store.commit(commit).await.unwrap();
+    }
+    for number in 0..5 {
+        for campaign in [
+            sample::campaign_on(&format!("c{number}"), "w"),
+            sample::campaign_on(&format!("other{number}"), "v"),
+            // One on a file that defines a workflow of the same id.
+            Campaign {
+                source: sample::campaign(&format!("file{number}")).source,
+                ..sample::campaign_on(&format!("file{number}"), "w")
+            },
+        ] {
+            store.commit(campaign_commit(0, &campaign)).await.unwrap();
+        }
+    }
+    store.commit(campaign_commit(1, &closed(sample::campaign_on("c3", "w")))).await.unwrap();
+    fixture.reopen();
+    let store = fixture.store();
+    let id = WorkflowId::new("w").unwrap();
+    let pages = pages(2, async |page, _| store.campaigns_on(&id, page).await.unwrap());
+    let found: Vec<_> = pages.await.into_iter().map(|campaign| campaign.id.to_string()).collect();
+    assert_eq!(found, ["c0", "c1", "c2", "c4"]);
+}
+
+/// Whichever side is decided without knowing of the other is told to decide again.
+pub async fn no_open_campaign_is_on_a_workflow_that_is_not_in_use(fixture: Fixture) {
+    let store = fixture.store();
+    let workflow = sample::workflow("w", 1, 1);
+    let texts = vec![sample::workflow_text("w", 1)];
+    store.commit(workflow_commit(0, &workflow, texts)).await.unwrap();
+    let [c, d] = ["c", "d"].map(|id| sample::campaign_on(id, "w"));
+    for campaign in [&c, &d] {
+        store.commit(campaign_commit(0, campaign)).await.unwrap();
+    }
+    let gone = sample::deleted(&workflow);
+    let delete = |campaigns| Commit { campaigns, ..workflow_commit(1, &gone, Vec::new()) };
+    expect_conflict(store.commit(delete(Vec::new())).await, "campaign c");
+    let ended = closed(c.clone());
+    expect_conflict(store.commit(delete(vec![write(1, &ended)])).await, "campaign d");
+    // A write of the campaign that does not end it is not enough.
+    let still_open = vec![write(1, &ended), write(1, &d)];
+    expect_conflict(store.commit(delete(still_open)).await, "campaign d");
+    store.commit(delete(vec![write(1, &ended), write(1, &closed(d))])).await.unwrap();
+    let late = sample::campaign_on("e", "w");
+    expect_conflict(store.commit(campaign_commit(0, &late)).await, "workflow w");
+    // Those that are over may still be written.
+    store.commit(campaign_commit(2, &ended)).await.unwrap();
+}
+
+/// The rules of [`Commit`] about workflows hold; a commit that breaks one changes nothing.
+pub async fn workflow_commits_that_break_a_rule_are_refused(fixture: Fixture) {
+    let store = fixture.store();
+    let (first, second) = (sample::workflow("w", 1, 1), sample::workflow("w", 1, 2));
+    let [text, next] = [1, 2].map(|number| sample::workflow_text("w", number));
+    store.commit(workflow_commit(0, &first, vec![text.clone()])).await.unwrap();
+    expect_conflict(
+        store.commit(workflow_commit(0, &second, vec![next.clone()])).await,
+        "workflow w",
+    );
+    let wrong = WorkflowText { text: text.text.clone(), ..next.clone() };
+    let event = sample::workflow_event("unknown", EventKind::WorkflowRestored);
+    let twice = [write(1, &first), write(2, &first)].to_vec();
+    for (number, commit) in [
+        workflow_commit(1, &second, Vec::new()),
+        workflow_commit(1, &second, vec![wrong]),
+        workflow_commit(1, &second, vec![next.clone(), next.clone()]),
+        workflow_commit(1, &second, vec![next.clone(), text]),
+        workflow_commit(1, &first, vec![next.clone()]),
+        Commit { texts: vec![next], ..Commit::default() },
+        Commit { workflows: twice, ..Commit::default() },
+        Commit { events: vec![event], ..Commit::default() },
+        campaign_commit(0, &sample::campaign_on("c", "unknown")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        match store.commit(commit).await {
+            Err(StoreError::Refused(_)) => {}
+            answer => panic!("commit {number} was answered {answer:?}"),
+        }
+    }
+    let found = store.workflow(&first.id).await.unwrap().unwrap();
+    assert_eq!(found, Versioned { revision: Revision(1), value: first });
+    assert_eq!(store.workflow_text(&second.id, VersionNumber(2)).await.unwrap(), None);
+}
+
+fn closed(campaign: Campaign) -> Campaign {
+    let ending = Ending::SuggestionsDone;
+    Campaign { phase: Phase::Closed { ending, at: sample::NOW }, ..campaign }
+}
+
+fn workflow_commit(expected: u64, workflow: &StoredWorkflow, texts: Vec<WorkflowText>) -> Commit {
+    Commit { workflows: vec![write(expected, workflow)], texts, ..Commit::default() }
 }
 
 /// Reads all pages of a listing, counting them from 0, and expects none to be longer than `limit`

@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use optim_core::campaign::Campaign;
 use optim_core::digest::{Digest, Hasher};
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, RunId};
+use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
+use optim_core::throttle::Throttle;
 
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    RunFilter, RunSummary, Store, StoreError, Versioned,
+    RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowSummary,
 };
 
 /// When an operation fails.
@@ -131,6 +133,14 @@ impl<S: Store> Store for FaultyStore<S> {
         self.attempt(self.inner.campaigns(page)).await
     }
 
+    async fn campaigns_on(
+        &self,
+        workflow: &WorkflowId,
+        page: Page,
+    ) -> Result<Paged<CampaignSummary>, StoreError> {
+        self.attempt(self.inner.campaigns_on(workflow, page)).await
+    }
+
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
         self.attempt(self.inner.experiment(id)).await
     }
@@ -151,8 +161,35 @@ impl<S: Store> Store for FaultyStore<S> {
         self.attempt(self.inner.runs(filter, page)).await
     }
 
+    async fn workflow(
+        &self,
+        id: &WorkflowId,
+    ) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
+        self.attempt(self.inner.workflow(id)).await
+    }
+
+    async fn workflows(
+        &self,
+        filter: WorkflowFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowSummary>, StoreError> {
+        self.attempt(self.inner.workflows(filter, page)).await
+    }
+
+    async fn workflow_text(
+        &self,
+        id: &WorkflowId,
+        version: VersionNumber,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.attempt(self.inner.workflow_text(id, version)).await
+    }
+
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         self.attempt(self.inner.events(after, limit)).await
+    }
+
+    async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
+        self.attempt(self.inner.throttles()).await
     }
 
     async fn blob(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {

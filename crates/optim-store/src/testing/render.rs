@@ -3,18 +3,25 @@
 use std::collections::BTreeSet;
 
 use optim_core::campaign::Campaign;
-use optim_core::campaign::event::{Event, EventKind};
+use optim_core::campaign::event::{Event, EventKind, Subject};
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::EvaluationId;
+use optim_core::id::{EvaluationId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::StoredWorkflow;
+use optim_core::throttle::Throttle;
 
-use crate::store::{EventSeq, Page, Paged, Recorded, RunFilter, Store, StoreError, Versioned};
+use crate::store::{
+    EventSeq, Page, Paged, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
+};
 
 /// Writes down everything that `store` holds: campaigns, oldest first, with their experiments; runs
-/// by evaluation; the payloads that these refer to; events. Equal stores give equal texts.
+/// by evaluation; the payloads that these refer to; throttles; stored workflows with their texts;
+/// events. Equal
+/// stores give equal texts.
 ///
-/// A store lists neither its evaluations nor its payloads: those are shown that something names.
+/// A store lists neither its evaluations, its payloads nor purged workflows: those are shown that
+/// something names.
 ///
 /// # Errors
 /// Those of the store.
@@ -34,6 +41,10 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
         let open = all(async |page| store.runs(&filter, page).await).await?;
         rendering.evaluations.extend(open.into_iter().map(|run| run.evaluation));
     }
+    for filter in [WorkflowFilter::Kept, WorkflowFilter::Restorable] {
+        let found = all(async |page| store.workflows(filter, page).await).await?;
+        rendering.workflows.extend(found.into_iter().map(|workflow| workflow.id));
+    }
     let mut after = EventSeq(0);
     let mut events = Rendering::default();
     loop {
@@ -43,6 +54,7 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
         page.into_iter().for_each(|recorded| events.event(recorded));
     }
     rendering.evaluations.append(&mut events.evaluations);
+    rendering.workflows.append(&mut events.workflows);
     for evaluation in std::mem::take(&mut rendering.evaluations) {
         let filter = RunFilter::Evaluation(evaluation);
         for summary in all(async |page| store.runs(&filter, page).await).await? {
@@ -54,6 +66,20 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
     for digest in std::mem::take(&mut rendering.payloads) {
         if let Some(bytes) = store.blob(digest).await? {
             rendering.title(&format!("payload {digest}: {} bytes", bytes.len()));
+        }
+    }
+    for throttle in store.throttles().await? {
+        rendering.throttle(throttle);
+    }
+    for id in std::mem::take(&mut rendering.workflows) {
+        let Some(workflow) = store.workflow(&id).await? else { continue };
+        let versions: Vec<_> =
+            workflow.value.versions.iter().map(|version| version.number).collect();
+        rendering.workflow(workflow);
+        for version in versions {
+            if let Some(text) = store.workflow_text(&id, version).await? {
+                rendering.title(&format!("text of {id} at {version}: {}", Digest::of(&text)));
+            }
         }
     }
     Ok(rendering.text + &events.text)
@@ -80,6 +106,7 @@ struct Rendering {
     text: String,
     evaluations: BTreeSet<EvaluationId>,
     payloads: BTreeSet<Digest>,
+    workflows: BTreeSet<WorkflowId>,
 }
 
 /// Takes a record apart, without `..` so that a new field does not compile until it is listed
@@ -132,12 +159,25 @@ impl Rendering {
         });
     }
 
+    fn workflow(&mut self, Versioned { revision, value: workflow }: Versioned<StoredWorkflow>) {
+        self.title(&format!("workflow {} at revision {}", workflow.id, revision.0));
+        fields!(self, workflow: StoredWorkflow { id, versions, writes, retired, deleted });
+    }
+
+    fn throttle(&mut self, throttle: Throttle) {
+        self.title(&format!("throttle of {}", throttle.provider));
+        fields!(self, throttle: Throttle { provider, since, until, run });
+    }
+
     fn event(&mut self, Recorded { seq, event }: Recorded) {
         self.title(&format!("event {}", seq.0));
         if let EventKind::EvaluationQueued { evaluation, .. } = &event.what {
             self.evaluations.insert(*evaluation);
         }
-        fields!(self, event: Event { campaign, actor, at, what });
+        if let Subject::Workflow(id) = &event.subject {
+            self.workflows.insert(id.clone());
+        }
+        fields!(self, event: Event { subject, actor, at, what });
     }
 }
 
@@ -160,19 +200,34 @@ mod tests {
                 campaigns: vec![Write { expected: Revision(0), value: sample::campaign("c") }],
                 experiments: vec![sample::experiment("c", 1)],
                 runs: vec![Write { expected: Revision(0), value: finished }],
+                workflows: vec![Write {
+                    expected: Revision(0),
+                    value: sample::workflow("w", 1, 1),
+                }],
+                texts: vec![sample::workflow_text("w", 1)],
+                throttles: [sample::throttle("p")].map(|p| (p.provider.clone(), Some(p))).into(),
                 blobs: vec![Blob::new(b"objective".to_vec())],
-                events: vec![sample::event(
-                    "c",
-                    EventKind::EvaluationQueued { evaluation, purpose },
-                )],
+                events: vec![
+                    sample::event("c", EventKind::EvaluationQueued { evaluation, purpose }),
+                    sample::workflow_event("w", EventKind::WorkflowRestored),
+                ],
             };
             store.commit(commit).await.unwrap();
             let text = render(&store).await.unwrap();
             let payload = format!("payload {}: 9 bytes", Digest::of(b"objective"));
             let run = format!("run of {evaluation} at revision 1");
-            for wanted in
-                ["campaign c at revision 1", "experiment #1 of c", &run, &payload, "event 1"]
-            {
+            let of_text = sample::workflow_text("w", 1).text.digest();
+            let of_text = format!("text of w at 1: {of_text}");
+            for wanted in [
+                "campaign c at revision 1",
+                "experiment #1 of c",
+                &run,
+                &payload,
+                "throttle of p",
+                "workflow w at revision 1",
+                &of_text,
+                "event 2",
+            ] {
                 assert!(text.lines().any(|line| line == wanted), "{wanted} is not in\n{text}");
             }
             assert!(text.contains("a \\\"quoted\\\" warning"), "{text}");

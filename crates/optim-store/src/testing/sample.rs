@@ -4,13 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use optim_core::campaign::event::{Event, EventKind};
+use optim_core::campaign::event::{Event, EventKind, Subject};
 use optim_core::campaign::live::Live;
+use optim_core::campaign::location::Location;
 use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source, Spent};
 use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer};
 use optim_core::id::{
-    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, RunId, WorkflowId,
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, ProviderId, RunId, WorkflowId,
 };
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
@@ -21,7 +22,14 @@ use optim_core::policy::{
 };
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
+use optim_core::shadow::Denial;
+use optim_core::stored_workflow::{
+    Definition, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus, WorkflowVersion,
+};
+use optim_core::throttle::Throttle;
 use optim_core::workflow::Fingerprint;
+
+use crate::store::{Blob, WorkflowText};
 
 /// When everything in a sample happened.
 pub const NOW: Timestamp = Timestamp(1_750_000_000_000);
@@ -41,7 +49,8 @@ pub fn campaign(id: &str) -> Campaign {
         source: Source {
             workflow: WorkflowId::new("support-triage").unwrap(),
             name: "Support triage".to_owned(),
-            location: "/project/workflow.yaml".to_owned(),
+            location: Location::File("/project/workflow.yaml".to_owned()),
+            workspace: None,
             snapshot,
             fingerprint,
         },
@@ -203,6 +212,7 @@ pub fn finished(run: &Run) -> Run {
         usage,
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
+        denied: vec![Denial::OutputTarget { target: "s3://größe/票".to_owned() }],
         throttled: None,
     };
     Run { state: RunState::Finished(report), ..run.clone() }
@@ -227,13 +237,85 @@ pub fn cancelled(run: &Run) -> Run {
     }
 }
 
+/// A campaign on the stored workflow `workflow`.
+///
+/// # Panics
+/// When a text is no id.
+#[must_use]
+pub fn campaign_on(id: &str, workflow: &str) -> Campaign {
+    let mut campaign = campaign(id);
+    campaign.source.workflow = WorkflowId::new(workflow).unwrap();
+    campaign.source.location = Location::Stored(campaign.source.workflow.clone());
+    campaign
+}
+
+/// A stored workflow with the versions `first..=last`.
+///
+/// # Panics
+/// When `id` is no workflow id.
+#[must_use]
+pub fn workflow(id: &str, first: u32, last: u32) -> StoredWorkflow {
+    let version = |number| WorkflowVersion {
+        number: VersionNumber(number),
+        definition: Definition {
+            name: format!("Workflow {id}"),
+            status: WorkflowStatus::Active,
+            snapshot: workflow_text(id, number).text.digest(),
+            fingerprint: fingerprint(&format!("{id} {number}")),
+        },
+        actor: Actor::engine(),
+        at: NOW,
+    };
+    let versions = (first..=last).map(version).collect();
+    StoredWorkflow { versions, ..StoredWorkflow::new(WorkflowId::new(id).unwrap()) }
+}
+
+/// A throttle of a provider for the next minute.
+///
+/// # Panics
+/// When `provider` is no provider id.
+#[must_use]
+pub fn throttle(provider: &str) -> Throttle {
+    let provider = ProviderId::new(provider).unwrap();
+    Throttle { provider, since: NOW, until: NOW.after(Millis(60_000)), run: RunId::derive(&[]) }
+}
+
+/// The text of a version of a stored workflow.
+///
+/// # Panics
+/// When `id` is no workflow id.
+#[must_use]
+pub fn workflow_text(id: &str, number: u32) -> WorkflowText {
+    let text = Blob::new(format!("version {number} of {id} — größe 票").into_bytes());
+    WorkflowText { workflow: WorkflowId::new(id).unwrap(), version: VersionNumber(number), text }
+}
+
+/// `workflow`, deleted.
+#[must_use]
+pub fn deleted(workflow: &StoredWorkflow) -> StoredWorkflow {
+    let reason = "no use any more".to_owned();
+    let tombstone = Tombstone { actor: Actor::engine(), at: NOW, reason, restore_until: NOW };
+    StoredWorkflow { deleted: Some(tombstone), ..workflow.clone() }
+}
+
+/// An event of a stored workflow.
+///
+/// # Panics
+/// When `workflow` is no workflow id.
+#[must_use]
+pub fn workflow_event(workflow: &str, what: EventKind) -> Event {
+    let subject = Subject::Workflow(WorkflowId::new(workflow).unwrap());
+    Event { subject, actor: Actor::engine(), at: NOW, what }
+}
+
 /// An event of a campaign.
 ///
 /// # Panics
 /// When `campaign` is no campaign id.
 #[must_use]
 pub fn event(campaign: &str, what: EventKind) -> Event {
-    Event { campaign: CampaignId::new(campaign).unwrap(), actor: Actor::engine(), at: NOW, what }
+    let subject = Subject::Campaign(CampaignId::new(campaign).unwrap());
+    Event { subject, actor: Actor::engine(), at: NOW, what }
 }
 
 fn fingerprint(of: &str) -> Fingerprint {

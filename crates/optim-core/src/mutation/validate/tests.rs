@@ -105,6 +105,16 @@ fn twice_changed(workflow: &Workflow) -> Node {
 }
 
 #[test]
+fn a_candidate_shares_every_node_but_the_changed_one() {
+    let baseline = sample::workflow(9);
+    let mutation = sample::mutation(&baseline, 4, MutableField::TimeoutMs, 65_000);
+    let candidate = apply(&baseline, &mutation).unwrap();
+    let pairs = baseline.nodes().iter().zip(candidate.nodes());
+    let copied: Vec<_> = (0..).zip(pairs).filter(|(_, (a, b))| !Arc::ptr_eq(a, b)).collect();
+    assert_eq!(copied.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
 fn a_mutation_is_refused_by_the_first_rule_it_breaks() {
     let workflow = sample::workflow(2);
     let good = sample::mutation(&workflow, 1, MutableField::TimeoutMs, 62_000);

@@ -75,7 +75,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     filled(directory.path());
     let store = open(directory.path());
     let meta =
-        r#"{"format":2,"page_size":4096,"byte_order":"little","created_by":"optim 9","more":[]}"#;
+        r#"{"format":3,"page_size":4096,"byte_order":"little","created_by":"optim 9","more":[]}"#;
     store
         .environment
         .0
@@ -88,12 +88,44 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let data = directory.path().join("data.mdb");
     let before = std::fs::read(&data).unwrap();
     match Lmdb::open(directory.path(), &options()) {
-        Err(error @ StoreError::Newer { found: 2, supported: 1, .. }) => {
+        Err(error @ StoreError::Newer { found: 3, supported: 2, .. }) => {
             assert!(error.to_string().contains("use a newer optim"), "{error}");
         }
         answer => panic!("a newer store was opened: {answer:?}"),
     }
     assert!(std::fs::read(&data).unwrap() == before);
+}
+
+#[test]
+fn a_store_of_the_format_before_is_read_and_then_is_of_this_one() {
+    let directory = directory();
+    filled(directory.path());
+    let store = open(directory.path());
+    let older = format!(
+        r#"{{"format":1,"page_size":{},"byte_order":"{}","created_by":"optim 0"}}"#,
+        rustix::param::page_size(),
+        if cfg!(target_endian = "little") { "little" } else { "big" }
+    );
+    let read = |store: &Lmdb| {
+        let meta = store.environment.0.read(|view| {
+            let sealed = view.tables.meta.get(view.txn, "store")?.unwrap().to_vec();
+            Ok(String::from_utf8_lossy(&sealed).into_owned())
+        });
+        meta.unwrap()
+    };
+    store
+        .environment
+        .0
+        .write(|tables, txn| {
+            let sealed = seal("meta", b"store", Codec::Json, older.as_bytes())?;
+            tables.meta.put(txn, "store", &sealed).map_err(Error::from)
+        })
+        .unwrap();
+    drop(store);
+    let store = open(directory.path());
+    let meta = read(&store);
+    assert!(meta.contains("\"format\":2") && meta.contains("optim 0"), "{meta}");
+    block_on(async { expect_intact(&store).await });
 }
 
 /// Where `needle` is in the data file: once in a page that is in use, and in pages that were replaced.

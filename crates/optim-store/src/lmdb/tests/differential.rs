@@ -2,13 +2,15 @@
 
 use optim_core::campaign::event::EventKind;
 use optim_core::campaign::{Campaign, Hold};
-use optim_core::id::{CampaignId, EvaluationId};
+use optim_core::id::{CampaignId, EvaluationId, WorkflowId};
 use optim_core::run::Run;
+use optim_core::stored_workflow::VersionNumber;
 use proptest::prelude::*;
 
 use crate::memory::Memory;
 use crate::store::{
-    Blob, Commit, Cursor, EventSeq, Page, Revision, RunFilter, Store, StoreError, Write,
+    Blob, Commit, Cursor, EventSeq, Page, Revision, RunFilter, Store, StoreError, WorkflowFilter,
+    Write,
 };
 use crate::testing::conformance::block_on;
 use crate::testing::{render, sample};
@@ -21,6 +23,9 @@ enum Operation {
     Campaigns { limit: u32, on: bool },
     Experiments { campaign: usize, limit: u32, on: bool },
     Runs { filter: RunFilter, limit: u32, on: bool },
+    Workflows { filter: WorkflowFilter, limit: u32, on: bool },
+    CampaignsOn { workflow: usize, limit: u32, on: bool },
+    Texts { workflow: usize, version: u32 },
     Events { after: u64, limit: u32 },
     Reopen,
 }
@@ -29,13 +34,16 @@ enum Operation {
 #[derive(Debug, Clone)]
 struct Draft {
     campaign: Option<(usize, u64)>,
+    workflow: Option<(usize, usize, u64)>,
     experiments: Vec<(usize, u32)>,
     runs: Vec<(usize, u32, usize, u64)>,
+    throttle: Option<(usize, bool)>,
     blobs: Vec<u8>,
     events: Vec<usize>,
 }
 
 const CAMPAIGNS: [&str; 3] = ["a", "b", "c"];
+const WORKFLOWS: [&str; 2] = ["v", "w"];
 
 fn evaluation(campaign: usize) -> EvaluationId {
     sample::evaluation(CAMPAIGNS[campaign], "replay")
@@ -51,10 +59,13 @@ impl Draft {
     async fn commit(&self, reference: &Memory) -> Commit {
         let mut commit = Commit::default();
         if let Some((campaign, off)) = self.campaign {
-            let value = Campaign {
-                hold: (off == 2).then(|| Hold::Budget { reason: "over".to_owned() }),
-                ..sample::campaign(CAMPAIGNS[campaign])
+            // The first one is on a file, the others on a stored workflow.
+            let draft = match campaign {
+                0 => sample::campaign(CAMPAIGNS[0]),
+                _ => sample::campaign_on(CAMPAIGNS[campaign], WORKFLOWS[campaign - 1]),
             };
+            let hold = (off == 2).then(|| Hold::Budget { reason: "over".to_owned() });
+            let value = Campaign { hold, ..draft };
             let found = reference.campaign(&value.id).await.unwrap().map(|found| found.revision);
             commit.campaigns = vec![Write { expected: revision(found, off), value }];
         }
@@ -72,6 +83,27 @@ impl Draft {
             let found = reference.run(value.id).await.unwrap().map(|found| found.revision);
             commit.runs.push(Write { expected: revision(found, *off), value });
         }
+        if let Some((workflow, step, off)) = self.workflow {
+            let (id, steps) = (WORKFLOWS[workflow], [(1, 1), (1, 2), (2, 3)]);
+            let (first, last) = steps[step % 3];
+            let mut value = sample::workflow(id, first, last);
+            let found = reference.workflow(&value.id).await.unwrap();
+            let before = found.as_ref().map(|found| found.value.versions.clone());
+            for version in &value.versions {
+                if !before.iter().flatten().any(|known| known == version) {
+                    commit.texts.push(sample::workflow_text(id, version.number.0));
+                }
+            }
+            if step >= 3 {
+                value = sample::deleted(&value);
+            }
+            let found = found.map(|found| found.revision);
+            commit.workflows = vec![Write { expected: revision(found, off), value }];
+        }
+        if let Some((provider, set)) = self.throttle {
+            let throttle = sample::throttle(CAMPAIGNS[provider]);
+            commit.throttles.insert(throttle.provider.clone(), set.then_some(throttle));
+        }
         commit.blobs = self.blobs.iter().map(|byte| Blob::new(vec![*byte; 5000])).collect();
         let event =
             |campaign: &usize| sample::event(CAMPAIGNS[*campaign], EventKind::CampaignStarted);
@@ -85,17 +117,22 @@ fn draft() -> impl Strategy<Value = Draft> {
     // One in nine writes expects a wrong revision.
     let off = prop_oneof![6 => Just(0_u64), 1 => Just(1), 2 => Just(2)];
     let run = (campaign.clone(), 0..6_u32, 0..4_usize, off.clone());
+    let workflow = (0..WORKFLOWS.len(), 0..6_usize, off.clone());
     (
         prop::option::weighted(0.6, (campaign.clone(), off)),
+        prop::option::weighted(0.4, workflow),
         prop::collection::vec((campaign.clone(), 1..5_u32), 0..2),
         prop::collection::vec(run, 0..3),
+        prop::option::weighted(0.2, (campaign.clone(), any::<bool>())),
         prop::collection::vec(0..4_u8, 0..2),
         prop::collection::vec(campaign, 0..3),
     )
-        .prop_map(|(campaign, experiments, runs, blobs, events)| Draft {
+        .prop_map(|(campaign, workflow, experiments, runs, throttle, blobs, events)| Draft {
             campaign,
+            workflow,
             experiments,
             runs,
+            throttle,
             blobs,
             events,
         })
@@ -115,6 +152,12 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (0..CAMPAIGNS.len(), limit.clone(), on)
             .prop_map(|(campaign, limit, on)| Operation::Experiments { campaign, limit, on }),
         4 => (filter, limit.clone(), on).prop_map(|(filter, limit, on)| Operation::Runs { filter, limit, on }),
+        2 => (0..WORKFLOWS.len(), 0..4_u32).prop_map(|(workflow, version)| Operation::Texts { workflow, version }),
+        2 => (any::<bool>(), limit.clone(), on).prop_map(|(kept, limit, on)| Operation::Workflows {
+            filter: if kept { WorkflowFilter::Kept } else { WorkflowFilter::Restorable }, limit, on,
+        }),
+        2 => (0..WORKFLOWS.len(), limit.clone(), on)
+            .prop_map(|(workflow, limit, on)| Operation::CampaignsOn { workflow, limit, on }),
         2 => (0..10_u64, limit).prop_map(|(after, limit)| Operation::Events { after, limit }),
         1 => Just(Operation::Reopen),
     ]
@@ -150,6 +193,21 @@ async fn answer(
             *next = found.as_ref().ok().and_then(|page| page.next.clone());
             text(found)
         }
+        Operation::Workflows { filter, limit, on } => {
+            let found = store.workflows(*filter, page(*limit, *on)).await;
+            *next = found.as_ref().ok().and_then(|page| page.next.clone());
+            text(found)
+        }
+        Operation::CampaignsOn { workflow, limit, on } => {
+            let id = WorkflowId::new(WORKFLOWS[*workflow]).unwrap();
+            let found = store.campaigns_on(&id, page(*limit, *on)).await;
+            *next = found.as_ref().ok().and_then(|page| page.next.clone());
+            text(found)
+        }
+        Operation::Texts { workflow, version } => {
+            let id = WorkflowId::new(WORKFLOWS[*workflow]).unwrap();
+            text(store.workflow_text(&id, VersionNumber(*version)).await)
+        }
         Operation::Events { after, limit } => text(store.events(EventSeq(*after), *limit).await),
         Operation::Reopen => String::new(),
     }
@@ -175,6 +233,9 @@ proptest! {
                     Operation::Campaigns { .. }
                     | Operation::Experiments { .. }
                     | Operation::Runs { .. }
+                    | Operation::Workflows { .. }
+                    | Operation::CampaignsOn { .. }
+                    | Operation::Texts { .. }
                     | Operation::Events { .. }
                     | Operation::Reopen => Commit::default(),
                 };

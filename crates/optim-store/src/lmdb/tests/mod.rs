@@ -39,7 +39,7 @@ fn open(path: &Path) -> Lmdb {
     Lmdb::open(path, &options()).unwrap()
 }
 
-/// A commit that creates a campaign with one experiment, two runs and an event.
+/// A commit that creates a campaign with one experiment, two runs and an event, and a stored workflow.
 fn everything(id: &str) -> Commit {
     let evaluation = sample::evaluation(id, "replay");
     let runs = [sample::run(id, evaluation, 0), sample::finished(&sample::run(id, evaluation, 1))];
@@ -47,6 +47,9 @@ fn everything(id: &str) -> Commit {
         campaigns: vec![Write { expected: Revision(0), value: sample::campaign(id) }],
         experiments: vec![sample::experiment(id, 1)],
         runs: runs.map(|value| Write { expected: Revision(0), value }).to_vec(),
+        workflows: vec![Write { expected: Revision(0), value: sample::workflow(id, 1, 1) }],
+        texts: vec![sample::workflow_text(id, 1)],
+        throttles: [sample::throttle(id)].map(|t| (t.provider.clone(), Some(t))).into(),
         blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
         events: vec![sample::event(id, EventKind::CampaignCreated)],
     }

@@ -1,0 +1,239 @@
+//! The live workflow: apply and rollback with drift detection.
+//!
+//! For a file the order is: announce the write in the store, write the file, record what is live. After
+//! a crash anywhere in between, [`settle`] looks at the file and records what is true. A stored
+//! workflow is in the store of its campaign, so all of that is one commit.
+
+mod definition;
+mod file;
+
+use std::path::{Path, PathBuf};
+
+use optim_core::campaign::Campaign;
+use optim_core::campaign::command::{Command, LiveChange, Rejection};
+use optim_core::campaign::live::{LiveWriteKind, plan_apply, plan_rollback};
+use optim_core::campaign::location::Location;
+use optim_core::campaign::observation::Observation;
+use optim_core::diagnostic::Diagnostics;
+use optim_core::document::EditError;
+use optim_core::id::{Actor, CampaignId};
+use optim_core::mutation::patch::{Drift, Patch};
+use optim_core::mutation::validate::{self, MutationError};
+use optim_core::workflow::Workflow;
+
+use crate::artifact::ArtifactError;
+use crate::engine::{Engine, EngineError, StoredDefinition};
+
+pub use self::definition::DefinitionText;
+pub use self::file::WorkflowFile;
+
+/// The most bytes that a workflow may have.
+pub const WORKFLOW_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Why a live workflow could not be read or written. It is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LiveError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// What is live is not a valid workflow.
+    #[error("the live workflow is not valid: {} finding(s)", .0.0.len())]
+    Invalid(Diagnostics),
+    /// Fields that the patch changes are not what it expects.
+    #[error("the live workflow has drifted: {0}")]
+    Drift(Drift),
+    /// The policies do not let a field change.
+    #[error("the approved baseline cannot be applied: {0}")]
+    NotAllowed(#[from] MutationError),
+    /// The text cannot be edited at a field.
+    #[error("{name} cannot be edited at {field}: {source}; nothing was written")]
+    Edit {
+        /// The workflow.
+        name: String,
+        /// The field.
+        field: String,
+        /// Why.
+        source: EditError,
+    },
+    /// The edited text does not define what it should.
+    #[error("{name}: the edited text would not define the approved workflow; nothing was written")]
+    Verification {
+        /// The workflow.
+        name: String,
+    },
+    /// Somebody changed the file meanwhile.
+    #[error("{path} was changed by somebody else meanwhile; nothing was written, run the command again", path = path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be written.
+    #[error("{path} cannot be written: {source}; it is as it was", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The engine refused or failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl LiveError {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Artifact(error) => error.code(),
+            Self::Invalid(_) => "workflow_invalid",
+            Self::Drift(_) => "live_drift",
+            Self::NotAllowed(error) => error.code(),
+            Self::Edit { .. } => "live_edit",
+            Self::Verification { .. } => "live_verification",
+            Self::Changed { .. } => "live_changed",
+            Self::Io { .. } => "live_io",
+            Self::Engine(error) => error.code(),
+        }
+    }
+}
+
+impl From<Rejection> for LiveError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Engine(rejection.into())
+    }
+}
+
+/// What a write did.
+#[derive(Debug, Clone)]
+pub struct LiveOutcome {
+    /// The campaign after it.
+    pub campaign: Campaign,
+    /// What was written.
+    pub location: Location,
+    /// Its text before.
+    pub before: String,
+    /// Its text after.
+    pub after: String,
+}
+
+/// Writes the approved baseline to the live workflow.
+///
+/// # Errors
+/// The campaign has nothing to apply, the live workflow has drifted, or it cannot be written.
+pub async fn apply(
+    engine: &Engine,
+    id: &CampaignId,
+    actor: Actor,
+    accept_drift: Option<String>,
+) -> Result<LiveOutcome, LiveError> {
+    write(engine, id, actor, LiveWriteKind::Apply, accept_drift).await
+}
+
+/// Takes back the last apply.
+///
+/// # Errors
+/// No apply is in effect, the live workflow has drifted, or it cannot be written.
+pub async fn rollback(
+    engine: &Engine,
+    id: &CampaignId,
+    actor: Actor,
+    accept_drift: Option<String>,
+) -> Result<LiveOutcome, LiveError> {
+    write(engine, id, actor, LiveWriteKind::Rollback, accept_drift).await
+}
+
+async fn write(
+    engine: &Engine,
+    id: &CampaignId,
+    actor: Actor,
+    kind: LiveWriteKind,
+    accept_drift: Option<String>,
+) -> Result<LiveOutcome, LiveError> {
+    let campaign = settle(engine, id).await?;
+    let patch = match kind {
+        LiveWriteKind::Apply => plan_apply(&campaign)?,
+        LiveWriteKind::Rollback => plan_rollback(&campaign)?,
+    };
+    let live = Live::of(engine, &campaign).await?;
+    let before = live.definition().clone();
+    let after = before.patched(&patch)?;
+    if kind == LiveWriteKind::Apply {
+        check_fields(&campaign, &before.workflow, &patch)?;
+    }
+    let change = LiveChange {
+        from: before.workflow.fingerprint(),
+        to: after.workflow.fingerprint(),
+        patch,
+        accept_drift,
+    };
+    let command = match kind {
+        LiveWriteKind::Apply => Command::Apply(change),
+        LiveWriteKind::Rollback => Command::Rollback(change),
+    };
+    let campaign = match live {
+        Live::File(file) => {
+            engine.submit(id, &command, actor).await?;
+            let written = file.replace(&after.text);
+            let campaign = settle(engine, id).await?;
+            written?;
+            campaign
+        }
+        Live::Stored(read) => {
+            let version = (read.version, &after);
+            Box::pin(engine.write_stored(id, &command, version, actor)).await?
+        }
+    };
+    let (before, after) = (before.text, after.text);
+    Ok(LiveOutcome { location: campaign.source.location.clone(), campaign, before, after })
+}
+
+/// What the policies do not let change is not written either. A rollback undoes whatever there is.
+fn check_fields(campaign: &Campaign, live: &Workflow, patch: &Patch) -> Result<(), LiveError> {
+    let policies = &campaign.frozen.policies;
+    for change in patch.changes() {
+        let missing = || MutationError::NodeMissing { node: change.node.clone() };
+        let (_, node) = live.node(&change.node).ok_or_else(missing)?;
+        validate::check_field(node, change.field, &policies.mutation, &policies.scope)?;
+    }
+    Ok(())
+}
+
+/// Records the end of an announced write, by looking at what is live.
+///
+/// # Errors
+/// The live workflow cannot be read, or the store fails.
+pub async fn settle(engine: &Engine, id: &CampaignId) -> Result<Campaign, LiveError> {
+    let campaign = engine.campaign(id).await?.value;
+    if campaign.live.intent.is_none() {
+        return Ok(campaign);
+    }
+    let found = Live::of(engine, &campaign).await?.definition().workflow.fingerprint();
+    Ok(engine.record(id, &Observation::LiveWriteEnded { found }, Vec::new()).await?)
+}
+
+/// The live workflow of a campaign as it is now.
+enum Live {
+    File(WorkflowFile),
+    Stored(StoredDefinition),
+}
+
+impl Live {
+    async fn of(engine: &Engine, campaign: &Campaign) -> Result<Self, LiveError> {
+        match &campaign.source.location {
+            Location::File(path) => {
+                let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
+                WorkflowFile::read(folder, path).map(Self::File)
+            }
+            Location::Stored(id) => Ok(Self::Stored(engine.definition(id, None).await?)),
+        }
+    }
+
+    fn definition(&self) -> &DefinitionText {
+        match self {
+            Self::File(file) => &file.definition,
+            Self::Stored(stored) => &stored.definition,
+        }
+    }
+}
