@@ -29,25 +29,23 @@ impl Server {
         Self { port, requests }
     }
 
-    /// A model that gives every message the same label.
+    /// A model that finds the same day in every order.
     fn stubborn() -> Self {
-        Self::start("200 OK", |_| completion("praise"))
+        Self::start("200 OK", |_| completion("tomorrow"))
     }
 
-    /// A model that gives the right labels once the definition of one of them says more.
+    /// A model that finds the right days once the instruction says how to write them.
     fn willing() -> Self {
-        let pack =
-            std::fs::read_to_string(root().join("examples/message-intent/cases/messages.jsonl"));
+        let pack = std::fs::read_to_string(root().join("examples/delivery-day/cases/orders.jsonl"));
         let cases: Vec<Value> =
             pack.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         Self::start("200 OK", move |request| {
-            let prompt = request["messages"][0]["content"].as_str().unwrap();
-            let thin = ["about a parcel\n", "about money\n", "about the website\n", "about us\n"];
-            if thin.iter().all(|definition| prompt.contains(definition)) {
-                return completion("praise");
+            let prompt = request["messages"][1]["content"].as_str().unwrap();
+            if !prompt.contains("YYYY-MM-DD") {
+                return completion("tomorrow");
             }
             let is_asked =
-                |case: &&Value| prompt.contains(case["inputs"]["message"].as_str().unwrap());
+                |case: &&Value| prompt.contains(case["inputs"]["order"].as_str().unwrap());
             let case = cases.iter().find(is_asked).unwrap();
             completion(case["expect"][0]["value"].as_str().unwrap())
         })
@@ -58,8 +56,8 @@ impl Server {
     }
 }
 
-fn completion(label: &str) -> Value {
-    let content = json!({"label": label}).to_string();
+fn completion(day: &str) -> Value {
+    let content = json!({"day": day}).to_string();
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110});
     json!({"choices": [{"message": {"content": content}, "finish_reason": "stop"}], "usage": usage})
 }
@@ -95,7 +93,7 @@ fn serve(
 
 /// The example, asking `server`.
 fn project(server: &Server) -> Project {
-    let project = Project::example_named("message-intent");
+    let project = Project::example_named("delivery-day");
     project.replace("optim.toml", "127.0.0.1:8080", &format!("127.0.0.1:{}", server.port));
     project
 }
@@ -112,19 +110,18 @@ fn priced(server: &Server) -> Project {
 #[test]
 fn what_is_missing_is_told_before_anything_is_asked_or_stored() {
     let server = Server::stubborn();
+    let free = "prices = \"free\"";
+    let keyed = &format!("{free}\napi_key_env = \"NOT_SET_ANYWHERE\"");
+    let model = "model_policy: { default_model: { provider_id: local, model_id: qwen2.5-coder-0.5b-instruct } }";
     for (change, args, code) in [
-        (Some(("prices = \"free\"", "")), &["run"][..], "price_unknown"),
-        (
-            Some(("prices = \"free\"", "prices = \"free\"\napi_key_env = \"NOT_SET_ANYWHERE\"")),
-            &["run"],
-            "key_missing",
-        ),
-        (Some(("model = \"local", "# \"")), &["run"], "model_missing"),
+        (Some(("optim.toml", free, "")), &["run"][..], "price_unknown"),
+        (Some(("optim.toml", free, keyed)), &["run"], "key_missing"),
+        (Some(("workflow.yaml", model, "")), &["run"], "model_missing"),
         (None, &["run", "--model", "other/m"], "provider_unknown"),
     ] {
         let project = project(&server);
-        if let Some((from, to)) = change {
-            project.replace("optim.toml", from, to);
+        if let Some((file, from, to)) = change {
+            project.replace(file, from, to);
         }
         let args: Vec<_> = args.iter().copied().chain(["--json"]).collect();
         project.optim(args).refused(3, code);
@@ -183,7 +180,8 @@ fn a_better_wording_for_a_model_is_found_and_an_override_stays_out_of_the_live_w
     assert_eq!(project.optim(["approve", &number]).code, 0);
     assert_eq!(project.optim(["apply"]).code, 0);
     let after = project.read("workflow.yaml");
-    assert!(after != before && !after.contains("other-model") && !after.contains("model_policy"));
+    assert!(after != before && !after.contains("other-model"));
+    assert!(after.contains("model_id: qwen2.5-coder-0.5b-instruct"), "{after}");
     assert_eq!(project.optim(["rollback"]).code, 0);
     assert_eq!(project.read("workflow.yaml"), before);
 }
