@@ -165,6 +165,8 @@ fn a_refused_key_ends_the_campaign_after_one_request_for_each_case_run() {
     let report = ran.document(10);
     assert_eq!(report["campaign"]["status"], "failed");
     assert_eq!(server.requests().len(), 2 * 24, "two evaluations of 24 cases");
+    let said = "24 of 24 case runs gave no outcome: provider local answers 401";
+    assert!(ran.stderr.contains(said), "{ran}");
 }
 
 #[test]
@@ -183,5 +185,26 @@ fn a_better_wording_for_a_model_is_found_and_an_override_stays_out_of_the_live_w
     assert!(after != before && !after.contains("other-model"));
     assert!(after.contains("model_id: qwen2.5-coder-0.5b-instruct"), "{after}");
     assert_eq!(project.optim(["rollback"]).code, 0);
+    assert_eq!(project.read("workflow.yaml"), before);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_and_nothing_is_changed() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = Project::example_named("delivery-day");
+    project.replace("optim.toml", "127.0.0.1:8080", &format!("127.0.0.1:{closed}"));
+    project.replace(
+        "policy/budget.yaml",
+        "max_consecutive_failures: 2",
+        "max_consecutive_failures: 1",
+    );
+    let search = |line: &&str| line.contains(r#""split":"search""#);
+    let pack = project.read("cases/orders.jsonl");
+    project.write("cases/orders.jsonl", pack.lines().find(search).unwrap());
+    let before = project.read("workflow.yaml");
+    let ran = project.optim(["run", "--json"]);
+    assert_eq!(ran.document(10)["campaign"]["status"], "failed");
+    assert!(ran.stderr.contains("1 of 1 case runs gave no outcome: "), "{ran}");
+    assert!(ran.stderr.contains("provider local"), "{ran}");
     assert_eq!(project.read("workflow.yaml"), before);
 }
