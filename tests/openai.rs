@@ -158,6 +158,33 @@ fn a_campaign_does_not_go_on_under_other_settings() {
 }
 
 #[test]
+fn a_server_without_tls_needs_no_certificates() {
+    let server = Server::stubborn();
+    let project = project(&server);
+    let nowhere = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|variable| (variable, "/nonexistent"));
+    let listed = project.command(["list"]).envs(nowhere).output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+}
+
+#[test]
+fn an_agent_behind_an_address_carries_out_a_campaign() {
+    let server = Server::start(
+        "200 OK",
+        |request| json!({"content": {"day": "2026-04-06"}, "attempt_id": request["attempt"]["id"]}),
+    );
+    let project = project(&server);
+    let url = format!("http://127.0.0.1:{}/agent", server.port);
+    project.write(
+        "optim.toml",
+        format!("workflow = \"workflow.yaml\"\n[executor]\nkind = \"http\"\nurl = \"{url}\"\n"),
+    );
+    project.replace("policy/budget.yaml", "max_experiments: 3", "max_experiments: 1");
+    let report = project.optim(["run", "--json"]).document(0);
+    assert_eq!(report["campaign"]["baseline"]["cases"], json!({"num": 1, "den": 24}));
+    assert!(server.requests().iter().all(|request| request["objective"].is_string()));
+}
+
+#[test]
 fn a_refused_key_ends_the_campaign_after_one_request_for_each_case_run() {
     let server = Server::start("401 Unauthorized", |_| json!({"error": {"message": "no key"}}));
     let project = project(&server);

@@ -178,13 +178,15 @@ impl Follower {
         let text = match &event.what {
             EventKind::CampaignStarted => {
                 let frozen = &self.campaign.frozen;
+                let model = self.campaign.execution_override.as_ref();
                 format!(
-                    "campaign {}  {} search and {} holdout cases, executor {}{}",
+                    "campaign {}  {} search and {} holdout cases, executor {}{}{}",
                     self.campaign.id,
                     frozen.search_cases,
                     frozen.holdout_cases,
                     frozen.executor,
                     if frozen.simulated { " (SIMULATED)" } else { "" },
+                    model.map_or(String::new(), |model| format!(", {model} for every agent")),
                 )
             }
             EventKind::EvaluationFinished { evaluation, purpose: kind } => {

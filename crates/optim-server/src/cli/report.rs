@@ -6,6 +6,7 @@ use optim_core::metrics::Metrics;
 use optim_core::mutation::Mutation;
 use optim_core::quantity::Fraction;
 use optim_core::verdict::{RuleTrace, Verdict};
+use optim_core::workflow::ModelRef;
 use serde::Serialize;
 
 /// The document's shape; raised when a field changes its meaning.
@@ -35,6 +36,8 @@ struct CampaignView {
     executor: String,
     /// Whether the figures come from a simulation.
     simulated: bool,
+    /// The model that every agent runs on instead of its own.
+    model: Option<ModelRef>,
     search_cases: u32,
     holdout_cases: u32,
     baseline_version: u32,
@@ -156,6 +159,7 @@ impl Report {
                 seed: campaign.seed,
                 executor: campaign.frozen.executor.clone(),
                 simulated: campaign.frozen.simulated,
+                model: campaign.execution_override.clone(),
                 search_cases: campaign.frozen.search_cases,
                 holdout_cases: campaign.frozen.holdout_cases,
                 baseline_version: campaign.baseline.version,
