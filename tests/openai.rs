@@ -180,7 +180,7 @@ fn an_agent_behind_an_address_carries_out_a_campaign() {
     );
     project.replace("policy/budget.yaml", "max_experiments: 3", "max_experiments: 1");
     let report = project.optim(["run", "--json"]).document(0);
-    assert_eq!(report["campaign"]["baseline"]["cases"], json!({"num": 1, "den": 24}));
+    assert_eq!(report["campaign"]["baseline"]["cases"], json!({"num": 2, "den": 48}));
     assert!(server.requests().iter().all(|request| request["objective"].is_string()));
 }
 
