@@ -8,10 +8,12 @@
 )]
 
 mod bad_input;
+mod budget;
 mod campaign;
 mod control;
 mod crash;
 mod honest;
+mod openai;
 mod signals;
 mod support;
 mod workflow;

@@ -42,8 +42,13 @@ pub(crate) struct Project {
 impl Project {
     /// A fresh copy of `examples/ticket-triage`.
     pub(crate) fn example() -> Self {
+        Self::example_named("ticket-triage")
+    }
+
+    /// A fresh copy of another example.
+    pub(crate) fn example_named(name: &str) -> Self {
         let folder = temporary();
-        copy(&root().join("examples/ticket-triage"), folder.path());
+        copy(&root().join("examples").join(name), folder.path());
         Self { folder }
     }
 

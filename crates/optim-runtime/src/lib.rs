@@ -20,6 +20,7 @@ pub mod reconcile;
 pub mod runner;
 pub mod scheduler;
 pub mod service;
+pub mod source;
 pub mod tasks;
 pub mod wake;
 pub mod workspace;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use optim_core::assertion::Matcher;
 use optim_core::backoff;
+use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::digest::Hasher;
 use optim_core::id::{NodeId, ProviderId};
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
@@ -34,9 +35,9 @@ const RECORDED_BYTES_MAX: usize = 64 * 1024;
 /// The most characters of an executor's error message. A longer one is abridged.
 const MESSAGE_CHARS_MAX: usize = 2000;
 
-/// How many faults in a row of attempts a node's provider may have at least; more, if the node may
-/// make more attempts.
-const FAULTS_MIN: u32 = 3;
+/// The faults of a node's provider that make a run void. It is no matter of the node's attempts: a
+/// candidate with more of them would be better off in an outage.
+const FAULTS_MAX: u32 = 3;
 /// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
 /// waits in the queue.
 const REST_MAX: Millis = Millis(10_000);
@@ -96,6 +97,8 @@ struct Walk {
 #[derive(Clone)]
 struct Meter {
     limits: Execution,
+    /// What the campaign's budget leaves for this claim.
+    allowance: Allowance,
     begun: tokio::time::Instant,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
@@ -104,9 +107,9 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(limits: Execution) -> Self {
+    fn new(limits: Execution, allowance: Allowance) -> Self {
         let begun = tokio::time::Instant::now();
-        Self { limits, begun, used: Arc::default(), waited: Arc::default() }
+        Self { limits, allowance, begun, used: Arc::default(), waited: Arc::default() }
     }
 
     fn used(&self) -> Usage {
@@ -131,7 +134,7 @@ impl Meter {
 
     /// Why the run is void, when it would be within its time but for the waits for providers.
     fn waited_too_long(&self) -> Option<String> {
-        let limit = Duration::from_millis(self.limits.max_total_runtime?.0);
+        let limit = Duration::from_millis(self.runtime()?.0);
         let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
         let elapsed = self.begun.elapsed();
         let is_why = elapsed >= limit && elapsed.saturating_sub(waited) < limit;
@@ -141,29 +144,48 @@ impl Meter {
     }
 
     fn tokens_left(&self) -> Option<u64> {
-        self.limits.max_total_tokens.map(|limit| limit.minus(self.used().tokens()).0)
+        let limits = [self.limits.max_total_tokens, self.allowance.tokens];
+        let least = limits.into_iter().flatten().min()?;
+        Some(least.minus(self.used().tokens()).0)
     }
 
     fn time_left(&self) -> Option<Duration> {
-        let limit = self.limits.max_total_runtime?;
-        Some(Duration::from_millis(limit.0).saturating_sub(self.begun.elapsed()))
+        Some(Duration::from_millis(self.runtime()?.0).saturating_sub(self.begun.elapsed()))
+    }
+
+    /// How long the run may take, by the workflow and by the campaign's budget.
+    fn runtime(&self) -> Option<Millis> {
+        [self.limits.max_total_runtime, self.allowance.time].into_iter().flatten().min()
     }
 
     /// The limit that is broken, with the numbers.
     fn over_limit(&self) -> Option<String> {
         let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
+        let (time, tokens, cost) = (max_total_runtime, max_total_tokens, max_total_cost);
+        let own = self.over(Allowance { time, tokens, cost });
+        let budget = || self.over(self.allowance).or_else(|| self.over_reported_time());
+        own.or_else(|| Some(format!("campaign budget: {}", budget()?)))
+    }
+
+    fn over(&self, limits: Allowance) -> Option<String> {
         let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let used = self.used();
-        if let Some(limit) = max_total_runtime.filter(|limit| elapsed >= limit.0) {
+        if let Some(limit) = limits.time.filter(|limit| elapsed >= limit.0) {
             return Some(format!("max_total_runtime_ms: {elapsed} of {}", limit.0));
         }
-        if let Some(limit) = max_total_tokens.filter(|limit| used.tokens() > *limit) {
+        if let Some(limit) = limits.tokens.filter(|limit| used.tokens() > *limit) {
             return Some(format!("max_total_tokens: {} of {}", used.tokens().0, limit.0));
         }
-        if let Some(limit) = max_total_cost.filter(|limit| used.cost > *limit) {
+        if let Some(limit) = limits.cost.filter(|limit| used.cost > *limit) {
             return Some(format!("max_total_cost_usd: {} of {limit}", used.cost));
         }
         None
+    }
+
+    /// The budget counts the time that the executor reports, which may be more than has passed.
+    fn over_reported_time(&self) -> Option<String> {
+        let (used, limit) = (self.used().latency, self.allowance.time?);
+        (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
     }
 }
 
@@ -216,9 +238,10 @@ impl Runner {
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
         let executed = job.workflow.fingerprint();
+        let allowance = job.run.allowance.minus(Amount::of(&job.run.spent_on_faults));
         let Shadow { workflow, denied } = shadow::of(&job.workflow);
         let job = Job { workflow, ..job };
-        let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
+        let mut walk = match Walk::new(Arc::clone(&job.workflow), allowance) {
             Ok(walk) => walk,
             Err(fault) => {
                 let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
@@ -382,11 +405,11 @@ async fn sleep_for(duration: Option<Duration>) {
 }
 
 impl Walk {
-    fn new(workflow: Arc<Workflow>) -> Result<Self, String> {
+    fn new(workflow: Arc<Workflow>, allowance: Allowance) -> Result<Self, String> {
         let graph = Graph::new(&workflow)
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
         let started = vec![false; workflow.nodes().len()];
-        let meter = Meter::new(*workflow.execution());
+        let meter = Meter::new(*workflow.execution(), allowance);
         let (outputs, reports) = (BTreeMap::new(), Vec::new());
         Ok(Self { workflow, graph, outputs, reports, started, tired: None, meter })
     }
@@ -481,9 +504,8 @@ impl NodeAttempts {
             result: Err(NodeError::new(ErrorClass::Failed, "no attempt was made")),
             usage: Usage::default(),
         };
-        // Faults of a provider take nothing from the attempts that the definition has.
-        let (mut tries, mut faults) = (0, 0);
-        for number in 1.. {
+        let (mut number, mut faults) = (1, 0);
+        loop {
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
@@ -499,23 +521,24 @@ impl NodeAttempts {
                 }
                 Err(error) if error.class == ErrorClass::Provider => {
                     faults += 1;
-                    let asked = error.retry_after.unwrap_or_default();
-                    let rest = asked.max(backoff::delay(faults, request.attempt.seed));
-                    let patient = faults < node.attempts().max(FAULTS_MIN) && rest <= REST_MAX;
+                    let rest = backoff::delay(faults, request.attempt.seed);
+                    let rest = rest.max(error.retry_after.unwrap_or_default());
+                    let patient = faults < FAULTS_MAX && rest <= REST_MAX;
                     if !(patient && self.meter.wait(rest).await) {
                         let fault = Fault { message: error.message.clone(), rest: Some(rest) };
                         return Ended::Fault(report, fault);
                     }
+                    // The same attempt is asked again, so a fault takes none from the definition.
                     continue;
                 }
                 Err(error) if error.class == ErrorClass::Blocked => break,
                 Ok(_) | Err(_) if self.meter.over_limit().is_some() => break,
                 Ok(_) | Err(_) => {}
             }
-            tries += 1;
-            if tries >= node.attempts() {
+            if number >= node.attempts() {
                 break;
             }
+            number += 1;
         }
         Ended::Failed(report)
     }

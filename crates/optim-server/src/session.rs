@@ -10,7 +10,7 @@ use optim_core::id::{Actor, CampaignId};
 use optim_core::workflow::ModelRef;
 use optim_runtime::clock::SystemClock;
 use optim_runtime::dispatch::DispatchConfig;
-use optim_runtime::engine::Engine;
+use optim_runtime::engine::{Engine, NewCampaign};
 use optim_runtime::executor::NodeExecutor;
 use optim_runtime::executor::http::Http;
 use optim_runtime::executor::lexical::Lexical;
@@ -90,17 +90,17 @@ impl Session {
         named.collect()
     }
 
-    /// Creates a draft on `project`.
+    /// A draft on `project`, to be created.
     ///
     /// # Errors
-    /// The executor is not ready for it, or the store fails.
-    pub async fn create(
+    /// The executor is not ready for it.
+    pub fn draft(
         &self,
         project: &Project,
         seed: Option<u64>,
         model: Option<ModelRef>,
         mode: SearchMode,
-    ) -> Result<Campaign, CliError> {
+    ) -> Result<NewCampaign, CliError> {
         let model = model.or_else(|| self.config.run.model.clone());
         let overridden = model.as_ref().map(|model| project.workflow.with_model(model));
         let cost_limit = project.policies.budget.max_total_cost;
@@ -116,7 +116,7 @@ impl Session {
             model,
             mode,
         };
-        Ok(self.engine.create(project.draft(setup, now), actor()).await?)
+        Ok(project.draft(setup, now))
     }
 
     /// The campaign that a verb means: the named one, else the newest open one, else the newest.

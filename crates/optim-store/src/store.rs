@@ -207,6 +207,8 @@ pub struct CampaignSummary {
     pub status: Status,
     /// Its experiments so far.
     pub experiments: u32,
+    /// Whether a person took it out of the lists.
+    pub archived: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -220,6 +222,7 @@ impl CampaignSummary {
             name: campaign.name.clone(),
             status: campaign.status(),
             experiments: campaign.search.experiments,
+            archived: campaign.archived.is_some(),
             created_at: campaign.created_at,
         }
     }

@@ -4,11 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId};
+use crate::outcome::Usage;
+use crate::policy::Extension;
 use crate::quantity::Timestamp;
 use crate::stored_workflow::VersionNumber;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
+use super::ledger::{Amount, Spent};
 use super::live::LiveWriteKind;
 use super::{Ending, Hold, Purpose};
 
@@ -64,7 +67,35 @@ pub enum EventKind {
         reason: Hold,
     },
     /// The hold ended.
-    CampaignResumed,
+    CampaignResumed {
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// A person added to the budget.
+    BudgetExtended {
+        /// What was added.
+        by: Extension,
+        /// Why.
+        reason: String,
+    },
+    /// A person let the campaign go on after too many failures.
+    FailuresReset {
+        /// How many there had been in a row.
+        failures: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A person wants the campaign to end as soon as nothing is in flight.
+    CampaignClosing {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The campaign was taken out of the lists.
+    CampaignArchived {
+        /// Why.
+        reason: Option<String>,
+    },
     /// The campaign is over.
     CampaignClosed {
         /// How it ended.
@@ -88,6 +119,26 @@ pub enum EventKind {
     EvaluationDropped {
         /// The evaluation.
         evaluation: EvaluationId,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// What a cancelled evaluation has cost is known.
+    EvaluationSettled {
+        /// The evaluation.
+        evaluation: EvaluationId,
+        /// Its cost.
+        spent: Spent,
+    },
+    /// A process has taken up the wait for an evaluation after the one before ended.
+    EvaluationContinued {
+        /// The evaluation.
+        evaluation: EvaluationId,
+    },
+    /// A person asked for another replay of the baseline.
+    ReplayWanted {
+        /// Why.
+        reason: Option<String>,
     },
     /// Enough replays agree.
     BaselineEstablished {
@@ -105,6 +156,16 @@ pub enum EventKind {
         mutation: String,
         /// Why.
         reason: String,
+    },
+    /// Proposers that cost something are about to be asked.
+    ProposersAsked {
+        /// The most that the call may use.
+        at_most: Amount,
+    },
+    /// The call of the proposers has ended.
+    ProposersPaid {
+        /// What it has cost.
+        usage: Usage,
     },
     /// A candidate was proposed.
     CandidateProposed {
@@ -143,6 +204,13 @@ pub enum EventKind {
         version: u32,
         /// Why.
         reason: Option<String>,
+    },
+    /// A person approved a candidate, and the check before it found that it must not be.
+    ApprovalRefused {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// What was found.
+        reason: String,
     },
     /// A person rejected a candidate.
     CandidateRejected {

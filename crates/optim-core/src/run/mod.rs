@@ -6,6 +6,7 @@ pub mod transition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::campaign::ledger::Allowance;
 use crate::digest::Digest;
 use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, ProviderId, RunId};
 use crate::node_io::{ErrorClass, NodeError};
@@ -56,6 +57,9 @@ pub struct Run {
     pub faults: u32,
     /// What the claims that ended in a fault consumed.
     pub spent_on_faults: Usage,
+    /// What all its claims together may use of the campaign's budget.
+    #[serde(default, skip_serializing_if = "Allowance::is_unlimited")]
+    pub allowance: Allowance,
     /// Where it stands.
     pub state: RunState,
     /// When it was created.

@@ -84,6 +84,7 @@ impl Run {
             epoch: Epoch(0),
             faults: 0,
             spent_on_faults: crate::outcome::Usage::default(),
+            allowance: evaluation.allowance,
             state: RunState::Queued,
             queued_at: evaluation.queued_at,
         }
@@ -184,6 +185,7 @@ pub(crate) mod tests {
     use super::super::NodeReport;
     use super::super::check::check;
     use super::*;
+    use crate::campaign::ledger::Allowance;
     use crate::campaign::{Evaluation, Purpose};
     use crate::digest::Digest;
     use crate::id::NodeId;
@@ -197,12 +199,15 @@ pub(crate) mod tests {
         let campaign = CampaignId::new("c").unwrap();
         let purpose = Purpose::Replay { number: 1 };
         let evaluation = Evaluation {
-            id: purpose.evaluation_id(&campaign),
+            id: purpose.evaluation_id(&campaign, 0),
             purpose,
             snapshot: Digest::of(b"snapshot"),
             fingerprint: Fingerprint(Digest::of(b"definition")),
             split: Split::Search,
             queued_at: Timestamp(1),
+            allowance: Allowance::default(),
+            continued_at: None,
+            requeued: 0,
         };
         Run::queued((&campaign, 7), &evaluation, (&Pack::implicit().cases[0], 0))
     }

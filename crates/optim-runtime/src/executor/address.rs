@@ -43,6 +43,12 @@ impl Address {
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
+    /// Whether it is to be reached by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+
     /// The address of `path`, which begins with a slash or is empty.
     #[must_use]
     pub fn at(&self, path: &str) -> String {
@@ -77,6 +83,8 @@ mod tests {
         let at = |text: &str| Address::new(text).map(|address| address.at("/chat"));
         assert_eq!(at("http://127.0.0.1:8080/v1/").unwrap(), "http://127.0.0.1:8080/v1/chat");
         assert_eq!(at("https://api.example.com").unwrap(), "https://api.example.com/chat");
+        assert!(Address::new("HTTPS://api.example.com").unwrap().is_secure());
+        assert!(!Address::new("http://https.example.com").unwrap().is_secure());
         assert!(matches!(at("127.0.0.1:8080"), Err(AddressError::Unreadable(_))));
         assert!(matches!(at("file:///etc/passwd"), Err(AddressError::Scheme(_))));
         for extra in ["http://me:secret@host/", "http://host/?key=1", "http://host/#a"] {

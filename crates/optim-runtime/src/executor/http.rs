@@ -22,14 +22,11 @@ use super::address::Address;
 use super::exchange::client::{Client, ClientError};
 use super::exchange::refusal::refusal;
 use super::exchange::secret::Secret;
-use super::exchange::{Exchange, ExchangeError, Post};
+use super::exchange::{Exchange, ExchangeError, Post, reply_bytes_max};
 use super::{Capabilities, NodeExecutor, Unready};
 
 /// What the scheduler calls the agent when it wants to be left alone.
 const PROVIDER: &str = "http";
-/// What a reply may have beyond the output: escapes, and all that stands around it.
-const BODY_BYTES_MORE: u64 = 256 * 1024;
-
 /// The settings of the `http` executor. What is not written into their digest changes no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,7 +60,7 @@ impl Http {
     /// # Errors
     /// The network cannot be used as the settings say.
     pub fn new(config: HttpConfig) -> Result<Self, ClientError> {
-        let exchange = Arc::new(Client::new(config.proxy.as_deref())?);
+        let exchange = Arc::new(Client::new([&config.url], config.proxy.as_deref())?);
         let token = config.token_env.as_deref().and_then(Secret::from_env);
         let (provider, settings) = (ProviderId::new(PROVIDER).ok(), super::digest_of(&config));
         Ok(Self { config, token, exchange, provider, settings })
@@ -75,7 +72,7 @@ impl Http {
         let body = serde_json::to_vec(request).map_err(|error| {
             NodeError::new(ErrorClass::Provider, format!("the request cannot be written: {error}"))
         })?;
-        let limit = request.limits.max_output_bytes.saturating_add(BODY_BYTES_MORE);
+        let limit = reply_bytes_max(&request.limits);
         let post = Post { url: &url, key: self.token.as_ref(), body, limit };
         let reply = self.exchange.post(post).await.map_err(|error| match error {
             // An agent is to blame for what it answers; a network is not.

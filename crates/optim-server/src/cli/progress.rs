@@ -9,7 +9,6 @@ use optim_core::campaign::event::{Event, EventKind};
 use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::Experiment;
 use optim_core::id::ExperimentId;
-use optim_core::pack::Split;
 use optim_runtime::engine::Engine;
 use optim_store::{EventSeq, RunFilter, Store, StoreError};
 use tokio::sync::oneshot;
@@ -132,11 +131,7 @@ impl Follower {
         let Ok(open) = self.engine.list_runs(&RunFilter::Open(evaluation.id)).await else {
             return;
         };
-        let frozen = &campaign.value.frozen;
-        let total = match evaluation.split {
-            Split::Search => frozen.search_cases,
-            Split::Holdout => frozen.holdout_cases,
-        };
+        let total = campaign.value.frozen.cases(evaluation.split);
         let done = u64::from(total).saturating_sub(u64::try_from(open.len()).unwrap_or(u64::MAX));
         self.bar.set_message(purpose(&evaluation.purpose));
         self.bar.set_length(total.into());
@@ -152,13 +147,15 @@ impl Follower {
         let text = match &event.what {
             EventKind::CampaignStarted => {
                 let frozen = &self.campaign.frozen;
+                let model = self.campaign.execution_override.as_ref();
                 format!(
-                    "campaign {}  {} search and {} holdout cases, executor {}{}",
+                    "campaign {}  {} search and {} holdout cases, executor {}{}{}",
                     self.campaign.id,
                     frozen.search_cases,
                     frozen.holdout_cases,
                     frozen.executor,
                     if frozen.simulated { " (SIMULATED)" } else { "" },
+                    model.map_or(String::new(), |model| format!(", {model} for every agent")),
                 )
             }
             EventKind::EvaluationFinished { purpose: kind @ Purpose::Replay { .. }, .. } => {
@@ -197,6 +194,9 @@ impl Follower {
             }
             EventKind::CandidateFailed { reason, .. } => {
                 format!("  a candidate gave no result: {reason}")
+            }
+            EventKind::EvaluationDropped { reason, .. } => {
+                format!("  an evaluation is given up: {reason}")
             }
             EventKind::SuggestionRefused { mutation, reason } => {
                 format!("  {mutation} is refused: {reason}")

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use optim_core::campaign::command::Command;
+use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::canonical;
 use optim_core::id::CampaignId;
 use optim_core::pack::Case;
 use optim_core::workflow::ModelRef;
 use optim_runtime::service::{Service, settled};
+use optim_runtime::source;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
@@ -55,9 +57,15 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
             for warning in &project.warnings.0 {
                 call.out.error_line(&warning.to_string());
             }
-            call.session.create(&project, args.seed, args.model, SearchMode::Proposers).await?
+            let (seed, model) = (args.seed, args.model);
+            call.create(call.session.draft(&project, seed, model, SearchMode::Proposers)?).await?
         }
     };
+    if let Some(reason) = source::gone(&campaign).await {
+        let gone = Observation::SourceGone { reason };
+        let campaign = call.session.engine.record(&campaign.id, &gone, Vec::new()).await?;
+        return finish(call, &campaign).await;
+    }
     let until = if args.wait { Campaign::is_closed } else { settled };
     let campaign = follow(call, campaign, until).await?;
     finish(call, &campaign).await
@@ -115,20 +123,28 @@ async fn host(
         }
     };
     let reached = watch(call, &service, id, until).await;
-    if let Some(server) = &mut server {
-        let exit = match reached {
-            Err(CliError::Stopped(exit)) => exit,
-            _ => tokio::select! {
-                () = server.drain() => Exit::Success,
-                exit = call.stop.wished() => exit,
-            },
-        };
-        server.stop(exit).await;
+    let stopped = match (&reached, &mut server) {
+        (Err(CliError::Stopped(exit)), _) => Some(*exit),
+        (_, Some(server)) => tokio::select! {
+            () = server.drain() => None,
+            exit = call.stop.wished() => Some(exit),
+        },
+        (_, None) => None,
+    };
+    let end = async {
+        if let (Some(exit), Some(server)) = (stopped, &mut server) {
+            server.stop(exit).await;
+        }
+        // Nobody else has it any more.
+        if let Some(service) = Arc::into_inner(service) {
+            service.stop().await;
+        }
+    };
+    tokio::select! {
+        () = end => reached,
+        // Whoever wishes it twice does not want to wait.
+        exit = call.stop.wished() => Err(CliError::Stopped(exit)),
     }
-    if let Some(service) = Arc::into_inner(service) {
-        service.stop().await;
-    }
-    reached
 }
 
 /// A campaign compares what one executor gives; another one in the middle of it, or other settings of

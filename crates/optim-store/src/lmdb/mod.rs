@@ -107,6 +107,16 @@ impl Lmdb {
         self.read(|view| verify::verify(&view)).await
     }
 
+    /// How many transactions were committed since the store was made. Each one costs two syncs, whatever
+    /// is in it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn transactions(&self) -> Result<u64, StoreError> {
+        let last = self.read(|view| Ok(view.txn.id())).await?;
+        Ok(u64::try_from(last).unwrap_or(u64::MAX))
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(View<'_>) -> Result<T, Error> + Send + 'static,

@@ -137,7 +137,8 @@ impl Rendering {
             campaign.frozen.pack,
         ]);
         fields!(self, campaign: Campaign {
-            id, name, seed, source, execution_override, frozen, baseline, phase, hold, search, spent, live, created_at,
+            id, name, seed, source, execution_override, frozen, baseline, phase, hold, search,
+            extension, ledger, live, closing, archived, created_at,
         });
     }
 
@@ -155,7 +156,7 @@ impl Rendering {
         self.payloads.insert(run.snapshot);
         fields!(self, run: Run {
             id, campaign, evaluation, case, case_index, snapshot, fingerprint, seed, epoch, faults,
-            spent_on_faults, state, queued_at,
+            spent_on_faults, allowance, state, queued_at,
         });
     }
 

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use optim_core::campaign::event::{Event, EventKind, Subject};
+use optim_core::campaign::ledger::{Allowance, Ledger};
 use optim_core::campaign::live::Live;
 use optim_core::campaign::location::Location;
-use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source, Spent};
+use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source};
 use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer};
 use optim_core::id::{
@@ -17,8 +18,8 @@ use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::outcome::{CaseOutcome, Check, CheckKind, Measured, Outcome, Usage};
 use optim_core::policy::{
-    BudgetPolicy, EvalPolicy, MetricName, MutationPolicy, PackRef, Policies, Profile, Rule,
-    ScopePolicy, Score,
+    BudgetPolicy, EvalPolicy, Extension, MetricName, MutationPolicy, PackRef, Policies, Profile,
+    Rule, ScopePolicy, Score,
 };
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
@@ -73,10 +74,16 @@ pub fn campaign(id: &str) -> Campaign {
             suggestions: Vec::new(),
             tried: BTreeMap::new(),
             consecutive_failures: 0,
+            last_failure: None,
+            replay_wanted: false,
+            retries: 0,
             refused: BTreeMap::new(),
         },
-        spent: Spent { runs: 0, usage: Usage::default() },
+        extension: Extension::default(),
+        ledger: Ledger::default(),
         live: Live { expected: fingerprint, intent: None, applied: Vec::new() },
+        closing: None,
+        archived: None,
         created_at: NOW,
     }
 }
@@ -91,6 +98,7 @@ fn frozen() -> Frozen {
         files: Vec::new(),
         executor: "lexical".to_owned(),
         simulated: false,
+        worst_case: None,
         executor_settings: None,
     }
 }
@@ -106,6 +114,7 @@ fn policies() -> Policies {
             campaign_start_baseline_runs: 2,
             baseline_replay_every_candidates: 5,
             baseline_replay_every_minutes: 30,
+            evaluation_deadline_minutes: 1440,
             score: Score::default(),
             rule: Rule::default(),
         },
@@ -172,6 +181,7 @@ pub fn run(campaign: &str, evaluation: EvaluationId, case_index: u32) -> Run {
         epoch: Epoch(0),
         faults: 0,
         spent_on_faults: Usage::default(),
+        allowance: Allowance::default(),
         state: RunState::Queued,
         queued_at: NOW,
     }

@@ -9,6 +9,7 @@ use reqwest::redirect;
 
 use super::retry_after::retry_after;
 use super::{Exchange, ExchangeError, Post, Reply};
+use crate::executor::address::Address;
 
 /// How long a server may take to take a connection. How long it may take to answer is the node's
 /// timeout.
@@ -20,12 +21,18 @@ pub(in crate::executor) struct Client(reqwest::Client);
 
 /// The network cannot be used as the settings say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no HTTP client can be made: {0}")]
+#[error(
+    "no HTTP client can be made: {0}; check executor.proxy, and the certificates of the system"
+)]
 pub struct ClientError(String);
 
 impl Client {
-    /// A client that goes through `proxy`, or through none: proxies of the environment are not used.
-    pub(in crate::executor) fn new(proxy: Option<&str>) -> Result<Self, ClientError> {
+    /// A client for `addresses` that goes through `proxy`, or through none: proxies of the environment
+    /// are not used.
+    pub(in crate::executor) fn new<'a>(
+        addresses: impl IntoIterator<Item = &'a Address>,
+        proxy: Option<&str>,
+    ) -> Result<Self, ClientError> {
         // The first one in the process stays.
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = reqwest::Client::builder()
@@ -35,6 +42,11 @@ impl Client {
             .retry(reqwest::retry::never())
             .no_proxy();
         let refuse = |error: reqwest::Error| ClientError(reasons(&error));
+        // A machine without certificates is good enough for a server without TLS.
+        let builder = match addresses.into_iter().any(Address::is_secure) {
+            true => builder,
+            false => builder.tls_certs_only([]),
+        };
         let builder = match proxy {
             Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(refuse)?),
             None => builder,
@@ -100,7 +112,7 @@ mod tests {
     async fn post(server: &Server, limit: u64) -> Result<Reply, ExchangeError> {
         let (url, key) = (server.url("/v1/x"), Secret::new("sk-1"));
         let post = Post { url: &url, key: Some(&key), body: b"{}".to_vec(), limit };
-        Client::new(None).unwrap().post(post).await
+        Client::new([], None).unwrap().post(post).await
     }
 
     #[tokio::test]
@@ -142,7 +154,7 @@ mod tests {
         let url = server.url("/");
         drop(server);
         let post = Post { url: &url, key: None, body: Vec::new(), limit: 1 };
-        let gone = Client::new(None).unwrap().post(post).await;
+        let gone = Client::new([], None).unwrap().post(post).await;
         assert!(matches!(gone, Err(ExchangeError::Unreachable(_))), "{gone:?}");
     }
 
@@ -155,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_no_address_is_found_out_at_once() {
-        assert!(Client::new(Some("not an address")).is_err());
-        assert!(Client::new(Some("http://127.0.0.1:1")).is_ok());
+        assert!(Client::new([], Some("not an address")).is_err());
+        assert!(Client::new([], Some("http://127.0.0.1:1")).is_ok());
     }
 }

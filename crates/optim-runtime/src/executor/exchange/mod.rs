@@ -13,7 +13,7 @@ pub(super) mod server;
 
 use async_trait::async_trait;
 use optim_core::digest::Digest;
-use optim_core::node_io::{ErrorClass, NodeError};
+use optim_core::node_io::{ErrorClass, Limits, NodeError};
 use optim_core::quantity::Millis;
 
 use self::secret::Secret;
@@ -27,6 +27,11 @@ pub(super) struct Post<'a> {
     pub(super) body: Vec<u8>,
     /// The most bytes of the reply.
     pub(super) limit: u64,
+}
+
+/// The most bytes of a reply that holds an output under `limits`: there is something around it.
+pub(super) fn reply_bytes_max(limits: &Limits) -> u64 {
+    limits.max_output_bytes.saturating_add(256 * 1024)
 }
 
 /// What a server replied, whatever its status.

@@ -8,7 +8,7 @@ use optim_core::workflow::ModelRef;
 use serde::{Deserialize, Serialize};
 
 use super::price::Prices;
-use crate::executor::address::{Address, AddressError};
+use crate::executor::address::Address;
 use crate::executor::exchange::cassette::{CassetteConfig, CassetteError};
 use crate::executor::exchange::client::ClientError;
 
@@ -97,11 +97,8 @@ pub enum OpenAiConfigError {
     /// The limit is out of range.
     #[error("executor.max_completion_tokens is {0}, allowed are 1..=1000000")]
     MaxCompletionTokens(u64),
-    /// A provider's address cannot be used.
-    #[error("executor.providers.{0}.base_url: {1}")]
-    Address(ProviderId, AddressError),
     /// The network cannot be used.
-    #[error("executor.proxy: {0}")]
+    #[error(transparent)]
     Client(#[from] ClientError),
     /// The cassette cannot be used.
     #[error(transparent)]

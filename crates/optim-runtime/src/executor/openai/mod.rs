@@ -31,11 +31,8 @@ use super::exchange::cassette::{self, CassetteMode};
 use super::exchange::client::Client;
 use super::exchange::refusal::refusal;
 use super::exchange::secret::Secret;
-use super::exchange::{Exchange, Post};
+use super::exchange::{Exchange, Post, reply_bytes_max};
 use super::{Capabilities, NodeExecutor, Unready};
-
-/// What a reply may have beyond the output: escapes, and all that stands around it.
-const BODY_BYTES_MORE: u64 = 256 * 1024;
 
 /// Asks models.
 pub struct OpenAi {
@@ -59,7 +56,9 @@ impl OpenAi {
     /// The settings cannot work.
     pub fn new(config: OpenAiConfig, folder: &Path) -> Result<Self, OpenAiConfigError> {
         config.check()?;
-        let client: Arc<dyn Exchange> = Arc::new(Client::new(config.proxy.as_deref())?);
+        let addresses = config.providers.values().map(|provider| &provider.base_url);
+        let client = Client::new(addresses, config.proxy.as_deref())?;
+        let client: Arc<dyn Exchange> = Arc::new(client);
         let exchange = match &config.cassette {
             Some(cassette) => cassette::insert(cassette, folder, client)?,
             None => client,
@@ -197,7 +196,7 @@ impl OpenAi {
             url: &provider.base_url.at("/chat/completions"),
             key,
             body: body.clone(),
-            limit: request.limits.max_output_bytes.saturating_add(BODY_BYTES_MORE),
+            limit: reply_bytes_max(&request.limits),
         };
         let hide = |error: NodeError| match key {
             Some(key) => NodeError { message: key.hide_in(&error.message), ..error },
