@@ -16,6 +16,7 @@ use optim_core::digest::Digest;
 use optim_core::id::{Actor, CampaignId, EvaluationId, RunId};
 use optim_core::node_io::{NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
+use optim_core::quantity::Millis;
 use optim_core::run::Run;
 use optim_runtime::clock::{Clock as _, SystemClock};
 use optim_runtime::dispatch::DispatchConfig;
@@ -23,6 +24,7 @@ use optim_runtime::engine::{Engine, NewCampaign};
 use optim_runtime::executor::{Capabilities, NodeExecutor};
 use optim_runtime::project::{self, ProjectRefs, Setup};
 use optim_runtime::proposer::built_in;
+use optim_runtime::reaper::ReaperConfig;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_store::lmdb::{Lmdb, Options};
 use optim_store::{Commit, Page, Revision, RunFilter, Store, Write};
@@ -154,7 +156,12 @@ async fn campaign(store: &Arc<Lmdb>, folder: &Path, id: &str, capacity: u32) -> 
     engine.submit(&id, &Command::Start, actor).await?;
     let before = Row::now(store, &engine).await?;
     let dispatch = DispatchConfig { capacity, ..DispatchConfig::default() };
-    let config = ServiceConfig { dispatch, proposers: built_in("rules").into_iter().collect() };
+    let config = ServiceConfig {
+        dispatch,
+        proposers: built_in("rules").into_iter().collect(),
+        reaper: ReaperConfig::default(),
+        retention: Millis::from_minutes(60),
+    };
     let service = Service::start(Arc::clone(&engine), Arc::new(NoOp::new()), config).await?;
     let ended: Campaign = service.settled(&id).await?;
     service.stop().await;

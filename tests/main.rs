@@ -17,3 +17,4 @@ mod openai;
 mod signals;
 mod support;
 mod workflow;
+mod workflow_runs;

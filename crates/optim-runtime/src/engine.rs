@@ -6,6 +6,7 @@
 mod stored;
 
 pub mod turn;
+mod workflow_runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,10 @@ use optim_core::campaign::recheck::recheck;
 use optim_core::campaign::transition::{self, Decision, Effect};
 use optim_core::campaign::{Campaign, CaseMark, Spent};
 use optim_core::digest::Digest;
-use optim_core::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId, RunId, WorkflowId};
+use optim_core::id::{
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, RunId, WorkerId, WorkflowId,
+    WorkflowRunId,
+};
 use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack, Split};
@@ -26,6 +30,8 @@ use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, R
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
 use optim_core::workflow::Workflow;
+use optim_core::workflow_run::command::WorkflowRunRejection;
+use optim_core::workflow_run::node::PlanError;
 use optim_store::{
     Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
 };
@@ -43,10 +49,12 @@ const CONFLICT_RETRIES_MAX: u32 = 32;
 pub struct Engine {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    worker: WorkerId,
     workflows: Cache<Workflow>,
     packs: Cache<Pack>,
     wakes: Wakes,
     changes: watch::Sender<u64>,
+    workflow_run_changes: watch::Sender<u64>,
 }
 
 /// Payloads by digest; they never change, so they are parsed once.
@@ -96,6 +104,21 @@ pub enum EngineError {
     /// Others moved the stored workflow, or campaigns on it, again and again.
     #[error("workflow {0} keeps being changed by others; try again")]
     WorkflowContended(WorkflowId),
+    /// There is no such workflow run.
+    #[error("there is no workflow run {0}; `optim runs list` shows those that exist")]
+    WorkflowRunNotFound(WorkflowRunId),
+    /// The id is that of another run.
+    #[error("workflow run {0} exists already and does something else; choose another id")]
+    WorkflowRunExists(WorkflowRunId),
+    /// The workflow run does not allow it now.
+    #[error(transparent)]
+    WorkflowRunRejected(#[from] WorkflowRunRejection),
+    /// The workflow cannot be executed as a run.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Others moved the workflow run again and again.
+    #[error("workflow run {0} keeps being changed by others; try again")]
+    WorkflowRunContended(WorkflowRunId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -125,9 +148,15 @@ impl EngineError {
             Self::WorkflowNotFound(_) => "workflow_not_found",
             Self::VersionNotFound { .. } => "workflow_version_not_found",
             Self::Workflow(rejection) => rejection.code(),
+            Self::WorkflowRunNotFound(_) => "workflow_run_not_found",
+            Self::WorkflowRunExists(_) => "workflow_run_exists",
+            Self::WorkflowRunRejected(rejection) => rejection.code(),
+            Self::Plan(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Payload { .. } => "payload_missing",
-            Self::Contended(_) | Self::WorkflowContended(_) => "contended",
+            Self::Contended(_) | Self::WorkflowContended(_) | Self::WorkflowRunContended(_) => {
+                "contended"
+            }
         }
     }
 }
@@ -137,13 +166,16 @@ impl Engine {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (workflows, packs) = (Mutex::default(), Mutex::default());
+        let worker = WorkerId::process(std::process::id());
         Self {
             store,
             clock,
+            worker,
             workflows,
             packs,
             wakes: Wakes::default(),
             changes: watch::Sender::new(0),
+            workflow_run_changes: watch::Sender::new(0),
         }
     }
 
@@ -175,6 +207,12 @@ impl Engine {
         self.changes.subscribe()
     }
 
+    /// Changes after each commit that writes a workflow run, for those who execute them.
+    #[must_use]
+    pub fn workflow_run_changes(&self) -> watch::Receiver<u64> {
+        self.workflow_run_changes.subscribe()
+    }
+
     /// An id for a campaign whose caller has not named it: its time of creation comes first.
     #[must_use]
     pub fn new_campaign_id(&self) -> CampaignId {
@@ -188,8 +226,11 @@ impl Engine {
             .chain(ended.map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let jobs: Vec<_> =
-            commit.runs.iter().filter_map(|write| turn::job_change(&write.value)).collect();
+        let workflow_runs = commit.workflow_runs.iter();
+        let jobs: Vec<_> = (commit.runs.iter().filter_map(|write| turn::job_change(&write.value)))
+            .chain(workflow_runs.filter_map(|write| workflow_runs::job_change(&write.value)))
+            .collect();
+        let runs_of_workflows = !commit.workflow_runs.is_empty();
         let committed = self.store.commit(commit).await;
         // After a failure whether the commit took effect may be unknown, and a look costs little.
         if !matches!(committed, Err(StoreError::Conflict { .. })) {
@@ -197,6 +238,9 @@ impl Engine {
         }
         campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        if runs_of_workflows {
+            self.workflow_run_changes.send_modify(|count| *count = count.wrapping_add(1));
+        }
         committed.map(drop)
     }
 
@@ -533,6 +577,7 @@ impl Engine {
             // A run that has moved on meanwhile needs no help.
             drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
         }
+        let recovered = claimed.len() + self.recover_workflow_runs().await?;
         let mut page = Page::first();
         loop {
             let listed = self.store.campaigns(page).await?;
@@ -541,7 +586,7 @@ impl Engine {
             }
             match listed.next {
                 Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(claimed.len()),
+                None => return Ok(recovered),
             }
         }
     }

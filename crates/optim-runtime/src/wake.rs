@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use optim_core::id::CampaignId;
-use optim_store::RunSummary;
+use optim_store::{RunSummary, WorkflowRunSummary};
 use tokio::sync::Notify;
 
 use crate::scheduler::entry::Job;
@@ -20,6 +20,8 @@ const JOBS_MAX: usize = 65_536;
 pub enum JobChange {
     /// A case run waits for a slot.
     CaseQueued(RunSummary),
+    /// A workflow run waits for a slot.
+    WorkflowQueued(Box<WorkflowRunSummary>),
     /// It will never want a slot again, and a worker that it has is of no use.
     Over(Job),
 }

@@ -1,15 +1,18 @@
-//! What is told about a campaign, a stored workflow or a provider: one event at least for each change of state, in
-//! the same commit.
+//! What is told about a campaign, a stored workflow, a workflow run or a provider: one event at least for
+//! each change of state, in the same commit.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId};
+use crate::id::{
+    Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId, WorkflowRunId,
+};
 use crate::outcome::Usage;
 use crate::policy::Extension;
 use crate::quantity::Timestamp;
 use crate::stored_workflow::VersionNumber;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
+use crate::workflow_run::event::WorkflowRunEvent;
 
 use super::ledger::{Amount, Spent};
 use super::live::LiveWriteKind;
@@ -38,6 +41,8 @@ pub enum Subject {
     Campaign(CampaignId),
     /// A stored workflow.
     Workflow(WorkflowId),
+    /// A workflow run.
+    WorkflowRun(WorkflowRunId),
     /// A provider.
     Provider(ProviderId),
 }
@@ -48,7 +53,7 @@ impl Subject {
     pub fn campaign(&self) -> Option<&CampaignId> {
         match self {
             Self::Campaign(id) => Some(id),
-            Self::Workflow(_) | Self::Provider(_) => None,
+            Self::Workflow(_) | Self::WorkflowRun(_) | Self::Provider(_) => None,
         }
     }
 }
@@ -263,6 +268,11 @@ pub enum EventKind {
     WorkflowRestored,
     /// The history of a deleted workflow is gone.
     WorkflowPurged,
+    /// Something happened to a workflow run.
+    WorkflowRun {
+        /// What.
+        change: WorkflowRunEvent,
+    },
     /// A provider asked to be left alone, and is.
     ProviderThrottled {
         /// Until then.

@@ -17,6 +17,8 @@ mod replay;
 pub mod report;
 mod reset_failures;
 mod run;
+mod run_workflow;
+mod runs;
 mod show;
 mod status;
 mod try_candidate;
@@ -105,6 +107,11 @@ pub(crate) enum Verb {
     Cancel(hold::Args),
     /// Take a campaign that is over out of the lists. Nothing of it is deleted.
     Archive(archive::Args),
+    /// Execute the project's workflow for its effect, in its real workspace.
+    RunWorkflow(run_workflow::Args),
+    /// Workflow runs: list, show, pause, resume, recover, cancel, decide.
+    #[command(subcommand)]
+    Runs(runs::Verb),
     /// Workflows that optim keeps itself, with versions; `workflow = "stored:ID"` in optim.toml.
     #[command(subcommand)]
     Workflow(workflow::Verb),
@@ -138,7 +145,7 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Outcome {
     let Cli { folder, json, verb } = cli;
     match verb {
-        AnyVerb::Demo(args) => demo::demo(args, json).await,
+        AnyVerb::Demo(args) => Box::pin(demo::demo(args, json)).await,
         AnyVerb::OfProject(verb) => {
             let directory = std::env::current_dir()
                 .map_err(|source| CliError::Io { path: PathBuf::from("."), source })?;
@@ -196,6 +203,8 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Close(args) => hold::close(call, args).await,
         Verb::Archive(args) => archive::archive(call, args).await,
         Verb::Cancel(args) => hold::cancel(call, args).await,
+        Verb::RunWorkflow(args) => Box::pin(run_workflow::run_workflow(call, args)).await,
+        Verb::Runs(verb) => runs::runs(call, verb).await,
         Verb::Workflow(verb) => workflow::workflow(call, verb).await,
     }
 }

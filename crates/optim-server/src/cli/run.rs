@@ -86,7 +86,10 @@ pub(super) async fn follow(
     }
     let reached = match &call.service {
         Some(service) => watch(call, service, &id, until).await,
-        None => host(call, &id, until).await,
+        None => {
+            let service = call.session.serve().await?;
+            host(call, service, async |service| watch(call, service, &id, until).await).await
+        }
     };
     progress.stop().await;
     reached
@@ -105,13 +108,13 @@ pub(super) async fn watch(
     }
 }
 
-/// Runs the loops meanwhile, and executes the verbs of other processes.
-async fn host(
+/// Keeps the loops of `service` running while it `watch`es, and executes the verbs of other processes.
+pub(super) async fn host<T>(
     call: &Call,
-    id: &CampaignId,
-    until: impl Fn(&Campaign) -> bool,
-) -> Result<Campaign, CliError> {
-    let service = Arc::new(call.session.serve().await?);
+    service: Service,
+    watch: impl AsyncFnOnce(&Service) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let service = Arc::new(service);
     let host = Host { session: Arc::clone(&call.session), service: Arc::clone(&service) };
     let mut server = match Server::start(host).await {
         Ok(server) => Some(server),
@@ -122,7 +125,7 @@ async fn host(
             None
         }
     };
-    let reached = watch(call, &service, id, until).await;
+    let reached = watch(&service).await;
     let stopped = match (&reached, &mut server) {
         (Err(CliError::Stopped(exit)), _) => Some(*exit),
         (_, Some(server)) => tokio::select! {

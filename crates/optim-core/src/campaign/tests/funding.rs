@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::campaign::ledger::{Allowance, Ledger};
+use crate::id::WorkerId;
 use crate::quantity::{MicroUsd, Millis};
 use crate::run::transition::{
     RunCommand, RunObservation, decide as decide_run, observe as observe_run,
@@ -198,7 +199,8 @@ fn a_known_worst_case_leaves_the_rest_of_the_budget_alone() {
 #[test]
 fn a_claim_without_a_report_counts_as_the_dearest_run() {
     let queued = crate::run::transition::tests::run();
-    let claimed = decide_run(&queued, &RunCommand::Claim, Timestamp(1)).unwrap();
+    let claim = RunCommand::Claim { worker: WorkerId::process(1) };
+    let claimed = decide_run(&queued, &claim, Timestamp(1)).unwrap();
     let lost = observe_run(&claimed, RunObservation::Lost { epoch: Epoch(1) }).unwrap();
     let cancel = RunCommand::Cancel { reason: "paused".to_owned() };
     let cancelled = decide_run(&claimed, &cancel, Timestamp(2)).unwrap();
