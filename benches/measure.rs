@@ -4,7 +4,8 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// The processor time of this process in nanoseconds: what a busy machine does beside it hardly
 /// counts.
-fn now_ns() -> f64 {
+#[must_use]
+pub fn cpu_ns() -> f64 {
     let now = clock_gettime(ClockId::ProcessCPUTime);
     let nanoseconds = now.tv_sec.saturating_mul(1_000_000_000).saturating_add(now.tv_nsec);
     std::time::Duration::from_nanos(nanoseconds.unsigned_abs()).as_secs_f64() * 1e9
@@ -15,9 +16,9 @@ pub fn median_ns(runs: usize, mut work: impl FnMut()) -> f64 {
     work();
     let mut times: Vec<f64> = (0..runs.max(1))
         .map(|_| {
-            let start = now_ns();
+            let start = cpu_ns();
             work();
-            now_ns() - start
+            cpu_ns() - start
         })
         .collect();
     times.sort_by(f64::total_cmp);

@@ -71,8 +71,14 @@ fn socket(project: &Project) -> PathBuf {
     project.path().join(".optim/control.sock")
 }
 
+/// Where the campaign stands, whoever says so.
 fn status(project: &Project) -> Value {
-    project.optim(["status", "--json"]).document(0)
+    without_work(project.optim(["status", "--json"]).document(0))
+}
+
+fn without_work(mut status: Value) -> Value {
+    status.as_object_mut().unwrap().remove("work");
+    status
 }
 
 #[test]
@@ -123,9 +129,6 @@ fn a_verb_says_the_same_whether_it_is_executed_here_or_by_the_owner() {
     let verbs: &[&[&str]] = &[
         &["list"],
         &["list", "--json"],
-        &["status"],
-        &["status", "--json"],
-        &["status", "--follow"],
         &["status", "nobody", "--json"],
         &["show", "1"],
         &["show", "1", "--json"],
@@ -142,7 +145,7 @@ fn a_verb_says_the_same_whether_it_is_executed_here_or_by_the_owner() {
         let said = verbs.iter().map(|verb| project.optim(*verb));
         said.map(|ran| (ran.code, ran.stdout, ran.stderr)).collect()
     };
-    let here = say();
+    let (here, standing) = (say(), status(&project));
     let mut owner = start(&project, &["run", "--wait"]);
     while !socket(&project).exists() {
         assert!(owner.try_wait().unwrap().is_none(), "the owner ended early");
@@ -152,9 +155,34 @@ fn a_verb_says_the_same_whether_it_is_executed_here_or_by_the_owner() {
     run.refused(6, "already_running");
     assert!(run.stderr.contains(&owner.id().to_string()), "the owner is named: {run}");
     assert_eq!(say(), here);
+    assert_eq!(status(&project), standing);
     owner.kill().unwrap();
     owner.wait().unwrap();
     assert!(here.iter().any(|(code, ..)| *code == 0) && here.iter().any(|(code, ..)| *code == 6));
+}
+
+#[test]
+fn the_status_tells_what_runs_and_what_waits_for_what() {
+    let gate = Gate::shut();
+    let project = gate.project();
+    project.replace("optim.toml", "[executor]", "[run]\ncapacity = 1\n[executor]");
+    let mut owner = start(&project, &["run", "--wait", "--json"]);
+    gate.await_agent(&mut owner);
+    let work = project.optim(["status", "--json"]).document(0)["work"].clone();
+    assert_eq!((&work["process"], &work["active"]), (&owner.id().into(), &1.into()));
+    let waiting = work["waiting"].as_array().unwrap();
+    let for_a_slot = waiting.iter().find(|waiting| waiting["reason"] == "capacity");
+    assert_eq!(for_a_slot.expect("one waits for a slot")["runs"], 1, "{work:#}");
+    assert_eq!(
+        work["loops"]["reconciler"],
+        json!({"running": true, "panics": 0, "last_error": null})
+    );
+    let said = project.optim(["status"]).stdout;
+    let expected = format!("process {} runs 1 case runs", owner.id());
+    assert!(said.contains(&expected) && said.contains("1 wait for capacity"), "{said}");
+    assert_eq!(project.optim(["cancel"]).code, 0);
+    ended(owner);
+    assert_eq!(project.optim(["status", "--json"]).document(0)["work"], Value::Null);
 }
 
 #[test]
@@ -177,7 +205,7 @@ fn whoever_follows_sees_the_end_and_a_change_of_ones_own_is_judged_by_the_owner(
     let tried = tried.document(tried.code);
     assert_eq!(tried["experiments"][0]["proposer"], "operator");
     assert_eq!(tried["experiments"][0]["verdict"], "discard");
-    let followed = ended(follower).document(0);
+    let followed = without_work(ended(follower).document(0));
     assert_eq!(followed, ended(owner).document(0));
     drop(open);
 }
@@ -246,7 +274,7 @@ fn verbs_that_come_at_once_wait_for_each_other() {
     project.optim(["run"]);
     let at_once = || {
         let all: Vec<_> = (0..8).map(|_| start(&project, &["status", "--json"])).collect();
-        all.into_iter().map(|one| ended(one).document(0)).collect::<Vec<_>>()
+        all.into_iter().map(|one| without_work(ended(one).document(0))).collect::<Vec<_>>()
     };
     let alone = at_once();
     let mut owner = start(&project, &["run", "--wait"]);

@@ -87,11 +87,12 @@ def await_server(url):
 
 def project(folder, url):
     """The example for models, with two cases and one candidate."""
-    shutil.copytree(ROOT / "examples/message-intent", folder)
+    shutil.copytree(ROOT / "examples/delivery-day", folder)
     settings = folder / "optim.toml"
     settings.write_text(settings.read_text().replace("http://127.0.0.1:8080", url))
-    cases = folder / "cases/messages.jsonl"
-    cases.write_text("".join(cases.read_text().splitlines(keepends=True)[:2]))
+    cases = folder / "cases/orders.jsonl"
+    search = [line for line in cases.read_text().splitlines(keepends=True) if '"search"' in line]
+    cases.write_text("".join(search[:2]))
     budget = folder / "policy/budget.yaml"
     budget.write_text(budget.read_text().replace("max_experiments: 3", "max_experiments: 1"))
 

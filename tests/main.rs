@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod budget;
 mod campaign;
 mod control;
 mod crash;
@@ -16,3 +17,4 @@ mod openai;
 mod signals;
 mod support;
 mod workflow;
+mod workflow_runs;

@@ -29,25 +29,23 @@ impl Server {
         Self { port, requests }
     }
 
-    /// A model that gives every message the same label.
+    /// A model that finds the same day in every order.
     fn stubborn() -> Self {
-        Self::start("200 OK", |_| completion("praise"))
+        Self::start("200 OK", |_| completion("tomorrow"))
     }
 
-    /// A model that gives the right labels once the definition of one of them says more.
+    /// A model that finds the right days once the instruction says how to write them.
     fn willing() -> Self {
-        let pack =
-            std::fs::read_to_string(root().join("examples/message-intent/cases/messages.jsonl"));
+        let pack = std::fs::read_to_string(root().join("examples/delivery-day/cases/orders.jsonl"));
         let cases: Vec<Value> =
             pack.unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         Self::start("200 OK", move |request| {
-            let prompt = request["messages"][0]["content"].as_str().unwrap();
-            let thin = ["about a parcel\n", "about money\n", "about the website\n", "about us\n"];
-            if thin.iter().all(|definition| prompt.contains(definition)) {
-                return completion("praise");
+            let prompt = request["messages"][1]["content"].as_str().unwrap();
+            if !prompt.contains("YYYY-MM-DD") {
+                return completion("tomorrow");
             }
             let is_asked =
-                |case: &&Value| prompt.contains(case["inputs"]["message"].as_str().unwrap());
+                |case: &&Value| prompt.contains(case["inputs"]["order"].as_str().unwrap());
             let case = cases.iter().find(is_asked).unwrap();
             completion(case["expect"][0]["value"].as_str().unwrap())
         })
@@ -58,8 +56,8 @@ impl Server {
     }
 }
 
-fn completion(label: &str) -> Value {
-    let content = json!({"label": label}).to_string();
+fn completion(day: &str) -> Value {
+    let content = json!({"day": day}).to_string();
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110});
     json!({"choices": [{"message": {"content": content}, "finish_reason": "stop"}], "usage": usage})
 }
@@ -95,7 +93,7 @@ fn serve(
 
 /// The example, asking `server`.
 fn project(server: &Server) -> Project {
-    let project = Project::example_named("message-intent");
+    let project = Project::example_named("delivery-day");
     project.replace("optim.toml", "127.0.0.1:8080", &format!("127.0.0.1:{}", server.port));
     project
 }
@@ -112,19 +110,18 @@ fn priced(server: &Server) -> Project {
 #[test]
 fn what_is_missing_is_told_before_anything_is_asked_or_stored() {
     let server = Server::stubborn();
+    let free = "prices = \"free\"";
+    let keyed = &format!("{free}\napi_key_env = \"NOT_SET_ANYWHERE\"");
+    let model = "model_policy: { default_model: { provider_id: local, model_id: qwen2.5-coder-0.5b-instruct } }";
     for (change, args, code) in [
-        (Some(("prices = \"free\"", "")), &["run"][..], "price_unknown"),
-        (
-            Some(("prices = \"free\"", "prices = \"free\"\napi_key_env = \"NOT_SET_ANYWHERE\"")),
-            &["run"],
-            "key_missing",
-        ),
-        (Some(("model = \"local", "# \"")), &["run"], "model_missing"),
+        (Some(("optim.toml", free, "")), &["run"][..], "price_unknown"),
+        (Some(("optim.toml", free, keyed)), &["run"], "key_missing"),
+        (Some(("workflow.yaml", model, "")), &["run"], "model_missing"),
         (None, &["run", "--model", "other/m"], "provider_unknown"),
     ] {
         let project = project(&server);
-        if let Some((from, to)) = change {
-            project.replace("optim.toml", from, to);
+        if let Some((file, from, to)) = change {
+            project.replace(file, from, to);
         }
         let args: Vec<_> = args.iter().copied().chain(["--json"]).collect();
         project.optim(args).refused(3, code);
@@ -138,21 +135,21 @@ fn what_is_missing_is_told_before_anything_is_asked_or_stored() {
 fn a_model_that_costs_money_is_announced_and_paid_for_from_the_budget() {
     let server = Server::stubborn();
     let project = priced(&server);
-    project.replace("policy/budget.yaml", "max_total_cost_usd: null", "max_total_cost_usd: 0.003");
+    project.replace("policy/budget.yaml", "max_total_cost_usd: null", "max_total_cost_usd: 0.005");
     let ran = project.optim(["run", "--json"]);
     let said = &ran.stderr;
-    assert!(said.contains("at most $0.003000 in this campaign"), "{ran}");
+    assert!(said.contains("at most $0.005000 in this campaign"), "{ran}");
     assert!(said.contains("for one case run"), "{ran}");
-    // A request costs 0.00021 dollars, so the first replay reaches the limit.
+    // A request costs 0.00021 dollars, so the limit is reached within 24 of them.
     assert_eq!(ran.document(8)["campaign"]["status"], "paused_budget");
-    assert!(server.requests().len() <= 16, "{}", server.requests().len());
+    assert!(server.requests().len() <= 24, "{}", server.requests().len());
 }
 
 #[test]
 fn a_campaign_does_not_go_on_under_other_settings() {
     let server = Server::stubborn();
     let project = priced(&server);
-    project.replace("policy/budget.yaml", "max_total_cost_usd: null", "max_total_cost_usd: 0.003");
+    project.replace("policy/budget.yaml", "max_total_cost_usd: null", "max_total_cost_usd: 0.005");
     assert_eq!(project.optim(["run"]).code, 8);
     let asked = server.requests().len();
     project.replace("optim.toml", "temperature = 0.0", "temperature = 0.5");
@@ -173,7 +170,7 @@ fn a_server_without_tls_needs_no_certificates() {
 fn an_agent_behind_an_address_carries_out_a_campaign() {
     let server = Server::start(
         "200 OK",
-        |request| json!({"content": {"label": "praise"}, "attempt_id": request["attempt"]["id"]}),
+        |request| json!({"content": {"day": "2026-04-06"}, "attempt_id": request["attempt"]["id"]}),
     );
     let project = project(&server);
     let url = format!("http://127.0.0.1:{}/agent", server.port);
@@ -183,7 +180,7 @@ fn an_agent_behind_an_address_carries_out_a_campaign() {
     );
     project.replace("policy/budget.yaml", "max_experiments: 3", "max_experiments: 1");
     let report = project.optim(["run", "--json"]).document(0);
-    assert_eq!(report["campaign"]["baseline"]["cases"], json!({"num": 8, "den": 32}));
+    assert_eq!(report["campaign"]["baseline"]["cases"], json!({"num": 2, "den": 48}));
     assert!(server.requests().iter().all(|request| request["objective"].is_string()));
 }
 
@@ -194,7 +191,9 @@ fn a_refused_key_ends_the_campaign_after_one_request_for_each_case_run() {
     let ran = project.optim(["run", "--json"]);
     let report = ran.document(10);
     assert_eq!(report["campaign"]["status"], "failed");
-    assert_eq!(server.requests().len(), 2 * 16, "two evaluations of 16 cases");
+    assert_eq!(server.requests().len(), 2 * 24, "two evaluations of 24 cases");
+    let said = "24 of 24 case runs gave no outcome: provider local answers 401";
+    assert!(ran.stderr.contains(said), "{ran}");
 }
 
 #[test]
@@ -210,7 +209,29 @@ fn a_better_wording_for_a_model_is_found_and_an_override_stays_out_of_the_live_w
     assert_eq!(project.optim(["approve", &number]).code, 0);
     assert_eq!(project.optim(["apply"]).code, 0);
     let after = project.read("workflow.yaml");
-    assert!(after != before && !after.contains("other-model") && !after.contains("model_policy"));
+    assert!(after != before && !after.contains("other-model"));
+    assert!(after.contains("model_id: qwen2.5-coder-0.5b-instruct"), "{after}");
     assert_eq!(project.optim(["rollback"]).code, 0);
+    assert_eq!(project.read("workflow.yaml"), before);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_and_nothing_is_changed() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let project = Project::example_named("delivery-day");
+    project.replace("optim.toml", "127.0.0.1:8080", &format!("127.0.0.1:{closed}"));
+    project.replace(
+        "policy/budget.yaml",
+        "max_consecutive_failures: 2",
+        "max_consecutive_failures: 1",
+    );
+    let search = |line: &&str| line.contains(r#""split":"search""#);
+    let pack = project.read("cases/orders.jsonl");
+    project.write("cases/orders.jsonl", pack.lines().find(search).unwrap());
+    let before = project.read("workflow.yaml");
+    let ran = project.optim(["run", "--json"]);
+    assert_eq!(ran.document(10)["campaign"]["status"], "failed");
+    assert!(ran.stderr.contains("1 of 1 case runs gave no outcome: "), "{ran}");
+    assert!(ran.stderr.contains("provider local"), "{ran}");
     assert_eq!(project.read("workflow.yaml"), before);
 }

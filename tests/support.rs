@@ -163,6 +163,11 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
+    /// The exit code must be `code`; what was printed does not matter.
+    pub(crate) fn ended(&self, code: i32) {
+        assert_eq!(self.code, code, "{self}");
+    }
+
     /// The exit code must be `code`, and stderr must name the error `name`.
     pub(crate) fn refused(&self, code: i32, name: &str) {
         assert_eq!(self.code, code, "{self}");

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::id::{Actor, CampaignId, ExperimentId};
+use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId};
 use crate::metrics::Metrics;
 use crate::mutation::Mutation;
 use crate::quantity::Timestamp;
@@ -119,6 +119,9 @@ impl ExperimentState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Judged {
+    /// The evaluation that was judged; absent in records of older versions.
+    #[serde(default)]
+    pub evaluation: Option<EvaluationId>,
     /// The verdict on the search cases.
     pub judgement: Judgement,
     /// Cases that the candidate fixed, broke, or left as they were, with the ids of those that changed.

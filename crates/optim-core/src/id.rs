@@ -142,6 +142,10 @@ text_id!(
     CaseId, "case id", check_name
 );
 text_id!(
+    /// A process that executes runs.
+    WorkerId, "worker id", check_name
+);
+text_id!(
     /// Who did something: `local:<user>` on the command line, a token's owner on a server,
     /// `engine` for what the engine did by itself.
     Actor, "actor", check_name
@@ -152,6 +156,20 @@ impl CampaignId {
     #[must_use]
     pub fn generated(uuid: Uuid) -> Self {
         Self(format!("opt-{}", uuid.simple()))
+    }
+}
+
+impl WorkerId {
+    /// The process with this number.
+    #[must_use]
+    pub fn process(pid: u32) -> Self {
+        Self(format!("process {pid}"))
+    }
+
+    /// Nobody knows.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
     }
 }
 
@@ -243,6 +261,11 @@ derived_id!(
 derived_id!(
     /// One execution of one frozen definition on one case.
     RunId, "run_"
+);
+derived_id!(
+    /// One execution of a workflow on its real workspace. It is derived from a text of the caller's, so
+    /// that asking twice executes once.
+    WorkflowRunId, "wfr_"
 );
 
 #[cfg(test)]

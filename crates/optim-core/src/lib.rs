@@ -4,7 +4,8 @@
 //! one field of one node, [`proposal`] finds such changes. A case run is a [`run`]; its outputs are
 //! checked by [`validator`] and [`assertion`], counted by [`metrics`], and judged by [`judge`].
 //! [`campaign`] is the whole effort as a state machine, [`stored_workflow`] a definition that is kept
-//! here, version by version.
+//! here, version by version. A [`workflow_run`] carries a workflow out for its effect, on the real
+//! workspace.
 
 pub mod assertion;
 pub mod backoff;
@@ -16,6 +17,7 @@ pub mod document;
 pub mod experiment;
 pub mod id;
 pub mod judge;
+pub mod lease;
 pub mod metrics;
 pub mod mutation;
 pub mod node_io;
@@ -33,3 +35,4 @@ pub mod throttle;
 pub mod validator;
 pub mod verdict;
 pub mod workflow;
+pub mod workflow_run;

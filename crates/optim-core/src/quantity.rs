@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,30 @@ impl MicroUsd {
     )]
     pub fn from_usd(usd: f64) -> Option<Self> {
         (0.0..=1e9).contains(&usd).then(|| Self((usd * 1e6).round() as u64))
+    }
+}
+
+/// A text that is no amount of dollars.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no amount of dollars; write digits and up to six decimals, for instance 2.50")]
+pub struct NotDollars(String);
+
+impl FromStr for MicroUsd {
+    type Err = NotDollars;
+
+    fn from_str(text: &str) -> Result<Self, NotDollars> {
+        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let digits =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let micros = || -> Option<u64> {
+            let dollars = whole.parse::<u64>().ok()?.checked_mul(1_000_000)?;
+            dollars.checked_add(format!("{decimals:0<6}").parse().ok()?)
+        };
+        (digits(whole) && digits(decimals) && decimals.len() <= 6)
+            .then(micros)
+            .flatten()
+            .map(Self)
+            .ok_or_else(|| NotDollars(text.chars().take(40).collect()))
     }
 }
 
@@ -229,6 +254,17 @@ mod tests {
         assert!(
             f(1, 20).is_at_most(five) && !f(51, 1000).is_at_most(five) && f(0, 0).is_at_most(five)
         );
+    }
+
+    #[test]
+    fn dollars_are_read_exactly() {
+        for (text, micros) in [("0", 0), ("2.5", 2_500_000), ("0.000001", 1), ("007.10", 7_100_000)]
+        {
+            assert_eq!(text.parse(), Ok(MicroUsd(micros)), "{text}");
+        }
+        for bad in ["", ".5", "1.", "-1", "+1", "1e3", "0.0000001", "1.2.3", "18446744073710"] {
+            assert!(bad.parse::<MicroUsd>().is_err(), "{bad}");
+        }
     }
 
     #[test]

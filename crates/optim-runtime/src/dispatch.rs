@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,18 +18,26 @@ use optim_core::outcome::{CaseOutcome, Usage};
 use optim_core::quantity::Millis;
 use optim_core::run::transition::RunObservation;
 use optim_core::run::{Run, RunReport, Throttled, fault_delay};
-use optim_store::{Cursor, Page, RunFilter, RunSummary, StoreError};
+use optim_store::{
+    Cursor, Page, RunFilter, RunSummary, StoreError, WorkflowRunFilter, WorkflowRunSummary,
+};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::clock::Steady;
 use crate::engine::turn::Ended;
 use crate::engine::{Engine, EngineError};
+use crate::lease;
 use crate::runner::{self, Runner};
 use crate::scheduler::entry::{Class, Entry, Job, Needs, Party};
 use crate::scheduler::metrics::Metrics;
+use crate::scheduler::workspace::CanonicalPath;
 use crate::scheduler::{Admission, Release, Scheduler, Waiting};
 use crate::tasks::Shutdown;
 use crate::wake::{JobChange, JobChanges};
+use crate::workflow_worker;
+use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::observation::WorkflowRunObservation;
+use optim_core::workflow_run::state::WorkflowRunStatus;
 
 /// How long a failing store is left alone.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -40,6 +49,8 @@ const NEEDS_MAX: usize = 1024;
 pub struct DispatchConfig {
     /// Jobs at once; at least one.
     pub capacity: u32,
+    /// Whether case runs are given to workers; workflow runs always are.
+    pub evaluation: bool,
     /// How long jobs that cannot simply be stopped may go on after a shutdown is wished.
     pub grace: Duration,
 }
@@ -47,7 +58,7 @@ pub struct DispatchConfig {
 impl Default for DispatchConfig {
     /// Four jobs at once, half a minute.
     fn default() -> Self {
-        Self { capacity: 4, grace: Duration::from_secs(30) }
+        Self { capacity: 4, evaluation: true, grace: Duration::from_secs(30) }
     }
 }
 
@@ -57,9 +68,12 @@ pub struct Dispatcher {
     runner: Arc<Runner>,
     scheduler: Arc<Mutex<Scheduler>>,
     clock: Steady,
+    evaluation: bool,
     grace: Duration,
     needs: Mutex<BTreeMap<Digest, Arc<Needs>>>,
     last_error: Mutex<Option<String>>,
+    /// Whether nothing begins any more.
+    draining: Arc<AtomicBool>,
     /// Outside of the loop, so that a panic of the loop ends no worker.
     desk: tokio::sync::Mutex<Desk>,
 }
@@ -71,7 +85,7 @@ struct Desk {
     unseen: Unseen,
     /// Whether an operation failed: a claim whose answer is lost may have taken effect.
     doubt: bool,
-    workers: JoinSet<RunReport>,
+    workers: JoinSet<Done>,
     at_work: HashMap<Id, AtWork>,
     /// Results that are not recorded yet.
     ended: Vec<Ended>,
@@ -91,9 +105,19 @@ enum Unseen {
 
 /// A job that has a worker.
 struct AtWork {
-    slot: Slot,
-    run: Run,
+    /// Released with it.
+    _slot: Slot,
+    /// The claimed case run; a workflow run writes its own log.
+    case: Option<Run>,
     worker: AbortHandle,
+}
+
+/// What a worker brings back.
+enum Done {
+    /// The result of a case run.
+    Case(Box<RunReport>),
+    /// Nothing: everything is recorded.
+    Workflow,
 }
 
 impl Dispatcher {
@@ -104,7 +128,20 @@ impl Dispatcher {
         let scheduler = Scheduler::new(config.capacity, runner.rate_limits(), clock.now());
         let (scheduler, needs) = (Arc::new(Mutex::new(scheduler)), Mutex::default());
         let (last_error, desk) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { engine, runner, scheduler, clock, grace: config.grace, needs, last_error, desk }
+        let DispatchConfig { evaluation, grace, .. } = config;
+        let draining = Arc::default();
+        Self {
+            engine,
+            runner,
+            scheduler,
+            clock,
+            evaluation,
+            grace,
+            needs,
+            last_error,
+            draining,
+            desk,
+        }
     }
 
     /// What is at work, and how long it waited.
@@ -184,10 +221,18 @@ impl Dispatcher {
 
     /// Records what has ended and starts the jobs that have a slot now.
     async fn turn(&self, desk: &mut Desk, slots: Vec<Slot>) -> Result<(), EngineError> {
-        let (mut cases, mut claims) = (slots, Vec::new());
-        for slot in &cases {
+        let (mut cases, mut claims) = (Vec::new(), Vec::new());
+        for slot in slots {
             match slot.admission.job {
-                Job::Case(run) => claims.push(run),
+                Job::Case(run) => {
+                    claims.push(run);
+                    cases.push(slot);
+                }
+                Job::Workflow(run) => {
+                    if let Some(claimed) = self.engine.claim_workflow_run(run).await? {
+                        self.start_workflow(desk, slot, claimed);
+                    }
+                }
             }
         }
         let claimed = self.engine.turn(&desk.ended, &claims).await?;
@@ -206,26 +251,48 @@ impl Dispatcher {
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
         let claimed = run.clone();
         let worker = desk.workers.spawn(async move {
-            match execute(&engine, &runner, &claimed).await {
-                Ok(report) => report,
-                Err(error) => void(&engine, &claimed, error.to_string()),
-            }
+            let report = tokio::select! {
+                report = execute(&engine, &runner, &claimed) => report,
+                () = lease::keep(&engine, &claimed) => {
+                    Ok(void(&engine, &claimed, "its worker lost the lease".to_owned()))
+                }
+            };
+            let report = report.unwrap_or_else(|error| void(&engine, &claimed, error.to_string()));
+            Done::Case(Box::new(report))
         });
         slot.release = Release::Worked;
-        desk.at_work.insert(worker.id(), AtWork { slot, run, worker });
+        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: Some(run), worker });
+    }
+
+    /// Hands a claimed workflow run to a worker.
+    fn start_workflow(&self, desk: &mut Desk, mut slot: Slot, run: WorkflowRun) {
+        let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
+        let draining = Arc::clone(&self.draining);
+        let worker = desk.workers.spawn(async move {
+            workflow_worker::work(engine, runner, run, draining).await;
+            Done::Workflow
+        });
+        slot.release = Release::Worked;
+        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: None, worker });
     }
 
     /// Takes in that a worker has ended: its slot is free from here on.
-    fn take_back(&self, desk: &mut Desk, ended: Result<(Id, RunReport), JoinError>) {
-        let (id, report) = match ended {
-            Ok((id, report)) => (id, Ok(report)),
+    fn take_back(&self, desk: &mut Desk, ended: Result<(Id, Done), JoinError>) {
+        let (id, done) = match ended {
+            Ok((id, done)) => (id, Ok(done)),
             Err(error) => (error.id(), Err(error)),
         };
-        let Some(AtWork { run, .. }) = desk.at_work.remove(&id) else {
+        let Some(AtWork { case, .. }) = desk.at_work.remove(&id) else {
             return;
         };
-        let report = match report {
-            Ok(report) => report,
+        let Some(run) = case else {
+            // One that could not write its log is found by its claim.
+            desk.doubt |= done.is_err();
+            return;
+        };
+        let report = match done {
+            Ok(Done::Case(report)) => *report,
+            Ok(Done::Workflow) => return,
             // It was stopped because nobody wants its result.
             Err(error) if error.is_cancelled() => return,
             Err(panic) => void(&self.engine, &run, format!("the worker panicked: {panic}")),
@@ -245,11 +312,13 @@ impl Dispatcher {
             match change {
                 JobChange::CaseQueued(run) => {
                     // Given back: what a worker finds out under that claim will be refused.
-                    desk.stop(|at_work| at_work.run.id == run.id && at_work.run.epoch <= run.epoch);
+                    desk.stop(|claim| claim.id == run.id && claim.epoch <= run.epoch);
                     self.enqueue_case(run).await?;
                 }
+                JobChange::WorkflowQueued(run) => self.enqueue_workflow(*run).await?,
                 JobChange::Over(job) => {
-                    desk.stop(|at_work| at_work.slot.admission.job == job);
+                    // The worker of a workflow run looks for itself, and tidies up before it ends.
+                    desk.stop(|claim| Job::Case(claim.id) == job);
                     locked(&self.scheduler).withdraw(job);
                 }
             }
@@ -259,6 +328,9 @@ impl Dispatcher {
 
     /// A case run works in a scratch copy of its own, so it locks no workspace.
     async fn enqueue_case(&self, run: RunSummary) -> Result<(), EngineError> {
+        if !self.evaluation {
+            return Ok(());
+        }
         let needs = self.needs(run.snapshot).await?;
         let now = self.clock.now();
         let delayed = (run.faults > 0).then(|| now.after(fault_delay(run.faults)));
@@ -271,6 +343,22 @@ impl Dispatcher {
             not_before: delayed,
         };
         locked(&self.scheduler).enqueue(entry, now);
+        Ok(())
+    }
+
+    /// A workflow run acts on a real workspace, which nobody else may work in meanwhile. One whose
+    /// workspace is gone locks nothing: it ends as soon as it starts.
+    async fn enqueue_workflow(&self, run: WorkflowRunSummary) -> Result<(), EngineError> {
+        let needs = self.needs(run.snapshot).await?;
+        let entry = Entry {
+            job: Job::Workflow(run.id),
+            party: Party::Workflow(run.workflow),
+            class: Class::Production,
+            workspace: CanonicalPath::resolve(Path::new(&run.workspace)).ok(),
+            needs,
+            not_before: None,
+        };
+        locked(&self.scheduler).enqueue(entry, self.clock.now());
         Ok(())
     }
 
@@ -303,6 +391,15 @@ impl Dispatcher {
                 drop(self.engine.observe_run(run.id, lost).await?);
             }
         }
+        for status in [WorkflowRunStatus::Running, WorkflowRunStatus::Pausing] {
+            let filter = WorkflowRunFilter::Status(status);
+            for run in self.engine.list_workflow_runs(&filter).await? {
+                if !locked(&self.scheduler).holds(Job::Workflow(run.id)) {
+                    let lost = WorkflowRunObservation::Lost { epoch: run.epoch };
+                    drop(self.engine.observe_workflow_run(run.id, &lost, &[]).await?);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -324,13 +421,24 @@ impl Dispatcher {
     /// Takes in a page of the store's queue, unless all of it was looked through.
     async fn look(&self, desk: &mut Desk) -> Result<(), EngineError> {
         let after = match std::mem::replace(&mut desk.unseen, Unseen::All) {
-            Unseen::All => None,
+            Unseen::All => {
+                let queued = WorkflowRunFilter::Status(WorkflowRunStatus::Queued);
+                let newest_first = self.engine.list_workflow_runs(&queued).await?;
+                for run in newest_first.into_iter().rev() {
+                    self.enqueue_workflow(run).await?;
+                }
+                None
+            }
             Unseen::After(cursor) => Some(cursor),
             Unseen::Nothing => {
                 desk.unseen = Unseen::Nothing;
                 return Ok(());
             }
         };
+        if !self.evaluation {
+            desk.unseen = Unseen::Nothing;
+            return Ok(());
+        }
         let page = Page { after, ..Page::first() };
         let listed = self.engine.store().runs(&RunFilter::Queued, page).await?;
         for run in listed.items {
@@ -345,14 +453,11 @@ impl Dispatcher {
         Slot { admission, release: Release::Unused, scheduler, clock: self.clock }
     }
 
-    /// Nothing starts any more. Case runs are stopped, as the next start queues them again; other jobs
-    /// have a grace period. What has ended is recorded.
+    /// Nothing starts any more. Case runs are stopped, as the next start queues them again; the nodes of
+    /// workflow runs that are at work have a grace period. What has ended is recorded.
     async fn close(&self, desk: &mut Desk) {
-        for AtWork { slot, worker, .. } in desk.at_work.values() {
-            match slot.admission.job {
-                Job::Case(_) => worker.abort(),
-            }
-        }
+        self.draining.store(true, Ordering::SeqCst);
+        desk.stop(|_| true);
         let drained = async {
             while let Some(ended) = desk.workers.join_next_with_id().await {
                 self.take_back(desk, ended);
@@ -370,9 +475,10 @@ impl Dispatcher {
 }
 
 impl Desk {
-    /// Stops workers. Their slots are given back when they have ended.
-    fn stop(&self, which: impl Fn(&AtWork) -> bool) {
-        let stopped = self.at_work.values().filter(|at_work| which(at_work));
+    /// Stops the workers of case runs. Their slots are given back when they have ended.
+    fn stop(&self, which: impl Fn(&Run) -> bool) {
+        let at_work = self.at_work.values();
+        let stopped = at_work.filter(|at_work| at_work.case.as_ref().is_some_and(&which));
         stopped.for_each(|at_work| at_work.worker.abort());
     }
 }
@@ -429,7 +535,7 @@ async fn execute(engine: &Engine, runner: &Runner, run: &Run) -> Result<RunRepor
 }
 
 /// Tries until the store answers, or cannot ever.
-async fn patiently<T, F>(operation: impl Fn() -> F) -> Result<T, EngineError>
+pub(crate) async fn patiently<T, F>(operation: impl Fn() -> F) -> Result<T, EngineError>
 where
     F: Future<Output = Result<T, EngineError>>,
 {
@@ -445,182 +551,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use async_trait::async_trait;
-    use optim_core::assertion::Matcher;
-    use optim_core::campaign::Campaign;
-    use optim_core::node_io::{NodeRequest, NodeResponse};
-    use optim_core::quantity::Timestamp;
-    use optim_core::run::RunState;
-    use optim_core::workflow::Workflow;
-    use optim_store::memory::Memory;
-    use optim_store::testing::{faulty::FaultyStore, sample};
-    use optim_store::{Blob, Commit, Revision, Store, Write};
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::clock::ManualClock;
-    use crate::executor::{Capabilities, NodeExecutor};
-    use crate::matcher::Engines;
-    use crate::tasks::TaskSet;
-
-    /// Counts how many attempts are made at once.
-    #[derive(Default)]
-    struct Counting {
-        now: AtomicUsize,
-        most: AtomicUsize,
-        attempts: AtomicUsize,
-    }
-
-    #[async_trait]
-    impl NodeExecutor for Counting {
-        fn name(&self) -> &str {
-            "counting"
-        }
-
-        fn capabilities(&self) -> &Capabilities {
-            &Capabilities { tools: false, mcp: false, waits: false }
-        }
-
-        fn simulated(&self) -> bool {
-            true
-        }
-
-        async fn execute(&self, _: NodeRequest) -> NodeResponse {
-            let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-            self.most.fetch_max(now, Ordering::SeqCst);
-            self.attempts.fetch_add(1, Ordering::SeqCst);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            self.now.fetch_sub(1, Ordering::SeqCst);
-            NodeResponse { result: Ok(json!("done")), usage: Usage::default() }
-        }
-    }
-
-    /// A check that breaks down.
-    struct Broken;
-
-    impl Matcher for Broken {
-        fn regex(&self, _: &str, _: &str) -> Result<bool, String> {
-            panic!("a broken engine")
-        }
-
-        fn schema(&self, _: &Value, _: &Value) -> Result<Vec<String>, String> {
-            panic!("a broken engine")
-        }
-    }
-
-    const PACK: &str =
-        r#"{"id": "one", "inputs": {}, "expect": [{"type": "regex", "value": "done"}]}"#;
-
-    /// A store with `count` queued runs of each campaign.
-    async fn filled(campaigns: &[&str], count: u32) -> Memory {
-        let store = Memory::new();
-        let node = json!({"node_id": "a", "agent_id": "x", "objective": "o"});
-        let workflow =
-            json!({"automation_id": "w", "agents": [{"agent_id": "x"}], "flow": {"nodes": [node]}});
-        let definition = Blob::new(serde_json::to_vec(&workflow).unwrap());
-        let pack = Blob::new(PACK.as_bytes().to_vec());
-        let fingerprint = Workflow::from_json(workflow).unwrap().fingerprint();
-        for id in campaigns {
-            let mut campaign: Campaign = sample::campaign(id);
-            campaign.frozen.pack = pack.digest();
-            let evaluation = sample::evaluation(id, "replay 1");
-            let runs = (0..count).map(|index| {
-                let run = sample::run(id, evaluation, index);
-                let value =
-                    Run { case_index: 0, snapshot: definition.digest(), fingerprint, ..run };
-                Write { expected: Revision(0), value }
-            });
-            let (runs, blobs) = (runs.collect(), vec![definition.clone(), pack.clone()]);
-            let campaigns = vec![Write { expected: Revision(0), value: campaign }];
-            store.commit(Commit { campaigns, runs, blobs, ..Commit::default() }).await.unwrap();
-        }
-        store
-    }
-
-    /// Works until every run of the campaigns is over; the runs.
-    async fn worked_off(
-        store: Arc<dyn Store>,
-        runner: Runner,
-        campaigns: &[&str],
-    ) -> (Vec<Run>, Metrics) {
-        let engine = Arc::new(Engine::new(store, Arc::new(ManualClock::at(Timestamp(0)))));
-        let dispatcher = Arc::new(Dispatcher::new(
-            Arc::clone(&engine),
-            Arc::new(runner),
-            DispatchConfig { capacity: 3, ..DispatchConfig::default() },
-        ));
-        let mut changes = engine.changes();
-        let mut tasks = TaskSet::new();
-        tasks.supervise("dispatcher", {
-            let dispatcher = Arc::clone(&dispatcher);
-            move |shutdown| Arc::clone(&dispatcher).run(shutdown)
-        });
-        let mut runs = Vec::new();
-        for id in campaigns {
-            let evaluation = sample::evaluation(id, "replay 1");
-            let done = async {
-                loop {
-                    match engine.finished_runs(evaluation).await {
-                        Ok(Some(done)) => return done,
-                        Ok(None) => changes.changed().await.unwrap(),
-                        Err(_) => {}
-                    }
-                }
-            };
-            // In virtual time.
-            runs.extend(
-                tokio::time::timeout(Duration::from_secs(3600), done).await.expect("all runs end"),
-            );
-        }
-        tasks.shutdown().await;
-        (runs, dispatcher.metrics())
-    }
-
-    fn runner(executor: &Arc<Counting>, matcher: Arc<dyn Matcher + Send + Sync>) -> Runner {
-        let executor: Arc<dyn NodeExecutor> = Arc::<Counting>::clone(executor);
-        Runner::new(executor, matcher, Arc::new(ManualClock::at(Timestamp(0))))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn every_run_is_executed_once_and_no_more_at_once_than_there_is_room() {
-        let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
-        let store = Arc::new(filled(&campaigns, 20).await);
-        let (runs, metrics) =
-            worked_off(store, runner(&executor, Arc::new(Engines::default())), &campaigns).await;
-        assert!(runs.iter().all(
-            |run| matches!(&run.report().unwrap().outcome, CaseOutcome::Measured(m) if m.passes())
-        ));
-        assert_eq!((runs.len(), executor.attempts.load(Ordering::SeqCst)), (40, 40));
-        assert_eq!(executor.most.load(Ordering::SeqCst), 3);
-        assert_eq!((metrics.active, metrics.admitted_total, metrics.released_total), (0, 40, 40));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_store_that_fails_often_loses_no_run() {
-        for seed in 0..20 {
-            let (executor, campaigns) = (Arc::new(Counting::default()), ["a", "b"]);
-            let store = Arc::new(FaultyStore::seeded(filled(&campaigns, 5).await, seed, 300));
-            let runner = runner(&executor, Arc::new(Engines::default()));
-            let (runs, metrics) =
-                worked_off(Arc::<FaultyStore<_>>::clone(&store), runner, &campaigns).await;
-            assert!(store.injected() > 0);
-            assert!(
-                runs.iter().all(|run| matches!(run.state, RunState::Finished(_))),
-                "seed {seed}"
-            );
-            assert_eq!((runs.len(), metrics.active), (10, 0), "seed {seed}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_worker_that_panics_is_a_fault_and_frees_its_slot() {
-        let executor = Arc::new(Counting::default());
-        let store = Arc::new(filled(&["a"], 4).await);
-        let (runs, metrics) = worked_off(store, runner(&executor, Arc::new(Broken)), &["a"]).await;
-        assert!(runs.iter().all(|run| matches!(&run.report().unwrap().outcome, CaseOutcome::Void { fault } if fault.contains("panicked"))));
-        assert_eq!((metrics.active, metrics.released_total), (0, 12));
-    }
-}
+mod tests;

@@ -6,25 +6,32 @@
 mod stored;
 
 pub mod turn;
+mod workflow_runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use optim_core::campaign::command::{Command, Context, Rejection};
+use optim_core::campaign::command::{Command, Context, Rejection, ReplayRecord};
 use optim_core::campaign::observation::{EvaluationResult, Observation};
+use optim_core::campaign::recheck::recheck;
 use optim_core::campaign::transition::{self, Decision, Effect};
-use optim_core::campaign::{Campaign, CaseMark, Evaluation, Spent};
+use optim_core::campaign::{Campaign, CaseMark, Spent};
 use optim_core::digest::Digest;
-use optim_core::id::{Actor, CampaignId, EvaluationId, RunId, WorkflowId};
+use optim_core::id::{
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, RunId, WorkerId, WorkflowId,
+    WorkflowRunId,
+};
 use optim_core::metrics::{Expected, Metrics};
 use optim_core::outcome::CaseOutcome;
-use optim_core::pack::{self, Pack};
+use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::Objective;
 use optim_core::run::Run;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
 use optim_core::workflow::Workflow;
+use optim_core::workflow_run::command::WorkflowRunRejection;
+use optim_core::workflow_run::node::PlanError;
 use optim_store::{
     Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
 };
@@ -42,10 +49,12 @@ const CONFLICT_RETRIES_MAX: u32 = 32;
 pub struct Engine {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    worker: WorkerId,
     workflows: Cache<Workflow>,
     packs: Cache<Pack>,
     wakes: Wakes,
     changes: watch::Sender<u64>,
+    workflow_run_changes: watch::Sender<u64>,
 }
 
 /// Payloads by digest; they never change, so they are parsed once.
@@ -95,6 +104,21 @@ pub enum EngineError {
     /// Others moved the stored workflow, or campaigns on it, again and again.
     #[error("workflow {0} keeps being changed by others; try again")]
     WorkflowContended(WorkflowId),
+    /// There is no such workflow run.
+    #[error("there is no workflow run {0}; `optim runs list` shows those that exist")]
+    WorkflowRunNotFound(WorkflowRunId),
+    /// The id is that of another run.
+    #[error("workflow run {0} exists already and does something else; choose another id")]
+    WorkflowRunExists(WorkflowRunId),
+    /// The workflow run does not allow it now.
+    #[error(transparent)]
+    WorkflowRunRejected(#[from] WorkflowRunRejection),
+    /// The workflow cannot be executed as a run.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Others moved the workflow run again and again.
+    #[error("workflow run {0} keeps being changed by others; try again")]
+    WorkflowRunContended(WorkflowRunId),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -124,9 +148,15 @@ impl EngineError {
             Self::WorkflowNotFound(_) => "workflow_not_found",
             Self::VersionNotFound { .. } => "workflow_version_not_found",
             Self::Workflow(rejection) => rejection.code(),
+            Self::WorkflowRunNotFound(_) => "workflow_run_not_found",
+            Self::WorkflowRunExists(_) => "workflow_run_exists",
+            Self::WorkflowRunRejected(rejection) => rejection.code(),
+            Self::Plan(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Payload { .. } => "payload_missing",
-            Self::Contended(_) | Self::WorkflowContended(_) => "contended",
+            Self::Contended(_) | Self::WorkflowContended(_) | Self::WorkflowRunContended(_) => {
+                "contended"
+            }
         }
     }
 }
@@ -136,13 +166,16 @@ impl Engine {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let (workflows, packs) = (Mutex::default(), Mutex::default());
+        let worker = WorkerId::process(std::process::id());
         Self {
             store,
             clock,
+            worker,
             workflows,
             packs,
             wakes: Wakes::default(),
             changes: watch::Sender::new(0),
+            workflow_run_changes: watch::Sender::new(0),
         }
     }
 
@@ -174,6 +207,12 @@ impl Engine {
         self.changes.subscribe()
     }
 
+    /// Changes after each commit that writes a workflow run, for those who execute them.
+    #[must_use]
+    pub fn workflow_run_changes(&self) -> watch::Receiver<u64> {
+        self.workflow_run_changes.subscribe()
+    }
+
     /// An id for a campaign whose caller has not named it: its time of creation comes first.
     #[must_use]
     pub fn new_campaign_id(&self) -> CampaignId {
@@ -187,8 +226,11 @@ impl Engine {
             .chain(ended.map(|write| &write.value.campaign))
             .cloned()
             .collect();
-        let jobs: Vec<_> =
-            commit.runs.iter().filter_map(|write| turn::job_change(&write.value)).collect();
+        let workflow_runs = commit.workflow_runs.iter();
+        let jobs: Vec<_> = (commit.runs.iter().filter_map(|write| turn::job_change(&write.value)))
+            .chain(workflow_runs.filter_map(|write| workflow_runs::job_change(&write.value)))
+            .collect();
+        let runs_of_workflows = !commit.workflow_runs.is_empty();
         let committed = self.store.commit(commit).await;
         // After a failure whether the commit took effect may be unknown, and a look costs little.
         if !matches!(committed, Err(StoreError::Conflict { .. })) {
@@ -196,6 +238,9 @@ impl Engine {
         }
         campaigns.iter().for_each(|id| self.wakes.campaign_changed(id));
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        if runs_of_workflows {
+            self.workflow_run_changes.send_modify(|count| *count = count.wrapping_add(1));
+        }
         committed.map(drop)
     }
 
@@ -235,7 +280,8 @@ impl Engine {
         self.store.campaign(id).await?.ok_or_else(|| EngineError::NotFound(id.clone()))
     }
 
-    /// Submits a command.
+    /// Submits a command. An approval that fails the check before it is a decision too: it demotes the
+    /// experiment, and the campaign goes on.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] when the campaign does not allow it now.
@@ -246,9 +292,83 @@ impl Engine {
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
-        let step = |campaign: &Campaign| transition::decide(campaign, command, &cx);
+        let refused = match command {
+            Command::Approve { experiment, .. } => Box::pin(self.refusal(id, *experiment)).await?,
+            _ => None,
+        };
+        let step = |campaign: &Campaign| {
+            let decision = transition::decide(campaign, command, &cx)?;
+            Ok(match &refused {
+                Some(refused) => transition::observe(campaign, refused, &cx),
+                None => decision,
+            })
+        };
         // On the heap: it holds several campaigns, and is in the future of every verb.
         Box::pin(self.transition(id, Vec::new(), step)).await
+    }
+
+    /// Why the pending experiment must not be approved, if it must not.
+    async fn refusal(
+        &self,
+        id: &CampaignId,
+        asked: ExperimentId,
+    ) -> Result<Option<Observation>, EngineError> {
+        let campaign = self.campaign(id).await?.value;
+        let Some(experiment) = campaign.current_experiment().filter(|open| open.id == asked) else {
+            return Ok(None);
+        };
+        let baseline = self.workflow(campaign.baseline.snapshot).await?;
+        let judged = experiment.state.judged().and_then(|judged| judged.evaluation);
+        let result = match judged {
+            Some(evaluation) => self.whole_result(&campaign, evaluation).await?,
+            None => None,
+        };
+        let checked = recheck(&campaign, experiment, &baseline, result.as_ref());
+        let refused = |reason| Observation::ApprovalRefused { experiment: asked, reason };
+        Ok(checked.err().map(refused))
+    }
+
+    /// What an evaluation on the search cases showed; `None` unless all its runs are on record.
+    async fn whole_result(
+        &self,
+        campaign: &Campaign,
+        evaluation: EvaluationId,
+    ) -> Result<Option<EvaluationResult>, EngineError> {
+        let runs = self.runs_of(evaluation).await?;
+        let ended = runs.iter().filter(|run| run.report().is_some()).count();
+        if u32::try_from(ended).ok() != Some(campaign.frozen.search_cases) {
+            return Ok(None);
+        }
+        self.result(campaign, Split::Search, &runs).await.map(Some)
+    }
+
+    /// Takes in a finished replay that nobody has taken in yet.
+    ///
+    /// # Errors
+    /// [`Rejection::NoReplay`] says what is wrong with it.
+    pub async fn record_replay(
+        &self,
+        id: &CampaignId,
+        evaluation: EvaluationId,
+        actor: Actor,
+    ) -> Result<Campaign, EngineError> {
+        let campaign = self.campaign(id).await?.value;
+        let runs = self.runs_of(evaluation).await?;
+        let count = |runs: usize| u32::try_from(runs).unwrap_or(u32::MAX);
+        let open = runs.iter().filter(|run| !run.state.is_terminal()).count();
+        let baseline = campaign.baseline.fingerprint;
+        let foreign = runs.iter().filter(|run| {
+            run.fingerprint != baseline
+                || run.report().is_some_and(|report| report.executed != baseline)
+        });
+        let record = ReplayRecord {
+            evaluation,
+            runs: count(runs.len()),
+            open: count(open),
+            foreign: count(foreign.count()),
+            result: self.result(&campaign, Split::Search, &runs).await?,
+        };
+        self.submit(id, &Command::RecordReplay(record), actor).await
     }
 
     /// Records a fact, with the payloads that it brings along.
@@ -266,8 +386,29 @@ impl Engine {
         Box::pin(self.transition(id, blobs, step)).await
     }
 
-    /// Load, decide, commit; again when somebody else was faster.
+    /// Load, decide, commit; again when somebody else was faster. What the decision cancelled is
+    /// settled.
     async fn transition(
+        &self,
+        id: &CampaignId,
+        blobs: Vec<Blob>,
+        step: impl Fn(&Campaign) -> Result<Decision, Rejection>,
+    ) -> Result<Campaign, EngineError> {
+        let campaign = self.step(id, blobs, step).await?;
+        Ok(self.settle_now(&campaign).await.unwrap_or(campaign))
+    }
+
+    /// Settles what a commit has cancelled. A failure is made good by whoever looks at it next.
+    async fn settle_now(&self, campaign: &Campaign) -> Option<Campaign> {
+        let settled = self.settle(campaign).await;
+        if let Err(error) = &settled {
+            let id = &campaign.id;
+            tracing::warn!(campaign = %id, %error, "the cost of what was cancelled is not known yet");
+        }
+        settled.ok().flatten()
+    }
+
+    async fn step(
         &self,
         id: &CampaignId,
         blobs: Vec<Blob>,
@@ -288,6 +429,23 @@ impl Engine {
             }
         }
         Err(EngineError::Contended(id.clone()))
+    }
+
+    /// Takes in what the cancelled evaluations of a campaign have cost; `None` when none waits for it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn settle(&self, campaign: &Campaign) -> Result<Option<Campaign>, EngineError> {
+        let mut settled = None;
+        for evaluation in campaign.unsettled() {
+            let runs = self.runs_of(evaluation).await?;
+            let spent = Spent::on(&runs, campaign.ledger.dearest);
+            let fact = Observation::EvaluationSettled { evaluation, spent };
+            let cx = self.context(Actor::engine());
+            let observe = |campaign: &Campaign| Ok(transition::observe(campaign, &fact, &cx));
+            settled = Some(Box::pin(self.step(&campaign.id, Vec::new(), observe)).await?);
+        }
+        Ok(settled)
     }
 
     /// The commit of a decision on a campaign that was read at `expected`.
@@ -313,9 +471,13 @@ impl Engine {
             match effect {
                 Effect::QueueRuns(evaluation) => {
                     let pack = self.pack(campaign.frozen.pack).await?;
-                    let cases = (0u32..)
-                        .zip(&pack.cases)
-                        .filter(|(_, case)| case.split == evaluation.split);
+                    let recorded = match evaluation.requeued {
+                        0 => BTreeSet::new(),
+                        _ => self.recorded_cases(evaluation.id).await?,
+                    };
+                    let cases = (0u32..).zip(&pack.cases).filter(|(_, case)| {
+                        case.split == evaluation.split && !recorded.contains(&case.id)
+                    });
                     writes.extend(cases.map(|(index, case)| Write {
                         expected: Revision(0),
                         value: Run::queued(
@@ -331,6 +493,14 @@ impl Engine {
             }
         }
         Ok(writes)
+    }
+
+    async fn recorded_cases(
+        &self,
+        evaluation: EvaluationId,
+    ) -> Result<BTreeSet<CaseId>, StoreError> {
+        let runs = self.list_runs(&RunFilter::Evaluation(evaluation)).await?;
+        Ok(runs.into_iter().map(|run| run.case).collect())
     }
 
     async fn cancellations(
@@ -396,8 +566,8 @@ impl Engine {
         Ok(Err(Ignored::StaleEpoch))
     }
 
-    /// Gives back every claimed run. Called once at the start of the process that owns the store:
-    /// whoever claimed them is gone.
+    /// Gives back every claimed run, and goes on waiting for the evaluations that are in flight. Called
+    /// once at the start of the process that owns the store: whoever was at work is gone.
     ///
     /// # Errors
     /// The store fails.
@@ -407,7 +577,18 @@ impl Engine {
             // A run that has moved on meanwhile needs no help.
             drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
         }
-        Ok(claimed.len())
+        let recovered = claimed.len() + self.recover_workflow_runs().await?;
+        let mut page = Page::first();
+        loop {
+            let listed = self.store.campaigns(page).await?;
+            for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
+                self.record(&campaign.id, &Observation::Continued, Vec::new()).await?;
+            }
+            match listed.next {
+                Some(after) => page = Page { after: Some(after), ..Page::first() },
+                None => return Ok(recovered),
+            }
+        }
     }
 
     // --- evaluations ------------------------------------------------------------------------
@@ -440,23 +621,23 @@ impl Engine {
         Ok(runs)
     }
 
-    /// What the runs of a finished evaluation showed together.
+    /// What the runs of a finished evaluation on the cases of `split` showed together.
     ///
     /// # Errors
     /// A payload of the campaign is missing.
     pub async fn result(
         &self,
         campaign: &Campaign,
-        evaluation: &Evaluation,
+        split: Split,
         runs: &[Run],
     ) -> Result<EvaluationResult, EngineError> {
         let baseline = self.workflow(campaign.baseline.snapshot).await?;
         let pack = self.pack(campaign.frozen.pack).await?;
-        let expected = Expected::new(&baseline, pack.split(evaluation.split));
+        let expected = Expected::new(&baseline, pack.split(split));
         let outcomes: BTreeMap<_, _> =
             runs.iter().filter_map(|run| Some((&run.case, run.report()?))).collect();
         let metrics = Metrics::of(&expected, &outcomes);
-        let cases = pack.split(evaluation.split).map(|case| {
+        let cases = pack.split(split).map(|case| {
             let mark = match outcomes.get(&case.id).map(|report| &report.outcome) {
                 Some(CaseOutcome::Measured(measured)) if measured.passes() => CaseMark::Passed,
                 Some(CaseOutcome::Measured(_)) => CaseMark::Failed,
@@ -464,9 +645,7 @@ impl Engine {
             };
             (case.id.clone(), mark)
         });
-        let spent = runs
-            .iter()
-            .fold(Spent::default(), |sum, run| sum.plus(Spent { runs: 1, usage: run.usage() }));
+        let spent = Spent::on(runs, campaign.ledger.dearest);
         Ok(EvaluationResult { metrics, cases: cases.collect(), spent })
     }
 

@@ -299,6 +299,7 @@ impl Project {
             files: self.files.clone(),
             executor: setup.executor,
             simulated: setup.simulated,
+            worst_case: None,
             executor_settings: Some(setup.executor_settings),
         };
         let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));

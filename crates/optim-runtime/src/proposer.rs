@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use optim_core::campaign::Fate;
+use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::Proposer as Description;
 use optim_core::mutation::{Mutation, MutationKey};
+use optim_core::outcome::Usage;
 use optim_core::policy::{Objective, Policies};
 use optim_core::proposal::examples::{self, ObservedCase};
 use optim_core::proposal::rules::{self, Rules};
@@ -37,6 +39,8 @@ pub struct Proposals {
     pub next: Option<Mutation>,
     /// Proposals that were refused on the way, by reason code.
     pub refused: BTreeMap<String, u32>,
+    /// What finding them has cost; zero for a proposer that calls nobody.
+    pub usage: Usage,
 }
 
 /// Finds candidates. Deterministic for equal requests, unless it says otherwise.
@@ -45,6 +49,12 @@ pub struct Proposals {
 pub trait Proposer: Send + Sync {
     /// Its name and version, recorded with each candidate.
     fn description(&self) -> Description;
+
+    /// The most that one call may use; set aside in the campaign's budget before the call. A proposer
+    /// that uses nothing needs none of its own.
+    fn worst_case(&self) -> Amount {
+        Amount::default()
+    }
 
     /// The next candidate for `request.baseline` that is not in `request.tried`.
     async fn propose(&self, request: &ProposalRequest) -> Proposals;
@@ -73,7 +83,7 @@ impl Proposer for FromRules {
         let rules = Rules::new(&request.objective, request.seed);
         match prepare(request) {
             Ok(prepared) => first_new(rules.stream(&prepared, Cursor::default()), request),
-            Err(refused) => refused,
+            Err(refused) => nothing(refused),
         }
     }
 }
@@ -92,16 +102,19 @@ impl Proposer for FromExamples {
             Ok(prepared) => {
                 first_new(examples::offers(&prepared, &request.observed, request.seed), request)
             }
-            Err(refused) => refused,
+            Err(refused) => nothing(refused),
         }
     }
 }
 
-fn prepare(request: &ProposalRequest) -> Result<Prepared, Proposals> {
+fn prepare(request: &ProposalRequest) -> Result<Prepared, BTreeMap<String, u32>> {
     let Policies { mutation, scope, .. } = &request.policies;
-    Prepared::new(Arc::clone(&request.baseline), mutation.clone(), scope.clone()).map_err(|error| {
-        Proposals { next: None, refused: BTreeMap::from([(error.code().to_owned(), 1)]) }
-    })
+    Prepared::new(Arc::clone(&request.baseline), mutation.clone(), scope.clone())
+        .map_err(|error| BTreeMap::from([(error.code().to_owned(), 1)]))
+}
+
+fn nothing(refused: BTreeMap<String, u32>) -> Proposals {
+    Proposals { next: None, refused, usage: Usage::default() }
 }
 
 /// The first offer that is allowed and was not tried, with the refusals before it.
@@ -110,7 +123,8 @@ fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> 
     for offer in offers {
         match offer {
             Offer::Proposal(proposal) if !request.tried.contains_key(&proposal.mutation.key()) => {
-                return Proposals { next: Some(proposal.mutation), refused };
+                let next = Some(proposal.mutation);
+                return Proposals { next, refused, usage: Usage::default() };
             }
             Offer::Proposal(_) => {}
             Offer::Refusal(refusal) => {
@@ -119,5 +133,5 @@ fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> 
             }
         }
     }
-    Proposals { next: None, refused }
+    nothing(refused)
 }

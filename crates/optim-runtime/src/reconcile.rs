@@ -8,19 +8,23 @@ pub mod rounds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use optim_core::campaign::Campaign;
+use optim_core::campaign::ledger::Amount;
 use optim_core::campaign::observation::{Candidate, Observation};
-use optim_core::campaign::work::{Work, work};
+use optim_core::campaign::work::{Work, next_wakeup, work};
+use optim_core::campaign::{Campaign, Evaluation};
 use optim_core::canonical;
 use optim_core::experiment::Proposer as Description;
 use optim_core::mutation::{Mutation, validate};
+use optim_core::outcome::Usage;
 use optim_core::pack::Split;
+use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_store::Blob;
 
 use crate::engine::{Engine, EngineError};
 use crate::evidence;
 use crate::proposer::{ProposalRequest, Proposer};
+use crate::source;
 
 use self::rounds::Rounds;
 
@@ -42,32 +46,72 @@ impl Reconciler {
     async fn step(&self, campaign: Campaign) -> Result<bool, EngineError> {
         match work(&campaign) {
             Work::AwaitRuns(_) => self.collect(&campaign).await,
+            Work::Settle(_) => self.engine.settle(&campaign).await.map(|_| true),
+            Work::Suggested(_) | Work::Propose if self.source_is_gone(&campaign).await? => {
+                Ok(false)
+            }
             Work::Suggested(mutation) => self.suggested(&campaign, mutation).await.map(|()| true),
             Work::Propose => self.propose(&campaign).await.map(|()| true),
             Work::AwaitOperator | Work::Nothing => Ok(false),
         }
     }
 
-    /// Records the evaluations whose runs are all over.
+    /// Records the evaluations whose runs are all over, and gives up those whose time is.
     async fn collect(&self, campaign: &Campaign) -> Result<bool, EngineError> {
-        let mut moved = false;
-        for evaluation in campaign.in_flight() {
+        let before = campaign;
+        let mut campaign = campaign.clone();
+        for evaluation in before.in_flight() {
             if let Some(runs) = self.engine.finished_runs(evaluation.id).await? {
-                let result = self.engine.result(campaign, evaluation, &runs).await?;
-                let finished =
-                    Observation::EvaluationFinished { evaluation: evaluation.id, result };
-                self.engine.record(&campaign.id, &finished, Vec::new()).await?;
-                moved = true;
+                let fact = self.outcome(&campaign, evaluation, &runs).await?;
+                campaign = self.engine.record(&campaign.id, &fact, Vec::new()).await?;
             }
         }
-        Ok(moved)
+        if campaign == *before && next_wakeup(before).is_some_and(|due| due <= self.now()) {
+            campaign = self.engine.record(&before.id, &Observation::Woke, Vec::new()).await?;
+        }
+        Ok(campaign != *before)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.engine.clock().now()
+    }
+
+    /// What is to be told about an evaluation of whose `runs` none is open.
+    async fn outcome(
+        &self,
+        campaign: &Campaign,
+        evaluation: &Evaluation,
+        runs: &[Run],
+    ) -> Result<Observation, EngineError> {
+        let Evaluation { id, split, .. } = *evaluation;
+        if u32::try_from(runs.len()).ok() != Some(campaign.frozen.cases(split)) {
+            return Ok(Observation::RunsMissing { evaluation: id });
+        }
+        let result = self.engine.result(campaign, split, runs).await?;
+        Ok(Observation::EvaluationFinished { evaluation: id, result })
+    }
+
+    /// Whether the workflow is gone, which ends the campaign. Looked at before each candidate.
+    async fn source_is_gone(&self, campaign: &Campaign) -> Result<bool, EngineError> {
+        let Some(reason) = source::gone(campaign).await else {
+            return Ok(false);
+        };
+        let gone = Observation::SourceGone { reason };
+        self.engine.record(&campaign.id, &gone, Vec::new()).await.map(|_| true)
     }
 
     async fn suggested(&self, campaign: &Campaign, mutation: Mutation) -> Result<(), EngineError> {
         let operator = Description { name: "operator".to_owned(), version: 1 };
         match self.candidate(campaign, &mutation).await? {
             Ok((candidate, blob)) => {
-                self.evaluate(campaign, operator, candidate, blob, BTreeMap::new()).await
+                let proposed = Observation::Proposed {
+                    baseline: campaign.baseline.fingerprint,
+                    proposer: operator,
+                    candidate,
+                    refused: BTreeMap::new(),
+                    usage: Usage::default(),
+                };
+                self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop)
             }
             Err(reason) => {
                 let refused = Observation::SuggestionRefused { mutation, reason };
@@ -78,13 +122,18 @@ impl Reconciler {
 
     /// Asks the proposers in turn, beginning with another one for each experiment.
     async fn propose(&self, campaign: &Campaign) -> Result<(), EngineError> {
+        if !self.may_ask(campaign).await? {
+            return Ok(());
+        }
         let request = self.request(campaign).await?;
+        let mut usage = Usage::default();
         let mut refused: BTreeMap<String, u32> = BTreeMap::new();
         let turn =
             usize::try_from(campaign.search.experiments).unwrap_or(0) % self.proposers.len().max(1);
         let in_turn = self.proposers.iter().cycle().skip(turn).take(self.proposers.len());
         for proposer in in_turn {
             let proposals = proposer.propose(&request).await;
+            usage = usage.plus(proposals.usage);
             for (code, count) in proposals.refused {
                 let sum = refused.entry(code).or_default();
                 *sum = sum.saturating_add(count);
@@ -100,9 +149,14 @@ impl Reconciler {
             }
             match self.candidate(campaign, &mutation).await? {
                 Ok((candidate, blob)) => {
-                    return self
-                        .evaluate(campaign, proposer.description(), candidate, blob, refused)
-                        .await;
+                    let proposed = Observation::Proposed {
+                        baseline: campaign.baseline.fingerprint,
+                        proposer: proposer.description(),
+                        candidate,
+                        refused,
+                        usage,
+                    };
+                    return self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop);
                 }
                 Err(reason) => tracing::warn!(
                     proposer = proposer.description().name,
@@ -111,8 +165,8 @@ impl Reconciler {
                 ),
             }
         }
-        let nothing =
-            Observation::NothingToPropose { baseline: campaign.baseline.fingerprint, refused };
+        let baseline = campaign.baseline.fingerprint;
+        let nothing = Observation::NothingToPropose { baseline, refused, usage };
         self.engine.record(&campaign.id, &nothing, Vec::new()).await.map(drop)
     }
 
@@ -139,17 +193,16 @@ impl Reconciler {
         Ok(Ok((Candidate { mutation, fingerprint, snapshot }, blob)))
     }
 
-    async fn evaluate(
-        &self,
-        campaign: &Campaign,
-        proposer: Description,
-        candidate: Candidate,
-        blob: Blob,
-        refused: BTreeMap<String, u32>,
-    ) -> Result<(), EngineError> {
-        let baseline = campaign.baseline.fingerprint;
-        let proposed = Observation::Proposed { baseline, proposer, candidate, refused };
-        self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop)
+    /// Sets aside what the proposers may use at most; whether the call may be made.
+    async fn may_ask(&self, campaign: &Campaign) -> Result<bool, EngineError> {
+        let worst = self.proposers.iter().map(|proposer| proposer.worst_case());
+        let at_most = worst.fold(Amount::default(), Amount::plus);
+        if at_most == Amount::default() {
+            return Ok(true);
+        }
+        let asked = Observation::ProposersAsked { at_most };
+        let campaign = self.engine.record(&campaign.id, &asked, Vec::new()).await?;
+        Ok(work(&campaign) == Work::Propose)
     }
 
     /// What the proposers may know: the baseline and its last replay on the search cases.

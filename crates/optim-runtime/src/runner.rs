@@ -1,12 +1,15 @@
-//! Executes one case run: walks the DAG of the frozen definition, attempt by attempt.
+//! Walks the DAG of a frozen definition, attempt by attempt. A case run is walked at one go and reported
+//! at its end; a workflow run is walked the same way, and tells each step to its [`Progress`].
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use optim_core::assertion::Matcher;
 use optim_core::backoff;
+use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::digest::Hasher;
 use optim_core::id::{NodeId, ProviderId};
 use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
@@ -18,14 +21,15 @@ use optim_core::run::{NodeReport, Run, RunReport, Throttled};
 use optim_core::shadow::{self, Shadow};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
-use optim_core::workflow::{Execution, Node, ValidatorKind, Workflow};
+use optim_core::workflow::{Execution, Node, Workflow};
+use optim_core::workflow_run::Used;
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::executor::{NodeExecutor, abridged};
 use crate::scheduler::entry::Needs;
-use crate::workspace::{Scratch, ScratchRoot, template};
+use crate::workspace::{Folder, Scratch, ScratchRoot, template};
 
 /// The most bytes of an attempt's answer.
 pub const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -62,31 +66,88 @@ pub struct Job<'a> {
 }
 
 /// What became of a node.
-enum Ended {
+pub(crate) enum Ended {
     /// It has an output that meets its contract.
     Done(NodeReport),
     /// It has none.
     Failed(NodeReport),
-    /// The outside failed; the run is void.
+    /// It has none, and might have made further attempts that may not begin now.
+    Stopped(NodeReport),
+    /// The outside failed; the walk ends.
     Fault(NodeReport, Fault),
 }
 
 /// A failure of the outside.
-struct Fault {
+pub(crate) struct Fault {
     /// What failed.
-    message: String,
+    pub(crate) message: String,
     /// For how long its provider should be left alone; absent when that would not help.
-    rest: Option<Millis>,
+    pub(crate) rest: Option<Millis>,
+}
+
+/// Who follows a walk: is told what nodes do, and says what they may.
+#[async_trait]
+pub(crate) trait Progress: Send + Sync {
+    /// Whether an attempt at a node may begin; from 1.
+    async fn begins(&self, node: &NodeId, attempt: u32) -> bool;
+
+    /// Takes in that a node is over; answers what the walk makes of it.
+    async fn ended(&self, ended: Ended) -> Ended;
+
+    /// Waits until everything must stop at once, and says why.
+    async fn halted(&self) -> String;
+}
+
+/// Nobody follows a case run: it counts when it is over.
+struct Unfollowed;
+
+#[async_trait]
+impl Progress for Unfollowed {
+    async fn begins(&self, _: &NodeId, _: u32) -> bool {
+        true
+    }
+
+    async fn ended(&self, ended: Ended) -> Ended {
+        ended
+    }
+
+    async fn halted(&self) -> String {
+        std::future::pending().await
+    }
+}
+
+/// What a walk works on, and for whom.
+pub(crate) struct Errand {
+    /// The run's id, epoch and seed.
+    pub(crate) run: (String, u32, u64),
+    /// What root nodes get.
+    pub(crate) inputs: Map<String, Value>,
+    /// Where nodes work.
+    pub(crate) folder: Arc<dyn Folder>,
+    /// Who follows.
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+/// How a walk ended.
+pub(crate) enum Walked {
+    /// Nothing that may start is left.
+    Through,
+    /// A limit of the workflow is broken; what was at work was stopped.
+    OverLimit(String),
+    /// The outside failed, or whoever follows stopped it; what was at work was stopped.
+    Fault(String),
 }
 
 /// A run in the making.
-struct Walk {
+pub(crate) struct Walk {
     workflow: Arc<Workflow>,
     graph: Graph,
     /// Outputs of the nodes that are done, by index.
     outputs: BTreeMap<usize, Value>,
     reports: Vec<NodeReport>,
     started: Vec<bool>,
+    /// Attempts that were made before this walk, by index.
+    begun: Vec<u32>,
     /// The node whose provider should be left alone, and for how long.
     tired: Option<(usize, Millis)>,
     meter: Meter,
@@ -96,7 +157,11 @@ struct Walk {
 #[derive(Clone)]
 struct Meter {
     limits: Execution,
+    /// What the campaign's budget leaves for this claim.
+    allowance: Allowance,
     begun: tokio::time::Instant,
+    /// What earlier workers of the run have taken.
+    earlier: Duration,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
     /// The time that nodes have waited for their providers.
@@ -104,9 +169,14 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(limits: Execution) -> Self {
-        let begun = tokio::time::Instant::now();
-        Self { limits, begun, used: Arc::default(), waited: Arc::default() }
+    fn new(limits: Execution, allowance: Allowance, used: Used) -> Self {
+        let earlier = Duration::from_millis(used.worked.0);
+        let (begun, used) = (tokio::time::Instant::now(), Arc::new(Mutex::new(used.usage)));
+        Self { limits, allowance, begun, earlier, used, waited: Arc::default() }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.earlier.saturating_add(self.begun.elapsed())
     }
 
     fn used(&self) -> Usage {
@@ -131,9 +201,9 @@ impl Meter {
 
     /// Why the run is void, when it would be within its time but for the waits for providers.
     fn waited_too_long(&self) -> Option<String> {
-        let limit = Duration::from_millis(self.limits.max_total_runtime?.0);
+        let limit = Duration::from_millis(self.runtime()?.0);
         let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.elapsed();
         let is_why = elapsed >= limit && elapsed.saturating_sub(waited) < limit;
         is_why.then(|| {
             format!("max_total_runtime_ms: waits for providers took {} ms", waited.as_millis())
@@ -141,29 +211,48 @@ impl Meter {
     }
 
     fn tokens_left(&self) -> Option<u64> {
-        self.limits.max_total_tokens.map(|limit| limit.minus(self.used().tokens()).0)
+        let limits = [self.limits.max_total_tokens, self.allowance.tokens];
+        let least = limits.into_iter().flatten().min()?;
+        Some(least.minus(self.used().tokens()).0)
     }
 
     fn time_left(&self) -> Option<Duration> {
-        let limit = self.limits.max_total_runtime?;
-        Some(Duration::from_millis(limit.0).saturating_sub(self.begun.elapsed()))
+        Some(Duration::from_millis(self.runtime()?.0).saturating_sub(self.elapsed()))
+    }
+
+    /// How long the run may take, by the workflow and by the campaign's budget.
+    fn runtime(&self) -> Option<Millis> {
+        [self.limits.max_total_runtime, self.allowance.time].into_iter().flatten().min()
     }
 
     /// The limit that is broken, with the numbers.
     fn over_limit(&self) -> Option<String> {
         let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
-        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (time, tokens, cost) = (max_total_runtime, max_total_tokens, max_total_cost);
+        let own = self.over(Allowance { time, tokens, cost });
+        let budget = || self.over(self.allowance).or_else(|| self.over_reported_time());
+        own.or_else(|| Some(format!("campaign budget: {}", budget()?)))
+    }
+
+    fn over(&self, limits: Allowance) -> Option<String> {
+        let elapsed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
         let used = self.used();
-        if let Some(limit) = max_total_runtime.filter(|limit| elapsed >= limit.0) {
+        if let Some(limit) = limits.time.filter(|limit| elapsed >= limit.0) {
             return Some(format!("max_total_runtime_ms: {elapsed} of {}", limit.0));
         }
-        if let Some(limit) = max_total_tokens.filter(|limit| used.tokens() > *limit) {
+        if let Some(limit) = limits.tokens.filter(|limit| used.tokens() > *limit) {
             return Some(format!("max_total_tokens: {} of {}", used.tokens().0, limit.0));
         }
-        if let Some(limit) = max_total_cost.filter(|limit| used.cost > *limit) {
+        if let Some(limit) = limits.cost.filter(|limit| used.cost > *limit) {
             return Some(format!("max_total_cost_usd: {} of {limit}", used.cost));
         }
         None
+    }
+
+    /// The budget counts the time that the executor reports, which may be more than has passed.
+    fn over_reported_time(&self) -> Option<String> {
+        let (used, limit) = (self.used().latency, self.allowance.time?);
+        (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
     }
 }
 
@@ -211,14 +300,20 @@ impl Runner {
             .collect()
     }
 
+    /// What checks outputs.
+    pub(crate) fn matcher(&self) -> Arc<dyn Matcher + Send + Sync> {
+        Arc::clone(&self.matcher)
+    }
+
     /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
     /// stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
         let started_at = self.clock.now();
         let executed = job.workflow.fingerprint();
+        let allowance = job.run.allowance.minus(Amount::of(&job.run.spent_on_faults));
         let Shadow { workflow, denied } = shadow::of(&job.workflow);
         let job = Job { workflow, ..job };
-        let mut walk = match Walk::new(Arc::clone(&job.workflow)) {
+        let mut walk = match Walk::new(Arc::clone(&job.workflow), allowance) {
             Ok(walk) => walk,
             Err(fault) => {
                 let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
@@ -237,7 +332,7 @@ impl Runner {
             }
         };
         let outcome = match self.scratch(&job).await {
-            Ok(scratch) => self.walk(&job, &mut walk, &Arc::new(scratch)).await,
+            Ok(scratch) => self.measure(&job, &mut walk, Arc::new(scratch)).await,
             Err(fault) => CaseOutcome::Void { fault },
         };
         let (usage, mut nodes) = (walk.meter.used(), std::mem::take(&mut walk.reports));
@@ -264,22 +359,47 @@ impl Runner {
         copied.map_err(|panic| panic.to_string())?.map_err(|error| error.to_string())
     }
 
-    /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left.
-    async fn walk(&self, job: &Job<'_>, walk: &mut Walk, scratch: &Arc<Scratch>) -> CaseOutcome {
-        let parallel = job.workflow.execution().max_parallel_agents.unwrap_or(1);
+    /// Walks a case run and checks what its nodes put out.
+    async fn measure(&self, job: &Job<'_>, walk: &mut Walk, folder: Arc<Scratch>) -> CaseOutcome {
+        let errand = Errand {
+            run: (job.run.id.to_string(), job.run.epoch.0, job.run.seed),
+            inputs: job.case.inputs.clone(),
+            folder: Arc::<Scratch>::clone(&folder),
+            progress: Arc::new(Unfollowed),
+        };
+        let over_limit = match self.walk(&errand, walk).await {
+            Walked::Through => None,
+            Walked::OverLimit(limit) => match walk.meter.waited_too_long() {
+                Some(fault) => return CaseOutcome::Void { fault },
+                None => Some(limit),
+            },
+            Walked::Fault(fault) => return CaseOutcome::Void { fault },
+        };
+        walk.report_the_stopped();
+        let blocked = walk.block_the_rest();
+        let checks = check_case(
+            &job.workflow,
+            job.case,
+            &walk.reports,
+            folder.as_ref(),
+            self.matcher.as_ref(),
+        );
+        CaseOutcome::Measured(Measured { checks, blocked, over_limit })
+    }
+
+    /// Runs nodes as they become ready, up to `max_parallel_agents` at once, until none is left. When it
+    /// returns, nothing is at work.
+    pub(crate) async fn walk(&self, errand: &Errand, walk: &mut Walk) -> Walked {
+        let parallel = walk.workflow.execution().max_parallel_agents.unwrap_or(1);
         let parallel = usize::try_from(parallel).unwrap_or(1).max(1);
         let mut working = JoinSet::new();
-        let over_limit = loop {
-            let over_limit = walk.meter.over_limit();
-            if over_limit.is_some() {
+        loop {
+            if let Some(limit) = walk.meter.over_limit() {
                 working.shutdown().await;
-                if let Some(fault) = walk.meter.waited_too_long() {
-                    return CaseOutcome::Void { fault };
-                }
-                break over_limit;
+                return Walked::OverLimit(limit);
             }
             while working.len() < parallel {
-                let Some((index, attempts, request)) = self.next(job, walk, scratch) else {
+                let Some((index, attempts, request)) = self.next(errand, walk) else {
                     break;
                 };
                 working.spawn(async move { (index, attempts.make(request).await) });
@@ -287,9 +407,13 @@ impl Runner {
             let ended = tokio::select! {
                 ended = working.join_next() => ended,
                 () = sleep_for(walk.meter.time_left()) => continue,
+                fault = errand.progress.halted() => {
+                    working.shutdown().await;
+                    return Walked::Fault(fault);
+                }
             };
             let fault = match ended {
-                None => break None,
+                None => return Walked::Through,
                 Some(Ok((index, ended))) => walk.take(index, ended),
                 Some(Err(panic)) => {
                     let panic = abridged(&panic.to_string(), MESSAGE_CHARS_MAX);
@@ -299,82 +423,55 @@ impl Runner {
             if let Some(fault) = fault {
                 // The run's slot is given back when it is reported: by then nothing may be at work.
                 working.shutdown().await;
-                return CaseOutcome::Void { fault };
+                return Walked::Fault(fault);
             }
-        };
-        walk.report_the_stopped();
-        let blocked = walk.block_the_rest();
-        let checks = check_case(
-            &job.workflow,
-            job.case,
-            &walk.reports,
-            scratch.as_ref(),
-            self.matcher.as_ref(),
-        );
-        CaseOutcome::Measured(Measured { checks, blocked, over_limit })
+        }
     }
 
     /// The next node that can start, with its first request.
-    fn next(
-        &self,
-        job: &Job<'_>,
-        walk: &mut Walk,
-        scratch: &Arc<Scratch>,
-    ) -> Option<(usize, NodeAttempts, NodeRequest)> {
+    fn next(&self, errand: &Errand, walk: &mut Walk) -> Option<(usize, NodeAttempts, NodeRequest)> {
         let index = walk.next_ready()?;
-        let node = job.workflow.nodes().get(index)?;
+        let node = Arc::clone(walk.workflow.nodes().get(index)?);
+        let request = Self::prepare(errand, walk, (index, &node));
         let attempts = NodeAttempts {
             executor: Arc::clone(&self.executor),
             matcher: Arc::clone(&self.matcher),
-            scratch: Arc::clone(scratch),
-            node: Arc::clone(node),
+            folder: Arc::clone(&errand.folder),
+            progress: Arc::clone(&errand.progress),
+            node,
+            made: walk.begun.get(index).copied().unwrap_or_default(),
             meter: walk.meter.clone(),
-            run: (job.run.id.to_string(), job.run.epoch.0, job.run.seed),
+            run: errand.run.clone(),
         };
-        Some((index, attempts, Self::prepare(job, walk, (index, node), scratch)))
+        Some((index, attempts, request))
     }
 
     /// The request for the first attempt at a node.
-    fn prepare(
-        job: &Job<'_>,
-        walk: &Walk,
-        (index, node): (usize, &Node),
-        scratch: &Scratch,
-    ) -> NodeRequest {
+    fn prepare(errand: &Errand, walk: &Walk, (index, node): (usize, &Node)) -> NodeRequest {
         let is_root = walk.graph.dependencies(index).is_empty();
         let upstream = node.input_refs().iter().filter_map(|input| {
-            let (from, _) = job.workflow.node(&input.from_step_id)?;
+            let (from, _) = walk.workflow.node(&input.from_step_id)?;
             Some((input.alias.clone(), walk.outputs.get(&from)?.clone()))
         });
-        let agent = job.workflow.agent(node.agent()).map(|agent| agent.definition.clone());
+        let agent = walk.workflow.agent(node.agent()).map(|agent| agent.definition.clone());
         NodeRequest {
             objective: node.objective().to_owned(),
-            inputs: if is_root { job.case.inputs.clone() } else { Map::new() },
+            inputs: if is_root { errand.inputs.clone() } else { Map::new() },
             upstream: upstream.collect(),
             contract: node.contract_json(),
             attempt: Attempt { id: String::new(), number: 0, seed: 0 },
             limits: Limits {
-                timeout_ms: timeout(node).0,
+                timeout_ms: node.time_limit().0,
                 max_output_bytes: OUTPUT_BYTES_MAX,
                 max_tokens: None,
             },
-            working_directory: scratch.path().display().to_string(),
+            working_directory: errand.folder.path().display().to_string(),
             agent: agent.unwrap_or_default(),
         }
     }
 }
 
-/// The longest that an attempt at `node` may take.
-#[must_use]
-pub fn timeout(node: &Node) -> Millis {
-    node.timeout().filter(|timeout| timeout.0 > 0).unwrap_or(match node.validator() {
-        Some(ValidatorKind::StandupUpdate) => Millis(120_000),
-        Some(ValidatorKind::StructuredJson) => Millis(180_000),
-        _ => Millis(600_000),
-    })
-}
-
-async fn sleep_for(duration: Option<Duration>) {
+pub(crate) async fn sleep_for(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,
@@ -382,13 +479,36 @@ async fn sleep_for(duration: Option<Duration>) {
 }
 
 impl Walk {
-    fn new(workflow: Arc<Workflow>) -> Result<Self, String> {
+    fn new(workflow: Arc<Workflow>, allowance: Allowance) -> Result<Self, String> {
+        let begun = vec![0; workflow.nodes().len()];
+        let meter = Meter::new(*workflow.execution(), allowance, Used::default());
+        Self::with(workflow, BTreeMap::new(), begun, meter)
+    }
+
+    /// A walk that goes on where an earlier one stopped: with the outputs of the nodes that are done,
+    /// the attempts that were made at the others, and what was used of the limits.
+    pub(crate) fn resumed(
+        workflow: Arc<Workflow>,
+        outputs: BTreeMap<usize, Value>,
+        begun: Vec<u32>,
+        used: Used,
+    ) -> Result<Self, String> {
+        let meter = Meter::new(*workflow.execution(), Allowance::default(), used);
+        Self::with(workflow, outputs, begun, meter)
+    }
+
+    fn with(
+        workflow: Arc<Workflow>,
+        outputs: BTreeMap<usize, Value>,
+        begun: Vec<u32>,
+        meter: Meter,
+    ) -> Result<Self, String> {
         let graph = Graph::new(&workflow)
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
-        let started = vec![false; workflow.nodes().len()];
-        let meter = Meter::new(*workflow.execution());
-        let (outputs, reports) = (BTreeMap::new(), Vec::new());
-        Ok(Self { workflow, graph, outputs, reports, started, tired: None, meter })
+        let started =
+            (0..workflow.nodes().len()).map(|index| outputs.contains_key(&index)).collect();
+        let (reports, tired) = (Vec::new(), None);
+        Ok(Self { workflow, graph, outputs, reports, started, begun, tired, meter })
     }
 
     /// The next node whose dependencies are done; it counts as started from then on.
@@ -408,7 +528,7 @@ impl Walk {
                 }
                 (report, None)
             }
-            Ended::Failed(report) => (report, None),
+            Ended::Failed(report) | Ended::Stopped(report) => (report, None),
             Ended::Fault(report, fault) => {
                 self.tired = fault.rest.map(|rest| (index, rest));
                 (report, Some(fault.message))
@@ -464,16 +584,25 @@ impl Walk {
 struct NodeAttempts {
     executor: Arc<dyn NodeExecutor>,
     matcher: Arc<dyn Matcher + Send + Sync>,
-    scratch: Arc<Scratch>,
+    folder: Arc<dyn Folder>,
+    progress: Arc<dyn Progress>,
     node: Arc<Node>,
+    /// Attempts that were made before.
+    made: u32,
     meter: Meter,
     /// The run's id, epoch and seed.
     run: (String, u32, u64),
 }
 
 impl NodeAttempts {
+    /// Makes attempts, and tells what became of them.
+    async fn make(self, request: NodeRequest) -> Ended {
+        let ended = self.attempts(request).await;
+        self.progress.ended(ended).await
+    }
+
     /// Tries until an output meets the contract, attempts are used up, or trying again is no use.
-    async fn make(self, mut request: NodeRequest) -> Ended {
+    async fn attempts(&self, mut request: NodeRequest) -> Ended {
         let node = &self.node;
         let mut report = NodeReport {
             node: node.id().clone(),
@@ -481,8 +610,14 @@ impl NodeAttempts {
             result: Err(NodeError::new(ErrorClass::Failed, "no attempt was made")),
             usage: Usage::default(),
         };
-        let (mut number, mut faults) = (1, 0);
+        let (mut number, mut told, mut faults) = (self.made.saturating_add(1), self.made, 0);
         loop {
+            if told < number {
+                told = number;
+                if !self.progress.begins(node.id(), number).await {
+                    return Ended::Stopped(report);
+                }
+            }
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
@@ -521,7 +656,7 @@ impl NodeAttempts {
     }
 
     fn meets_contract(&self, output: &Value) -> bool {
-        validate(&self.node, output, self.scratch.as_ref(), self.matcher.as_ref())
+        validate(&self.node, output, self.folder.as_ref(), self.matcher.as_ref())
             .is_none_or(|check| check.outcome.passes())
     }
 

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::work::{Work, work};
-use optim_core::id::CampaignId;
+use optim_core::id::{CampaignId, WorkflowRunId};
+use optim_core::quantity::Millis;
+use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::state::WorkflowRunStatus;
 use optim_store::Page;
 
 use crate::dispatch::{DispatchConfig, Dispatcher};
@@ -15,6 +18,7 @@ use crate::engine::{Engine, EngineError};
 use crate::executor::NodeExecutor;
 use crate::matcher::Engines;
 use crate::proposer::Proposer;
+use crate::reaper::{Reaper, ReaperConfig};
 use crate::reconcile::Reconciler;
 use crate::reconcile::rounds::Trouble;
 use crate::runner::Runner;
@@ -32,6 +36,10 @@ pub struct ServiceConfig {
     pub dispatch: DispatchConfig,
     /// Who finds candidates, asked in turn.
     pub proposers: Vec<Arc<dyn Proposer>>,
+    /// What becomes of runs whose worker shows no sign of life.
+    pub reaper: ReaperConfig,
+    /// How long the outputs of workflow runs that are over are kept.
+    pub retention: Millis,
 }
 
 /// Running loops.
@@ -67,9 +75,12 @@ impl Service {
     ) -> Result<Self, EngineError> {
         let recovered = engine.recover().await?;
         if recovered > 0 {
-            tracing::info!(runs = recovered, "case runs of an earlier process are queued again");
+            tracing::info!(runs = recovered, "runs of an earlier process are queued again");
         }
-        wake_open_campaigns(&engine).await?;
+        let campaigns = config.dispatch.evaluation;
+        if campaigns {
+            wake_open_campaigns(&engine).await?;
+        }
         let mut tasks = TaskSet::new();
         let purged = Arc::clone(&engine);
         tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
@@ -86,9 +97,15 @@ impl Service {
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.dispatch));
         let looped = Arc::clone(&dispatcher);
         tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
+        let reaper = Arc::new(Reaper::new(Arc::clone(&engine), config.reaper));
+        tasks.supervise("reaper", move |shutdown| Arc::clone(&reaper).run(shutdown));
+        let (kept, age) = (Arc::clone(&engine), config.retention);
+        tasks.supervise("retention", move |shutdown| retain(Arc::clone(&kept), age, shutdown));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
-        let looped = Arc::clone(&reconciler);
-        tasks.supervise("reconciler", move |shutdown| Arc::clone(&looped).run(shutdown));
+        if campaigns {
+            let looped = Arc::clone(&reconciler);
+            tasks.supervise("reconciler", move |shutdown| Arc::clone(&looped).run(shutdown));
+        }
         Ok(Self { engine, dispatcher, reconciler, tasks })
     }
 
@@ -136,6 +153,26 @@ impl Service {
         }
     }
 
+    /// Waits until the workflow run cannot go on by itself.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn workflow_run_settled(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<WorkflowRun, EngineError> {
+        let mut changes = self.engine.workflow_run_changes();
+        loop {
+            changes.borrow_and_update();
+            let run = self.engine.workflow_run(id).await?.value;
+            let status = run.state.status();
+            let goes_on = status.is_at_work() || status == WorkflowRunStatus::Queued;
+            if !goes_on || changes.changed().await.is_err() {
+                return Ok(run);
+            }
+        }
+    }
+
     /// Stops the loops. Runs in flight are stopped; the next start queues them again.
     pub async fn stop(self) {
         self.tasks.shutdown().await;
@@ -160,6 +197,21 @@ async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
             Ok(0) => {}
             Ok(workflows) => tracing::info!(workflows, "deleted workflows were purged"),
             Err(error) => tracing::warn!(%error, "deleted workflows cannot be purged now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PURGE_EVERY) => {}
+            () = shutdown.requested() => return,
+        }
+    }
+}
+
+/// Drops the outputs of workflow runs that ended longer than `age` ago, again and again.
+async fn retain(engine: Arc<Engine>, age: Millis, shutdown: Shutdown) {
+    loop {
+        match engine.retain_workflow_runs(age).await {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "the outputs of old workflow runs were dropped"),
+            Err(error) => tracing::warn!(%error, "old workflow runs cannot be looked at now"),
         }
         tokio::select! {
             () = tokio::time::sleep(PURGE_EVERY) => {}

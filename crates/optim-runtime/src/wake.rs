@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use optim_core::id::CampaignId;
-use optim_store::RunSummary;
+use optim_store::{RunSummary, WorkflowRunSummary};
 use tokio::sync::Notify;
 
 use crate::scheduler::entry::Job;
@@ -20,6 +20,8 @@ const JOBS_MAX: usize = 65_536;
 pub enum JobChange {
     /// A case run waits for a slot.
     CaseQueued(RunSummary),
+    /// A workflow run waits for a slot.
+    WorkflowQueued(Box<WorkflowRunSummary>),
     /// It will never want a slot again, and a worker that it has is of no use.
     Over(Job),
 }
@@ -111,4 +113,40 @@ impl Changed {
 
 fn locked<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {
     content.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use optim_core::id::RunId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn campaigns_are_taken_in_the_order_of_their_changes_once_each() {
+        let (wakes, id) = (Wakes::default(), |id| CampaignId::new(id).unwrap());
+        for changed in ["b", "c", "b", "a", "c"] {
+            wakes.campaign_changed(&id(changed));
+        }
+        for wanted in ["b", "c"] {
+            assert_eq!(wakes.changed_campaign().await, id(wanted));
+        }
+        wakes.campaign_changed(&id("b"));
+        for wanted in ["a", "b"] {
+            assert_eq!(wakes.changed_campaign().await, id(wanted), "b comes after a now");
+        }
+    }
+
+    #[tokio::test]
+    async fn more_changes_than_can_be_remembered_are_told_as_such() {
+        let wakes = Wakes::default();
+        let over =
+            |number: usize| JobChange::Over(Job::Case(RunId::derive(&[&number.to_be_bytes()])));
+        wakes.jobs_changed((0..JOBS_MAX).map(over));
+        let changes = wakes.changed_jobs().await;
+        assert_eq!((changes.known.len(), changes.more), (JOBS_MAX, false));
+        wakes.jobs_changed((0..=JOBS_MAX).map(over));
+        wakes.jobs_changed([over(7)]);
+        let changes = wakes.changed_jobs().await;
+        assert_eq!((changes.known, changes.more), (vec![over(7)], true));
+    }
 }

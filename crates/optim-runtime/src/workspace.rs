@@ -1,4 +1,5 @@
-//! Scratch copies: the only folder that a case run may read and write.
+//! Where runs work: a case run in a scratch copy, the only folder that it may read and write; a workflow
+//! run in the real workspace.
 
 mod root;
 
@@ -70,6 +71,36 @@ impl TemplateError {
     }
 }
 
+/// The folder of a run: its nodes work there, validators look there.
+pub trait Folder: Workspace + Send + Sync {
+    /// The folder, absolute.
+    fn path(&self) -> &Path;
+}
+
+/// The real workspace of a workflow run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealFolder(PathBuf);
+
+impl RealFolder {
+    /// The folder `path`, which is absolute.
+    #[must_use]
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl Folder for RealFolder {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Workspace for RealFolder {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        read_inside(&self.0, path)
+    }
+}
+
 /// A folder of its own for one case run; removed when dropped.
 #[derive(Debug)]
 pub struct Scratch {
@@ -113,29 +144,39 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
+}
 
-    /// Where the file `path` of the scratch copy is, if it is inside it.
-    fn resolve(&self, path: &str) -> Result<Option<PathBuf>, String> {
-        let relative = Path::new(path);
-        if !relative
-            .components()
-            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-        {
-            return Err(format!(
-                "{path:?} leads out of the workspace; use a relative path without `..`"
-            ));
-        }
-        let io = |error: std::io::Error| format!("{path:?} cannot be read: {error}");
-        let root = self.path().canonicalize().map_err(io)?;
-        match root.join(relative).canonicalize() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io(error)),
-            Ok(found) if !found.starts_with(&root) => {
-                Err(format!("{path:?} is a link that leads out of the workspace"))
-            }
-            Ok(found) => Ok(Some(found)),
-        }
+impl Folder for Scratch {
+    fn path(&self) -> &Path {
+        self.folder.path()
     }
+}
+
+/// Where the file `path` of `folder` is, if it is inside it.
+fn resolve(folder: &Path, path: &str) -> Result<Option<PathBuf>, String> {
+    let relative = Path::new(path);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(format!(
+            "{path:?} leads out of the workspace; use a relative path without `..`"
+        ));
+    }
+    let io = |error: std::io::Error| format!("{path:?} cannot be read: {error}");
+    let root = folder.canonicalize().map_err(io)?;
+    match root.join(relative).canonicalize() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io(error)),
+        Ok(found) if !found.starts_with(&root) => {
+            Err(format!("{path:?} is a link that leads out of the workspace"))
+        }
+        Ok(found) => Ok(Some(found)),
+    }
+}
+
+fn read_inside(folder: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
+    let Some(found) = resolve(folder, path)? else {
+        return Ok(None);
+    };
+    read_regular(&found).map_err(|why| format!("{path:?} {why}"))
 }
 
 /// A copy in the making.
@@ -178,10 +219,7 @@ impl Copy<'_> {
 
 impl Workspace for Scratch {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        let Some(found) = self.resolve(path)? else {
-            return Ok(None);
-        };
-        read_regular(&found).map_err(|why| format!("{path:?} {why}"))
+        read_inside(self.path(), path)
     }
 }
 

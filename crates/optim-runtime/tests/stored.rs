@@ -10,13 +10,16 @@ use optim_core::id::{Actor, CampaignId, NodeId, WorkflowId};
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::pack::Split;
-use optim_core::quantity::Timestamp;
+use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::RunState;
 use optim_core::stored_workflow::transition::WorkflowCommand;
 use optim_core::stored_workflow::{RESTORE_WINDOW, VersionNumber};
 use optim_runtime::clock::ManualClock;
+use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
+use optim_runtime::executor::lexical::Lexical;
 use optim_runtime::live::{self, DefinitionText, LiveError};
+use optim_runtime::service::{Service, ServiceConfig};
 use optim_store::memory::Memory;
 use optim_store::testing::faulty::{Fault, FaultyStore};
 use optim_store::testing::{render, sample};
@@ -367,7 +370,7 @@ async fn a_deleted_workflow_is_not_read_can_be_restored_and_is_purged_after_its_
     engine.change_workflow(&id(), &delete(), actor()).await.unwrap();
     clock.advance(RESTORE_WINDOW);
     assert_eq!(engine.purge_workflows().await.unwrap(), 0);
-    clock.advance(optim_core::quantity::Millis(1));
+    clock.advance(Millis(1));
     assert_eq!(engine.purge_workflows().await.unwrap(), 1);
     assert_eq!(engine.purge_workflows().await.unwrap(), 0);
     let text = engine.store().workflow_text(&id(), VersionNumber(1)).await.unwrap();
@@ -376,6 +379,24 @@ async fn a_deleted_workflow_is_not_read_can_be_restored_and_is_purged_after_its_
     assert_eq!(late.code(), "restore_window_over");
     let tombstone = engine.stored_workflow(&id()).await.unwrap().value.deleted.unwrap();
     assert_eq!(tombstone.reason, "no use any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_purges_what_was_deleted_long_enough_ago() {
+    let clock = Arc::new(ManualClock::at(Timestamp(1)));
+    let engine = Arc::new(Engine::new(Arc::new(Memory::new()), clock.clone()));
+    engine.put_workflow(&text(TEXT), None, actor()).await.unwrap();
+    engine.change_workflow(&id(), &delete(), actor()).await.unwrap();
+    let dispatch = DispatchConfig { capacity: 1, ..DispatchConfig::default() };
+    let config = ServiceConfig { dispatch, proposers: Vec::new() };
+    let service = Service::start(Arc::clone(&engine), Arc::new(Lexical), config).await.unwrap();
+    let mut changes = engine.changes();
+    // The window ends while the service runs; it looks again within the hour.
+    clock.advance(RESTORE_WINDOW);
+    clock.advance(Millis(1));
+    changes.changed().await.unwrap();
+    assert_eq!(engine.stored_workflow(&id()).await.unwrap().value.versions, []);
+    service.stop().await;
 }
 
 #[tokio::test]

@@ -97,12 +97,26 @@ pub struct RunConfig {
     pub proposers: Vec<String>,
     /// The model that every agent of new campaigns runs on instead of its own: `provider/model`.
     pub model: Option<ModelRef>,
+    /// Whether runs whose worker shows no sign of life are given up.
+    pub reaper: bool,
+    /// Whether workflow runs that were given up go on by themselves, if they can.
+    pub auto_resume: bool,
+    /// Days for which the inputs and outputs of workflow runs that are over are kept.
+    pub keep_outputs_days: u32,
 }
 
 impl Default for RunConfig {
     fn default() -> Self {
         let proposers = vec!["examples".to_owned(), "rules".to_owned()];
-        Self { capacity: 4, seed: 1, proposers, model: None }
+        Self {
+            capacity: 4,
+            seed: 1,
+            proposers,
+            model: None,
+            reaper: true,
+            auto_resume: true,
+            keep_outputs_days: 7,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use optim_core::campaign::command::Rejection;
 use optim_core::diagnostic::Diagnostics;
 use optim_core::stored_workflow::transition::WorkflowRejection;
+use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_runtime::engine::EngineError;
 use optim_runtime::executor::Unready;
 use optim_runtime::live::LiveError;
@@ -181,15 +182,23 @@ fn live_exit(error: &LiveError) -> Exit {
 fn engine_exit(error: &EngineError) -> Exit {
     match error {
         EngineError::NotFound(_)
+        | EngineError::WorkflowRunNotFound(_)
         | EngineError::WorkflowNotFound(_)
         | EngineError::VersionNotFound { .. } => Exit::NotFound,
         EngineError::Rejected(Rejection::ReasonRequired { .. })
-        | EngineError::Workflow(WorkflowRejection::ReasonRequired { .. }) => Exit::Usage,
+        | EngineError::Workflow(WorkflowRejection::ReasonRequired { .. })
+        | EngineError::WorkflowRunRejected(WorkflowRunRejection::ReasonRequired { .. }) => {
+            Exit::Usage
+        }
+        EngineError::Plan(_) => Exit::Invalid,
         EngineError::Rejected(_)
         | EngineError::Workflow(_)
         | EngineError::Exists(_)
         | EngineError::Contended(_)
-        | EngineError::WorkflowContended(_) => Exit::Conflict,
+        | EngineError::WorkflowContended(_)
+        | EngineError::WorkflowRunRejected(_)
+        | EngineError::WorkflowRunExists(_)
+        | EngineError::WorkflowRunContended(_) => Exit::Conflict,
         EngineError::Store(error) => store_exit(error),
         _ => Exit::Failure,
     }

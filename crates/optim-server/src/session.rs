@@ -7,10 +7,11 @@ use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
+use optim_core::quantity::Millis;
 use optim_core::workflow::ModelRef;
 use optim_runtime::clock::SystemClock;
 use optim_runtime::dispatch::DispatchConfig;
-use optim_runtime::engine::Engine;
+use optim_runtime::engine::{Engine, NewCampaign};
 use optim_runtime::executor::NodeExecutor;
 use optim_runtime::executor::http::Http;
 use optim_runtime::executor::lexical::Lexical;
@@ -19,10 +20,11 @@ use optim_runtime::executor::process::Process;
 use optim_runtime::executor::scripted::Scripted;
 use optim_runtime::project::{self, Project, Setup};
 use optim_runtime::proposer::{Proposer, built_in};
+use optim_runtime::reaper::ReaperConfig;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_store::Page;
 
-use crate::config::{Config, ExecutorConfig};
+use crate::config::{Config, ExecutorConfig, RunConfig};
 use crate::error::CliError;
 
 /// An open project. It owns the store; a second process is refused.
@@ -74,9 +76,26 @@ impl Session {
     /// # Errors
     /// A proposer of the settings does not exist.
     pub async fn serve(&self) -> Result<Service, CliError> {
-        let dispatch =
-            DispatchConfig { capacity: self.config.run.capacity, ..DispatchConfig::default() };
-        let config = ServiceConfig { dispatch, proposers: self.proposers()? };
+        self.start(true).await
+    }
+
+    /// Starts the loops that work workflow runs off. Campaigns stay where they are.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn serve_workflow_runs(&self) -> Result<Service, CliError> {
+        self.start(false).await
+    }
+
+    async fn start(&self, evaluation: bool) -> Result<Service, CliError> {
+        let RunConfig { capacity, reaper, auto_resume, keep_outputs_days, .. } = self.config.run;
+        let dispatch = DispatchConfig { capacity, evaluation, ..DispatchConfig::default() };
+        let config = ServiceConfig {
+            dispatch,
+            proposers: self.proposers()?,
+            reaper: ReaperConfig { enabled: reaper, auto_resume },
+            retention: Millis(u64::from(keep_outputs_days) * 24 * 60 * 60 * 1000),
+        };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
     }
 
@@ -90,17 +109,17 @@ impl Session {
         named.collect()
     }
 
-    /// Creates a draft on `project`.
+    /// A draft on `project`, to be created.
     ///
     /// # Errors
-    /// The executor is not ready for it, or the store fails.
-    pub async fn create(
+    /// The executor is not ready for it.
+    pub fn draft(
         &self,
         project: &Project,
         seed: Option<u64>,
         model: Option<ModelRef>,
         mode: SearchMode,
-    ) -> Result<Campaign, CliError> {
+    ) -> Result<NewCampaign, CliError> {
         let model = model.or_else(|| self.config.run.model.clone());
         let overridden = model.as_ref().map(|model| project.workflow.with_model(model));
         let cost_limit = project.policies.budget.max_total_cost;
@@ -116,7 +135,7 @@ impl Session {
             model,
             mode,
         };
-        Ok(self.engine.create(project.draft(setup, now), actor()).await?)
+        Ok(project.draft(setup, now))
     }
 
     /// The campaign that a verb means: the named one, else the newest open one, else the newest.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::event::Subject;
-use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
+use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
+use optim_core::workflow_run::WorkflowRun;
 
 use crate::store::{Commit, Revision, StoreError, Versioned, Write};
 
@@ -26,6 +27,10 @@ pub(crate) trait Present {
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, Self::Error>;
     fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, Self::Error>;
     fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, Self::Error>;
+    fn workflow_run(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<Option<Versioned<WorkflowRun>>, Self::Error>;
 }
 
 /// Whether `commit` may be applied to what is `present`.
@@ -34,6 +39,7 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
     experiments(commit, present)?;
     runs(commit, present)?;
     workflows(commit, present)?;
+    workflow_runs(commit, present)?;
     for event in &commit.events {
         match &event.subject {
             Subject::Campaign(id) => {
@@ -41,6 +47,8 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
             }
             Subject::Workflow(id) if workflow_after(id, commit, present)?.is_some() => {}
             Subject::Workflow(_) => return refuse("an event is of an unknown workflow"),
+            Subject::WorkflowRun(id) if run_exists(*id, commit, present)? => {}
+            Subject::WorkflowRun(_) => return refuse("an event is of an unknown workflow run"),
             Subject::Provider(_) => {}
         }
     }
@@ -192,6 +200,35 @@ fn runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
         }
     }
     Ok(())
+}
+
+fn workflow_runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
+    let mut ids = BTreeSet::new();
+    for Write { expected, value: run } in &commit.workflow_runs {
+        if !ids.insert(run.id) {
+            return refuse("a workflow run is in it twice");
+        }
+        let before = present.workflow_run(run.id)?;
+        let found = before.as_ref().map(|before| before.revision).unwrap_or_default();
+        expect(*expected, found, || format!("workflow run {}", run.id))?;
+        let Some(Versioned { value: before, .. }) = before else { continue };
+        if (&before.workflow, before.snapshot) != (&run.workflow, run.snapshot) {
+            return refuse("a workflow run changes its workflow or snapshot");
+        }
+        if run.history.total() < before.history.total() {
+            return refuse("a workflow run knows less of its history than before");
+        }
+    }
+    Ok(())
+}
+
+fn run_exists<P: Present>(
+    id: WorkflowRunId,
+    commit: &Commit,
+    present: &P,
+) -> Result<bool, P::Error> {
+    let in_commit = commit.workflow_runs.iter().any(|write| write.value.id == id);
+    Ok(in_commit || present.workflow_run(id)?.is_some())
 }
 
 fn identity(run: &Run) -> impl PartialEq + '_ {

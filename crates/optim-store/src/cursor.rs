@@ -3,7 +3,7 @@
 use optim_core::digest::Hasher;
 use optim_core::id::{CampaignId, WorkflowId};
 
-use crate::store::{Cursor, Page, Paged, RunFilter, StoreError, WorkflowFilter};
+use crate::store::{Cursor, Page, Paged, RunFilter, StoreError, WorkflowFilter, WorkflowRunFilter};
 
 /// What is listed. The key of a record in a listing is a number.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub(crate) enum Listing<'a> {
     Experiments(&'a CampaignId),
     /// Runs, by sequence.
     Runs(&'a RunFilter),
+    /// Workflow runs, by falling sequence.
+    WorkflowRuns(&'a WorkflowRunFilter),
 }
 
 impl Listing<'_> {
@@ -75,6 +77,13 @@ impl Listing<'_> {
             Self::Runs(RunFilter::Running) => hasher.part(b"running"),
             Self::Runs(RunFilter::Evaluation(id)) => hasher.part(b"evaluation").part(id.as_bytes()),
             Self::Runs(RunFilter::Open(id)) => hasher.part(b"open").part(id.as_bytes()),
+            Self::WorkflowRuns(WorkflowRunFilter::All) => hasher.part(b"workflow-runs"),
+            Self::WorkflowRuns(WorkflowRunFilter::Workflow(id)) => {
+                hasher.part(b"workflow-runs-of").part(id.as_str().as_bytes())
+            }
+            Self::WorkflowRuns(WorkflowRunFilter::Status(status)) => {
+                hasher.part(b"workflow-runs-that-are").part(status.name().as_bytes())
+            }
         };
         hasher.part(&key.to_be_bytes());
         let [a, b, c, d, ..] = *hasher.finish().as_bytes();

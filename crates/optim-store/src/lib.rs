@@ -18,5 +18,5 @@ pub mod url;
 pub use store::{
     Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged,
     Recorded, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
-    WorkflowSummary, WorkflowText, Write,
+    WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, WorkflowText, Write,
 };

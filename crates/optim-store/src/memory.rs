@@ -8,17 +8,18 @@ use async_trait::async_trait;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId};
+use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
+use optim_core::workflow_run::WorkflowRun;
 
 use crate::check::{Present, check};
 use crate::cursor::Listing;
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    Revision, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowSummary,
-    Write,
+    Revision, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
+    WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, Write,
 };
 
 /// A store in memory.
@@ -39,6 +40,8 @@ struct Content {
     workflows: BTreeMap<u64, Versioned<StoredWorkflow>>,
     workflow_ids: BTreeMap<WorkflowId, u64>,
     workflow_texts: BTreeMap<(WorkflowId, VersionNumber), Vec<u8>>,
+    workflow_runs: BTreeMap<u64, Versioned<WorkflowRun>>,
+    workflow_run_ids: BTreeMap<WorkflowRunId, u64>,
     throttles: BTreeMap<ProviderId, Throttle>,
     events: BTreeMap<u64, Recorded>,
     blobs: BTreeMap<Digest, Vec<u8>>,
@@ -83,6 +86,11 @@ impl Content {
             let seq =
                 *self.workflow_ids.entry(workflow.id.clone()).or_insert(next(&self.workflows));
             self.workflows.insert(seq, written(write));
+        }
+        for write in commit.workflow_runs {
+            let id = write.value.id;
+            let seq = *self.workflow_run_ids.entry(id).or_insert(next(&self.workflow_runs));
+            self.workflow_runs.insert(seq, written(write));
         }
         for (provider, throttle) in commit.throttles {
             match throttle {
@@ -137,6 +145,13 @@ impl Present for Content {
 
     fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
         Ok(self.workflow_ids.get(id).and_then(|seq| self.workflows.get(seq)).cloned())
+    }
+
+    fn workflow_run(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<Option<Versioned<WorkflowRun>>, StoreError> {
+        Ok(self.workflow_run_ids.get(&id).and_then(|seq| self.workflow_runs.get(seq)).cloned())
     }
 
     fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, StoreError> {
@@ -258,6 +273,28 @@ impl Store for Memory {
         version: VersionNumber,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.content().workflow_texts.get(&(id.clone(), version)).cloned())
+    }
+
+    async fn workflow_run(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<Option<Versioned<WorkflowRun>>, StoreError> {
+        Present::workflow_run(&*self.content(), id)
+    }
+
+    async fn workflow_runs(
+        &self,
+        filter: &WorkflowRunFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowRunSummary>, StoreError> {
+        let listing = Listing::WorkflowRuns(filter);
+        let before = listing.start(&page)?.map_or(Unbounded, Excluded);
+        let content = self.content();
+        let runs = content.workflow_runs.range((Unbounded, before)).rev();
+        let entries = runs.filter(|(_, run)| filter.admits(&run.value));
+        listing.page(&page, entries.map(|(seq, run)| Ok((*seq, run))), |run| {
+            Ok(WorkflowRunSummary::of(&run.value))
+        })
     }
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {

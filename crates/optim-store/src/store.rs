@@ -9,12 +9,14 @@ use optim_core::campaign::{Campaign, Status};
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::{
-    CampaignId, CaseId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId,
+    CampaignId, CaseId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId,
 };
 use optim_core::quantity::Timestamp;
 use optim_core::run::{Epoch, Run, RunState};
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
+use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::state::WorkflowRunStatus;
 use serde::{Deserialize, Serialize};
 
 /// Counts the writes of one record, from 1. `0` stands for "there is none yet".
@@ -116,7 +118,8 @@ pub struct WorkflowText {
 /// Every store refuses, with [`StoreError::Refused`]: a record that is in the commit twice; an
 /// experiment without a write of its campaign; an experiment that changes its campaign or number, or
 /// takes the number of another one; a run that changes its campaign, evaluation, case or snapshot; a
-/// run or an event of a campaign or workflow that is neither stored nor in the commit; a new version of
+/// run or an event of a campaign, workflow or workflow run that is neither stored nor in the commit; a
+/// workflow run that changes what it executes, or knows less of its history than before; a new version of
 /// a workflow without its text, or a text without its new version; a throttle under the name of another
 /// provider; payloads and texts of more than
 /// [`Commit::BLOB_BYTES_MAX`].
@@ -136,6 +139,8 @@ pub struct Commit {
     pub workflows: Vec<Write<StoredWorkflow>>,
     /// The texts of their new versions.
     pub texts: Vec<WorkflowText>,
+    /// Workflow runs, new or changed.
+    pub workflow_runs: Vec<Write<WorkflowRun>>,
     /// Throttles of providers, which have no revision: the last one written holds, `None` removes it.
     pub throttles: BTreeMap<ProviderId, Option<Throttle>>,
     /// Payloads that the records refer to. A payload that is stored already is left as it is.
@@ -207,6 +212,8 @@ pub struct CampaignSummary {
     pub status: Status,
     /// Its experiments so far.
     pub experiments: u32,
+    /// Whether a person took it out of the lists.
+    pub archived: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -220,6 +227,7 @@ impl CampaignSummary {
             name: campaign.name.clone(),
             status: campaign.status(),
             experiments: campaign.search.experiments,
+            archived: campaign.archived.is_some(),
             created_at: campaign.created_at,
         }
     }
@@ -338,6 +346,79 @@ impl RunFilter {
             Self::Running => matches!(run.state, RunState::Running { .. }),
             Self::Evaluation(evaluation) => run.evaluation == *evaluation,
             Self::Open(evaluation) => run.evaluation == *evaluation && !run.state.is_terminal(),
+        }
+    }
+}
+
+/// A workflow run in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowRunSummary {
+    /// Its id.
+    pub id: WorkflowRunId,
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// Where it stands.
+    pub status: WorkflowRunStatus,
+    /// The definition, by content digest.
+    pub snapshot: Digest,
+    /// Whether nothing is executed.
+    pub dry_run: bool,
+    /// How often it was claimed.
+    pub epoch: Epoch,
+    /// The folder that it works in.
+    pub workspace: String,
+    /// Nodes that are done.
+    pub nodes_done: usize,
+    /// Nodes in all.
+    pub nodes: usize,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it ended, once it has.
+    pub ended_at: Option<Timestamp>,
+    /// Whether its inputs and outputs were dropped.
+    pub expired: bool,
+}
+
+impl WorkflowRunSummary {
+    /// Sums up `run`.
+    #[must_use]
+    pub fn of(run: &WorkflowRun) -> Self {
+        Self {
+            id: run.id,
+            workflow: run.workflow.clone(),
+            status: run.state.status(),
+            snapshot: run.snapshot,
+            dry_run: run.dry_run,
+            epoch: run.epoch,
+            workspace: run.workspace.clone(),
+            nodes_done: run.nodes.iter().filter(|node| node.is_done()).count(),
+            nodes: run.nodes.len(),
+            created_at: run.created_at,
+            ended_at: run.state.ended_at(),
+            expired: run.expired,
+        }
+    }
+}
+
+/// Which workflow runs are listed, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkflowRunFilter {
+    /// All of them.
+    All,
+    /// Those of a workflow.
+    Workflow(WorkflowId),
+    /// Those with a status.
+    Status(WorkflowRunStatus),
+}
+
+impl WorkflowRunFilter {
+    /// Whether `run` belongs to the listing.
+    #[must_use]
+    pub fn admits(&self, run: &WorkflowRun) -> bool {
+        match self {
+            Self::All => true,
+            Self::Workflow(workflow) => run.workflow == *workflow,
+            Self::Status(status) => run.state.status() == *status,
         }
     }
 }
@@ -515,6 +596,19 @@ pub trait Store: Send + Sync + 'static {
         id: &WorkflowId,
         version: VersionNumber,
     ) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Reads a workflow run.
+    async fn workflow_run(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<Option<Versioned<WorkflowRun>>, StoreError>;
+
+    /// Lists workflow runs, newest first.
+    async fn workflow_runs(
+        &self,
+        filter: &WorkflowRunFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowRunSummary>, StoreError>;
 
     /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
     /// as in [`Page`].

@@ -1,4 +1,4 @@
-//! Invariants of a campaign, as findings. The random walks call it after every step.
+//! Invariants of a campaign, as findings. Debug builds look at them after every step.
 
 use crate::experiment::ExperimentState;
 use crate::metrics::baseline::required;
@@ -25,7 +25,7 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         }
     };
     let Campaign { baseline, search, frozen, live, phase, .. } = campaign;
-    let budget = &frozen.policies.budget;
+    let budget = campaign.budget();
 
     require(
         search.experiments <= budget.max_experiments,
@@ -94,6 +94,21 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         !(campaign.is_closed() && campaign.hold.is_some()),
         "an_ended_campaign_is_not_held",
         format!("{:?}", campaign.hold),
+    );
+    require(
+        !(campaign.is_closed() && campaign.closing.is_some()),
+        "an_ended_campaign_is_not_about_to_end",
+        format!("{:?}", campaign.closing),
+    );
+    require(
+        campaign.is_closed() || campaign.archived.is_none(),
+        "only_what_is_over_is_archived",
+        format!("{:?}", campaign.archived),
+    );
+    require(
+        campaign.ledger.is_covered(&budget.allowance()),
+        "spending_within_the_budget",
+        format!("{:?} of {:?}", campaign.ledger, budget),
     );
     require(
         live.version() <= baseline.version,

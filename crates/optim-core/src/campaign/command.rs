@@ -1,11 +1,13 @@
 //! What may be asked of a campaign, and why it may be refused.
 
-use crate::id::{Actor, ExperimentId};
+use crate::id::{Actor, EvaluationId, ExperimentId};
 use crate::mutation::Mutation;
 use crate::mutation::patch::Patch;
+use crate::policy::{Extension, ExtensionError};
 use crate::quantity::Timestamp;
 use crate::workflow::Fingerprint;
 
+use super::observation::EvaluationResult;
 use super::{Fate, Status};
 
 /// Asked by a person or a caller: may be refused.
@@ -13,18 +15,53 @@ use super::{Fate, Status};
 pub enum Command {
     /// Begins the work of a draft.
     Start,
-    /// Stops new work; what runs still lands.
+    /// Stops new work; what runs still lands, unless it is cancelled.
     Pause {
         /// Why.
         reason: Option<String>,
+        /// Whether the case runs in flight are cancelled; their evaluation begins again on resume.
+        cancel_runs: bool,
     },
     /// Ends a hold.
-    Resume,
+    Resume {
+        /// Why.
+        reason: Option<String>,
+    },
     /// Ends the campaign.
     Cancel {
         /// Why.
         reason: Option<String>,
     },
+    /// Ends the campaign as completed, as soon as nothing is in flight. What is approved stays so.
+    Close {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Takes a campaign that is over out of the lists. Nothing of it is deleted.
+    Archive {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Adds to the budget. The frozen policies stay as they are.
+    Extend {
+        /// What is added.
+        by: Extension,
+        /// Why.
+        reason: String,
+    },
+    /// Lets a campaign that was held for too many failures go on.
+    ResetFailures {
+        /// Why they should not happen again.
+        reason: String,
+    },
+    /// Asks for another replay of the baseline, due or not. Asked again while one waits or runs, it
+    /// changes nothing.
+    QueueReplay {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Takes in a replay whose runs are all over, without waiting for the loops to do it.
+    RecordReplay(ReplayRecord),
     /// Hands in a candidate of one's own.
     Suggest {
         /// The change, already validated against the baseline and the policies.
@@ -48,6 +85,21 @@ pub enum Command {
     Apply(LiveChange),
     /// Announces a write of the inverse of the last apply.
     Rollback(LiveChange),
+}
+
+/// What is on record about an evaluation that is to count as a replay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplayRecord {
+    /// The evaluation.
+    pub evaluation: EvaluationId,
+    /// Its case runs, whatever their state.
+    pub runs: u32,
+    /// Those of them that are not over.
+    pub open: u32,
+    /// Those of them that executed another definition than the current baseline.
+    pub foreign: u32,
+    /// What they showed together.
+    pub result: EvaluationResult,
 }
 
 /// A write to the live workflow, as prepared against what is live now.
@@ -104,6 +156,17 @@ pub enum Rejection {
     ReasonRequired {
         /// The decision.
         what: &'static str,
+    },
+    /// The budget cannot be extended so.
+    #[error(transparent)]
+    Extension(#[from] ExtensionError),
+    /// The evaluation cannot count as a replay of the baseline.
+    #[error("evaluation {evaluation} cannot be recorded as a replay: {why}")]
+    NoReplay {
+        /// The evaluation.
+        evaluation: EvaluationId,
+        /// What is wrong with it.
+        why: String,
     },
     /// The same change had its turn.
     #[error("this change was {} in this campaign before", fate.name())]
@@ -164,6 +227,8 @@ impl Rejection {
             Self::NotPending { .. } => "not_pending",
             Self::BaselineMoved { .. } => "baseline_moved",
             Self::ReasonRequired { .. } => "reason_required",
+            Self::Extension(error) => error.code(),
+            Self::NoReplay { .. } => "not_a_replay",
             Self::AlreadyTried { .. } => "already_tried",
             Self::TooManySuggestions { .. } => "too_many_suggestions",
             Self::NothingToApply { .. } => "nothing_to_apply",

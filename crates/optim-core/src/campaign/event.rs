@@ -1,14 +1,20 @@
-//! What is told about a campaign, a stored workflow or a provider: one event at least for each change of state, in
-//! the same commit.
+//! What is told about a campaign, a stored workflow, a workflow run or a provider: one event at least for
+//! each change of state, in the same commit.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId};
+use crate::id::{
+    Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId, WorkflowRunId,
+};
+use crate::outcome::Usage;
+use crate::policy::Extension;
 use crate::quantity::Timestamp;
 use crate::stored_workflow::VersionNumber;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
+use crate::workflow_run::event::WorkflowRunEvent;
 
+use super::ledger::{Amount, Spent};
 use super::live::LiveWriteKind;
 use super::{Ending, Hold, Purpose};
 
@@ -35,6 +41,8 @@ pub enum Subject {
     Campaign(CampaignId),
     /// A stored workflow.
     Workflow(WorkflowId),
+    /// A workflow run.
+    WorkflowRun(WorkflowRunId),
     /// A provider.
     Provider(ProviderId),
 }
@@ -45,7 +53,7 @@ impl Subject {
     pub fn campaign(&self) -> Option<&CampaignId> {
         match self {
             Self::Campaign(id) => Some(id),
-            Self::Workflow(_) | Self::Provider(_) => None,
+            Self::Workflow(_) | Self::WorkflowRun(_) | Self::Provider(_) => None,
         }
     }
 }
@@ -64,7 +72,35 @@ pub enum EventKind {
         reason: Hold,
     },
     /// The hold ended.
-    CampaignResumed,
+    CampaignResumed {
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// A person added to the budget.
+    BudgetExtended {
+        /// What was added.
+        by: Extension,
+        /// Why.
+        reason: String,
+    },
+    /// A person let the campaign go on after too many failures.
+    FailuresReset {
+        /// How many there had been in a row.
+        failures: u32,
+        /// Why.
+        reason: String,
+    },
+    /// A person wants the campaign to end as soon as nothing is in flight.
+    CampaignClosing {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The campaign was taken out of the lists.
+    CampaignArchived {
+        /// Why.
+        reason: Option<String>,
+    },
     /// The campaign is over.
     CampaignClosed {
         /// How it ended.
@@ -88,6 +124,26 @@ pub enum EventKind {
     EvaluationDropped {
         /// The evaluation.
         evaluation: EvaluationId,
+        /// Why.
+        #[serde(default)]
+        reason: String,
+    },
+    /// What a cancelled evaluation has cost is known.
+    EvaluationSettled {
+        /// The evaluation.
+        evaluation: EvaluationId,
+        /// Its cost.
+        spent: Spent,
+    },
+    /// A process has taken up the wait for an evaluation after the one before ended.
+    EvaluationContinued {
+        /// The evaluation.
+        evaluation: EvaluationId,
+    },
+    /// A person asked for another replay of the baseline.
+    ReplayWanted {
+        /// Why.
+        reason: Option<String>,
     },
     /// Enough replays agree.
     BaselineEstablished {
@@ -105,6 +161,16 @@ pub enum EventKind {
         mutation: String,
         /// Why.
         reason: String,
+    },
+    /// Proposers that cost something are about to be asked.
+    ProposersAsked {
+        /// The most that the call may use.
+        at_most: Amount,
+    },
+    /// The call of the proposers has ended.
+    ProposersPaid {
+        /// What it has cost.
+        usage: Usage,
     },
     /// A candidate was proposed.
     CandidateProposed {
@@ -143,6 +209,13 @@ pub enum EventKind {
         version: u32,
         /// Why.
         reason: Option<String>,
+    },
+    /// A person approved a candidate, and the check before it found that it must not be.
+    ApprovalRefused {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// What was found.
+        reason: String,
     },
     /// A person rejected a candidate.
     CandidateRejected {
@@ -195,6 +268,11 @@ pub enum EventKind {
     WorkflowRestored,
     /// The history of a deleted workflow is gone.
     WorkflowPurged,
+    /// Something happened to a workflow run.
+    WorkflowRun {
+        /// What.
+        change: WorkflowRunEvent,
+    },
     /// A provider asked to be left alone, and is.
     ProviderThrottled {
         /// Until then.

@@ -7,7 +7,8 @@ use expect_test::expect_file;
 use super::command::Command;
 use super::tests::{Driven, campaign, cx, mutation};
 use super::transition::decide;
-use super::{Campaign, Phase};
+use super::{Campaign, Hold, Phase};
+use crate::policy::Extension;
 
 /// A campaign in each phase, and paused in those that work.
 fn stations() -> Vec<(&'static str, Campaign)> {
@@ -38,7 +39,14 @@ fn stations() -> Vec<(&'static str, Campaign)> {
         driven.command(command).unwrap();
         driven.campaign
     };
-    let pause = || Command::Pause { reason: None };
+    let pause = || Command::Pause { reason: None, cancel_runs: false };
+    let failed = {
+        let mut driven = evaluating();
+        for _ in 0..3 {
+            driven.days_pass();
+        }
+        driven.campaign
+    };
     vec![
         ("draft", fresh()),
         ("replaying", replaying),
@@ -48,6 +56,7 @@ fn stations() -> Vec<(&'static str, Campaign)> {
         ("confirming", confirming().campaign),
         ("awaiting approval", awaiting().campaign),
         ("awaiting approval, paused", after(awaiting(), pause())),
+        ("evaluating, failed", failed),
         ("closed", after(searching(), Command::Cancel { reason: None })),
     ]
 }
@@ -57,13 +66,22 @@ fn commands(campaign: &Campaign) -> Vec<(&'static str, Command)> {
     let experiment = named.unwrap_or_else(|| crate::id::ExperimentId::derive(&[b"none"]));
     vec![
         ("start", Command::Start),
-        ("pause", Command::Pause { reason: None }),
-        ("resume", Command::Resume),
+        ("pause", Command::Pause { reason: None, cancel_runs: false }),
+        ("resume", Command::Resume { reason: None }),
         ("suggest", Command::Suggest { mutation: mutation(7) }),
         ("approve", Command::Approve { experiment, reason: None }),
         ("reject", Command::Reject { experiment, reason: "why".to_owned() }),
+        ("queue replay", Command::QueueReplay { reason: None }),
+        ("extend", Command::Extend { by: one_experiment(), reason: "why".to_owned() }),
+        ("reset failures", Command::ResetFailures { reason: "why".to_owned() }),
+        ("close", Command::Close { reason: None }),
         ("cancel", Command::Cancel { reason: None }),
+        ("archive", Command::Archive { reason: None }),
     ]
+}
+
+fn one_experiment() -> Extension {
+    Extension { experiments: 1, ..Extension::default() }
 }
 
 fn phase(campaign: &Campaign) -> String {
@@ -76,7 +94,11 @@ fn phase(campaign: &Campaign) -> String {
         Phase::AwaitingApproval { .. } => "awaiting approval",
         Phase::Closed { .. } => "closed",
     };
-    let held = if campaign.hold.is_some() { ", paused" } else { "" };
+    let held = match campaign.hold {
+        None => "",
+        Some(Hold::Failures { .. }) => ", failed",
+        Some(_) => ", paused",
+    };
     format!("{name}{held}")
 }
 

@@ -7,9 +7,11 @@
 pub mod check;
 pub mod command;
 pub mod event;
+pub mod ledger;
 pub mod live;
 pub mod location;
 pub mod observation;
+pub mod recheck;
 pub mod transition;
 pub mod work;
 
@@ -23,20 +25,22 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::experiment::Experiment;
+use crate::experiment::{Decision, Experiment};
 use crate::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId, WorkflowId};
 use crate::metrics::Metrics;
 use crate::mutation::MutationKey;
 use crate::mutation::patch::Patch;
-use crate::outcome::Usage;
 use crate::pack::Split;
-use crate::policy::{BudgetPolicy, FrozenFile, Policies};
+use crate::policy::{BudgetPolicy, EvalPolicy, Extension, FrozenFile, Policies};
 use crate::quantity::{Millis, Timestamp};
 use crate::verdict::Verdict;
 use crate::workflow::{Fingerprint, ModelRef};
 
+use self::ledger::{Allowance, Ledger};
 use self::live::Live;
 use self::location::Location;
+
+pub use self::ledger::Spent;
 
 /// A campaign: everything that its decisions depend on. Big payloads (definitions, the objective
 /// text, the pack) are stored once by digest and referred to.
@@ -65,10 +69,20 @@ pub struct Campaign {
     pub hold: Option<Hold>,
     /// How the search for candidates goes.
     pub search: Search,
-    /// What it has spent.
-    pub spent: Spent,
+    /// What people added to the budget of the frozen policies.
+    #[serde(default)]
+    pub extension: Extension,
+    /// What it has spent, and what is set aside.
+    #[serde(alias = "spent")]
+    pub ledger: Ledger,
     /// Its dealings with the live workflow.
     pub live: Live,
+    /// A person's wish that it ends as soon as nothing is in flight.
+    #[serde(default)]
+    pub closing: Option<Decision>,
+    /// A person's wish not to see it in lists any more; it is over then.
+    #[serde(default)]
+    pub archived: Option<Decision>,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -128,6 +142,9 @@ pub struct Frozen {
     pub executor: String,
     /// Whether the executor simulates; shown wherever its numbers are.
     pub simulated: bool,
+    /// The most that one case run can use, where the executor knows it.
+    #[serde(default)]
+    pub worst_case: Option<Allowance>,
     /// The executor's settings, as a digest; absent in campaigns that were created without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor_settings: Option<Digest>,
@@ -195,6 +212,15 @@ pub struct Evaluation {
     pub split: Split,
     /// When it was queued.
     pub queued_at: Timestamp,
+    /// What each of its case runs may use of the campaign's budget.
+    #[serde(default)]
+    pub allowance: Allowance,
+    /// When a process last took up the wait for it; absent while that is the one that queued it.
+    #[serde(default)]
+    pub continued_at: Option<Timestamp>,
+    /// How often runs of it were missing and queued again.
+    #[serde(default)]
+    pub requeued: u32,
 }
 
 /// What an evaluation is for.
@@ -240,8 +266,8 @@ pub enum Phase {
     Evaluating {
         /// The candidate.
         experiment: Box<Experiment>,
-        /// Its evaluation.
-        evaluation: Evaluation,
+        /// Its evaluation in flight; none while it waits for a hold to end.
+        evaluation: Option<Evaluation>,
     },
     /// Measures baseline and winner on the holdout cases.
     Confirming {
@@ -281,12 +307,18 @@ pub enum Ending {
     },
     /// The operator's own candidate is judged, and nothing else was asked for.
     SuggestionsDone,
-    /// Too many evaluations in a row gave no measurable result.
+    /// Too many evaluations in a row gave no measurable result. Read from older stores only: it has
+    /// become [`Hold::Failures`], which loses nothing.
     TooManyFailures {
         /// How many.
         failures: u32,
         /// The last one's reason.
         last: String,
+    },
+    /// A person ended it early, as completed.
+    ClosedByOperator {
+        /// Who, when and why.
+        by: Decision,
     },
     /// A person ended it.
     Cancelled {
@@ -323,6 +355,13 @@ pub enum Hold {
         /// Which limit, with figures.
         reason: String,
     },
+    /// Too many evaluations in a row gave no measurable result.
+    Failures {
+        /// How many.
+        failures: u32,
+        /// The last one's reason.
+        last: String,
+    },
 }
 
 /// How the search for candidates goes.
@@ -341,6 +380,15 @@ pub struct Search {
     pub tried: BTreeMap<MutationKey, Fate>,
     /// Evaluations in a row without a measurable result.
     pub consecutive_failures: u32,
+    /// Why the last of them had none.
+    #[serde(default)]
+    pub last_failure: Option<String>,
+    /// A person wants another replay of the baseline, due or not.
+    #[serde(default)]
+    pub replay_wanted: bool,
+    /// Evaluations that ended without a result and whose purpose is queued again, so far.
+    #[serde(default)]
+    pub retries: u32,
     /// Proposals that were refused on this baseline, by reason code.
     pub refused: BTreeMap<String, u32>,
 }
@@ -370,52 +418,20 @@ pub enum Fate {
     Pending,
 }
 
-/// What a campaign has spent, replays and confirmations included.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Spent {
-    /// Case runs that ended.
-    pub runs: u64,
-    /// What they consumed.
-    pub usage: Usage,
-}
-
-impl Spent {
-    /// The sum of both.
+impl Evaluation {
+    /// When it is given up if it has not ended.
     #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self { runs: self.runs.saturating_add(other.runs), usage: self.usage.plus(other.usage) }
-    }
-
-    /// The limit of `budget` that is reached, with the figure; `None` while all have room.
-    #[must_use]
-    pub fn exceeded(&self, budget: &BudgetPolicy) -> Option<String> {
-        let minutes = Millis::from_minutes(budget.max_runtime_minutes);
-        if self.usage.latency >= minutes {
-            let spent = self.usage.latency.0 / 60_000;
-            return Some(format!(
-                "run time: {spent} of {} minutes (max_runtime_minutes)",
-                budget.max_runtime_minutes
-            ));
-        }
-        if let Some(limit) = budget.max_total_tokens.filter(|limit| self.usage.tokens() >= *limit) {
-            return Some(format!(
-                "tokens: {} of {} (max_total_tokens)",
-                self.usage.tokens().0,
-                limit.0
-            ));
-        }
-        if let Some(limit) = budget.max_total_cost.filter(|limit| self.usage.cost >= *limit) {
-            return Some(format!("money: {} of {limit} (max_total_cost_usd)", self.usage.cost));
-        }
-        None
+    pub fn deadline(&self, eval: &EvalPolicy) -> Timestamp {
+        let since = self.continued_at.unwrap_or(self.queued_at);
+        since.after(Millis::from_minutes(eval.evaluation_deadline_minutes))
     }
 }
 
 impl Purpose {
-    /// The id of the evaluation of `campaign` for this purpose. Asked twice, it is the same.
+    /// The id of the evaluation of `campaign` for this purpose, after as many `retries` in the whole
+    /// campaign. Asked twice, it is the same.
     #[must_use]
-    pub fn evaluation_id(&self, campaign: &CampaignId) -> EvaluationId {
+    pub fn evaluation_id(&self, campaign: &CampaignId, retries: u32) -> EvaluationId {
         let (kind, subject): (&[u8], Vec<u8>) = match self {
             Self::Replay { number } => (b"replay", number.to_be_bytes().to_vec()),
             Self::Candidate { experiment } => (b"candidate", experiment.as_bytes().to_vec()),
@@ -426,7 +442,19 @@ impl Purpose {
                 (b"confirm-candidate", experiment.as_bytes().to_vec())
             }
         };
-        EvaluationId::derive(&[campaign.as_str().as_bytes(), kind, &subject])
+        let retries = retries.to_be_bytes();
+        EvaluationId::derive(&[campaign.as_str().as_bytes(), kind, &subject, &retries])
+    }
+}
+
+impl Frozen {
+    /// The cases of `split`.
+    #[must_use]
+    pub fn cases(&self, split: Split) -> u32 {
+        match split {
+            Split::Search => self.search_cases,
+            Split::Holdout => self.holdout_cases,
+        }
     }
 }
 
@@ -474,8 +502,11 @@ impl Campaign {
             phase: Phase::Draft,
             hold: None,
             search: Search::default(),
-            spent: Spent::default(),
+            extension: Extension::default(),
+            ledger: Ledger::default(),
             live,
+            closing: None,
+            archived: None,
             created_at: now,
         }
     }
@@ -492,11 +523,11 @@ impl Campaign {
     /// The evaluations whose case runs are queued or running.
     pub fn in_flight(&self) -> impl Iterator<Item = &Evaluation> {
         match &self.phase {
-            Phase::Replaying { evaluation: Some(evaluation) }
-            | Phase::Evaluating { evaluation, .. } => std::slice::from_ref(evaluation),
+            Phase::Replaying { evaluation } | Phase::Evaluating { evaluation, .. } => {
+                evaluation.as_slice()
+            }
             Phase::Confirming { evaluations, .. } => evaluations.as_slice(),
             Phase::Draft
-            | Phase::Replaying { evaluation: None }
             | Phase::Searching
             | Phase::AwaitingApproval { .. }
             | Phase::Closed { .. } => &[],
@@ -517,6 +548,18 @@ impl Campaign {
         }
     }
 
+    /// The evaluations that were cancelled and whose cost is not taken in yet.
+    pub fn unsettled(&self) -> impl Iterator<Item = EvaluationId> {
+        let open: Vec<_> = self.in_flight().map(|evaluation| evaluation.id).collect();
+        self.ledger.reserved.keys().copied().filter(move |id| !open.contains(id))
+    }
+
+    /// The budget that counts: that of the frozen policies with what people added.
+    #[must_use]
+    pub fn budget(&self) -> BudgetPolicy {
+        self.frozen.policies.budget.plus(&self.extension)
+    }
+
     /// Whether the campaign is over.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -528,15 +571,18 @@ impl Campaign {
     pub fn status(&self) -> Status {
         match (&self.phase, &self.hold) {
             (Phase::Closed { ending, .. }, _) => match ending {
-                Ending::TooManyFailures { .. } => Status::Failed,
-                Ending::Cancelled { .. } | Ending::SourceGone { .. } => Status::Cancelled,
-                Ending::ExperimentsUsedUp
+                Ending::Cancelled { .. }
+                | Ending::SourceGone { .. }
+                | Ending::TooManyFailures { .. } => Status::Cancelled,
+                Ending::ClosedByOperator { .. }
+                | Ending::ExperimentsUsedUp
                 | Ending::NoFurtherMutation { .. }
                 | Ending::SuggestionsDone => Status::Completed,
             },
             (_, Some(Hold::Operator { .. })) => Status::PausedManual,
             (_, Some(Hold::BaselineUnstable { .. })) => Status::PausedEvaluatorUnstable,
             (_, Some(Hold::Budget { .. })) => Status::PausedBudget,
+            (_, Some(Hold::Failures { .. })) => Status::Failed,
             (Phase::AwaitingApproval { .. }, None) => Status::AwaitingPromotionApproval,
             (Phase::Draft, None) => Status::Draft,
             (_, None) => Status::Running,
@@ -562,7 +608,7 @@ pub enum Status {
     PausedEvaluatorUnstable,
     /// Over, as planned.
     Completed,
-    /// Over, after too many failures.
+    /// Too many evaluations in a row gave no measurable result; a person must look.
     Failed,
     /// Over, because a person ended it or its workflow is gone.
     Cancelled,
@@ -573,8 +619,9 @@ impl Status {
     #[must_use]
     pub fn is_open(self) -> bool {
         match self {
-            Self::Completed | Self::Failed | Self::Cancelled => false,
+            Self::Completed | Self::Cancelled => false,
             Self::Draft
+            | Self::Failed
             | Self::Running
             | Self::AwaitingPromotionApproval
             | Self::PausedManual

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::experiment::Proposer;
-use crate::id::{CaseId, EvaluationId};
+use crate::id::{CaseId, EvaluationId, ExperimentId};
 use crate::metrics::Metrics;
 use crate::mutation::Mutation;
+use crate::outcome::Usage;
 use crate::workflow::Fingerprint;
 
-use super::{CaseMark, Spent};
+use super::CaseMark;
+use super::ledger::{Amount, Spent};
 
 /// Something that has happened. A fact about something that the campaign no longer waits for
 /// changes nothing.
@@ -22,6 +24,26 @@ pub enum Observation {
         /// What they showed.
         result: EvaluationResult,
     },
+    /// Runs of an evaluation that should be there are not on record.
+    RunsMissing {
+        /// The evaluation.
+        evaluation: EvaluationId,
+    },
+    /// An evaluation that was cancelled has cost this.
+    EvaluationSettled {
+        /// The evaluation.
+        evaluation: EvaluationId,
+        /// What its runs have consumed.
+        spent: Spent,
+    },
+    /// A process has taken up the work after the one before ended.
+    Continued,
+    /// Proposers that cost something are about to be asked. The call may only be made when the
+    /// campaign is not held after this.
+    ProposersAsked {
+        /// The most that the call may use.
+        at_most: Amount,
+    },
     /// A candidate for the current baseline was found.
     Proposed {
         /// The baseline that it was derived from.
@@ -32,6 +54,8 @@ pub enum Observation {
         candidate: Candidate,
         /// Proposals that were refused on the way, by reason code.
         refused: BTreeMap<String, u32>,
+        /// What finding it has cost.
+        usage: Usage,
     },
     /// No proposer has a further candidate for the current baseline.
     NothingToPropose {
@@ -39,6 +63,15 @@ pub enum Observation {
         baseline: Fingerprint,
         /// Proposals that were refused, by reason code.
         refused: BTreeMap<String, u32>,
+        /// What asking has cost.
+        usage: Usage,
+    },
+    /// The check before an approval found that the pending experiment must not be approved.
+    ApprovalRefused {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// What was found.
+        reason: String,
     },
     /// A candidate that a person handed in no longer fits the baseline.
     SuggestionRefused {

@@ -1,5 +1,11 @@
 //! The life of a campaign: tables for single steps, random walks for all of them.
 
+mod decision;
+mod ending;
+mod funding;
+mod replay;
+mod setback;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -7,6 +13,7 @@ use proptest::prelude::*;
 use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::EventKind;
+use super::ledger::Amount;
 use super::live::{plan_apply, plan_rollback};
 use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, Observation};
@@ -16,7 +23,10 @@ use super::*;
 use crate::experiment::{ExperimentState, Proposer};
 use crate::id::NodeId;
 use crate::mutation::{FieldValue, MutableField, Mutation};
-use crate::policy::{BudgetPolicy, EvalPolicy, MutationPolicy, PackRef, Profile, ScopePolicy};
+use crate::outcome::Usage;
+use crate::policy::{
+    BudgetPolicy, EvalPolicy, Extension, MutationPolicy, PackRef, Profile, ScopePolicy,
+};
 use crate::quantity::{Fraction, Tokens};
 
 const CASES: u64 = 10;
@@ -56,6 +66,7 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
         files: Vec::new(),
         executor: "scripted".to_owned(),
         simulated: true,
+        worst_case: None,
         executor_settings: None,
     };
     Campaign::draft(CampaignId::new("c").unwrap(), "c".to_owned(), 1, source, frozen, Timestamp(0))
@@ -87,8 +98,14 @@ fn result(passed: Option<u64>) -> EvaluationResult {
         void,
         usage: Usage::default(),
     };
-    let usage = Usage { prompt_tokens: Tokens(10), ..Usage::default() };
-    EvaluationResult { metrics, cases, spent: Spent { runs: CASES, usage } }
+    EvaluationResult { metrics, cases, spent: spent(10) }
+}
+
+/// What an evaluation of ten runs that used `tokens` together has cost.
+fn spent(tokens: u64) -> Spent {
+    let usage = Usage { prompt_tokens: Tokens(tokens), ..Usage::default() };
+    let dearest = Amount { tokens: Tokens(tokens.div_ceil(CASES)), ..Amount::default() };
+    Spent { runs: CASES, usage, dearest }
 }
 
 pub(super) fn mutation(tag: u64) -> Mutation {
@@ -148,7 +165,11 @@ impl Driven {
             match effect {
                 Effect::QueueRuns(evaluation) => {
                     assert!(next.hold.is_none(), "nothing starts while held");
-                    assert!(self.queued.insert(evaluation.id), "no evaluation is queued twice");
+                    assert!(
+                        self.queued.insert(evaluation.id) || evaluation.requeued > 0,
+                        "no evaluation is queued twice"
+                    );
+                    assert!(next.ledger.reserved.contains_key(&evaluation.id), "it is set aside");
                 }
                 Effect::CancelRuns { evaluation, .. } => assert!(self.queued.contains(&evaluation)),
             }
@@ -168,7 +189,7 @@ impl Driven {
 
     /// Ends the first evaluation in flight.
     pub(super) fn land(&mut self, passed: Option<u64>) {
-        let evaluation = self.campaign.in_flight().next().expect("something is in flight").id;
+        let evaluation = self.open();
         self.observe(Observation::EvaluationFinished { evaluation, result: result(passed) });
     }
 
@@ -178,7 +199,27 @@ impl Driven {
             proposer: Proposer { name: "test".to_owned(), version: 1 },
             candidate: candidate(tag),
             refused: BTreeMap::new(),
+            usage: Usage::default(),
         });
+    }
+
+    /// The evaluation in flight.
+    fn open(&self) -> EvaluationId {
+        self.campaign.in_flight().next().expect("something is in flight").id
+    }
+
+    /// Lets the deadlines of all that is in flight pass, and takes in what that has cost.
+    pub(super) fn days_pass(&mut self) {
+        self.now += 2 * 24 * 60 * 60 * 1000;
+        self.observe(Observation::Woke);
+        self.settle(10);
+    }
+
+    /// Settles what was cancelled, as if each evaluation had used `tokens`.
+    fn settle(&mut self, tokens: u64) {
+        for evaluation in self.campaign.unsettled().collect::<Vec<_>>() {
+            self.observe(Observation::EvaluationSettled { evaluation, spent: spent(tokens) });
+        }
     }
 
     /// Started, with a baseline that passes `passed` cases.
@@ -329,12 +370,14 @@ fn a_paused_campaign_keeps_what_lands_and_starts_nothing() {
     let mut driven = Driven::searching(campaign(5, 4), 6);
     driven.propose(1);
     let queued = driven.queued.len();
-    driven.command(Command::Pause { reason: Some("lunch".to_owned()) }).unwrap();
+    driven
+        .command(Command::Pause { reason: Some("lunch".to_owned()), cancel_runs: false })
+        .unwrap();
     driven.land(Some(9));
     assert_eq!(driven.queued.len(), queued);
     assert_eq!(driven.campaign.status(), Status::PausedManual);
     assert!(matches!(driven.experiments[&driven.pending()].state, ExperimentState::Recommended(_)));
-    driven.command(Command::Resume).unwrap();
+    driven.command(Command::Resume { reason: None }).unwrap();
     assert_eq!(driven.queued.len(), queued + 2, "the confirmation is queued on resume");
 }
 
@@ -351,42 +394,16 @@ fn a_campaign_ends_only_when_nothing_is_in_flight() {
 }
 
 #[test]
-fn replays_that_fail_again_and_again_end_the_campaign() {
-    let mut driven = Driven::new(campaign(5, 0));
-    driven.command(Command::Start).unwrap();
-    for _ in 0..3 {
-        driven.land(None);
-    }
-    assert!(matches!(
-        driven.campaign.phase,
-        Phase::Closed { ending: Ending::TooManyFailures { failures: 3, .. }, .. }
-    ));
-    assert_eq!(driven.queued.len(), 3);
-}
-
-#[test]
 fn replays_that_disagree_hold_the_campaign_and_resume_measures_afresh() {
     let mut driven = Driven::new(campaign(5, 0));
     driven.command(Command::Start).unwrap();
     driven.land(Some(9));
     driven.land(Some(4));
     assert_eq!(driven.campaign.status(), Status::PausedEvaluatorUnstable);
-    driven.command(Command::Resume).unwrap();
+    driven.command(Command::Resume { reason: None }).unwrap();
     driven.land(Some(9));
     driven.land(Some(9));
     assert_eq!(work(&driven.campaign), Work::Propose);
-}
-
-#[test]
-fn a_spent_budget_holds_the_campaign() {
-    let mut driven = Driven::searching(campaign(5, 0), 6);
-    let mut costly = result(Some(2));
-    costly.spent.usage.prompt_tokens = Tokens(10_000);
-    driven.propose(1);
-    let evaluation = driven.campaign.in_flight().next().unwrap().id;
-    driven.observe(Observation::EvaluationFinished { evaluation, result: costly });
-    let Some(Hold::Budget { reason }) = &driven.campaign.hold else { panic!("not held") };
-    assert!(reason.contains("10020 of 10000"), "{reason}");
 }
 
 #[test]
@@ -396,7 +413,10 @@ fn a_cancelled_campaign_supersedes_what_was_open() {
     let open = driven.pending();
     driven.command(Command::Cancel { reason: None }).unwrap();
     assert!(matches!(driven.experiments[&open].state, ExperimentState::Superseded { .. }));
-    assert_eq!(driven.command(Command::Resume).unwrap_err().code(), "campaign_wrong_status");
+    assert_eq!(
+        driven.command(Command::Resume { reason: None }).unwrap_err().code(),
+        "campaign_wrong_status"
+    );
 }
 
 #[test]
@@ -410,9 +430,9 @@ fn every_status_is_that_of_some_campaign() {
     waiting.propose(1);
     waiting.land(Some(9));
     see(&waiting);
-    waiting.command(Command::Pause { reason: None }).unwrap();
+    waiting.command(Command::Pause { reason: None, cancel_runs: false }).unwrap();
     see(&waiting);
-    waiting.command(Command::Resume).unwrap();
+    waiting.command(Command::Resume { reason: None }).unwrap();
     let experiment = waiting.pending();
     waiting.command(Command::Reject { experiment, reason: "no".to_owned() }).unwrap();
     see(&waiting);
@@ -431,7 +451,7 @@ fn every_status_is_that_of_some_campaign() {
     see(&unstable);
 
     let mut costly = campaign(1, 0);
-    costly.frozen.policies.budget.max_total_tokens = Some(Tokens(5));
+    costly.frozen.policies.budget.max_total_tokens = Some(Tokens(10));
     let mut spent = Driven::new(costly);
     spent.command(Command::Start).unwrap();
     spent.land(Some(6));
@@ -533,6 +553,7 @@ fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
             proposer: Proposer { name: "test".to_owned(), version: 1 },
             candidate: Candidate { mutation, ..candidate(tag) },
             refused: BTreeMap::new(),
+            usage: Usage::default(),
         });
         driven.land(Some(passed));
         driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
@@ -563,13 +584,24 @@ fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
 #[derive(Debug, Clone)]
 enum Move {
     Start,
-    Pause,
+    Pause(bool),
     Resume,
     Cancel,
+    Close,
+    Archive,
+    Extend(u64),
+    ResetFailures,
+    QueueReplay,
     Suggest(u64),
     Propose(u64),
     NothingToPropose,
-    Land(Option<u64>),
+    Land(Option<u64>, u64),
+    Settle(u64),
+    Continued,
+    RunsMissing,
+    DaysPass,
+    AskProposers(u64, u64),
+    ApprovalRefused,
     Approve,
     Reject,
     Repeat,
@@ -580,13 +612,24 @@ enum Move {
 fn moves() -> impl Strategy<Value = Vec<Move>> {
     let one = prop_oneof![
         2 => Just(Move::Start),
-        1 => Just(Move::Pause),
+        1 => any::<bool>().prop_map(Move::Pause),
+        1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::Close } else { Move::Archive }),
+        1 => (0..4_000u64).prop_map(Move::Extend),
+        1 => Just(Move::ResetFailures),
+        1 => Just(Move::QueueReplay),
         2 => Just(Move::Resume),
         1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::Cancel } else { Move::Woke }),
         1 => (0..6u64).prop_map(Move::Suggest),
         4 => (0..6u64).prop_map(Move::Propose),
         1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::NothingToPropose } else { Move::Woke }),
-        8 => prop::option::weighted(0.9, 5..=CASES).prop_map(Move::Land),
+        8 => (prop::option::weighted(0.9, 5..=CASES), 0..3_000u64)
+            .prop_map(|(passed, tokens)| Move::Land(passed, tokens)),
+        2 => (0..3_000u64).prop_map(Move::Settle),
+        1 => Just(Move::Continued),
+        1 => Just(Move::RunsMissing),
+        1 => Just(Move::DaysPass),
+        2 => (0..900u64, 0..1_000u64).prop_map(|(most, used)| Move::AskProposers(most, used)),
+        1 => Just(Move::ApprovalRefused),
         2 => Just(Move::Approve),
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
@@ -602,8 +645,18 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
         let pending = driven.campaign.current_experiment().map(|experiment| experiment.id);
         let command = match step {
             Move::Start => Some(Command::Start),
-            Move::Pause => Some(Command::Pause { reason: None }),
-            Move::Resume => Some(Command::Resume),
+            Move::Pause(cancel_runs) => {
+                Some(Command::Pause { reason: None, cancel_runs: *cancel_runs })
+            }
+            Move::Close => Some(Command::Close { reason: None }),
+            Move::Archive => Some(Command::Archive { reason: None }),
+            Move::Extend(tokens) => Some(Command::Extend {
+                by: Extension { tokens: Tokens(*tokens), ..Extension::default() },
+                reason: "why".to_owned(),
+            }),
+            Move::ResetFailures => Some(Command::ResetFailures { reason: "why".to_owned() }),
+            Move::QueueReplay => Some(Command::QueueReplay { reason: None }),
+            Move::Resume => Some(Command::Resume { reason: None }),
             Move::Cancel => Some(Command::Cancel { reason: None }),
             Move::Suggest(tag) => Some(Command::Suggest { mutation: mutation(*tag) }),
             Move::Approve => pending
@@ -617,15 +670,18 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
             }
             Move::NothingToPropose => {
                 let baseline = driven.campaign.baseline.fingerprint;
-                driven
-                    .observe(Observation::NothingToPropose { baseline, refused: BTreeMap::new() });
+                driven.observe(Observation::NothingToPropose {
+                    baseline,
+                    refused: BTreeMap::new(),
+                    usage: Usage::default(),
+                });
                 None
             }
-            Move::Land(passed) => {
+            Move::Land(passed, tokens) => {
                 let open = driven.campaign.in_flight().next().map(|evaluation| evaluation.id);
                 if let Some(evaluation) = open {
-                    let landed =
-                        Observation::EvaluationFinished { evaluation, result: result(*passed) };
+                    let result = EvaluationResult { spent: spent(*tokens), ..result(*passed) };
+                    let landed = Observation::EvaluationFinished { evaluation, result };
                     last = Some(landed.clone());
                     driven.observe(landed);
                 }
@@ -637,6 +693,46 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
                     let before = driven.campaign.clone();
                     driven.observe(landed);
                     assert_eq!(driven.campaign, before);
+                }
+                None
+            }
+            Move::Settle(tokens) => {
+                driven.settle(*tokens);
+                None
+            }
+            Move::Continued => {
+                driven.observe(Observation::Continued);
+                None
+            }
+            Move::RunsMissing => {
+                let open = driven.campaign.in_flight().next().map(|evaluation| evaluation.id);
+                if let Some(evaluation) = open {
+                    driven.observe(Observation::RunsMissing { evaluation });
+                }
+                None
+            }
+            Move::DaysPass => {
+                driven.days_pass();
+                None
+            }
+            Move::AskProposers(most, used) => {
+                let at_most = Amount { tokens: Tokens(*most), ..Amount::default() };
+                driven.observe(Observation::ProposersAsked { at_most });
+                if driven.campaign.ledger.call.is_some() {
+                    driven.observe(Observation::Proposed {
+                        baseline: driven.campaign.baseline.fingerprint,
+                        proposer: Proposer { name: "paid".to_owned(), version: 1 },
+                        candidate: candidate(used % 6),
+                        refused: BTreeMap::new(),
+                        usage: Usage { prompt_tokens: Tokens(*used), ..Usage::default() },
+                    });
+                }
+                None
+            }
+            Move::ApprovalRefused => {
+                if let Some(experiment) = pending {
+                    let reason = "no improvement any more".to_owned();
+                    driven.observe(Observation::ApprovalRefused { experiment, reason });
                 }
                 None
             }

@@ -3,22 +3,27 @@
 //! Both return the whole next state together with what must be committed with it. After each step
 //! `advance` takes the campaign as far as it can go without the outside.
 
-use crate::experiment::{Decision as PersonDecision, Experiment, ExperimentState, Judged};
+mod decision;
+mod ending;
+mod funding;
+mod replay;
+mod setback;
+
+use crate::experiment::{Confirmation, Experiment, ExperimentState, Judged};
 use crate::id::{EvaluationId, ExperimentId};
 use crate::judge;
 use crate::metrics::Metrics;
-use crate::metrics::baseline::{establish, replay_due, required};
 use crate::pack::Split;
 use crate::verdict::Verdict;
 use crate::workflow::Fingerprint;
 
+use self::funding::Wanted;
+use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::{Event, EventKind, Subject};
 use super::live::{LiveWrite, LiveWriteKind, plan_apply, plan_rollback};
 use super::observation::{Candidate, EvaluationResult, Observation};
-use super::{
-    Campaign, Ending, Evaluation, Fate, Hold, Phase, Purpose, Replay, SearchMode, needs_a_person,
-};
+use super::{Campaign, Ending, Evaluation, Fate, Hold, Phase, Purpose, SearchMode, needs_a_person};
 
 /// Candidates of people that may wait at once.
 pub const SUGGESTIONS_MAX: usize = 100;
@@ -51,7 +56,7 @@ impl Decision {
 /// Case runs to create or end in the same commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Queue one run for each case of the evaluation's split.
+    /// Queue one run for each case of the evaluation's split that is not on record.
     QueueRuns(Evaluation),
     /// Cancel the runs of the evaluation that are not over.
     CancelRuns {
@@ -77,9 +82,15 @@ pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<De
     let mut step = Step::new(campaign, cx);
     match command {
         Command::Start => step.start()?,
-        Command::Pause { reason } => step.pause(reason.clone())?,
-        Command::Resume => step.resume()?,
+        Command::Pause { reason, cancel_runs } => step.pause(reason.clone(), *cancel_runs)?,
+        Command::Resume { reason } => step.resume(reason.clone())?,
         Command::Cancel { reason } => step.cancel(reason.clone())?,
+        Command::Close { reason } => step.wish_to_close(reason.clone())?,
+        Command::Archive { reason } => step.archive(reason.clone())?,
+        Command::Extend { by, reason } => step.extend(by, reason)?,
+        Command::ResetFailures { reason } => step.reset_failures(reason)?,
+        Command::QueueReplay { reason } => step.want_replay(reason.clone())?,
+        Command::RecordReplay(record) => step.record_replay(record)?,
         Command::Suggest { mutation } => step.suggest(mutation)?,
         Command::Approve { experiment, reason } => step.approve(*experiment, reason.clone())?,
         Command::Reject { experiment, reason } => step.reject(*experiment, reason)?,
@@ -87,6 +98,10 @@ pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<De
         Command::Rollback(change) => step.announce(LiveWriteKind::Rollback, change)?,
     }
     step.advance();
+    if matches!(command, Command::Resume { .. }) && step.next == *campaign {
+        let help = "the budget does not cover what comes next; `optim extend` adds to it";
+        return Err(step.wrong_status("resume", help));
+    }
     Ok(step.finish())
 }
 
@@ -97,16 +112,31 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
         Observation::EvaluationFinished { evaluation, result } => {
             step.evaluation_finished(*evaluation, result)
         }
-        Observation::Proposed { baseline, proposer, candidate, refused } => {
+        Observation::RunsMissing { evaluation } => step.runs_missing(*evaluation),
+        Observation::EvaluationSettled { evaluation, spent } => {
+            step.settle_dropped(*evaluation, spent)
+        }
+        Observation::Continued => step.continued(),
+        Observation::ProposersAsked { at_most } => {
+            if step.wants_candidate(campaign.baseline.fingerprint) {
+                step.proposers_asked(*at_most);
+            }
+        }
+        Observation::Proposed { baseline, proposer, candidate, refused, usage } => {
+            step.proposers_paid(*usage);
             if step.wants_candidate(*baseline) {
                 step.next.search.refused.clone_from(refused);
                 step.evaluate(proposer.clone(), candidate);
             }
         }
-        Observation::NothingToPropose { baseline, refused } => {
+        Observation::NothingToPropose { baseline, refused, usage } => {
+            step.proposers_paid(*usage);
             if step.wants_candidate(*baseline) && step.next.search.suggestions.is_empty() {
                 step.close(Ending::NoFurtherMutation { refused: refused.clone() });
             }
+        }
+        Observation::ApprovalRefused { experiment, reason } => {
+            step.approval_refused(*experiment, reason)
         }
         Observation::SuggestionRefused { mutation, reason } => {
             let before = step.next.search.suggestions.len();
@@ -122,7 +152,7 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
                 step.close(Ending::SourceGone { reason: reason.clone() });
             }
         }
-        Observation::Woke => {}
+        Observation::Woke => step.give_up_overdue(),
     }
     step.advance();
     step.finish()
@@ -154,6 +184,7 @@ impl<'a> Step<'a> {
             self.next == *self.before || !self.events.is_empty(),
             "a change without an event"
         );
+        debug_assert_eq!(check(&self.next), Vec::new(), "after {:?}", self.events);
         Decision {
             next: self.next,
             experiments: self.experiments,
@@ -190,31 +221,37 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn pause(&mut self, reason: Option<String>) -> Result<(), Rejection> {
-        if self.next.is_closed() || self.next.hold.is_some() || self.next.phase == Phase::Draft {
-            return Err(self.wrong_status("pause", "only a campaign at work can"));
+    fn pause(&mut self, reason: Option<String>, cancel_runs: bool) -> Result<(), Rejection> {
+        let at_work = !self.next.is_closed() && self.next.phase != Phase::Draft;
+        let stops_runs = cancel_runs && self.next.in_flight().next().is_some();
+        match self.next.hold {
+            None if at_work => {
+                self.hold(Hold::Operator { actor: self.cx.actor.clone(), reason });
+            }
+            Some(Hold::Operator { .. }) if stops_runs => {}
+            _ => return Err(self.wrong_status("pause", "only a campaign at work can")),
         }
-        self.hold(Hold::Operator { actor: self.cx.actor.clone(), reason });
+        if cancel_runs {
+            self.drop_all("the campaign was paused");
+        }
         Ok(())
     }
 
-    fn resume(&mut self) -> Result<(), Rejection> {
+    fn resume(&mut self, reason: Option<String>) -> Result<(), Rejection> {
         match self.next.hold.take() {
             None => return Err(self.wrong_status("resume", "only a paused campaign can")),
             // Replays that disagree are evidence about the evaluator, not about the baseline: a person
             // who resumes has looked into it, and the baseline is measured afresh.
             Some(Hold::BaselineUnstable { .. }) => self.next.baseline.replays.clear(),
+            Some(Hold::Failures { .. }) => {
+                let help =
+                    "too many evaluations gave no result; see why, then `optim reset-failures`";
+                self.next.hold.clone_from(&self.before.hold);
+                return Err(self.wrong_status("resume", help));
+            }
             Some(Hold::Operator { .. } | Hold::Budget { .. }) => {}
         }
-        self.tell(EventKind::CampaignResumed);
-        Ok(())
-    }
-
-    fn cancel(&mut self, reason: Option<String>) -> Result<(), Rejection> {
-        if self.next.is_closed() {
-            return Err(self.wrong_status("cancel", "it is over already"));
-        }
-        self.close(Ending::Cancelled { actor: self.cx.actor.clone(), reason });
+        self.tell(EventKind::CampaignResumed { reason });
         Ok(())
     }
 
@@ -233,87 +270,6 @@ impl<'a> Step<'a> {
             self.next.search.suggestions.push(mutation.clone());
             self.tell(EventKind::CandidateSuggested { mutation: mutation_words(mutation) });
         }
-        Ok(())
-    }
-
-    /// Takes the pending experiment out of its phase, if it is the one that was named.
-    fn pending(&mut self, asked: ExperimentId) -> Result<Experiment, Rejection> {
-        match &self.next.phase {
-            Phase::AwaitingApproval { experiment } if experiment.id == asked => {
-                let experiment = experiment.as_ref().clone();
-                if experiment.baseline == self.next.baseline.fingerprint {
-                    Ok(experiment)
-                } else {
-                    Err(Rejection::BaselineMoved { experiment: asked })
-                }
-            }
-            Phase::AwaitingApproval { experiment } => {
-                Err(Rejection::NotPending { asked, pending: Some(experiment.id) })
-            }
-            _ => Err(Rejection::NotPending { asked, pending: None }),
-        }
-    }
-
-    fn approve(&mut self, asked: ExperimentId, reason: Option<String>) -> Result<(), Rejection> {
-        let mut experiment = self.pending(asked)?;
-        let judged = match experiment.state.clone() {
-            ExperimentState::Recommended(judged) => judged,
-            ExperimentState::NeedsReview(judged) if has_words(reason.as_deref()) => judged,
-            ExperimentState::NeedsReview(_) => {
-                return Err(Rejection::ReasonRequired {
-                    what: "approving a candidate that the judge did not recommend",
-                });
-            }
-            _ => {
-                return Err(Rejection::NotPending { asked, pending: None });
-            }
-        };
-        let patch = self.next.baseline.patch.then(&experiment.mutation);
-        let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
-        self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
-        self.next.search.refused.clear();
-        let baseline = &mut self.next.baseline;
-        baseline.version += 1;
-        baseline.snapshot = experiment.snapshot;
-        baseline.fingerprint = experiment.candidate;
-        baseline.patch = patch;
-        // The candidate's own runs were selected for being good; they are no evidence about the new
-        // baseline, which is measured afresh.
-        baseline.replays.clear();
-        baseline.established = None;
-        let version = baseline.version;
-        let by = PersonDecision {
-            actor: self.cx.actor.clone(),
-            at: self.cx.now,
-            reason: reason.clone(),
-        };
-        experiment.state = ExperimentState::Approved { judged, by };
-        self.experiments.push(experiment);
-        self.enter(Phase::Replaying { evaluation: None });
-        self.tell(EventKind::CandidateApproved { experiment: asked, version, reason });
-        Ok(())
-    }
-
-    fn reject(&mut self, asked: ExperimentId, reason: &str) -> Result<(), Rejection> {
-        let mut experiment = self.pending(asked)?;
-        if !has_words(Some(reason)) {
-            return Err(Rejection::ReasonRequired { what: "a rejection" });
-        }
-        let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
-            experiment.state.clone()
-        else {
-            return Err(Rejection::NotPending { asked, pending: None });
-        };
-        self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
-        let by = PersonDecision {
-            actor: self.cx.actor.clone(),
-            at: self.cx.now,
-            reason: Some(reason.to_owned()),
-        };
-        experiment.state = ExperimentState::Rejected { judged, by };
-        self.experiments.push(experiment);
-        self.enter(Phase::Searching);
-        self.tell(EventKind::CandidateRejected { experiment: asked, reason: reason.to_owned() });
         Ok(())
     }
 
@@ -386,7 +342,7 @@ impl<'a> Step<'a> {
         let key = candidate.mutation.key();
         self.next.search.suggestions.retain(|waiting| waiting.key() != key);
         if self.next.search.tried.contains_key(&key)
-            || self.next.search.experiments >= self.max_experiments()
+            || self.next.search.experiments >= self.next.budget().max_experiments
         {
             return;
         }
@@ -415,10 +371,24 @@ impl<'a> Step<'a> {
         };
         self.experiments.push(experiment.clone());
         self.tell(EventKind::CandidateProposed { experiment: id });
-        let purpose = Purpose::Candidate { experiment: id };
-        let evaluation =
-            self.queue(purpose, candidate.snapshot, candidate.fingerprint, Split::Search);
-        self.enter(Phase::Evaluating { experiment: Box::new(experiment), evaluation });
+        self.enter(Phase::Evaluating { experiment: Box::new(experiment), evaluation: None });
+    }
+
+    /// A process takes up the work: what an earlier one has waited counts against no deadline.
+    fn continued(&mut self) {
+        self.proposers_lost();
+        let open = match &mut self.next.phase {
+            Phase::Replaying { evaluation } | Phase::Evaluating { evaluation, .. } => {
+                evaluation.as_mut_slice()
+            }
+            Phase::Confirming { evaluations, .. } => evaluations.as_mut_slice(),
+            _ => &mut [],
+        };
+        open.iter_mut().for_each(|evaluation| evaluation.continued_at = Some(self.cx.now));
+        let open: Vec<_> = self.next.in_flight().map(|evaluation| evaluation.id).collect();
+        for evaluation in open {
+            self.tell(EventKind::EvaluationContinued { evaluation });
+        }
     }
 
     fn evaluation_finished(&mut self, id: EvaluationId, result: &EvaluationResult) {
@@ -427,17 +397,21 @@ impl<'a> Step<'a> {
         else {
             return;
         };
-        self.next.spent = self.next.spent.plus(result.spent);
+        self.settle(id, &result.spent);
         self.tell(EventKind::EvaluationFinished { evaluation: id, purpose: evaluation.purpose });
         match self.enter(Phase::Searching) {
             Phase::Replaying { .. } => self.replay_finished(id, result),
-            Phase::Evaluating { experiment, .. } => self.candidate_finished(*experiment, result),
+            Phase::Evaluating { experiment, .. } => {
+                self.candidate_finished(*experiment, id, result)
+            }
             Phase::Confirming { experiment, evaluations, baseline, candidate } => {
                 let evaluations = evaluations.into_iter().filter(|open| open.id != id).collect();
                 let (baseline, candidate) = match evaluation.purpose {
+                    _ if !result.is_measurable() => (baseline, candidate),
                     Purpose::ConfirmBaseline { .. } => (Some(result.metrics), candidate),
                     _ => (baseline, Some(result.metrics)),
                 };
+                self.confirmation_finished(result);
                 self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
             }
             // Nothing is in flight in the other phases.
@@ -445,28 +419,22 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn replay_finished(&mut self, evaluation: EvaluationId, result: &EvaluationResult) {
-        self.enter(Phase::Replaying { evaluation: None });
-        if !result.is_measurable() {
-            self.count_failure("a replay of the baseline gave no measurable result");
-            return;
-        }
-        self.next.search.consecutive_failures = 0;
-        let replays = &mut self.next.baseline.replays;
-        replays.push(Replay {
-            evaluation,
-            metrics: result.metrics,
-            experiments: self.next.search.experiments,
-            at: self.cx.now,
-            cases: result.cases.clone(),
-        });
-        // Older replays decide nothing; a campaign's record stays as small as its policy asks for.
-        while replays.len() > required(&self.next.frozen.policies.eval) {
-            replays.remove(0);
+    /// A confirmation without a result is measured again; what the other side showed is kept.
+    fn confirmation_finished(&mut self, result: &EvaluationResult) {
+        if result.is_measurable() {
+            self.count_success();
+        } else {
+            self.next.search.retries += 1;
+            self.count_failure("a confirmation gave no measurable result".to_owned());
         }
     }
 
-    fn candidate_finished(&mut self, mut experiment: Experiment, result: &EvaluationResult) {
+    fn candidate_finished(
+        &mut self,
+        mut experiment: Experiment,
+        evaluation: EvaluationId,
+        result: &EvaluationResult,
+    ) {
         let (Some(baseline), true) = (self.next.baseline.established, result.is_measurable())
         else {
             let reason = "no case run gave a measurable result".to_owned();
@@ -478,11 +446,11 @@ impl<'a> Step<'a> {
                 reason: reason.clone(),
             });
             self.experiments.push(experiment);
-            self.count_failure(&reason);
+            self.count_failure(reason);
             return;
         };
-        self.next.search.consecutive_failures = 0;
-        let judged = self.judge(baseline, result);
+        self.count_success();
+        let judged = judged(&self.next, baseline, evaluation, result);
         let verdict = judged.judgement.verdict;
         self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
         experiment.state = match verdict {
@@ -504,82 +472,37 @@ impl<'a> Step<'a> {
         }
     }
 
-    fn judge(&self, baseline: Metrics, result: &EvaluationResult) -> Judged {
-        let eval = &self.next.frozen.policies.eval;
-        let evidence = judge::Evidence::new(&self.next.baseline.replays, baseline, result, eval);
-        Judged {
-            judgement: judge::judge(eval, &evidence),
-            flips: judge::flips(&evidence),
-            confirmation: None,
-        }
-    }
-
-    fn count_failure(&mut self, last: &str) {
-        self.next.search.consecutive_failures += 1;
-        let failures = self.next.search.consecutive_failures;
-        if failures >= self.next.frozen.policies.budget.max_consecutive_failures {
-            self.close(Ending::TooManyFailures { failures, last: last.to_owned() });
-        }
-    }
-
     // --- as far as it goes without the outside ----------------------------------------------
 
-    /// Takes the campaign as far as it can go now. Every turn of the loop leaves a phase for good.
+    /// Takes the campaign as far as it can go now. Every turn of the loop leaves a phase for good, or
+    /// puts something in flight, or holds the campaign.
     fn advance(&mut self) {
-        while self.next.hold.is_none() && self.next.in_flight().next().is_none() {
-            let moved = match &self.next.phase {
-                Phase::Replaying { .. } => self.advance_replaying(),
-                Phase::Searching => self.advance_searching(),
-                Phase::Confirming { .. } => self.advance_confirming(),
-                Phase::Draft
-                | Phase::Evaluating { .. }
-                | Phase::AwaitingApproval { .. }
-                | Phase::Closed { .. } => false,
-            };
-            if !moved {
+        while self.next.in_flight().next().is_none() {
+            // What is cancelled has its share of the budget until its cost is known.
+            let waits = self.next.hold.is_some() || self.next.unsettled().next().is_some();
+            if self.close_as_wished() || waits || !self.advance_once() {
                 return;
             }
         }
     }
 
-    fn replay_is_due(&self) -> bool {
-        let (baseline, search) = (&self.next.baseline, &self.next.search);
-        replay_due(
-            &baseline.replays,
-            search.experiments,
-            self.cx.now,
-            &self.next.frozen.policies.eval,
-        )
-    }
-
-    fn advance_replaying(&mut self) -> bool {
-        if self.replay_is_due() {
-            if self.budget_is_spent() {
-                return true;
-            }
-            self.next.search.replays += 1;
-            let purpose = Purpose::Replay { number: self.next.search.replays };
-            let (snapshot, fingerprint) =
-                (self.next.baseline.snapshot, self.next.baseline.fingerprint);
-            let evaluation = self.queue(purpose, snapshot, fingerprint, Split::Search);
-            self.enter(Phase::Replaying { evaluation: Some(evaluation) });
-            return true;
+    fn advance_once(&mut self) -> bool {
+        match self.next.phase {
+            Phase::Draft | Phase::AwaitingApproval { .. } | Phase::Closed { .. } => false,
+            _ if self.has_failed() => self.hold_for_failures(),
+            Phase::Replaying { .. } => self.advance_replaying(),
+            Phase::Searching => self.advance_searching(),
+            Phase::Evaluating { .. } => self.advance_evaluating(),
+            Phase::Confirming { .. } => self.advance_confirming(),
         }
-        match establish(&self.next.baseline.replays, &self.next.frozen.policies.eval) {
-            Ok(metrics) => {
-                self.next.baseline.established = Some(metrics);
-                self.enter(Phase::Searching);
-                self.tell(EventKind::BaselineEstablished { version: self.next.baseline.version });
-            }
-            Err(instability) => {
-                self.hold(Hold::BaselineUnstable { reason: instability.to_string() })
-            }
-        }
-        true
     }
 
     fn advance_searching(&mut self) -> bool {
-        if self.next.search.experiments >= self.max_experiments() {
+        if self.next.search.replay_wanted {
+            self.enter(Phase::Replaying { evaluation: None });
+            return true;
+        }
+        if self.next.search.experiments >= self.next.budget().max_experiments {
             self.close(Ending::ExperimentsUsedUp);
             return true;
         }
@@ -593,110 +516,100 @@ impl<'a> Step<'a> {
             self.enter(Phase::Replaying { evaluation: None });
             return true;
         }
-        self.budget_is_spent()
+        // A candidate that cannot be measured is not looked for.
+        self.affordable(self.runs(Split::Search)).is_none()
     }
 
-    fn advance_confirming(&mut self) -> bool {
-        let Phase::Confirming { mut experiment, baseline, candidate, .. } =
-            self.enter(Phase::Searching)
-        else {
+    fn advance_evaluating(&mut self) -> bool {
+        let Phase::Evaluating { experiment, .. } = &self.next.phase else {
             return false;
         };
-        let confirmation = match (baseline, candidate) {
-            _ if self.next.frozen.holdout_cases == 0 => None,
-            (Some(baseline), Some(candidate)) => {
-                Some(crate::experiment::Confirmation { baseline, candidate })
-            }
-            _ => {
-                let id = experiment.id;
-                let (old, new) = (&self.next.baseline, (experiment.snapshot, experiment.candidate));
-                let (snapshot, fingerprint) = (old.snapshot, old.fingerprint);
-                let of_baseline = Purpose::ConfirmBaseline { experiment: id };
-                let of_candidate = Purpose::ConfirmCandidate { experiment: id };
-                let evaluations = vec![
-                    self.queue(of_baseline, snapshot, fingerprint, Split::Holdout),
-                    self.queue(of_candidate, new.0, new.1, Split::Holdout),
-                ];
-                self.enter(Phase::Confirming {
-                    experiment,
-                    evaluations,
-                    baseline: None,
-                    candidate: None,
-                });
-                return true;
-            }
+        let wanted = Wanted {
+            purpose: Purpose::Candidate { experiment: experiment.id },
+            snapshot: experiment.snapshot,
+            fingerprint: experiment.candidate,
+            split: Split::Search,
         };
-        if let Some(confirmation) = confirmation {
-            if let ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged) =
-                &mut experiment.state
-            {
-                judged.confirmation = Some(confirmation);
-            }
-            self.tell(EventKind::CandidateConfirmed { experiment: experiment.id });
-            self.experiments.push(experiment.as_ref().clone());
+        let queued = self.queue(vec![wanted]);
+        if let (Some(queued), Phase::Evaluating { evaluation, .. }) = (queued, &mut self.next.phase)
+        {
+            *evaluation = queued.into_iter().next();
         }
-        self.enter(Phase::AwaitingApproval { experiment });
         true
     }
 
-    // --- pieces -----------------------------------------------------------------------------
-
-    fn max_experiments(&self) -> u32 {
-        self.next.frozen.policies.budget.max_experiments
+    fn advance_confirming(&mut self) -> bool {
+        let Phase::Confirming { experiment, baseline, candidate, .. } = self.next.phase.clone()
+        else {
+            return false;
+        };
+        match (baseline, candidate) {
+            _ if self.next.frozen.holdout_cases == 0 => {
+                self.enter(Phase::AwaitingApproval { experiment });
+            }
+            (Some(baseline), Some(candidate)) => {
+                self.confirmed(*experiment, Confirmation { baseline, candidate });
+            }
+            _ => self.confirm(&experiment, baseline.is_none(), candidate.is_none()),
+        }
+        true
     }
 
-    /// Holds the campaign when a limit is reached. A limit that nothing is left of covers no more work.
-    fn budget_is_spent(&mut self) -> bool {
-        match self.next.spent.exceeded(&self.next.frozen.policies.budget) {
-            Some(reason) => {
-                self.hold(Hold::Budget { reason });
-                true
-            }
-            None => false,
+    /// Queues the sides of a confirmation that are wanted.
+    fn confirm(&mut self, winner: &Experiment, baseline: bool, candidate: bool) {
+        let split = Split::Holdout;
+        let old = Wanted {
+            purpose: Purpose::ConfirmBaseline { experiment: winner.id },
+            snapshot: self.next.baseline.snapshot,
+            fingerprint: self.next.baseline.fingerprint,
+            split,
+        };
+        let new = Wanted {
+            purpose: Purpose::ConfirmCandidate { experiment: winner.id },
+            snapshot: winner.snapshot,
+            fingerprint: winner.candidate,
+            split,
+        };
+        let wanted = baseline.then_some(old).into_iter().chain(candidate.then_some(new)).collect();
+        let queued = self.queue(wanted);
+        if let (Some(queued), Phase::Confirming { evaluations, .. }) =
+            (queued, &mut self.next.phase)
+        {
+            *evaluations = queued;
         }
     }
 
-    fn queue(
-        &mut self,
-        purpose: Purpose,
-        snapshot: crate::digest::Digest,
-        fingerprint: Fingerprint,
-        split: Split,
-    ) -> Evaluation {
-        let id = purpose.evaluation_id(&self.next.id);
-        let evaluation =
-            Evaluation { id, purpose, snapshot, fingerprint, split, queued_at: self.cx.now };
-        self.effects.push(Effect::QueueRuns(evaluation.clone()));
-        self.tell(EventKind::EvaluationQueued { evaluation: id, purpose });
-        evaluation
+    fn confirmed(&mut self, mut winner: Experiment, confirmation: Confirmation) {
+        if let ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged) =
+            &mut winner.state
+        {
+            judged.confirmation = Some(confirmation);
+        }
+        self.tell(EventKind::CandidateConfirmed { experiment: winner.id });
+        self.experiments.push(winner.clone());
+        self.enter(Phase::AwaitingApproval { experiment: Box::new(winner) });
     }
 
     fn hold(&mut self, reason: Hold) {
         self.next.hold = Some(reason.clone());
         self.tell(EventKind::CampaignHeld { reason });
     }
+}
 
-    /// Ends the campaign: runs in flight are cancelled, an undecided experiment is superseded.
-    fn close(&mut self, ending: Ending) {
-        let open: Vec<_> = self.next.in_flight().map(|evaluation| evaluation.id).collect();
-        for evaluation in open {
-            self.effects.push(Effect::CancelRuns { evaluation, reason: "the campaign ended" });
-            self.tell(EventKind::EvaluationDropped { evaluation });
-        }
-        let phase = self.enter(Phase::Closed { ending: ending.clone(), at: self.cx.now });
-        if let Phase::Evaluating { mut experiment, .. }
-        | Phase::Confirming { mut experiment, .. }
-        | Phase::AwaitingApproval { mut experiment } = phase
-        {
-            self.next.search.tried.remove(&experiment.mutation.key());
-            experiment.state =
-                ExperimentState::Superseded { reason: "the campaign ended".to_owned() };
-            self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
-            self.experiments.push(*experiment);
-        }
-        self.next.hold = None;
-        self.next.search.suggestions.clear();
-        self.tell(EventKind::CampaignClosed { ending });
+/// What the judge says of a candidate of `campaign`, on what its baseline showed.
+pub(super) fn judged(
+    campaign: &Campaign,
+    baseline: Metrics,
+    evaluation: EvaluationId,
+    result: &EvaluationResult,
+) -> Judged {
+    let eval = &campaign.frozen.policies.eval;
+    let evidence = judge::Evidence::new(&campaign.baseline.replays, baseline, result, eval);
+    Judged {
+        evaluation: Some(evaluation),
+        judgement: judge::judge(eval, &evidence),
+        flips: judge::flips(&evidence),
+        confirmation: None,
     }
 }
 

@@ -13,6 +13,8 @@ use super::{Campaign, Phase, SearchMode};
 pub enum Work {
     /// Execute the open case runs of these evaluations, and report when all of one are over.
     AwaitRuns(Vec<EvaluationId>),
+    /// Take in what these cancelled evaluations have cost.
+    Settle(Vec<EvaluationId>),
     /// Make a candidate of this change that a person handed in.
     Suggested(Mutation),
     /// Find the next candidate.
@@ -29,6 +31,10 @@ pub fn work(campaign: &Campaign) -> Work {
     let open: Vec<_> = campaign.in_flight().map(|evaluation| evaluation.id).collect();
     if !open.is_empty() {
         return Work::AwaitRuns(open);
+    }
+    let unsettled: Vec<_> = campaign.unsettled().collect();
+    if !unsettled.is_empty() {
+        return Work::Settle(unsettled);
     }
     match &campaign.phase {
         Phase::Closed { .. } => Work::Nothing,
@@ -49,10 +55,9 @@ pub fn work(campaign: &Campaign) -> Work {
 /// When the campaign wants to be looked at again though nothing has happened; absent when never.
 #[must_use]
 pub fn next_wakeup(campaign: &Campaign) -> Option<Timestamp> {
+    let eval = &campaign.frozen.policies.eval;
     match (&campaign.phase, &campaign.hold) {
-        (Phase::Searching, None) => {
-            next_replay_at(&campaign.baseline.replays, &campaign.frozen.policies.eval)
-        }
-        _ => None,
+        (Phase::Searching, None) => next_replay_at(&campaign.baseline.replays, eval),
+        _ => campaign.in_flight().map(|evaluation| evaluation.deadline(eval)).min(),
     }
 }

@@ -26,10 +26,18 @@ pub struct EvalPolicy {
     pub baseline_replay_every_candidates: u32,
     /// Minutes after which another replay is due (strict: 30; hard: 1..=10080).
     pub baseline_replay_every_minutes: u32,
+    /// Minutes after which an evaluation that has not ended is given up (1..=10080; default 1440).
+    #[serde(default = "deadline_minutes")]
+    pub evaluation_deadline_minutes: u32,
     /// How a case becomes a score.
     pub score: Score,
     /// How a verdict is reached.
     pub rule: Rule,
+}
+
+/// A day: evaluations end by themselves, so this is for those that nothing can end any more.
+fn deadline_minutes() -> u32 {
+    1440
 }
 
 impl EvalPolicy {
@@ -45,6 +53,7 @@ impl EvalPolicy {
             campaign_start_baseline_runs: 2,
             baseline_replay_every_candidates: 5,
             baseline_replay_every_minutes: 30,
+            evaluation_deadline_minutes: deadline_minutes(),
             score: Score::AllOrNothing,
             rule: Rule::default(),
         }
@@ -150,6 +159,11 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
         "minutes after which another replay is due",
         kind::whole(30..=30, 1..=10_080),
     );
+    let evaluation_deadline_minutes = keys.read(
+        "evaluation_deadline_minutes",
+        "minutes after which an evaluation that has not ended is given up and queued again",
+        kind::whole(1..=10_080, 1..=10_080).or(deadline_minutes().into()),
+    );
     let score = keys.read(
         "score",
         "how the checks of a case become its score: 1 if all pass, or the share that passes",
@@ -166,6 +180,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
         campaign_start_baseline_runs: campaign_start_baseline_runs?,
         baseline_replay_every_candidates: baseline_replay_every_candidates?,
         baseline_replay_every_minutes: baseline_replay_every_minutes?,
+        evaluation_deadline_minutes: evaluation_deadline_minutes?,
         score: score?,
         rule: rule?,
     })

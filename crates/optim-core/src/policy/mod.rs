@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::diagnostic::{Checked, Diagnostics};
 use crate::digest::Digest;
 
-pub use budget::BudgetPolicy;
+pub use budget::{BudgetPolicy, Extension, ExtensionError};
 pub use eval::{EvalPolicy, Guardrail, MetricName, PackRef, Rule, Score};
 pub use keys::Row;
 pub use mutation::MutationPolicy;

@@ -91,6 +91,7 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
                 campaign_start_baseline_runs: 2,
                 baseline_replay_every_candidates: 5,
                 baseline_replay_every_minutes: 30,
+                evaluation_deadline_minutes: 1440,
                 score: AllOrNothing,
                 rule: Point {
                     max_range: PerMillion(

@@ -6,8 +6,10 @@ pub mod transition;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::campaign::ledger::Allowance;
 use crate::digest::Digest;
 use crate::id::{CampaignId, CaseId, EvaluationId, NodeId, ProviderId, RunId};
+use crate::lease::{Lease, Signs};
 use crate::node_io::{ErrorClass, NodeError};
 use crate::outcome::{CaseOutcome, Usage};
 use crate::quantity::{Millis, Timestamp};
@@ -56,6 +58,9 @@ pub struct Run {
     pub faults: u32,
     /// What the claims that ended in a fault consumed.
     pub spent_on_faults: Usage,
+    /// What all its claims together may use of the campaign's budget.
+    #[serde(default, skip_serializing_if = "Allowance::is_unlimited")]
+    pub allowance: Allowance,
     /// Where it stands.
     pub state: RunState,
     /// When it was created.
@@ -69,6 +74,14 @@ pub struct Run {
 #[serde(transparent)]
 pub struct Epoch(pub u32);
 
+impl Epoch {
+    /// The epoch of the next claim.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
@@ -79,6 +92,9 @@ pub enum RunState {
     Running {
         /// Since when.
         since: Timestamp,
+        /// By whom.
+        #[serde(default)]
+        lease: Lease,
     },
     /// Over, with a result.
     Finished(RunReport),
@@ -98,6 +114,18 @@ impl Run {
         match &self.state {
             RunState::Finished(report) => Some(report),
             RunState::Queued | RunState::Running { .. } | RunState::Cancelled { .. } => None,
+        }
+    }
+
+    /// The signs of life of its worker; absent when nobody works on it.
+    #[must_use]
+    pub fn signs(&self) -> Option<Signs> {
+        match &self.state {
+            // What its nodes do is not written down, so the lease is the only sign.
+            RunState::Running { lease, .. } => {
+                Some(Signs { epoch: self.epoch, renewals: lease.renewals, progress: 0 })
+            }
+            RunState::Queued | RunState::Finished(_) | RunState::Cancelled { .. } => None,
         }
     }
 

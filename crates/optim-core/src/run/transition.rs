@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Epoch, FAULT_RETRIES_MAX, Run, RunReport, RunState};
 use crate::digest::Hasher;
-use crate::id::{CampaignId, RunId};
-use crate::outcome::CaseOutcome;
+use crate::id::{CampaignId, RunId, WorkerId};
+use crate::lease::{Lease, Signs};
+use crate::outcome::{CaseOutcome, Usage};
 use crate::pack::Case;
 use crate::quantity::Timestamp;
 
@@ -13,7 +14,10 @@ use crate::quantity::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunCommand {
     /// Gives the run to a worker, under the next epoch.
-    Claim,
+    Claim {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// Ends the run without a result.
     Cancel {
         /// Why.
@@ -36,6 +40,18 @@ pub enum RunObservation {
         /// The epoch of its claim.
         epoch: Epoch,
     },
+    /// The worker is at work.
+    Renewed {
+        /// The epoch of its claim.
+        epoch: Epoch,
+    },
+    /// The worker has shown no life for longer than a live one would.
+    Stalled {
+        /// What was seen last.
+        signs: Signs,
+        /// When it was given up.
+        at: Timestamp,
+    },
 }
 
 /// A command that a run's state does not allow.
@@ -55,6 +71,8 @@ pub enum Ignored {
     NotRunning,
     /// The result belongs to an earlier claim.
     StaleEpoch,
+    /// The run has moved since it was seen.
+    Alive,
 }
 
 impl Run {
@@ -83,7 +101,8 @@ impl Run {
             seed: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
             epoch: Epoch(0),
             faults: 0,
-            spent_on_faults: crate::outcome::Usage::default(),
+            spent_on_faults: Usage::default(),
+            allowance: evaluation.allowance,
             state: RunState::Queued,
             queued_at: evaluation.queued_at,
         }
@@ -97,14 +116,14 @@ impl Run {
 pub fn decide(run: &Run, command: &RunCommand, now: Timestamp) -> Result<Run, RunRejection> {
     let mut next = run.clone();
     match (&run.state, command) {
-        (RunState::Queued, RunCommand::Claim) => {
-            next.epoch = Epoch(run.epoch.0.saturating_add(1));
-            next.state = RunState::Running { since: now };
+        (RunState::Queued, RunCommand::Claim { worker }) => {
+            next.epoch = run.epoch.next();
+            next.state = RunState::Running { since: now, lease: Lease::new(worker.clone()) };
         }
         (RunState::Queued | RunState::Running { .. }, RunCommand::Cancel { reason }) => {
             next.state = RunState::Cancelled { at: now, reason: reason.clone() };
         }
-        (_, RunCommand::Claim) => return Err(refuse(run, "claimed")),
+        (_, RunCommand::Claim { .. }) => return Err(refuse(run, "claimed")),
         (_, RunCommand::Cancel { .. }) => return Err(refuse(run, "cancelled")),
     }
     Ok(next)
@@ -120,22 +139,49 @@ fn refuse(run: &Run, command: &'static str) -> RunRejection {
 /// [`Ignored`] says why the fact changes nothing.
 pub fn observe(run: &Run, observation: RunObservation) -> Result<Run, Ignored> {
     let epoch = match &observation {
-        RunObservation::Finished { epoch, .. } | RunObservation::Lost { epoch } => *epoch,
+        RunObservation::Finished { epoch, .. }
+        | RunObservation::Lost { epoch }
+        | RunObservation::Renewed { epoch }
+        | RunObservation::Stalled { signs: Signs { epoch, .. }, .. } => *epoch,
     };
-    match run.state {
-        RunState::Running { .. } if epoch == run.epoch => {}
+    let (since, lease) = match &run.state {
+        RunState::Running { since, lease } if epoch == run.epoch => (*since, lease),
         RunState::Running { .. } => return Err(Ignored::StaleEpoch),
         RunState::Queued | RunState::Finished(_) | RunState::Cancelled { .. } => {
             return Err(Ignored::NotRunning);
         }
-    }
+    };
     let mut next = run.clone();
     match observation {
         RunObservation::Finished { report, .. } => finish(&mut next, *report),
         // A worker that is gone is no fault of the case: the run goes back whatever the count.
         RunObservation::Lost { .. } => next.state = RunState::Queued,
+        RunObservation::Renewed { .. } => {
+            next.state = RunState::Running { since, lease: lease.clone().renewed() };
+        }
+        // One that hangs may be: such faults are counted, or it would take every worker in turn.
+        RunObservation::Stalled { signs, at } => {
+            if run.signs() != Some(signs) {
+                return Err(Ignored::Alive);
+            }
+            finish(&mut next, stalled(run, since, at));
+        }
     }
     Ok(next)
+}
+
+/// The report of a worker that gave none.
+fn stalled(run: &Run, started_at: Timestamp, finished_at: Timestamp) -> RunReport {
+    RunReport {
+        executed: run.fingerprint,
+        outcome: CaseOutcome::Void { fault: "its worker showed no sign of life".to_owned() },
+        nodes: Vec::new(),
+        usage: Usage::default(),
+        denied: Vec::new(),
+        started_at,
+        finished_at,
+        throttled: None,
+    }
 }
 
 fn finish(run: &mut Run, mut report: RunReport) {
@@ -184,11 +230,12 @@ pub(crate) mod tests {
     use super::super::NodeReport;
     use super::super::check::check;
     use super::*;
+    use crate::campaign::ledger::Allowance;
     use crate::campaign::{Evaluation, Purpose};
     use crate::digest::Digest;
     use crate::id::NodeId;
     use crate::node_io::{ErrorClass, NodeError};
-    use crate::outcome::{Measured, Usage};
+    use crate::outcome::Measured;
     use crate::pack::{Pack, Split};
     use crate::quantity::Tokens;
     use crate::workflow::Fingerprint;
@@ -197,12 +244,15 @@ pub(crate) mod tests {
         let campaign = CampaignId::new("c").unwrap();
         let purpose = Purpose::Replay { number: 1 };
         let evaluation = Evaluation {
-            id: purpose.evaluation_id(&campaign),
+            id: purpose.evaluation_id(&campaign, 0),
             purpose,
             snapshot: Digest::of(b"snapshot"),
             fingerprint: Fingerprint(Digest::of(b"definition")),
             split: Split::Search,
             queued_at: Timestamp(1),
+            allowance: Allowance::default(),
+            continued_at: None,
+            requeued: 0,
         };
         Run::queued((&campaign, 7), &evaluation, (&Pack::implicit().cases[0], 0))
     }
@@ -228,15 +278,19 @@ pub(crate) mod tests {
         })
     }
 
+    fn claim_command() -> RunCommand {
+        RunCommand::Claim { worker: WorkerId::process(1) }
+    }
+
     fn claim(run: &Run) -> Run {
-        decide(run, &RunCommand::Claim, Timestamp(2)).unwrap()
+        decide(run, &claim_command(), Timestamp(2)).unwrap()
     }
 
     #[test]
     fn a_run_is_claimed_once_and_a_late_result_of_an_earlier_claim_is_ignored() {
         let first = claim(&run());
         assert_eq!(
-            decide(&first, &RunCommand::Claim, Timestamp(2))
+            decide(&first, &claim_command(), Timestamp(2))
                 .unwrap_err()
                 .to_string()
                 .split(" is ")
@@ -308,12 +362,27 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn only_a_run_that_has_not_moved_since_it_was_seen_is_given_up() {
+        let mut run = run();
+        for round in 1..=FAULT_RETRIES_MAX + 1 {
+            let claimed = claim(&run);
+            let seen = claimed.signs().unwrap();
+            let stalled = RunObservation::Stalled { signs: seen, at: Timestamp(9) };
+            let renewed = observe(&claimed, RunObservation::Renewed { epoch: seen.epoch }).unwrap();
+            assert_eq!(observe(&renewed, stalled.clone()), Err(Ignored::Alive));
+            run = observe(&claimed, stalled.clone()).unwrap();
+            assert!(observe(&run, stalled).is_err(), "it is given up once");
+            assert_eq!(run.state.is_terminal(), round > FAULT_RETRIES_MAX);
+        }
+    }
+
+    #[test]
     fn a_cancelled_run_stays_cancelled() {
         let cancelled =
             decide(&run(), &RunCommand::Cancel { reason: "enough".to_owned() }, Timestamp(4))
                 .unwrap();
         assert_eq!(work(&cancelled), RunWork::Nothing);
-        assert!(decide(&cancelled, &RunCommand::Claim, Timestamp(5)).is_err());
+        assert!(decide(&cancelled, &claim_command(), Timestamp(5)).is_err());
         assert!(
             decide(&cancelled, &RunCommand::Cancel { reason: String::new() }, Timestamp(5))
                 .is_err()
@@ -326,6 +395,8 @@ pub(crate) mod tests {
         Claim,
         Cancel,
         Lost,
+        Renewed,
+        Stalled,
         Measured,
         Void,
         Refused,
@@ -338,8 +409,9 @@ pub(crate) mod tests {
         fn every_walk_keeps_the_invariants_and_a_run_ends_at_most_once(
             moves in prop::collection::vec(
                 prop_oneof![
-                    4 => Just(Move::Claim), 1 => Just(Move::Cancel), 2 => Just(Move::Lost), 3 => Just(Move::Measured),
-                    3 => Just(Move::Void), 1 => Just(Move::Refused), 1 => Just(Move::Foreign), 2 => Just(Move::Stale),
+                    4 => Just(Move::Claim), 1 => Just(Move::Cancel), 2 => Just(Move::Lost), 1 => Just(Move::Renewed),
+                    1 => Just(Move::Stalled), 3 => Just(Move::Measured), 3 => Just(Move::Void),
+                    1 => Just(Move::Refused), 1 => Just(Move::Foreign), 2 => Just(Move::Stale),
                 ],
                 0..30,
             ),
@@ -350,9 +422,13 @@ pub(crate) mod tests {
                 let void = CaseOutcome::Void { fault: "down".to_owned() };
                 let finished = |outcome, epoch| RunObservation::Finished { epoch, report: report(&run, outcome) };
                 let next = match step {
-                    Move::Claim => decide(&run, &RunCommand::Claim, Timestamp(2)).ok(),
+                    Move::Claim => decide(&run, &claim_command(), Timestamp(2)).ok(),
                     Move::Cancel => decide(&run, &RunCommand::Cancel { reason: String::new() }, Timestamp(2)).ok(),
                     Move::Lost => observe(&run, RunObservation::Lost { epoch: run.epoch }).ok(),
+                    Move::Renewed => observe(&run, RunObservation::Renewed { epoch: run.epoch }).ok(),
+                    Move::Stalled => run.signs().and_then(|signs| {
+                        observe(&run, RunObservation::Stalled { signs, at: Timestamp(9) }).ok()
+                    }),
                     Move::Measured => observe(&run, finished(measured(), run.epoch)).ok(),
                     Move::Void => observe(&run, finished(void, run.epoch)).ok(),
                     Move::Refused => observe(&run, RunObservation::Finished { epoch: run.epoch, report: refused(&run) }).ok(),

@@ -164,6 +164,17 @@ impl Node {
         self.timeout
     }
 
+    /// The longest that one attempt may take: `timeout_ms` when it is above zero, else what is usual for
+    /// the validator.
+    #[must_use]
+    pub fn time_limit(&self) -> Millis {
+        self.timeout.filter(|timeout| timeout.0 > 0).unwrap_or(match self.validator() {
+            Some(ValidatorKind::StandupUpdate) => Millis(120_000),
+            Some(ValidatorKind::StructuredJson) => Millis(180_000),
+            _ => Millis(600_000),
+        })
+    }
+
     /// `retry_policy.max_attempts`.
     #[must_use]
     pub fn max_attempts(&self) -> &Knob {

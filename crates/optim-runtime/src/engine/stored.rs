@@ -187,7 +187,11 @@ impl Engine {
                 None => Commit::default(),
             };
             add(&mut commit, (revision, &decision), None);
+            let ended: Vec<_> = commit.campaigns.iter().map(|write| write.value.clone()).collect();
             if self.commit_or_again(commit).await? {
+                for campaign in &ended {
+                    self.settle_now(campaign).await;
+                }
                 return Ok(decision.next);
             }
         }

@@ -51,7 +51,8 @@ impl Engine {
                 let Some(Versioned { revision, value }) = self.readable_run(*run).await? else {
                     continue;
                 };
-                let claim = transition::decide(&value, &RunCommand::Claim, self.clock.now());
+                let claim = RunCommand::Claim { worker: self.worker.clone() };
+                let claim = transition::decide(&value, &claim, self.clock.now());
                 if let Ok(value) = claim {
                     claimed.push(value.clone());
                     runs.push(Write { expected: revision, value });

@@ -178,3 +178,6 @@ impl Reconciler {
         tokio::time::sleep(rest.min(SLEEP_MAX)).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

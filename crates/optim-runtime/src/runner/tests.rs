@@ -470,6 +470,51 @@ async fn a_run_over_a_limit_is_stopped_and_fails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_run_stops_at_what_the_budget_of_the_campaign_leaves_it() {
+    let usage = Usage {
+        prompt_tokens: Tokens(30),
+        cost: MicroUsd(7),
+        latency: Millis(500),
+        ..Usage::default()
+    };
+    let nodes = json!([node("a", &[], json!({})), node("b", &["a"], json!({}))]);
+    let faults = Usage { prompt_tokens: Tokens(25), ..Usage::default() };
+    let none = Allowance::default();
+    for (allowance, spent_on_faults, broken) in [
+        (none, faults, None),
+        (Allowance { tokens: Some(Tokens(60)), ..none }, Usage::default(), None),
+        (
+            Allowance { tokens: Some(Tokens(54)), ..none },
+            faults,
+            Some("campaign budget: max_total_tokens: 30 of 29"),
+        ),
+        (
+            Allowance { cost: Some(MicroUsd(6)), ..none },
+            Usage::default(),
+            Some("campaign budget: max_total_cost_usd: $0.000007 of $0.000006"),
+        ),
+        (
+            Allowance { time: Some(Millis(15)), ..none },
+            Usage::default(),
+            Some("campaign budget: max_total_runtime_ms: 500 of 15"),
+        ),
+        (
+            Allowance { time: Some(Millis(5)), ..none },
+            Usage::default(),
+            Some("campaign budget: max_total_runtime_ms: 5 of 5"),
+        ),
+    ] {
+        let run = Run { allowance, spent_on_faults, ..claimed() };
+        let ran = run_as(&run, workflow(json!({}), nodes.clone()), usage, answers).await;
+        assert_eq!(ran.measured().over_limit.as_deref(), broken, "{allowance:?}");
+    }
+    let run = Run { allowance: Allowance { tokens: Some(Tokens(70)), ..none }, ..claimed() };
+    let ran = run_as(&run, workflow(json!({}), nodes.clone()), usage, answers).await;
+    let told: Vec<_> = ran.requests.iter().map(|request| request.limits.max_tokens).collect();
+    assert_eq!(told, [Some(70), Some(40)], "the executor is told what is left");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_that_a_limit_stops_is_reported_as_stopped_and_its_attempts_are_paid_for() {
     let usage = Usage { prompt_tokens: Tokens(30), ..Usage::default() };
     let nodes = json!([

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use optim_core::id::{CampaignId, ProviderId, RunId, WorkflowId};
+use optim_core::id::{CampaignId, ProviderId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::quantity::Timestamp;
 
 use super::workspace::CanonicalPath;
@@ -13,6 +13,8 @@ use super::workspace::CanonicalPath;
 pub enum Job {
     /// A case run of a campaign.
     Case(RunId),
+    /// A run of a workflow.
+    Workflow(WorkflowRunId),
 }
 
 /// Who takes turns: slots go to the parties of a class one after another, one job each.

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use optim_core::campaign::Campaign;
 use optim_core::id::Actor;
+use optim_runtime::engine::NewCampaign;
 use optim_runtime::service::Service;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::output::Output;
-use crate::error::Exit;
+use crate::error::{CliError, Exit};
 use crate::session::{Session, actor};
 
 /// What a verb works with.
@@ -45,6 +47,14 @@ impl Call {
             directory,
             folder,
         }
+    }
+
+    /// Creates a campaign.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub(super) async fn create(&self, new: NewCampaign) -> Result<Campaign, CliError> {
+        Ok(self.session.engine.create(new, self.actor.clone()).await?)
     }
 
     /// How the commands of `next` begin.

@@ -1,6 +1,7 @@
 //! `optim approve` and `optim reject`.
 
 use optim_core::campaign::command::Command;
+use optim_core::experiment::ExperimentState;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
@@ -42,7 +43,15 @@ pub(super) async fn approve(call: &Call, args: ApproveArgs) -> Outcome {
     let command = Command::Approve { experiment: experiment.id, reason: args.reason };
     let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
     finish(call, &campaign).await?;
-    Ok(Exit::Success)
+    let decided = call.session.engine.store().experiment(experiment.id).await?;
+    match decided.map(|experiment| experiment.state) {
+        Some(ExperimentState::Discarded(judged)) => {
+            let (number, reason) = (experiment.number, judged.judgement.reason);
+            call.out.error_line(&format!("experiment #{number} is not approved: {reason}"));
+            Ok(Exit::Conflict)
+        }
+        _ => Ok(Exit::Success),
+    }
 }
 
 pub(super) async fn reject(call: &Call, args: RejectArgs) -> Outcome {

@@ -56,7 +56,13 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
         Some(open) => open,
         None => {
             let project = call.session.project().await?;
-            call.session.create(&project, Some(args.seed), None, SearchMode::Proposers).await?
+            call.create(call.session.draft(
+                &project,
+                Some(args.seed),
+                None,
+                SearchMode::Proposers,
+            )?)
+            .await?
         }
     };
     let campaign = run::follow(&call, campaign, settled).await?;

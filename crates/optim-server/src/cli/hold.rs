@@ -1,4 +1,4 @@
-//! `optim pause`, `optim resume`, `optim cancel`.
+//! `optim pause`, `optim resume`, `optim close`, `optim cancel`.
 
 use optim_core::campaign::command::Command;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::call::Call;
 use super::run::finish;
 use crate::error::Exit;
 
-/// The flags of these verbs.
+/// The flags of the verbs that name a campaign and a reason.
 #[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Args {
@@ -19,22 +19,37 @@ pub(crate) struct Args {
     reason: Option<String>,
 }
 
-pub(super) async fn pause(call: &Call, args: Args) -> Outcome {
-    let command = Command::Pause { reason: args.reason.clone() };
-    submit(call, args, command).await
+/// The flags of `optim pause`.
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseArgs {
+    #[command(flatten)]
+    common: Args,
+    /// Cancel the case runs in flight too; their evaluation begins again on resume.
+    #[arg(long)]
+    cancel_runs: bool,
+}
+
+pub(super) async fn pause(call: &Call, args: PauseArgs) -> Outcome {
+    let PauseArgs { common: Args { campaign, reason }, cancel_runs } = args;
+    submit(call, campaign, Command::Pause { reason, cancel_runs }).await
 }
 
 pub(super) async fn resume(call: &Call, args: Args) -> Outcome {
-    submit(call, args, Command::Resume).await
+    submit(call, args.campaign, Command::Resume { reason: args.reason }).await
+}
+
+pub(super) async fn close(call: &Call, args: Args) -> Outcome {
+    submit(call, args.campaign, Command::Close { reason: args.reason }).await
 }
 
 pub(super) async fn cancel(call: &Call, args: Args) -> Outcome {
-    let command = Command::Cancel { reason: args.reason.clone() };
-    submit(call, args, command).await
+    submit(call, args.campaign, Command::Cancel { reason: args.reason }).await
 }
 
-async fn submit(call: &Call, args: Args, command: Command) -> Outcome {
-    let campaign = call.session.campaign(args.campaign.as_deref()).await?;
+/// Submits `command` to the campaign that is meant, and shows what became of it.
+pub(super) async fn submit(call: &Call, campaign: Option<String>, command: Command) -> Outcome {
+    let campaign = call.session.campaign(campaign.as_deref()).await?;
     let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
     finish(call, &campaign).await?;
     Ok(Exit::Success)

@@ -1,18 +1,28 @@
 //! `optim list`: campaigns, newest first.
 
 use optim_store::Page;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Outcome;
 use super::call::Call;
 use crate::error::Exit;
 
-pub(super) async fn list(call: &Call) -> Outcome {
+/// The flags of `optim list`.
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Args {
+    /// Show archived campaigns too.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn list(call: &Call, args: Args) -> Outcome {
     let mut campaigns = Vec::new();
     let mut page = Page::first();
     loop {
         let listed = call.session.engine.store().campaigns(page).await?;
-        campaigns.extend(listed.items);
+        campaigns.extend(listed.items.into_iter().filter(|found| args.all || !found.archived));
         match listed.next {
             Some(after) => page = Page { after: Some(after), ..Page::first() },
             None => break,
@@ -27,6 +37,7 @@ pub(super) async fn list(call: &Call) -> Outcome {
                     "name": campaign.name,
                     "status": campaign.status.name(),
                     "experiments": campaign.experiments,
+                    "archived": campaign.archived,
                     "created_at_ms": campaign.created_at,
                 })
             })

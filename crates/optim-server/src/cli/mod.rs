@@ -4,18 +4,25 @@
 //! the JSON document has the same list as `next`.
 
 mod apply;
+mod archive;
 pub(crate) mod call;
 mod decide;
 mod demo;
+mod extend;
 mod hold;
 mod list;
 pub(crate) mod output;
 mod progress;
+mod replay;
 pub mod report;
+mod reset_failures;
 mod run;
+mod run_workflow;
+mod runs;
 mod show;
 mod status;
 mod try_candidate;
+mod work;
 mod workflow;
 
 use std::path::PathBuf;
@@ -35,7 +42,7 @@ use crate::error::{CliError, Exit};
 use crate::session::Session;
 
 /// How long a verb waits for a store that another one uses.
-const OWNER_WAIT: Duration = Duration::from_secs(3);
+const OWNER_WAIT: Duration = Duration::from_secs(5);
 /// How often it looks meanwhile.
 const OWNER_POLL: Duration = Duration::from_millis(20);
 
@@ -71,7 +78,7 @@ pub(crate) enum Verb {
     /// Measure a change of your own: the same validation, evaluation and verdict.
     Try(try_candidate::Args),
     /// List campaigns, newest first.
-    List,
+    List(list::Args),
     /// Where a campaign stands, and what it waits for.
     Status(status::Args),
     /// Show an experiment: the change, the metrics, the verdict rule by rule, the cases that flipped.
@@ -85,11 +92,26 @@ pub(crate) enum Verb {
     /// Take the last apply back, after the same drift check.
     Rollback(apply::Args),
     /// Stop new work; what runs still lands.
-    Pause(hold::Args),
+    Pause(hold::PauseArgs),
     /// End a pause, or a hold for an unstable baseline.
     Resume(hold::Args),
-    /// End the campaign.
+    /// Measure the baseline once more, due or not.
+    Replay(replay::Args),
+    /// Add to the budget of a campaign; its frozen policies stay as they are.
+    Extend(extend::Args),
+    /// Let a campaign go on that was held after too many failures.
+    ResetFailures(reset_failures::Args),
+    /// End the campaign as completed, as soon as nothing is in flight; what is approved stays so.
+    Close(hold::Args),
+    /// End the campaign now; case runs in flight are cancelled.
     Cancel(hold::Args),
+    /// Take a campaign that is over out of the lists. Nothing of it is deleted.
+    Archive(archive::Args),
+    /// Execute the project's workflow for its effect, in its real workspace.
+    RunWorkflow(run_workflow::Args),
+    /// Workflow runs: list, show, pause, resume, recover, cancel, decide.
+    #[command(subcommand)]
+    Runs(runs::Verb),
     /// Workflows that optim keeps itself, with versions; `workflow = "stored:ID"` in optim.toml.
     #[command(subcommand)]
     Workflow(workflow::Verb),
@@ -123,7 +145,7 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Outcome {
     let Cli { folder, json, verb } = cli;
     match verb {
-        AnyVerb::Demo(args) => demo::demo(args, json).await,
+        AnyVerb::Demo(args) => Box::pin(demo::demo(args, json)).await,
         AnyVerb::OfProject(verb) => {
             let directory = std::env::current_dir()
                 .map_err(|source| CliError::Io { path: PathBuf::from("."), source })?;
@@ -166,7 +188,7 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
     match verb {
         Verb::Run(args) => Box::pin(run::run(call, args)).await,
         Verb::Try(args) => Box::pin(try_candidate::try_candidate(call, args)).await,
-        Verb::List => list::list(call).await,
+        Verb::List(args) => list::list(call, args).await,
         Verb::Status(args) => status::status(call, args).await,
         Verb::Show(args) => show::show(call, args).await,
         Verb::Approve(args) => decide::approve(call, args).await,
@@ -175,7 +197,14 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Rollback(args) => apply::rollback(call, args).await,
         Verb::Pause(args) => hold::pause(call, args).await,
         Verb::Resume(args) => hold::resume(call, args).await,
+        Verb::Replay(args) => replay::replay(call, args).await,
+        Verb::Extend(args) => extend::extend(call, args).await,
+        Verb::ResetFailures(args) => reset_failures::reset_failures(call, args).await,
+        Verb::Close(args) => hold::close(call, args).await,
+        Verb::Archive(args) => archive::archive(call, args).await,
         Verb::Cancel(args) => hold::cancel(call, args).await,
+        Verb::RunWorkflow(args) => Box::pin(run_workflow::run_workflow(call, args)).await,
+        Verb::Runs(verb) => runs::runs(call, verb).await,
         Verb::Workflow(verb) => workflow::workflow(call, verb).await,
     }
 }

@@ -1,6 +1,6 @@
 //! What is printed, and where.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use serde::Serialize;
 use serde_json::json;
@@ -22,6 +22,14 @@ pub(crate) enum Output {
 }
 
 impl Output {
+    /// Whether what goes to stderr is seen at once, so that it may move.
+    pub(crate) fn is_terminal(&self) -> bool {
+        match self {
+            Self::Terminal => std::io::stderr().is_terminal(),
+            Self::Asker(_) => false,
+        }
+    }
+
     /// Prints one line of data on stdout.
     pub(crate) fn line(&self, text: &str) {
         match self {

@@ -1,6 +1,5 @@
 //! How a campaign goes, while it goes: one line for each event, and a bar on a terminal.
 
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use optim_core::campaign::event::{Event, EventKind};
 use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::Experiment;
-use optim_core::id::ExperimentId;
-use optim_core::pack::Split;
+use optim_core::id::{EvaluationId, ExperimentId};
+use optim_core::outcome::CaseOutcome;
+use optim_core::run::Run;
 use optim_runtime::engine::Engine;
 use optim_store::{EventSeq, RunFilter, Store, StoreError};
 use tokio::sync::oneshot;
@@ -38,7 +38,7 @@ impl Progress {
     /// The store fails.
     pub(super) async fn start(call: &Call, campaign: &Campaign) -> Result<Self, StoreError> {
         let bar = ProgressBar::new(0);
-        let terminal = std::io::stderr().is_terminal() && !call.json;
+        let terminal = call.out.is_terminal() && !call.json;
         bar.set_draw_target(if terminal {
             ProgressDrawTarget::stderr()
         } else {
@@ -132,11 +132,7 @@ impl Follower {
         let Ok(open) = self.engine.list_runs(&RunFilter::Open(evaluation.id)).await else {
             return;
         };
-        let frozen = &campaign.value.frozen;
-        let total = match evaluation.split {
-            Split::Search => frozen.search_cases,
-            Split::Holdout => frozen.holdout_cases,
-        };
+        let total = campaign.value.frozen.cases(evaluation.split);
         let done = u64::from(total).saturating_sub(u64::try_from(open.len()).unwrap_or(u64::MAX));
         self.bar.set_message(purpose(&evaluation.purpose));
         self.bar.set_length(total.into());
@@ -145,6 +141,30 @@ impl Follower {
 
     async fn experiment(&self, id: ExperimentId) -> Option<Experiment> {
         self.engine.store().experiment(id).await.ok().flatten()
+    }
+
+    /// What a replay showed; none for other evaluations.
+    async fn replay(&self, evaluation: EvaluationId, kind: &Purpose) -> Option<String> {
+        let Purpose::Replay { .. } = kind else {
+            return None;
+        };
+        let campaign = self.engine.campaign(&self.campaign.id).await.ok()?.value;
+        let replay =
+            campaign.baseline.replays.iter().find(|replay| replay.evaluation == evaluation);
+        let words = replay.map_or("done".to_owned(), |replay| metrics_words(&replay.metrics));
+        Some(format!("  {}: {words}", purpose(kind)))
+    }
+
+    /// How many case runs of an evaluation gave no outcome, and why the first of them did not.
+    async fn faults(&self, evaluation: EvaluationId) -> Option<String> {
+        let runs = self.engine.runs_of(evaluation).await.ok()?;
+        let fault = |run: &Run| match &run.report()?.outcome {
+            CaseOutcome::Void { fault } => Some(fault.clone()),
+            CaseOutcome::Measured(_) => None,
+        };
+        let faults: Vec<String> = runs.iter().filter_map(fault).collect();
+        let first = faults.first()?;
+        Some(format!("  {} of {} case runs gave no outcome: {first}", faults.len(), runs.len()))
     }
 
     /// The line for an event; none for those that say nothing to a person who follows.
@@ -163,11 +183,10 @@ impl Follower {
                     model.map_or(String::new(), |model| format!(", {model} for every agent")),
                 )
             }
-            EventKind::EvaluationFinished { purpose: kind @ Purpose::Replay { .. }, .. } => {
-                let campaign = self.engine.campaign(&self.campaign.id).await.ok()?.value;
-                let replay =
-                    campaign.baseline.replays.last().map(|replay| metrics_words(&replay.metrics));
-                format!("  {}: {}", purpose(kind), replay.unwrap_or_else(|| "done".to_owned()))
+            EventKind::EvaluationFinished { evaluation, purpose: kind } => {
+                let lines = [self.replay(*evaluation, kind).await, self.faults(*evaluation).await];
+                let lines: Vec<String> = lines.into_iter().flatten().collect();
+                (!lines.is_empty()).then(|| lines.join("\n"))?
             }
             EventKind::CandidateProposed { experiment } => {
                 let experiment = self.experiment(*experiment).await?;
@@ -199,6 +218,9 @@ impl Follower {
             }
             EventKind::CandidateFailed { reason, .. } => {
                 format!("  a candidate gave no result: {reason}")
+            }
+            EventKind::EvaluationDropped { reason, .. } => {
+                format!("  an evaluation is given up: {reason}")
             }
             EventKind::SuggestionRefused { mutation, reason } => {
                 format!("  {mutation} is refused: {reason}")

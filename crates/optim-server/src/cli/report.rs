@@ -1,5 +1,6 @@
 //! A campaign as one document: what `--json` prints, and what the human views are made of.
 
+use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::campaign::{Campaign, Ending, Hold, Phase};
 use optim_core::experiment::{Confirmation, Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
@@ -18,6 +19,7 @@ pub struct Report {
     schema: &'static str,
     campaign: CampaignView,
     spend: SpendView,
+    ledger: LedgerView,
     /// Case runs that ended.
     runs_executed: u64,
     experiments: Vec<ExperimentView>,
@@ -54,6 +56,34 @@ struct SpendView {
     cost_micro_usd: u64,
     /// Run time as the executor reports it, summed over case runs.
     run_time_ms: u64,
+}
+
+/// The budget that counts, and what became of it so far.
+#[derive(Debug, Clone, Serialize)]
+struct LedgerView {
+    limit: Allowance,
+    settled: Amount,
+    /// Set aside for what is in flight.
+    reserved: Amount,
+    left: Allowance,
+    /// Used beyond what was set aside.
+    overdrawn: Amount,
+    experiments_left: u32,
+}
+
+impl From<&Campaign> for LedgerView {
+    fn from(campaign: &Campaign) -> Self {
+        let (ledger, budget) = (&campaign.ledger, campaign.budget());
+        let (limit, settled) = (budget.allowance(), Amount::of(&ledger.usage));
+        Self {
+            limit,
+            settled,
+            reserved: ledger.taken().minus(settled),
+            left: ledger.left(&limit),
+            overdrawn: ledger.overdrawn,
+            experiments_left: budget.max_experiments.saturating_sub(campaign.search.experiments),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -148,7 +178,7 @@ impl Report {
     /// The document of `campaign`; `prefix` begins each command of `next`, for instance `optim -C DIR`.
     #[must_use]
     pub fn new(campaign: &Campaign, experiments: &[Experiment], prefix: &str) -> Self {
-        let spent = &campaign.spent;
+        let ledger = &campaign.ledger;
         Self {
             schema: SCHEMA,
             campaign: CampaignView {
@@ -169,12 +199,13 @@ impl Report {
                 workflow: campaign.source.location.to_string(),
             },
             spend: SpendView {
-                prompt_tokens: spent.usage.prompt_tokens.0,
-                completion_tokens: spent.usage.completion_tokens.0,
-                cost_micro_usd: spent.usage.cost.0,
-                run_time_ms: spent.usage.latency.0,
+                prompt_tokens: ledger.usage.prompt_tokens.0,
+                completion_tokens: ledger.usage.completion_tokens.0,
+                cost_micro_usd: ledger.usage.cost.0,
+                run_time_ms: ledger.usage.latency.0,
             },
-            runs_executed: spent.runs,
+            ledger: campaign.into(),
+            runs_executed: ledger.runs,
             experiments: experiments.iter().map(Into::into).collect(),
             next: next(campaign, prefix),
         }
@@ -192,14 +223,19 @@ impl Report {
 pub fn reason(campaign: &Campaign) -> Option<String> {
     match (&campaign.phase, &campaign.hold) {
         (Phase::Closed { ending, .. }, _) => Some(ending_words(campaign, ending)),
-        (_, Some(Hold::Operator { actor, reason })) => Some(format!(
-            "paused by {actor}{}",
-            reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
-        )),
+        (_, Some(Hold::Operator { actor, reason })) => {
+            Some(format!("paused by {actor}{}", because(reason)))
+        }
         (_, Some(Hold::BaselineUnstable { reason })) => {
             Some(format!("the baseline is unstable: {reason}"))
         }
-        (_, Some(Hold::Budget { reason })) => Some(format!("the budget is used up: {reason}")),
+        (_, Some(Hold::Budget { reason })) => {
+            Some(format!("the budget does not cover what comes next: {reason}"))
+        }
+        (_, Some(Hold::Failures { failures, last })) => Some(failure_words(*failures, last)),
+        _ if campaign.closing.is_some() => {
+            Some("ends as completed when what is in flight has landed".to_owned())
+        }
         (Phase::AwaitingApproval { experiment }, None) => {
             Some(format!("experiment #{} waits for your decision", experiment.number))
         }
@@ -213,6 +249,14 @@ pub fn reason(campaign: &Campaign) -> Option<String> {
             Some(format!("confirms experiment #{} on the holdout cases", experiment.number))
         }
     }
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+}
+
+fn failure_words(failures: u32, last: &str) -> String {
+    format!("gave up after {failures} evaluations in a row without a result; the last one: {last}")
 }
 
 fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
@@ -235,17 +279,13 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
             )
         }
         Ending::SuggestionsDone => format!("{result}: your candidate is judged"),
-        Ending::TooManyFailures { failures, last } => {
-            format!(
-                "gave up after {failures} evaluations in a row without a result; the last one: {last}"
-            )
+        Ending::TooManyFailures { failures, last } => failure_words(*failures, last),
+        Ending::ClosedByOperator { by } => {
+            format!("{result}: closed by {}{}", by.actor, because(&by.reason))
         }
         Ending::SourceGone { reason } => format!("cancelled: {reason}"),
         Ending::Cancelled { actor, reason } => {
-            format!(
-                "cancelled by {actor}{}",
-                reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
-            )
+            format!("cancelled by {actor}{}", because(reason))
         }
     }
 }
@@ -261,6 +301,12 @@ fn next(campaign: &Campaign, prefix: &str) -> Vec<String> {
             next.push(command(format!("reject {number} --reason WHY")));
         }
         (Phase::Closed { .. }, _) => {}
+        (_, Some(Hold::Budget { .. })) => {
+            next.push(command("extend --reason WHY".to_owned()));
+        }
+        (_, Some(Hold::Failures { .. })) => {
+            next.push(command("reset-failures --reason WHY".to_owned()));
+        }
         (_, Some(_)) => next.push(command("resume".to_owned())),
         (_, None) => next.push(command("run".to_owned())),
     }

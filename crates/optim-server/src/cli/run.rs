@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use optim_core::campaign::command::Command;
+use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::canonical;
 use optim_core::id::CampaignId;
 use optim_core::pack::Case;
 use optim_core::workflow::ModelRef;
 use optim_runtime::service::{Service, settled};
+use optim_runtime::source;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
@@ -55,9 +57,15 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
             for warning in &project.warnings.0 {
                 call.out.error_line(&warning.to_string());
             }
-            call.session.create(&project, args.seed, args.model, SearchMode::Proposers).await?
+            let (seed, model) = (args.seed, args.model);
+            call.create(call.session.draft(&project, seed, model, SearchMode::Proposers)?).await?
         }
     };
+    if let Some(reason) = source::gone(&campaign).await {
+        let gone = Observation::SourceGone { reason };
+        let campaign = call.session.engine.record(&campaign.id, &gone, Vec::new()).await?;
+        return finish(call, &campaign).await;
+    }
     let until = if args.wait { Campaign::is_closed } else { settled };
     let campaign = follow(call, campaign, until).await?;
     finish(call, &campaign).await
@@ -78,7 +86,10 @@ pub(super) async fn follow(
     }
     let reached = match &call.service {
         Some(service) => watch(call, service, &id, until).await,
-        None => host(call, &id, until).await,
+        None => {
+            let service = call.session.serve().await?;
+            host(call, service, async |service| watch(call, service, &id, until).await).await
+        }
     };
     progress.stop().await;
     reached
@@ -97,13 +108,13 @@ pub(super) async fn watch(
     }
 }
 
-/// Runs the loops meanwhile, and executes the verbs of other processes.
-async fn host(
+/// Keeps the loops of `service` running while it `watch`es, and executes the verbs of other processes.
+pub(super) async fn host<T>(
     call: &Call,
-    id: &CampaignId,
-    until: impl Fn(&Campaign) -> bool,
-) -> Result<Campaign, CliError> {
-    let service = Arc::new(call.session.serve().await?);
+    service: Service,
+    watch: impl AsyncFnOnce(&Service) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let service = Arc::new(service);
     let host = Host { session: Arc::clone(&call.session), service: Arc::clone(&service) };
     let mut server = match Server::start(host).await {
         Ok(server) => Some(server),
@@ -114,21 +125,29 @@ async fn host(
             None
         }
     };
-    let reached = watch(call, &service, id, until).await;
-    if let Some(server) = &mut server {
-        let exit = match reached {
-            Err(CliError::Stopped(exit)) => exit,
-            _ => tokio::select! {
-                () = server.drain() => Exit::Success,
-                exit = call.stop.wished() => exit,
-            },
-        };
-        server.stop(exit).await;
+    let reached = watch(&service).await;
+    let stopped = match (&reached, &mut server) {
+        (Err(CliError::Stopped(exit)), _) => Some(*exit),
+        (_, Some(server)) => tokio::select! {
+            () = server.drain() => None,
+            exit = call.stop.wished() => Some(exit),
+        },
+        (_, None) => None,
+    };
+    let end = async {
+        if let (Some(exit), Some(server)) = (stopped, &mut server) {
+            server.stop(exit).await;
+        }
+        // Nobody else has it any more.
+        if let Some(service) = Arc::into_inner(service) {
+            service.stop().await;
+        }
+    };
+    tokio::select! {
+        () = end => reached,
+        // Whoever wishes it twice does not want to wait.
+        exit = call.stop.wished() => Err(CliError::Stopped(exit)),
     }
-    if let Some(service) = Arc::into_inner(service) {
-        service.stop().await;
-    }
-    reached
 }
 
 /// A campaign compares what one executor gives; another one in the middle of it, or other settings of

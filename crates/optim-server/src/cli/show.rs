@@ -53,7 +53,10 @@ async fn denied(
     experiment: &Experiment,
 ) -> Result<Vec<Denial>, CliError> {
     let purpose = Purpose::Candidate { experiment: experiment.id };
-    let filter = RunFilter::Evaluation(purpose.evaluation_id(&campaign.id));
+    let judged = experiment.state.judged().and_then(|judged| judged.evaluation);
+    let open = campaign.in_flight().find(|open| open.purpose == purpose).map(|open| open.id);
+    let evaluation = judged.or(open).unwrap_or_else(|| purpose.evaluation_id(&campaign.id, 0));
+    let filter = RunFilter::Evaluation(evaluation);
     let store = call.session.engine.store();
     let listed = store.runs(&filter, Page { after: None, limit: 1 }).await?;
     let Some(first) = listed.items.first() else {

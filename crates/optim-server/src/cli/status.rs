@@ -1,8 +1,10 @@
 //! `optim status`: where a campaign stands.
 
 use optim_core::campaign::Campaign;
+use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
+use optim_core::quantity::Millis;
 use optim_runtime::service::settled;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,7 @@ use super::call::Call;
 use super::output::Output;
 use super::progress::Progress;
 use super::report::{Report, reason};
+use super::work::WorkView;
 use super::{Outcome, run};
 use crate::error::Exit;
 
@@ -34,13 +37,27 @@ pub(super) async fn status(call: &Call, args: Args) -> Outcome {
     }
     let experiments = call.session.experiments(&campaign.id).await?;
     let report = Report::new(&campaign, &experiments, &call.prefix());
+    let now = call.session.engine.clock().now();
+    let work = call.service.as_ref().map(|service| WorkView::new(service.status(), now));
     if call.json {
-        call.out.document(&report);
+        call.out.document(&Standing { report: &report, work });
     } else {
         print(&call.out, &campaign, &experiments);
+        if let Some(work) = work {
+            work.print(&call.out);
+        }
         call.out.next(report.next());
     }
     Ok(Exit::Success)
+}
+
+/// A campaign, and the work of the process that runs it.
+#[derive(Debug, Serialize)]
+struct Standing<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// Absent when no process runs it.
+    work: Option<WorkView>,
 }
 
 /// Prints a campaign for people.
@@ -58,13 +75,44 @@ pub(super) fn print(out: &Output, campaign: &Campaign, experiments: &[Experiment
     for experiment in experiments {
         out.line(&experiment_line(experiment));
     }
-    let usage = &campaign.spent.usage;
-    out.line(&format!(
-        "  spent: {} case runs, {} tokens, {}",
-        campaign.spent.runs,
-        usage.tokens().0,
-        usage.cost
-    ));
+    out.line(&format!("  spent: {}", spending_words(campaign)));
+    let over = campaign.ledger.overdrawn;
+    if over != Amount::default() {
+        out.line(&format!(
+            "  overdrawn: {} tokens, {}, {} minutes: an executor did not keep to its limits",
+            over.tokens.0,
+            over.cost,
+            minutes(over.time)
+        ));
+    }
+}
+
+/// `300 case runs, 5120 of 20000000 tokens, $0.000000, 1.5 of 60.0 minutes of run time`, and what is
+/// set aside.
+fn spending_words(campaign: &Campaign) -> String {
+    let (ledger, limit) = (&campaign.ledger, campaign.budget().allowance());
+    let used = Amount::of(&ledger.usage);
+    let tokens = limit.tokens.map(|limit| format!(" of {}", limit.0)).unwrap_or_default();
+    let cost = limit.cost.map(|limit| format!(" of {limit}")).unwrap_or_default();
+    let time = limit.time.map(|limit| format!(" of {}", minutes(limit))).unwrap_or_default();
+    let spent = format!(
+        "{} case runs, {}{tokens} tokens, {}{cost}, {}{time} minutes of run time",
+        ledger.runs,
+        used.tokens.0,
+        used.cost,
+        minutes(used.time)
+    );
+    let reserved = ledger.taken().minus(used);
+    if reserved == Amount::default() {
+        return spent;
+    }
+    let (tokens, cost, time) = (reserved.tokens.0, reserved.cost, minutes(reserved.time));
+    format!("{spent}; set aside for what is in flight: {tokens} tokens, {cost}, {time} minutes")
+}
+
+fn minutes(time: Millis) -> String {
+    let tenths = time.0 / 6_000;
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Metrics in words: `81 of 100 cases pass (81.0%), …`.

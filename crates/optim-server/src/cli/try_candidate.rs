@@ -53,7 +53,7 @@ pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
                 &project.policies.scope,
             )
             .map_err(refused)?;
-            call.session.create(&project, None, None, SearchMode::Suggestions).await?
+            call.create(call.session.draft(&project, None, None, SearchMode::Suggestions)?).await?
         }
     };
     let baseline = call.session.engine.workflow(campaign.baseline.snapshot).await?;

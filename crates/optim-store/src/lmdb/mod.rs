@@ -22,14 +22,16 @@ use heed::MdbError;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
+use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
+use optim_core::workflow_run::WorkflowRun;
 
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowSummary,
+    RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowRunFilter,
+    WorkflowRunSummary, WorkflowSummary,
 };
 
 use self::environment::{Environment, is_no_space};
@@ -105,6 +107,16 @@ impl Lmdb {
     /// The store fails, or its tables cannot be walked.
     pub async fn verify(&self) -> Result<Vec<StoreError>, StoreError> {
         self.read(|view| verify::verify(&view)).await
+    }
+
+    /// How many transactions were committed since the store was made. Each one costs two syncs, whatever
+    /// is in it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn transactions(&self) -> Result<u64, StoreError> {
+        let last = self.read(|view| Ok(view.txn.id())).await?;
+        Ok(u64::try_from(last).unwrap_or(u64::MAX))
     }
 
     async fn read<T: Send + 'static>(
@@ -190,6 +202,22 @@ impl Store for Lmdb {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let id = id.clone();
         self.read(move |view| view.workflow_text(&id, version)).await
+    }
+
+    async fn workflow_run(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<Option<Versioned<WorkflowRun>>, StoreError> {
+        self.read(move |view| view.workflow_run(id)).await
+    }
+
+    async fn workflow_runs(
+        &self,
+        filter: &WorkflowRunFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowRunSummary>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |view| view.workflow_runs(&filter, &page)).await
     }
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {

@@ -72,6 +72,14 @@ tables! {
     workflows_restorable: Seq => Unit,
     /// Workflow sequence and version to text.
     workflow_texts: Bytes => Bytes,
+    /// Sequence to workflow run.
+    workflow_runs: Seq => Bytes,
+    /// Workflow run id to sequence.
+    workflow_run_ids: Bytes => Seq,
+    /// Digest of the workflow's id, and sequence of every workflow run.
+    workflow_runs_by_workflow: Bytes => Unit,
+    /// Status and sequence of every workflow run.
+    workflow_runs_by_status: Bytes => Unit,
     /// Provider to throttle.
     throttles: Str => Bytes,
     /// Number to event.

@@ -8,13 +8,14 @@ use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::run::{Run, RunState};
 use optim_core::stored_workflow::StoredWorkflow;
+use optim_core::workflow_run::WorkflowRun;
 use serde::de::DeserializeOwned;
 
 use crate::store::{StoreError, Versioned, WorkflowFilter};
 
 use super::envelope::{self, Codec};
 use super::tables::Seq;
-use super::view::{View, decode, evaluation_key, number_key, source_key, workflow_key};
+use super::view::{View, decode, evaluation_key, number_key, source_key, status_key, workflow_key};
 use super::{Error, corrupt};
 
 /// Findings that are kept.
@@ -27,6 +28,7 @@ pub(super) fn verify(view: &View<'_>) -> Result<Vec<StoreError>, Error> {
     experiments(view, &mut findings)?;
     runs(view, &mut findings)?;
     workflows(view, &mut findings)?;
+    workflow_runs(view, &mut findings)?;
     throttles(view, &mut findings)?;
     events(view, &mut findings)?;
     blobs(view, &mut findings)?;
@@ -201,6 +203,35 @@ fn workflows(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     Ok(())
 }
 
+fn workflow_runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
+    let View { tables, txn } = *view;
+    let records = findings.records(
+        view,
+        tables.workflow_runs,
+        "workflow_runs",
+        |findings, seq, run: Versioned<WorkflowRun>| {
+            let run = run.value;
+            let what = || format!("workflow run {}", run.id);
+            let found = tables.workflow_run_ids.get(txn, run.id.as_bytes())?;
+            findings.expect(found == Some(seq), what, ASTRAY);
+            let listed = [
+                tables.workflow_runs_by_workflow.get(txn, &source_key(&run.workflow, seq))?,
+                tables.workflow_runs_by_status.get(txn, &status_key(run.state.status(), seq))?,
+            ];
+            findings.expect(listed.iter().all(Option::is_some), what, WRONGLY);
+            Ok(())
+        },
+    )?;
+    for (index, entries) in [
+        ("workflow_run_ids", tables.workflow_run_ids.len(txn)?),
+        ("workflow_runs_by_workflow", tables.workflow_runs_by_workflow.len(txn)?),
+        ("workflow_runs_by_status", tables.workflow_runs_by_status.len(txn)?),
+    ] {
+        findings.expect_equal(index, entries, records);
+    }
+    Ok(())
+}
+
 fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
     let records =
@@ -208,6 +239,9 @@ fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
             let known = match &event.subject {
                 Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?.is_some(),
                 Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?.is_some(),
+                Subject::WorkflowRun(id) => {
+                    tables.workflow_run_ids.get(txn, id.as_bytes())?.is_some()
+                }
                 Subject::Provider(_) => true,
             };
             findings.expect(known, || format!("event {seq}"), "its subject is missing");

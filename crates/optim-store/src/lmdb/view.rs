@@ -8,17 +8,19 @@ use optim_core::campaign::Campaign;
 use optim_core::campaign::event::Event;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId, WorkflowId};
+use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
+use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::state::WorkflowRunStatus;
 use serde::de::DeserializeOwned;
 
 use crate::check::Present;
 use crate::cursor::Listing;
 use crate::store::{
     CampaignSummary, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunSummary, StoreError,
-    Versioned, WorkflowFilter, WorkflowSummary,
+    Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary,
 };
 
 use super::envelope::{self, Codec};
@@ -266,6 +268,68 @@ impl View<'_> {
         Ok(Some(text.to_vec()))
     }
 
+    pub(super) fn workflow_run(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<Option<Versioned<WorkflowRun>>, Error> {
+        let Some(seq) = self.tables.workflow_run_ids.get(self.txn, id.as_bytes())? else {
+            return Ok(None);
+        };
+        let what = || format!("workflow run {id}");
+        let run: Versioned<WorkflowRun> =
+            load(self.txn, self.tables.workflow_runs, "workflow_runs", seq, what)?;
+        expect_id(&run.value.id, &id, what)?;
+        Ok(Some(run))
+    }
+
+    pub(super) fn workflow_runs(
+        &self,
+        filter: &WorkflowRunFilter,
+        page: &Page,
+    ) -> Result<Paged<WorkflowRunSummary>, Error> {
+        let listing = Listing::WorkflowRuns(filter);
+        let before = listing.start(page)?.unwrap_or(u64::MAX);
+        let seqs: Box<dyn Iterator<Item = Result<u64, Error>>> = match filter {
+            WorkflowRunFilter::All => {
+                let runs = self.tables.workflow_runs;
+                let before = (Unbounded, Excluded(before));
+                Box::new(runs.rev_range(self.txn, &before)?.map(|entry| Ok(entry?.0)))
+            }
+            WorkflowRunFilter::Workflow(id) => Box::new(self.seqs_before(
+                self.tables.workflow_runs_by_workflow,
+                [source_key(id, 0), source_key(id, before)],
+            )?),
+            WorkflowRunFilter::Status(status) => Box::new(self.seqs_before(
+                self.tables.workflow_runs_by_status,
+                [status_key(*status, 0), status_key(*status, before)],
+            )?),
+        };
+        listing.page(page, seqs.map(|seq| seq.map(|seq| (seq, seq))), |seq| {
+            let what = || format!("the workflow run with number {seq}");
+            let run: Versioned<WorkflowRun> =
+                load(self.txn, self.tables.workflow_runs, "workflow_runs", seq, what)?;
+            if filter.admits(&run.value) {
+                Ok(WorkflowRunSummary::of(&run.value))
+            } else {
+                Err(corrupt(&what(), "an index lists it where it does not belong").into())
+            }
+        })
+    }
+
+    /// The sequences at the end of the keys in `from..before` of an index, falling.
+    fn seqs_before<const LENGTH: usize>(
+        &self,
+        index: Database<'static, Bytes, heed::types::Unit>,
+        [from, before]: [[u8; LENGTH]; 2],
+    ) -> Result<impl Iterator<Item = Result<u64, Error>>, Error> {
+        let entries = index.rev_range(self.txn, &(Included(&from[..]), Excluded(&before[..])))?;
+        Ok(entries.map(|entry| {
+            let (key, ()) = entry?;
+            let seq = key.last_chunk().map(|seq| u64::from_be_bytes(*seq));
+            seq.ok_or_else(|| corrupt("the index of workflow runs", "a key is too short").into())
+        }))
+    }
+
     pub(super) fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, Error> {
         let mut events = Vec::new();
         let mut expected = after.0;
@@ -351,6 +415,10 @@ impl Present for View<'_> {
         View::workflow(self, id)
     }
 
+    fn workflow_run(&self, id: WorkflowRunId) -> Result<Option<Versioned<WorkflowRun>>, Error> {
+        View::workflow_run(self, id)
+    }
+
     fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, Error> {
         let seqs = self.campaign_seqs_on(id, 0)?;
         seqs.map(|seq| Ok(self.campaign_on(id, seq?)?.id)).collect()
@@ -367,7 +435,24 @@ pub(super) fn workflow_key(id: &WorkflowId) -> [u8; 32] {
     *Digest::of(id.as_str().as_bytes()).as_bytes()
 }
 
-/// The key of a campaign in `campaigns_on`.
+/// The key of a workflow run in `workflow_runs_by_status`.
+pub(super) fn status_key(status: WorkflowRunStatus, seq: u64) -> [u8; 9] {
+    let first = match status {
+        WorkflowRunStatus::Queued => 1,
+        WorkflowRunStatus::Running => 2,
+        WorkflowRunStatus::Pausing => 3,
+        WorkflowRunStatus::Paused => 4,
+        WorkflowRunStatus::AwaitingApproval => 5,
+        WorkflowRunStatus::Completed => 6,
+        WorkflowRunStatus::Blocked => 7,
+        WorkflowRunStatus::Failed => 8,
+        WorkflowRunStatus::Cancelled => 9,
+    };
+    let [a, b, c, d, e, f, g, h] = seq.to_be_bytes();
+    [first, a, b, c, d, e, f, g, h]
+}
+
+/// The key of a campaign in `campaigns_on`, and of a workflow run in `workflow_runs_by_workflow`.
 pub(super) fn source_key(workflow: &WorkflowId, campaign: u64) -> [u8; 40] {
     let mut key = [0; 40];
     let (head, tail) = key.split_at_mut(32);

@@ -5,14 +5,16 @@
 //! the group left, and one that is refused leaves no trace. Nobody is answered before the
 //! transaction is on disk.
 
-use std::ops::Bound;
+use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use heed::{PutFlags, RwTxn};
 use optim_core::campaign::Campaign;
 use optim_core::run::{Run, RunState};
-use optim_core::stored_workflow::StoredWorkflow;
+use optim_core::stored_workflow::{StoredWorkflow, WorkflowVersion};
+use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::state::WorkflowRunStatus;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::check::check;
@@ -21,7 +23,7 @@ use crate::store::{Commit, Committed, StoreError, Versioned, WorkflowFilter, Wri
 use super::envelope::{Codec, encode, seal};
 use super::environment::Environment;
 use super::tables::Tables;
-use super::view::{View, evaluation_key, last, number_key, source_key, workflow_key};
+use super::view::{View, evaluation_key, last, number_key, source_key, status_key, workflow_key};
 use super::{Error, corrupt, io_failed};
 
 /// Commits that may wait for the thread; whoever comes later waits to be let in.
@@ -52,6 +54,7 @@ struct Encoded {
     experiments: Vec<Vec<u8>>,
     runs: Vec<Vec<u8>>,
     workflows: Vec<Vec<u8>>,
+    workflow_runs: Vec<Vec<u8>>,
     throttles: Vec<Option<Vec<u8>>>,
     events: Vec<Vec<u8>>,
 }
@@ -105,6 +108,11 @@ impl Encoded {
             experiments: commit.experiments.iter().map(encode).collect::<Result<_, _>>()?,
             runs: commit.runs.iter().map(encode_write).collect::<Result<_, _>>()?,
             workflows: commit.workflows.iter().map(encode_write).collect::<Result<_, _>>()?,
+            workflow_runs: commit
+                .workflow_runs
+                .iter()
+                .map(encode_write)
+                .collect::<Result<_, _>>()?,
             throttles: commit
                 .throttles
                 .values()
@@ -116,8 +124,14 @@ impl Encoded {
     }
 
     fn bytes(&self) -> usize {
-        let records =
-            [&self.campaigns, &self.experiments, &self.runs, &self.workflows, &self.events];
+        let records = [
+            &self.campaigns,
+            &self.experiments,
+            &self.runs,
+            &self.workflows,
+            &self.workflow_runs,
+            &self.events,
+        ];
         let records = records.into_iter().flatten();
         let texts = self.commit.texts.iter().map(|text| &text.text);
         let blobs = self.commit.blobs.iter().chain(texts).map(|blob| blob.bytes().len());
@@ -224,6 +238,12 @@ fn apply(
         index_workflow(tables, txn, &write.value, place.seq())?;
         put_texts(tables, txn, commit, &write.value, place.seq())?;
     }
+    for (write, payload) in commit.workflow_runs.iter().zip(&encoded.workflow_runs) {
+        let known = tables.workflow_run_ids.get(txn, write.value.id.as_bytes())?;
+        let place = place(known, last(txn, tables.workflow_runs)?);
+        put(tables.workflow_runs, "workflow_runs", txn, place, payload)?;
+        index_workflow_run(tables, txn, &write.value, place)?;
+    }
     for (provider, payload) in commit.throttles.keys().zip(&encoded.throttles) {
         let key = provider.as_str();
         match payload {
@@ -321,6 +341,29 @@ fn index_workflow(
     Ok(())
 }
 
+fn index_workflow_run(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    run: &WorkflowRun,
+    place: Place,
+) -> Result<(), Error> {
+    let seq = place.seq();
+    match place {
+        Place::New(_) => {
+            tables.workflow_run_ids.put(txn, run.id.as_bytes(), &seq)?;
+            let key = source_key(&run.workflow, seq);
+            tables.workflow_runs_by_workflow.put(txn, &key, &())?;
+        }
+        Place::Known(_) => {
+            for status in WorkflowRunStatus::ALL {
+                tables.workflow_runs_by_status.delete(txn, &status_key(status, seq))?;
+            }
+        }
+    }
+    let key = status_key(run.state.status(), seq);
+    Ok(tables.workflow_runs_by_status.put(txn, &key, &())?)
+}
+
 /// Stores the texts of new versions, and removes those of versions that are not kept any more.
 fn put_texts(
     tables: &Tables<'static>,
@@ -334,11 +377,16 @@ fn put_texts(
         let value = seal("workflow_texts", &key, Codec::Raw, text.text.bytes())?;
         tables.workflow_texts.put(txn, &key, &value)?;
     }
-    // The kept ones are the last ones, without gaps.
-    let end = workflow.versions.first().map_or(u32::MAX, |oldest| oldest.number.0);
-    let (from, to) = (number_key(seq, 0), number_key(seq, end));
-    let gone = (Bound::Included(&from[..]), Bound::Excluded(&to[..]));
-    tables.workflow_texts.delete_range(txn, &gone)?;
+    let (all, end) = (number_key(seq, 0), number_key(seq, u32::MAX));
+    let key = |version: &WorkflowVersion| number_key(seq, version.number.0);
+    let bounds = workflow.versions.first().map(key).zip(workflow.versions.last().map(key));
+    // The versions of a record are without gaps, so what is before and behind them is not kept.
+    let Some((oldest, newest)) = bounds else {
+        tables.workflow_texts.delete_range(txn, &(Included(&all[..]), Included(&end[..])))?;
+        return Ok(());
+    };
+    tables.workflow_texts.delete_range(txn, &(Included(&all[..]), Excluded(&oldest[..])))?;
+    tables.workflow_texts.delete_range(txn, &(Excluded(&newest[..]), Included(&end[..])))?;
     Ok(())
 }
 

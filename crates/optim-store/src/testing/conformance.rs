@@ -18,10 +18,13 @@ use optim_core::id::{Actor, CampaignId, CaseId, RunId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
+use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::command::WorkflowRunCommand;
+use optim_core::workflow_run::state::WorkflowRunStatus;
 
 use crate::store::{
     Blob, Commit, Cursor, EventSeq, Page, Paged, Revision, RunFilter, Store, StoreError, Versioned,
-    WorkflowFilter, WorkflowText, Write,
+    WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
 };
 
 use super::sample;
@@ -105,6 +108,8 @@ macro_rules! conformance_tests {
             open_campaigns_on_a_workflow_are_listed_oldest_first
             no_open_campaign_is_on_a_workflow_that_is_not_in_use
             workflow_commits_that_break_a_rule_are_refused
+            workflow_runs_come_back_as_they_were_and_are_listed_newest_first
+            workflow_run_commits_that_break_a_rule_are_refused
         );
     };
     (@each $make:expr; $($name:ident)+) => {
@@ -721,7 +726,8 @@ pub async fn the_versions_of_a_workflow_that_its_record_lists_have_their_texts(
         for (expected, (workflow, new)) in (0..).zip([
             (sample::workflow(id, 1, 1), texts(&[1])),
             (sample::workflow(id, 1, 3), texts(&[2, 3])),
-            (sample::workflow(id, 3, 4), texts(&[4])),
+            (sample::workflow(id, 1, 2), Vec::new()),
+            (sample::workflow(id, 3, 4), texts(&[3, 4])),
             (sample::deleted(&sample::workflow(id, 3, 4)), Vec::new()),
             (purged, Vec::new()),
         ]) {
@@ -868,6 +874,92 @@ pub async fn workflow_commits_that_break_a_rule_are_refused(fixture: Fixture) {
     let found = store.workflow(&first.id).await.unwrap().unwrap();
     assert_eq!(found, Versioned { revision: Revision(1), value: first });
     assert_eq!(store.workflow_text(&second.id, VersionNumber(2)).await.unwrap(), None);
+}
+
+/// A workflow run is in the listings that its state says, newest first, also after the store was opened
+/// again; no cursor of one listing is good for another.
+pub async fn workflow_runs_come_back_as_they_were_and_are_listed_newest_first(
+    mut fixture: Fixture,
+) {
+    let long = "票".repeat(128);
+    let cancel = WorkflowRunCommand::Cancel { reason: Some("enough".to_owned()) };
+    let steps: [&[WorkflowRunCommand]; 3] =
+        [&[], &[sample::claim()], &[sample::claim(), cancel.clone()]];
+    let mut runs = Vec::new();
+    for number in 0..7 {
+        let workflow = if number % 2 == 0 { long.as_str() } else { "v" };
+        let run = sample::workflow_run(&format!("r{number}"), workflow);
+        fixture.store().commit(workflow_run_commit(0, &run)).await.unwrap();
+        let run = sample::commanded(&run, steps[number % 3]);
+        fixture.store().commit(workflow_run_commit(1, &run)).await.unwrap();
+        runs.push(run);
+    }
+    fixture.reopen();
+    let store = fixture.store();
+    let list = async |filter: &WorkflowRunFilter| {
+        let pages = pages(2, async |page, _| store.workflow_runs(filter, page).await.unwrap());
+        let place = |id| runs.iter().position(|run| run.id == id).unwrap();
+        pages.await.into_iter().map(|run| place(run.id)).collect::<Vec<_>>()
+    };
+    for run in &runs {
+        let found = store.workflow_run(run.id).await.unwrap().unwrap();
+        assert_eq!(found, Versioned { revision: Revision(2), value: run.clone() });
+    }
+    let status = WorkflowRunFilter::Status;
+    let of = |workflow: &str| WorkflowRunFilter::Workflow(WorkflowId::new(workflow).unwrap());
+    assert_eq!(list(&WorkflowRunFilter::All).await, [6, 5, 4, 3, 2, 1, 0]);
+    assert_eq!(list(&of(&long)).await, [6, 4, 2, 0]);
+    assert_eq!(list(&of("v")).await, [5, 3, 1]);
+    assert_eq!(list(&status(WorkflowRunStatus::Queued)).await, [6, 3, 0]);
+    assert_eq!(list(&status(WorkflowRunStatus::Running)).await, [4, 1]);
+    assert_eq!(list(&status(WorkflowRunStatus::Cancelled)).await, [5, 2]);
+    assert_eq!(list(&status(WorkflowRunStatus::Paused)).await, Vec::<usize>::new());
+    let first = Page { after: None, limit: 1 };
+    let next = store.workflow_runs(&of("v"), first).await.unwrap().next;
+    for filter in [WorkflowRunFilter::All, of("w"), status(WorkflowRunStatus::Queued)] {
+        let page = Page { after: next.clone(), limit: 1 };
+        expect_bad_cursor(store.workflow_runs(&filter, page).await);
+    }
+}
+
+/// What a workflow run executes never changes, and its history never shrinks.
+pub async fn workflow_run_commits_that_break_a_rule_are_refused(fixture: Fixture) {
+    let store = fixture.store();
+    let run = sample::workflow_run("r", "w");
+    let claimed = sample::commanded(&run, &[sample::claim()]);
+    store.commit(workflow_run_commit(0, &claimed)).await.unwrap();
+    for wrong in [0, 2] {
+        let what = format!("workflow run {}", run.id);
+        expect_conflict(store.commit(workflow_run_commit(wrong, &claimed)).await, &what);
+    }
+    let other = WorkflowRun { snapshot: Digest::of(b"another"), ..claimed.clone() };
+    let moved = WorkflowRun { workflow: WorkflowId::new("v").unwrap(), ..claimed.clone() };
+    let events = vec![sample::workflow_run_event("unknown")];
+    let twice = [write(1, &claimed), write(2, &claimed)].to_vec();
+    for (number, commit) in [
+        workflow_run_commit(1, &other),
+        workflow_run_commit(1, &moved),
+        // The run as it was before the claim: it knows less.
+        workflow_run_commit(1, &run),
+        Commit { workflow_runs: twice, ..Commit::default() },
+        Commit { events, ..Commit::default() },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        match store.commit(commit).await {
+            Err(StoreError::Refused(_)) => {}
+            answer => panic!("commit {number} was answered {answer:?}"),
+        }
+    }
+    let events = vec![sample::workflow_run_event("r")];
+    store.commit(Commit { events, ..workflow_run_commit(1, &claimed) }).await.unwrap();
+    let found = store.workflow_run(run.id).await.unwrap().unwrap();
+    assert_eq!(found, Versioned { revision: Revision(2), value: claimed });
+}
+
+fn workflow_run_commit(expected: u64, run: &WorkflowRun) -> Commit {
+    Commit { workflow_runs: vec![write(expected, run)], ..Commit::default() }
 }
 
 fn closed(campaign: Campaign) -> Campaign {

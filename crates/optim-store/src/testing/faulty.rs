@@ -7,14 +7,16 @@ use async_trait::async_trait;
 use optim_core::campaign::Campaign;
 use optim_core::digest::{Digest, Hasher};
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId};
+use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
+use optim_core::workflow_run::WorkflowRun;
 
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowSummary,
+    RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowRunFilter,
+    WorkflowRunSummary, WorkflowSummary,
 };
 
 /// When an operation fails.
@@ -182,6 +184,21 @@ impl<S: Store> Store for FaultyStore<S> {
         version: VersionNumber,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         self.attempt(self.inner.workflow_text(id, version)).await
+    }
+
+    async fn workflow_run(
+        &self,
+        id: WorkflowRunId,
+    ) -> Result<Option<Versioned<WorkflowRun>>, StoreError> {
+        self.attempt(self.inner.workflow_run(id)).await
+    }
+
+    async fn workflow_runs(
+        &self,
+        filter: &WorkflowRunFilter,
+        page: Page,
+    ) -> Result<Paged<WorkflowRunSummary>, StoreError> {
+        self.attempt(self.inner.workflow_runs(filter, page)).await
     }
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {

@@ -10,14 +10,17 @@ use optim_core::id::{EvaluationId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
 use optim_core::throttle::Throttle;
+use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::node::{NodeState, Output};
 
 use crate::store::{
     EventSeq, Page, Paged, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
+    WorkflowRunFilter,
 };
 
 /// Writes down everything that `store` holds: campaigns, oldest first, with their experiments; runs
-/// by evaluation; the payloads that these refer to; throttles; stored workflows with their texts;
-/// events. Equal
+/// by evaluation; workflow runs; the payloads that these refer to; throttles; stored workflows with
+/// their texts; events. Equal
 /// stores give equal texts.
 ///
 /// A store lists neither its evaluations, its payloads nor purged workflows: those are shown that
@@ -61,6 +64,14 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
             if let Some(run) = store.run(summary.id).await? {
                 rendering.run(run);
             }
+        }
+    }
+    let mut workflow_runs =
+        all(async |page| store.workflow_runs(&WorkflowRunFilter::All, page).await).await?;
+    workflow_runs.reverse();
+    for summary in workflow_runs {
+        if let Some(run) = store.workflow_run(summary.id).await? {
+            rendering.workflow_run(run);
         }
     }
     for digest in std::mem::take(&mut rendering.payloads) {
@@ -137,7 +148,8 @@ impl Rendering {
             campaign.frozen.pack,
         ]);
         fields!(self, campaign: Campaign {
-            id, name, seed, source, execution_override, frozen, baseline, phase, hold, search, spent, live, created_at,
+            id, name, seed, source, execution_override, frozen, baseline, phase, hold, search,
+            extension, ledger, live, closing, archived, created_at,
         });
     }
 
@@ -155,7 +167,7 @@ impl Rendering {
         self.payloads.insert(run.snapshot);
         fields!(self, run: Run {
             id, campaign, evaluation, case, case_index, snapshot, fingerprint, seed, epoch, faults,
-            spent_on_faults, state, queued_at,
+            spent_on_faults, allowance, state, queued_at,
         });
     }
 
@@ -167,6 +179,20 @@ impl Rendering {
     fn throttle(&mut self, throttle: Throttle) {
         self.title(&format!("throttle of {}", throttle.provider));
         fields!(self, throttle: Throttle { provider, since, until, run });
+    }
+
+    fn workflow_run(&mut self, Versioned { revision, value: run }: Versioned<WorkflowRun>) {
+        self.title(&format!("workflow run {} at revision {}", run.id, revision.0));
+        self.payloads.insert(run.snapshot);
+        self.payloads.extend(run.nodes.iter().filter_map(|node| match &node.state {
+            NodeState::Done { output: Output::Stored { digest, .. } } => Some(*digest),
+            _ => None,
+        }));
+        fields!(self, run: WorkflowRun {
+            id, workflow, name, origin, snapshot, fingerprint, trigger, actor, dry_run, inputs,
+            workspace, epoch, state, nodes, last_failure, used, granted_at, auto_resumes, expired,
+            history, created_at, started_at,
+        });
     }
 
     fn event(&mut self, Recorded { seq, event }: Recorded) {
@@ -205,6 +231,10 @@ mod tests {
                     value: sample::workflow("w", 1, 1),
                 }],
                 texts: vec![sample::workflow_text("w", 1)],
+                workflow_runs: vec![Write {
+                    expected: Revision(0),
+                    value: sample::workflow_run("r", "w"),
+                }],
                 throttles: [sample::throttle("p")].map(|p| (p.provider.clone(), Some(p))).into(),
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![
@@ -216,12 +246,15 @@ mod tests {
             let text = render(&store).await.unwrap();
             let payload = format!("payload {}: 9 bytes", Digest::of(b"objective"));
             let run = format!("run of {evaluation} at revision 1");
+            let workflow_run = sample::workflow_run("r", "w").id;
+            let workflow_run = format!("workflow run {workflow_run} at revision 1");
             let of_text = sample::workflow_text("w", 1).text.digest();
             let of_text = format!("text of w at 1: {of_text}");
             for wanted in [
                 "campaign c at revision 1",
                 "experiment #1 of c",
                 &run,
+                &workflow_run,
                 &payload,
                 "throttle of p",
                 "workflow w at revision 1",

@@ -4,21 +4,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use optim_core::campaign::command::Context;
 use optim_core::campaign::event::{Event, EventKind, Subject};
+use optim_core::campaign::ledger::{Allowance, Ledger};
 use optim_core::campaign::live::Live;
 use optim_core::campaign::location::Location;
-use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source, Spent};
+use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source};
 use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer};
 use optim_core::id::{
-    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, ProviderId, RunId, WorkflowId,
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, ProviderId, RunId, WorkerId,
+    WorkflowId, WorkflowRunId,
 };
+use optim_core::lease::Lease;
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::outcome::{CaseOutcome, Check, CheckKind, Measured, Outcome, Usage};
 use optim_core::policy::{
-    BudgetPolicy, EvalPolicy, MetricName, MutationPolicy, PackRef, Policies, Profile, Rule,
-    ScopePolicy, Score,
+    BudgetPolicy, EvalPolicy, Extension, MetricName, MutationPolicy, PackRef, Policies, Profile,
+    Rule, ScopePolicy, Score,
 };
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
@@ -27,7 +31,11 @@ use optim_core::stored_workflow::{
     Definition, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus, WorkflowVersion,
 };
 use optim_core::throttle::Throttle;
-use optim_core::workflow::Fingerprint;
+use optim_core::workflow::{Fingerprint, Workflow};
+use optim_core::workflow_run::command::WorkflowRunCommand;
+use optim_core::workflow_run::event::WorkflowRunEvent;
+use optim_core::workflow_run::transition::{self, Order};
+use optim_core::workflow_run::{Origin, Trigger, WorkflowRun};
 
 use crate::store::{Blob, WorkflowText};
 
@@ -73,10 +81,16 @@ pub fn campaign(id: &str) -> Campaign {
             suggestions: Vec::new(),
             tried: BTreeMap::new(),
             consecutive_failures: 0,
+            last_failure: None,
+            replay_wanted: false,
+            retries: 0,
             refused: BTreeMap::new(),
         },
-        spent: Spent { runs: 0, usage: Usage::default() },
+        extension: Extension::default(),
+        ledger: Ledger::default(),
         live: Live { expected: fingerprint, intent: None, applied: Vec::new() },
+        closing: None,
+        archived: None,
         created_at: NOW,
     }
 }
@@ -91,6 +105,7 @@ fn frozen() -> Frozen {
         files: Vec::new(),
         executor: "lexical".to_owned(),
         simulated: false,
+        worst_case: None,
         executor_settings: None,
     }
 }
@@ -106,6 +121,7 @@ fn policies() -> Policies {
             campaign_start_baseline_runs: 2,
             baseline_replay_every_candidates: 5,
             baseline_replay_every_minutes: 30,
+            evaluation_deadline_minutes: 1440,
             score: Score::default(),
             rule: Rule::default(),
         },
@@ -172,6 +188,7 @@ pub fn run(campaign: &str, evaluation: EvaluationId, case_index: u32) -> Run {
         epoch: Epoch(0),
         faults: 0,
         spent_on_faults: Usage::default(),
+        allowance: Allowance::default(),
         state: RunState::Queued,
         queued_at: NOW,
     }
@@ -182,7 +199,7 @@ pub fn run(campaign: &str, evaluation: EvaluationId, case_index: u32) -> Run {
 pub fn claimed(run: &Run) -> Run {
     Run {
         epoch: Epoch(run.epoch.0.saturating_add(1)),
-        state: RunState::Running { since: NOW },
+        state: RunState::Running { since: NOW, lease: Lease::default() },
         ..run.clone()
     }
 }
@@ -305,6 +322,58 @@ pub fn deleted(workflow: &StoredWorkflow) -> StoredWorkflow {
 #[must_use]
 pub fn workflow_event(workflow: &str, what: EventKind) -> Event {
     let subject = Subject::Workflow(WorkflowId::new(workflow).unwrap());
+    Event { subject, actor: Actor::engine(), at: NOW, what }
+}
+
+/// A queued workflow run of one node.
+///
+/// # Panics
+/// When `workflow` is no workflow id.
+#[must_use]
+pub fn workflow_run(id: &str, workflow: &str) -> WorkflowRun {
+    let node = serde_json::json!({"node_id": "größe 票", "agent_id": "x", "objective": "o"});
+    let definition = serde_json::json!({
+        "automation_id": workflow, "agents": [{"agent_id": "x"}], "flow": {"nodes": [node]},
+    });
+    let order = Order {
+        id: WorkflowRunId::derive(&[id.as_bytes()]),
+        origin: Origin::File { path: "/project/workflow.yaml".to_owned() },
+        snapshot: Digest::of(b"snapshot of the source"),
+        trigger: Trigger::Manual,
+        dry_run: false,
+        inputs: serde_json::Map::from_iter([("票".to_owned(), intricate_output())]),
+        workspace: "/project".to_owned(),
+    };
+    let workflow = Workflow::from_json(definition).unwrap();
+    transition::create(order, &workflow, &context()).unwrap().next
+}
+
+/// `run` after the commands.
+///
+/// # Panics
+/// When one of them is refused.
+#[must_use]
+pub fn commanded(run: &WorkflowRun, commands: &[WorkflowRunCommand]) -> WorkflowRun {
+    commands.iter().fold(run.clone(), |run, command| {
+        transition::decide(&run, command, &context()).unwrap().next
+    })
+}
+
+/// A worker takes a workflow run.
+#[must_use]
+pub fn claim() -> WorkflowRunCommand {
+    WorkflowRunCommand::Claim { worker: WorkerId::process(1) }
+}
+
+fn context() -> Context {
+    Context { now: NOW, actor: Actor::engine() }
+}
+
+/// An event of a workflow run.
+#[must_use]
+pub fn workflow_run_event(run: &str) -> Event {
+    let subject = Subject::WorkflowRun(WorkflowRunId::derive(&[run.as_bytes()]));
+    let what = EventKind::WorkflowRun { change: WorkflowRunEvent::RunInterrupted };
     Event { subject, actor: Actor::engine(), at: NOW, what }
 }
 

@@ -5,12 +5,14 @@ use optim_core::campaign::{Campaign, Hold};
 use optim_core::id::{CampaignId, EvaluationId, WorkflowId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::VersionNumber;
+use optim_core::workflow_run::command::WorkflowRunCommand;
+use optim_core::workflow_run::state::WorkflowRunStatus;
 use proptest::prelude::*;
 
 use crate::memory::Memory;
 use crate::store::{
     Blob, Commit, Cursor, EventSeq, Page, Revision, RunFilter, Store, StoreError, WorkflowFilter,
-    Write,
+    WorkflowRunFilter, Write,
 };
 use crate::testing::conformance::block_on;
 use crate::testing::{render, sample};
@@ -26,6 +28,7 @@ enum Operation {
     Workflows { filter: WorkflowFilter, limit: u32, on: bool },
     CampaignsOn { workflow: usize, limit: u32, on: bool },
     Texts { workflow: usize, version: u32 },
+    WorkflowRuns { filter: WorkflowRunFilter, limit: u32, on: bool },
     Events { after: u64, limit: u32 },
     Reopen,
 }
@@ -37,6 +40,7 @@ struct Draft {
     workflow: Option<(usize, usize, u64)>,
     experiments: Vec<(usize, u32)>,
     runs: Vec<(usize, u32, usize, u64)>,
+    workflow_runs: Vec<(usize, usize, u64)>,
     throttle: Option<(usize, bool)>,
     blobs: Vec<u8>,
     events: Vec<usize>,
@@ -83,6 +87,15 @@ impl Draft {
             let found = reference.run(value.id).await.unwrap().map(|found| found.revision);
             commit.runs.push(Write { expected: revision(found, *off), value });
         }
+        for (run, step, off) in &self.workflow_runs {
+            let cancel = WorkflowRunCommand::Cancel { reason: None };
+            let commands = &[sample::claim(), cancel][..*step];
+            let queued = sample::workflow_run(&format!("r{run}"), WORKFLOWS[run % 2]);
+            let value = sample::commanded(&queued, commands);
+            let found = reference.workflow_run(value.id).await.unwrap();
+            let expected = revision(found.map(|found| found.revision), *off);
+            commit.workflow_runs.push(Write { expected, value });
+        }
         if let Some((workflow, step, off)) = self.workflow {
             let (id, steps) = (WORKFLOWS[workflow], [(1, 1), (1, 2), (2, 3)]);
             let (first, last) = steps[step % 3];
@@ -119,23 +132,29 @@ fn draft() -> impl Strategy<Value = Draft> {
     let run = (campaign.clone(), 0..6_u32, 0..4_usize, off.clone());
     let workflow = (0..WORKFLOWS.len(), 0..6_usize, off.clone());
     (
-        prop::option::weighted(0.6, (campaign.clone(), off)),
+        prop::option::weighted(0.6, (campaign.clone(), off.clone())),
         prop::option::weighted(0.4, workflow),
         prop::collection::vec((campaign.clone(), 1..5_u32), 0..2),
         prop::collection::vec(run, 0..3),
+        prop::collection::vec((0..4_usize, 0..3_usize, off), 0..3),
         prop::option::weighted(0.2, (campaign.clone(), any::<bool>())),
         prop::collection::vec(0..4_u8, 0..2),
         prop::collection::vec(campaign, 0..3),
     )
-        .prop_map(|(campaign, workflow, experiments, runs, throttle, blobs, events)| Draft {
-            campaign,
-            workflow,
-            experiments,
-            runs,
-            throttle,
-            blobs,
-            events,
-        })
+        .prop_map(
+            |(campaign, workflow, experiments, runs, workflow_runs, throttle, blobs, events)| {
+                Draft {
+                    campaign,
+                    workflow,
+                    experiments,
+                    runs,
+                    workflow_runs,
+                    throttle,
+                    blobs,
+                    events,
+                }
+            },
+        )
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -145,6 +164,12 @@ fn operation() -> impl Strategy<Value = Operation> {
         (0..CAMPAIGNS.len()).prop_map(|campaign| RunFilter::Evaluation(evaluation(campaign))),
         (0..CAMPAIGNS.len()).prop_map(|campaign| RunFilter::Open(evaluation(campaign))),
     ];
+    let runs = prop_oneof![
+        Just(WorkflowRunFilter::All),
+        prop::sample::select(&WORKFLOWS[..])
+            .prop_map(|id| WorkflowRunFilter::Workflow(WorkflowId::new(id).unwrap())),
+        prop::sample::select(&WorkflowRunStatus::ALL[..]).prop_map(WorkflowRunFilter::Status),
+    ];
     let (limit, on) = (0..4_u32, any::<bool>());
     prop_oneof![
         12 => draft().prop_map(Operation::Commit),
@@ -152,6 +177,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (0..CAMPAIGNS.len(), limit.clone(), on)
             .prop_map(|(campaign, limit, on)| Operation::Experiments { campaign, limit, on }),
         4 => (filter, limit.clone(), on).prop_map(|(filter, limit, on)| Operation::Runs { filter, limit, on }),
+        4 => (runs, limit.clone(), on)
+            .prop_map(|(filter, limit, on)| Operation::WorkflowRuns { filter, limit, on }),
         2 => (0..WORKFLOWS.len(), 0..4_u32).prop_map(|(workflow, version)| Operation::Texts { workflow, version }),
         2 => (any::<bool>(), limit.clone(), on).prop_map(|(kept, limit, on)| Operation::Workflows {
             filter: if kept { WorkflowFilter::Kept } else { WorkflowFilter::Restorable }, limit, on,
@@ -204,6 +231,11 @@ async fn answer(
             *next = found.as_ref().ok().and_then(|page| page.next.clone());
             text(found)
         }
+        Operation::WorkflowRuns { filter, limit, on } => {
+            let found = store.workflow_runs(filter, page(*limit, *on)).await;
+            *next = found.as_ref().ok().and_then(|page| page.next.clone());
+            text(found)
+        }
         Operation::Texts { workflow, version } => {
             let id = WorkflowId::new(WORKFLOWS[*workflow]).unwrap();
             text(store.workflow_text(&id, VersionNumber(*version)).await)
@@ -236,6 +268,7 @@ proptest! {
                     | Operation::Workflows { .. }
                     | Operation::CampaignsOn { .. }
                     | Operation::Texts { .. }
+                    | Operation::WorkflowRuns { .. }
                     | Operation::Events { .. }
                     | Operation::Reopen => Commit::default(),
                 };

@@ -39,7 +39,8 @@ fn open(path: &Path) -> Lmdb {
     Lmdb::open(path, &options()).unwrap()
 }
 
-/// A commit that creates a campaign with one experiment, two runs and an event, and a stored workflow.
+/// A commit that creates a campaign with one experiment, two runs and an event, a stored workflow and a workflow
+/// run.
 fn everything(id: &str) -> Commit {
     let evaluation = sample::evaluation(id, "replay");
     let runs = [sample::run(id, evaluation, 0), sample::finished(&sample::run(id, evaluation, 1))];
@@ -49,6 +50,7 @@ fn everything(id: &str) -> Commit {
         runs: runs.map(|value| Write { expected: Revision(0), value }).to_vec(),
         workflows: vec![Write { expected: Revision(0), value: sample::workflow(id, 1, 1) }],
         texts: vec![sample::workflow_text(id, 1)],
+        workflow_runs: vec![Write { expected: Revision(0), value: sample::workflow_run(id, id) }],
         throttles: [sample::throttle(id)].map(|t| (t.provider.clone(), Some(t))).into(),
         blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
         events: vec![sample::event(id, EventKind::CampaignCreated)],

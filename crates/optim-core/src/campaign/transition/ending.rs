@@ -1,0 +1,90 @@
+//! How a campaign ends, and what becomes of it then.
+
+use crate::experiment::{Decision, ExperimentState};
+
+use super::super::command::Rejection;
+use super::super::event::EventKind;
+use super::super::{Ending, Phase};
+use super::Step;
+
+impl Step<'_> {
+    pub(super) fn cancel(&mut self, reason: Option<String>) -> Result<(), Rejection> {
+        if self.next.is_closed() {
+            return Err(self.wrong_status("cancel", "it is over already"));
+        }
+        self.close(Ending::Cancelled { actor: self.cx.actor.clone(), reason });
+        Ok(())
+    }
+
+    /// Notes the wish; `advance` fulfils it when nothing is in flight.
+    pub(super) fn wish_to_close(&mut self, reason: Option<String>) -> Result<(), Rejection> {
+        let help = match self.next.phase {
+            Phase::Closed { .. } => "it is over already",
+            Phase::Draft => "nothing has run yet: cancel it instead",
+            Phase::Confirming { .. } | Phase::AwaitingApproval { .. } => {
+                "it has a winner: approve or reject that first, or cancel the campaign"
+            }
+            Phase::Replaying { .. } | Phase::Searching | Phase::Evaluating { .. } => {
+                if self.next.closing.is_none() {
+                    self.next.closing = Some(self.decided(reason.clone()));
+                    self.tell(EventKind::CampaignClosing { reason });
+                }
+                return Ok(());
+            }
+        };
+        Err(self.wrong_status("close", help))
+    }
+
+    /// Ends the campaign if a person wished it and no winner waits; whether it did.
+    pub(super) fn close_as_wished(&mut self) -> bool {
+        let closable = matches!(
+            self.next.phase,
+            Phase::Replaying { .. } | Phase::Searching | Phase::Evaluating { .. }
+        );
+        if !closable {
+            return false;
+        }
+        let Some(by) = self.next.closing.take() else {
+            return false;
+        };
+        self.close(Ending::ClosedByOperator { by });
+        true
+    }
+
+    pub(super) fn archive(&mut self, reason: Option<String>) -> Result<(), Rejection> {
+        if !self.next.is_closed() {
+            return Err(self.wrong_status("be archived", "only a campaign that is over can"));
+        }
+        if self.next.archived.is_none() {
+            self.next.archived = Some(self.decided(reason.clone()));
+            self.tell(EventKind::CampaignArchived { reason });
+        }
+        Ok(())
+    }
+
+    /// Ends the campaign: runs in flight are cancelled, an undecided experiment is superseded.
+    pub(super) fn close(&mut self, ending: Ending) {
+        self.drop_all("the campaign ended");
+        let phase = self.enter(Phase::Closed { ending: ending.clone(), at: self.cx.now });
+        if let Phase::Evaluating { mut experiment, .. }
+        | Phase::Confirming { mut experiment, .. }
+        | Phase::AwaitingApproval { mut experiment } = phase
+        {
+            self.next.search.tried.remove(&experiment.mutation.key());
+            experiment.state =
+                ExperimentState::Superseded { reason: "the campaign ended".to_owned() };
+            self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
+            self.experiments.push(*experiment);
+        }
+        self.next.hold = None;
+        self.next.closing = None;
+        self.next.search.replay_wanted = false;
+        self.next.search.suggestions.clear();
+        self.tell(EventKind::CampaignClosed { ending });
+    }
+
+    /// What the actor decides now.
+    pub(super) fn decided(&self, reason: Option<String>) -> Decision {
+        Decision { actor: self.cx.actor.clone(), at: self.cx.now, reason }
+    }
+}
