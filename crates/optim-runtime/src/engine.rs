@@ -307,6 +307,22 @@ impl Engine {
         Box::pin(self.transition(id, Vec::new(), step)).await
     }
 
+    /// Announces a write to the live workflow. Its text before, `former`, is kept for a rollback.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`] when the campaign does not allow it now.
+    pub(crate) async fn announce(
+        &self,
+        id: &CampaignId,
+        command: &Command,
+        former: Blob,
+        actor: Actor,
+    ) -> Result<Campaign, EngineError> {
+        let cx = self.context(actor);
+        let step = |campaign: &Campaign| transition::decide(campaign, command, &cx);
+        Box::pin(self.transition(id, vec![former], step)).await
+    }
+
     /// Why the pending experiment must not be approved, if it must not.
     async fn refusal(
         &self,

@@ -7,6 +7,7 @@ use crate::policy::{Extension, ExtensionError};
 use crate::quantity::Timestamp;
 use crate::workflow::Fingerprint;
 
+use super::live::Texts;
 use super::observation::EvaluationResult;
 use super::{Fate, Status};
 
@@ -109,6 +110,8 @@ pub struct LiveChange {
     pub from: Fingerprint,
     /// What will be live.
     pub to: Fingerprint,
+    /// The texts of both.
+    pub texts: Texts,
     /// The changes; they must be the ones that the campaign plans.
     pub patch: Patch,
     /// Why a live workflow that differs elsewhere is accepted; absent means that it is not.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::id::Actor;
 use crate::mutation::patch::Patch;
 use crate::quantity::Timestamp;
@@ -35,12 +36,26 @@ pub struct LiveWrite {
     pub from: Fingerprint,
     /// The live workflow after.
     pub to: Fingerprint,
+    /// The texts before and after; absent in a write of before they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Texts>,
     /// The baseline's version after.
     pub version: u32,
     /// Who asked for it.
     pub actor: Actor,
     /// When it was announced.
     pub at: Timestamp,
+}
+
+/// The texts of the live workflow around a write, by content digest. The former one is stored, so that
+/// a rollback can give it back to the byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Texts {
+    /// What was replaced.
+    pub before: Digest,
+    /// What was written.
+    pub after: Digest,
 }
 
 /// Forward or back.

@@ -14,7 +14,7 @@ use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
 use super::event::EventKind;
 use super::ledger::Amount;
-use super::live::{plan_apply, plan_rollback};
+use super::live::{Texts, plan_apply, plan_rollback};
 use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, Observation};
 use super::transition::{Decision, Effect, decide, observe};
@@ -495,6 +495,10 @@ fn a_campaign_whose_workflow_is_gone_is_cancelled_with_its_runs() {
     assert_eq!(driven.campaign, before, "what is over stays as it ended");
 }
 
+fn texts(before: &str, after: &str) -> Texts {
+    Texts { before: Digest::of(before.as_bytes()), after: Digest::of(after.as_bytes()) }
+}
+
 fn fingerprint(text: &str) -> Fingerprint {
     Fingerprint(Digest::of(text.as_bytes()))
 }
@@ -510,6 +514,7 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
     let change = |from: &str, to: &str, patch: &Patch| LiveChange {
         from: fingerprint(from),
         to: fingerprint(to),
+        texts: texts(from, to),
         patch: patch.clone(),
         accept_drift: None,
     };
@@ -562,8 +567,9 @@ fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
     };
     let apply = |driven: &mut Driven, from, to| {
         let patch = plan_apply(&driven.campaign).unwrap();
+        let texts = texts(from, to);
         let (from, to) = (fingerprint(from), fingerprint(to));
-        let change = LiveChange { from, to, patch: patch.clone(), accept_drift: None };
+        let change = LiveChange { from, to, texts, patch: patch.clone(), accept_drift: None };
         driven.command(Command::Apply(change)).unwrap();
         driven.observe(Observation::LiveWriteEnded { found: to });
         patch

@@ -295,8 +295,10 @@ impl<'a> Step<'a> {
             });
         }
         let (actor, at) = (self.cx.actor.clone(), self.cx.now);
-        let LiveChange { from, to, .. } = *change;
-        self.next.live.intent = Some(LiveWrite { kind, patch, from, to, version, actor, at });
+        let LiveChange { from, to, texts, .. } = *change;
+        let texts = Some(texts);
+        self.next.live.intent =
+            Some(LiveWrite { kind, patch, from, to, texts, version, actor, at });
         self.tell(EventKind::LiveWriteAnnounced {
             kind,
             from,

@@ -77,6 +77,7 @@ mod tests {
             patch: Patch::default().then(&mutation).unwrap(),
             from: workflow.fingerprint(),
             to: workflow.fingerprint(),
+            texts: None,
             version: 1,
             actor: Actor::engine(),
             at: Timestamp(7),

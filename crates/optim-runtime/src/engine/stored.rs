@@ -125,7 +125,7 @@ impl Engine {
         }
     }
 
-    /// Writes `definition`, made from version `read`, to the stored workflow of a campaign. Both are
+    /// Writes `definition`, made from version `read` with the text `former`, to the stored workflow of a campaign. Both are
     /// in this store, so the write is announced, made and recorded in one commit.
     ///
     /// # Errors
@@ -134,7 +134,8 @@ impl Engine {
         &self,
         campaign: &CampaignId,
         command: &Command,
-        (read, definition): (VersionNumber, &DefinitionText),
+        (read, former): (VersionNumber, Blob),
+        definition: &DefinitionText,
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
@@ -154,6 +155,7 @@ impl Engine {
             let put = decide(&workflow.value, &put, &cx)?;
             let next = decision.next.clone();
             let mut commit = self.commit_of(revision, decision).await?;
+            commit.blobs.push(former.clone());
             add(&mut commit, (workflow.revision, &put), Some(definition));
             if self.commit_or_again(commit).await? {
                 return Ok(next);
@@ -270,7 +272,7 @@ fn add(
     commit.texts.extend(definition.map(|definition| WorkflowText {
         workflow: value.id.clone(),
         version,
-        text: Blob::new(definition.text.clone().into_bytes()),
+        text: definition.blob(),
     }));
     commit.workflows.push(Write { expected, value });
     commit.events.extend(decision.events.clone());
@@ -291,6 +293,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
+    use crate::live::texts;
 
     fn definition(objective: &str, other: &str) -> DefinitionText {
         let node = |id: &str, text: &str| {
@@ -323,6 +326,7 @@ mod tests {
         let change = LiveChange {
             from: read.definition.workflow.fingerprint(),
             to: written.workflow.fingerprint(),
+            texts: texts(&read.definition, &written),
             patch,
             accept_drift: None,
         };
@@ -333,7 +337,8 @@ mod tests {
             .write_stored(
                 &campaign.id,
                 &Command::Apply(change),
-                (read.version, &written),
+                (read.version, read.definition.blob()),
+                &written,
                 Actor::engine(),
             )
             .await

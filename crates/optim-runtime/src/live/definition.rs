@@ -8,6 +8,7 @@ use optim_core::mutation::{FieldValue, Mutation};
 use optim_core::stored_workflow::{Definition, WorkflowStatus};
 use optim_core::workflow::check::{Finding, check};
 use optim_core::workflow::{Workflow, load};
+use optim_store::Blob;
 
 use super::{LiveError, WORKFLOW_BYTES_MAX};
 
@@ -58,15 +59,27 @@ impl DefinitionText {
         Self { name: name.to_owned(), text, workflow }
     }
 
+    /// The text as it is stored.
+    #[must_use]
+    pub fn blob(&self) -> Blob {
+        Blob::new(self.text.clone().into_bytes())
+    }
+
     /// What a stored workflow's record says of it; a status that is unknown counts as a draft.
     #[must_use]
     pub fn summary(&self) -> Definition {
         Definition {
             name: self.workflow.name().to_owned(),
             status: WorkflowStatus::of(&self.workflow).unwrap_or(WorkflowStatus::Draft),
-            snapshot: Digest::of(self.text.as_bytes()),
+            snapshot: self.digest(),
             fingerprint: self.workflow.fingerprint(),
         }
+    }
+
+    /// The text's digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.text.as_bytes())
     }
 
     /// The definition with `patch`.

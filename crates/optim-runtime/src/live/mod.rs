@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::command::{Command, LiveChange, Rejection};
-use optim_core::campaign::live::{LiveWriteKind, plan_apply, plan_rollback};
+use optim_core::campaign::live::{LiveWriteKind, Texts, plan_apply, plan_rollback};
 use optim_core::campaign::location::Location;
 use optim_core::campaign::observation::Observation;
 use optim_core::diagnostic::Diagnostics;
@@ -158,13 +158,17 @@ async fn write(
     };
     let live = Live::of(engine, &campaign).await?;
     let before = live.definition().clone();
-    let after = before.patched(&patch)?;
-    if kind == LiveWriteKind::Apply {
-        check_fields(&campaign, &before.workflow, &patch)?;
-    }
+    let after = match kind {
+        LiveWriteKind::Apply => {
+            check_fields(&campaign, &before.workflow, &patch)?;
+            before.patched(&patch)?
+        }
+        LiveWriteKind::Rollback => rolled_back(engine, &campaign, &before, &patch).await?,
+    };
     let change = LiveChange {
         from: before.workflow.fingerprint(),
         to: after.workflow.fingerprint(),
+        texts: texts(&before, &after),
         patch,
         accept_drift,
     };
@@ -174,19 +178,43 @@ async fn write(
     };
     let campaign = match live {
         Live::File(file) => {
-            engine.submit(id, &command, actor).await?;
+            engine.announce(id, &command, before.blob(), actor).await?;
             let written = file.replace(&after.text);
             let campaign = settle(engine, id).await?;
             written?;
             campaign
         }
         Live::Stored(read) => {
-            let version = (read.version, &after);
-            Box::pin(engine.write_stored(id, &command, version, actor)).await?
+            let read = (read.version, before.blob());
+            Box::pin(engine.write_stored(id, &command, read, &after, actor)).await?
         }
     };
     let (before, after) = (before.text, after.text);
     Ok(LiveOutcome { location: campaign.source.location.clone(), campaign, before, after })
+}
+
+pub(crate) fn texts(before: &DefinitionText, after: &DefinitionText) -> Texts {
+    Texts { before: before.digest(), after: after.digest() }
+}
+
+/// What a rollback writes: what the last apply replaced, to the byte, while the live workflow is as that
+/// apply left it. After an edit elsewhere it is the edited text without the patch.
+async fn rolled_back(
+    engine: &Engine,
+    campaign: &Campaign,
+    live: &DefinitionText,
+    patch: &Patch,
+) -> Result<DefinitionText, LiveError> {
+    let patched = live.patched(patch)?;
+    let texts = campaign.live.applied.last().and_then(|write| write.texts);
+    let Some(texts) = texts.filter(|texts| texts.after == live.digest()) else {
+        return Ok(patched);
+    };
+    let former = engine.store().blob(texts.before).await.map_err(EngineError::Store)?;
+    let former = former.map(|text| DefinitionText::read(&live.name, text)).transpose()?;
+    let same =
+        |former: &DefinitionText| former.workflow.fingerprint() == patched.workflow.fingerprint();
+    Ok(former.filter(same).unwrap_or(patched))
 }
 
 /// What the policies do not let change is not written either. A rollback undoes whatever there is.
@@ -235,5 +263,74 @@ impl Live {
             Self::File(file) => &file.definition,
             Self::Stored(stored) => &stored.definition,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use optim_core::campaign::live::Live as Known;
+    use optim_core::id::NodeId;
+    use optim_core::mutation::{FieldValue, MutableField, Mutation};
+    use optim_core::quantity::Timestamp;
+    use optim_store::memory::Memory;
+    use optim_store::testing::sample;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::engine::NewCampaign;
+
+    const PLAIN: &str = "automation_id: w
+agents: [{agent_id: a}]
+flow:
+  nodes:
+    - node_id: n
+      agent_id: a
+      objective: Name the day # in words
+";
+
+    /// A live file with [`PLAIN`], and an engine with a campaign whose approved text needs quotation marks.
+    async fn applied() -> (tempfile::TempDir, PathBuf, Engine, CampaignId) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("workflow.yaml");
+        std::fs::write(&path, PLAIN).unwrap();
+        let source = DefinitionText::read("w", PLAIN.as_bytes().to_vec()).unwrap().workflow;
+        let better = Mutation {
+            node: NodeId::new("n").unwrap(),
+            field: MutableField::Objective,
+            before: FieldValue::Text("Name the day".to_owned()),
+            after: FieldValue::Text("Aim: name the day".to_owned()),
+        };
+        let mut campaign = sample::campaign("c");
+        campaign.source.location = Location::File(path.display().to_string());
+        campaign.live = Known::new(source.fingerprint());
+        campaign.baseline.version = 1;
+        campaign.baseline.patch = Patch::default().then(&better).unwrap();
+        let engine = Engine::new(Arc::new(Memory::new()), Arc::new(ManualClock::at(Timestamp(0))));
+        let id = campaign.id.clone();
+        let new = NewCampaign { campaign, blobs: Vec::new() };
+        engine.create(new, Actor::engine()).await.unwrap();
+        apply(&engine, &id, Actor::engine(), None).await.unwrap();
+        (folder, path, engine, id)
+    }
+
+    #[tokio::test]
+    async fn a_rollback_gives_the_former_text_back_to_the_byte() {
+        let (_folder, path, engine, id) = applied().await;
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"Aim: name the day\""));
+        rollback(&engine, &id, Actor::engine(), None).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), PLAIN);
+    }
+
+    #[tokio::test]
+    async fn a_rollback_keeps_what_was_edited_since() {
+        let (_folder, path, engine, id) = applied().await;
+        let edited = format!("# Ours.\n{}", std::fs::read_to_string(&path).unwrap());
+        std::fs::write(&path, edited).unwrap();
+        rollback(&engine, &id, Actor::engine(), None).await.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# Ours.\n") && text.contains("Name the day"), "{text}");
+        assert!(!text.contains("Aim"), "{text}");
     }
 }
