@@ -243,12 +243,15 @@ async fn replaying(engine: &Engine, id: &str) -> Campaign {
     let mut campaign = campaign(id, &text(TEXT), &[]);
     let purpose = Purpose::Replay { number: 1 };
     let evaluation = Evaluation {
-        id: purpose.evaluation_id(&campaign.id),
+        id: purpose.evaluation_id(&campaign.id, 0),
         purpose,
         snapshot: campaign.baseline.snapshot,
         fingerprint: campaign.baseline.fingerprint,
         split: Split::Search,
         queued_at: Timestamp(1),
+        allowance: optim_core::campaign::ledger::Allowance::default(),
+        continued_at: None,
+        requeued: 0,
     };
     let queued = sample::run(id, evaluation.id, 0);
     let runs = [queued, sample::claimed(&sample::run(id, evaluation.id, 1))];
@@ -290,7 +293,7 @@ async fn a_delete_ends_the_campaigns_on_the_workflow_and_their_runs_in_the_same_
         }
         let purpose = Purpose::Replay { number: 1 };
         for name in ["c", "d"] {
-            let evaluation = purpose.evaluation_id(&CampaignId::new(name).unwrap());
+            let evaluation = purpose.evaluation_id(&CampaignId::new(name).unwrap(), 0);
             let runs = engine.runs_of(evaluation).await.unwrap();
             assert!(runs.iter().all(|run| matches!(run.state, RunState::Cancelled { .. })));
         }
@@ -388,7 +391,7 @@ async fn a_service_purges_what_was_deleted_long_enough_ago() {
     engine.put_workflow(&text(TEXT), None, actor()).await.unwrap();
     engine.change_workflow(&id(), &delete(), actor()).await.unwrap();
     let dispatch = DispatchConfig { capacity: 1, ..DispatchConfig::default() };
-    let config = ServiceConfig { dispatch, proposers: Vec::new() };
+    let config = ServiceConfig { dispatch, ..ServiceConfig::default() };
     let service = Service::start(Arc::clone(&engine), Arc::new(Lexical), config).await.unwrap();
     let mut changes = engine.changes();
     // The window ends while the service runs; it looks again within the hour.
