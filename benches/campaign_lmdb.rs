@@ -112,7 +112,12 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// A campaign on the workload.
 fn draft(folder: &Path, id: &str) -> Outcome<NewCampaign> {
     let write = |file: &str, text: &str| std::fs::write(folder.join(file), text);
-    write("workflow.yaml", &workload::document(NODES).to_string())?;
+    let mut workflow = workload::document(NODES);
+    // Its files are those of this folder.
+    if let Some(workflow) = workflow.as_object_mut() {
+        workflow.remove("workspace_root");
+    }
+    write("workflow.yaml", &workflow.to_string())?;
     write("objective.md", "Write digests that a newcomer understands at once. Name every source.")?;
     for (file, text) in
         [("eval", EVAL), ("mutation", MUTATION), ("scope", SCOPE), ("budget", BUDGET)]

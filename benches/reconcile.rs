@@ -73,7 +73,7 @@ impl Loaded {
     /// What is asked of the store while nothing happens.
     fn quiet(&self) -> u64 {
         let before = self.store.begun();
-        self.runtime.block_on(tokio::time::sleep(QUIET));
+        self.runtime.block_on(async { tokio::time::sleep(QUIET).await });
         self.store.begun() - before
     }
 }

@@ -442,8 +442,13 @@ impl Purpose {
                 (b"confirm-candidate", experiment.as_bytes().to_vec())
             }
         };
+        let mut intent = vec![campaign.as_str().as_bytes(), kind, &subject];
         let retries = retries.to_be_bytes();
-        EvaluationId::derive(&[campaign.as_str().as_bytes(), kind, &subject, &retries])
+        // The first try has the id that it had before there were others.
+        if retries != [0; 4] {
+            intent.push(&retries);
+        }
+        EvaluationId::derive(&intent)
     }
 }
 

@@ -183,7 +183,7 @@ impl Engine {
             let Versioned { revision, value } = self.stored_workflow(id).await?;
             let decision = step(&value)?;
             let mut commit = match &decision.ends_work {
-                Some(reason) => self.end_campaigns(id, reason, cx).await?,
+                Some(reason) => self.end_work(&decision.next, reason, cx).await?,
                 None => Commit::default(),
             };
             add(&mut commit, (revision, &decision), None);
@@ -196,6 +196,24 @@ impl Engine {
             }
         }
         Err(EngineError::WorkflowContended(id.clone()))
+    }
+
+    /// What ends the work on a workflow that is not in use any more: its campaigns and, when it is
+    /// deleted, its own runs.
+    async fn end_work(
+        &self,
+        workflow: &StoredWorkflow,
+        reason: &str,
+        cx: &Context,
+    ) -> Result<Commit, EngineError> {
+        let mut commit = self.end_campaigns(&workflow.id, reason, cx).await?;
+        if workflow.deleted.is_some() {
+            let (runs, events) =
+                self.workflow_run_cancellations(&workflow.id, reason, &cx.actor).await?;
+            commit.workflow_runs = runs;
+            commit.events.extend(events);
+        }
+        Ok(commit)
     }
 
     /// What ends the open campaigns on a stored workflow.
