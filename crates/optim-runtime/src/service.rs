@@ -42,6 +42,18 @@ pub struct ServiceConfig {
     pub retention: Millis,
 }
 
+impl Default for ServiceConfig {
+    /// No proposers; outputs of workflow runs are kept for a week.
+    fn default() -> Self {
+        Self {
+            dispatch: DispatchConfig::default(),
+            proposers: Vec::new(),
+            reaper: ReaperConfig::default(),
+            retention: Millis(7 * 24 * 60 * 60 * 1000),
+        }
+    }
+}
+
 /// Running loops.
 pub struct Service {
     engine: Arc<Engine>,

@@ -150,12 +150,7 @@ async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Serv
         ..ScriptedConfig::default()
     };
     let dispatch = DispatchConfig { capacity: 3, ..DispatchConfig::default() };
-    let config = ServiceConfig {
-        dispatch,
-        proposers: vec![proposer],
-        reaper: optim_runtime::reaper::ReaperConfig::default(),
-        retention: optim_core::quantity::Millis(604_800_000),
-    };
+    let config = ServiceConfig { dispatch, proposers: vec![proposer], ..ServiceConfig::default() };
     Service::start(Arc::clone(engine), Arc::new(Scripted::new(script)), config).await
 }
 
