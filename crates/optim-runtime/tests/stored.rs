@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use optim_core::campaign::event::{EventKind, Subject};
+use optim_core::campaign::ledger::Allowance;
 use optim_core::campaign::live::Live;
 use optim_core::campaign::{Campaign, Ending, Evaluation, Phase, Purpose};
 use optim_core::id::{Actor, CampaignId, NodeId, WorkflowId};
@@ -243,12 +244,15 @@ async fn replaying(engine: &Engine, id: &str) -> Campaign {
     let mut campaign = campaign(id, &text(TEXT), &[]);
     let purpose = Purpose::Replay { number: 1 };
     let evaluation = Evaluation {
-        id: purpose.evaluation_id(&campaign.id),
+        id: purpose.evaluation_id(&campaign.id, 0),
         purpose,
         snapshot: campaign.baseline.snapshot,
         fingerprint: campaign.baseline.fingerprint,
         split: Split::Search,
         queued_at: Timestamp(1),
+        allowance: Allowance::default(),
+        continued_at: None,
+        requeued: 0,
     };
     let queued = sample::run(id, evaluation.id, 0);
     let runs = [queued, sample::claimed(&sample::run(id, evaluation.id, 1))];
@@ -290,7 +294,7 @@ async fn a_delete_ends_the_campaigns_on_the_workflow_and_their_runs_in_the_same_
         }
         let purpose = Purpose::Replay { number: 1 };
         for name in ["c", "d"] {
-            let evaluation = purpose.evaluation_id(&CampaignId::new(name).unwrap());
+            let evaluation = purpose.evaluation_id(&CampaignId::new(name).unwrap(), 0);
             let runs = engine.runs_of(evaluation).await.unwrap();
             assert!(runs.iter().all(|run| matches!(run.state, RunState::Cancelled { .. })));
         }

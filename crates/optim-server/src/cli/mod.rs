@@ -138,7 +138,7 @@ pub fn main() -> ExitCode {
 async fn dispatch(cli: Cli) -> Outcome {
     let Cli { folder, json, verb } = cli;
     match verb {
-        AnyVerb::Demo(args) => demo::demo(args, json).await,
+        AnyVerb::Demo(args) => Box::pin(demo::demo(args, json)).await,
         AnyVerb::OfProject(verb) => {
             let directory = std::env::current_dir()
                 .map_err(|source| CliError::Io { path: PathBuf::from("."), source })?;
