@@ -1,9 +1,10 @@
 //! Drives optim campaigns.
 //!
 //! [`engine`] is the one write path; [`service`] runs the loops over it: [`dispatch`] gives case runs
-//! to workers as the [`scheduler`] allows, [`reconcile`] takes campaigns from one phase to the next. [`runner`] executes one case
-//! run through an [`executor`]; [`proposer`] finds candidates; [`live`] applies and rolls back;
-//! [`project`] reads and freezes a project's files.
+//! to workers as the [`scheduler`] allows, [`reconcile`] takes campaigns from one phase to the next,
+//! [`reaper`] gives up what shows no sign of life. [`runner`] executes one case run through an
+//! [`executor`]; [`workflow_order`] asks for a run of a workflow in its real workspace; [`proposer`] finds
+//! candidates; [`live`] applies and rolls back; [`project`] reads and freezes a project's files.
 
 mod agenda;
 pub mod artifact;
