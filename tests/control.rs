@@ -311,7 +311,7 @@ fn nonsense_on_the_socket_is_refused_and_disturbs_nobody() {
     let before = status(&project);
     let path = socket(&project);
 
-    let listed = answer(&path, &request(1, json!("list")));
+    let listed = answer(&path, &request(1, json!({"list": {"all": false}})));
     assert!(listed.starts_with("\"accepted\"\n") && listed.ends_with("{\"exit\":\"success\"}\n"));
     for (nonsense, why) in [
         (b"hello\n".to_vec(), "malformed"),
@@ -332,7 +332,7 @@ fn nonsense_on_the_socket_is_refused_and_disturbs_nobody() {
             request(1, json!({"pause": {"campaign": null, "reason": null, "more": 1}})),
             "unknown field",
         ),
-        (request(7, json!("list")), "\"owner\":1,\"asker\":7"),
+        (request(7, json!({"list": {"all": false}})), "\"owner\":1,\"asker\":7"),
     ] {
         let answer = answer(&path, &nonsense);
         assert!(answer.starts_with("{\"refused\":") && answer.contains(why), "{why}: {answer}");
@@ -343,7 +343,7 @@ fn nonsense_on_the_socket_is_refused_and_disturbs_nobody() {
     let deaf: Vec<_> = (0..20)
         .map(|_| {
             let mut stream = UnixStream::connect(&path).unwrap();
-            stream.write_all(&request(1, json!("list"))).unwrap();
+            stream.write_all(&request(1, json!({"list": {"all": false}}))).unwrap();
             stream
         })
         .collect();

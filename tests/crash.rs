@@ -46,7 +46,10 @@ fn a_campaign_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     let report = project.optim(["status", "--json"]).document(0);
     assert_eq!(result(&report), result(&calm));
     assert_eq!(report["runs_executed"], calm["runs_executed"], "no run is counted twice");
-    assert_eq!(report["spend"], calm["spend"]);
+    // A run that was under way at a kill may have been paid, so it counts once more; nothing else does.
+    let tokens = |report: &Value| report["ledger"]["settled"]["tokens"].as_u64().expect("a count");
+    let (spent, least) = (tokens(&report), tokens(&calm));
+    assert!((least..least + least / 4).contains(&spent), "{spent} instead of {least}");
     let own = scratch.path().read_dir().expect("it is read").next().expect("a folder is there");
     let left = own.expect("it is read").path().read_dir().expect("it is read");
     let left: Vec<_> = left.map(|entry| entry.expect("it is read").file_name()).collect();
