@@ -94,7 +94,9 @@ fn an_edit_of_the_live_workflow_is_drift() {
     let edited = text.replacen("timeout_ms: ", "timeout_ms: 1", 1);
     assert_ne!(text, edited);
     project.write("workflow.yaml", &edited);
-    project.optim(["apply"]).refused(6, "live_drift");
+    let refused = project.optim(["apply"]);
+    refused.refused(6, "live_drift");
+    refused.refused(6, "].timeout_ms");
     assert_eq!(project.read("workflow.yaml"), edited, "nothing is written on drift");
     assert_eq!(project.optim(["apply", "--accept-drift", "we raised it for the launch"]).code, 0);
     assert_ne!(project.read("workflow.yaml"), edited);

@@ -307,7 +307,8 @@ impl Engine {
         Box::pin(self.transition(id, Vec::new(), step)).await
     }
 
-    /// Announces a write to the live workflow. Its text before, `former`, is kept for a rollback.
+    /// Announces a write to the live workflow, whose `texts` before and after are kept: for a rollback,
+    /// and to tell what was edited since.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] when the campaign does not allow it now.
@@ -315,12 +316,12 @@ impl Engine {
         &self,
         id: &CampaignId,
         command: &Command,
-        former: Blob,
+        texts: Vec<Blob>,
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
         let step = |campaign: &Campaign| transition::decide(campaign, command, &cx);
-        Box::pin(self.transition(id, vec![former], step)).await
+        Box::pin(self.transition(id, texts, step)).await
     }
 
     /// Why the pending experiment must not be approved, if it must not.

@@ -170,9 +170,10 @@ fn store_exit(error: &StoreError) -> Exit {
 
 fn live_exit(error: &LiveError) -> Exit {
     match error {
-        LiveError::Drift(_) | LiveError::NotAllowed(_) | LiveError::Changed { .. } => {
-            Exit::Conflict
-        }
+        LiveError::Edited { .. }
+        | LiveError::Drift(_)
+        | LiveError::NotAllowed(_)
+        | LiveError::Changed { .. } => Exit::Conflict,
         LiveError::Invalid(_) => Exit::Invalid,
         LiveError::Engine(error) => engine_exit(error),
         _ => Exit::Failure,

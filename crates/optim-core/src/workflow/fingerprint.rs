@@ -8,7 +8,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Node, Workflow};
 use crate::canonical;
@@ -235,6 +235,15 @@ fn group(children: &[[u8; 32]]) -> [u8; 32] {
 }
 
 fn frame_digest(workflow: &Workflow) -> Digest {
+    let header = meaning(workflow);
+    let count = u64::try_from(workflow.nodes().len()).unwrap_or(u64::MAX);
+    let mut hasher = Hasher::new(DOMAIN_FRAME);
+    hasher.part(&canonical::object_bytes(&header)).part(&count.to_be_bytes());
+    hasher.finish()
+}
+
+/// The document without its nodes and without what says nothing about behaviour.
+pub(super) fn meaning(workflow: &Workflow) -> Map<String, Value> {
     let mut header = workflow.header().clone();
     for key in IGNORED {
         header.remove(key);
@@ -247,10 +256,7 @@ fn frame_digest(workflow: &Workflow) -> Digest {
             header.remove("metadata");
         }
     }
-    let count = u64::try_from(workflow.nodes().len()).unwrap_or(u64::MAX);
-    let mut hasher = Hasher::new(DOMAIN_FRAME);
-    hasher.part(&canonical::object_bytes(&header)).part(&count.to_be_bytes());
-    hasher.finish()
+    header
 }
 
 #[cfg(test)]

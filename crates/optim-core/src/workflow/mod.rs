@@ -4,6 +4,7 @@
 //! is kept as it was read and takes part in the fingerprint.
 
 pub mod check;
+mod difference;
 mod fingerprint;
 pub mod graph;
 pub mod load;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 use crate::id::{AgentId, NodeId, WorkflowId};
 use crate::quantity::{MicroUsd, Millis, Tokens};
 
+pub use difference::differences;
 pub use fingerprint::{Fingerprint, FingerprintTree};
 pub use model::{ModelRef, ModelRefError, Models};
 pub use node::{InputRef, Knob, Node, OutputContract, StageKind, ValidatorKind};

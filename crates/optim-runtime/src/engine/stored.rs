@@ -125,7 +125,7 @@ impl Engine {
         }
     }
 
-    /// Writes `definition`, made from version `read` with the text `former`, to the stored workflow of a campaign. Both are
+    /// Writes `definition`, made from version `read`, to the stored workflow of a campaign. Both are
     /// in this store, so the write is announced, made and recorded in one commit.
     ///
     /// # Errors
@@ -134,7 +134,7 @@ impl Engine {
         &self,
         campaign: &CampaignId,
         command: &Command,
-        (read, former): (VersionNumber, Blob),
+        (read, texts): (VersionNumber, Vec<Blob>),
         definition: &DefinitionText,
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
@@ -155,7 +155,7 @@ impl Engine {
             let put = decide(&workflow.value, &put, &cx)?;
             let next = decision.next.clone();
             let mut commit = self.commit_of(revision, decision).await?;
-            commit.blobs.push(former.clone());
+            commit.blobs.extend(texts.iter().cloned());
             add(&mut commit, (workflow.revision, &put), Some(definition));
             if self.commit_or_again(commit).await? {
                 return Ok(next);
@@ -337,7 +337,7 @@ mod tests {
             .write_stored(
                 &campaign.id,
                 &Command::Apply(change),
-                (read.version, read.definition.blob()),
+                (read.version, vec![read.definition.blob(), written.blob()]),
                 &written,
                 Actor::engine(),
             )

@@ -19,7 +19,7 @@ use optim_core::document::EditError;
 use optim_core::id::{Actor, CampaignId};
 use optim_core::mutation::patch::{Drift, Patch};
 use optim_core::mutation::validate::{self, MutationError};
-use optim_core::workflow::Workflow;
+use optim_core::workflow::{Workflow, differences};
 
 use crate::artifact::ArtifactError;
 use crate::engine::{Engine, EngineError, StoredDefinition};
@@ -29,6 +29,9 @@ pub use self::file::WorkflowFile;
 
 /// The most bytes that a workflow may have.
 pub const WORKFLOW_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Paths that a message names at most.
+const DIFFERENCES_SHOWN: usize = 8;
 
 /// Why a live workflow could not be read or written. It is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,14 @@ pub enum LiveError {
     /// What is live is not a valid workflow.
     #[error("the live workflow is not valid: {} finding(s)", .0.0.len())]
     Invalid(Diagnostics),
+    /// The live workflow was edited since the campaign last knew it.
+    #[error("{rejection}; it differs in {}", shown(differences))]
+    Edited {
+        /// What the campaign says.
+        rejection: Rejection,
+        /// The paths of what differs.
+        differences: Vec<String>,
+    },
     /// Fields that the patch changes are not what it expects.
     #[error("the live workflow has drifted: {0}")]
     Drift(Drift),
@@ -88,7 +99,7 @@ impl LiveError {
         match self {
             Self::Artifact(error) => error.code(),
             Self::Invalid(_) => "workflow_invalid",
-            Self::Drift(_) => "live_drift",
+            Self::Edited { .. } | Self::Drift(_) => "live_drift",
             Self::NotAllowed(error) => error.code(),
             Self::Edit { .. } => "live_edit",
             Self::Verification { .. } => "live_verification",
@@ -176,18 +187,30 @@ async fn write(
         LiveWriteKind::Apply => Command::Apply(change),
         LiveWriteKind::Rollback => Command::Rollback(change),
     };
+    let texts = vec![before.blob(), after.blob()];
+    let announced = match &live {
+        Live::File(_) => engine.announce(id, &command, texts, actor).await,
+        Live::Stored(read) => {
+            let read = (read.version, texts);
+            Box::pin(engine.write_stored(id, &command, read, &after, actor)).await
+        }
+    };
+    let announced = match announced {
+        Err(EngineError::Rejected(rejection @ Rejection::LiveDrift { .. })) => {
+            let known = known(engine, &campaign).await?;
+            let differences = differences(&known, &before.workflow);
+            return Err(LiveError::Edited { rejection, differences });
+        }
+        announced => announced?,
+    };
     let campaign = match live {
         Live::File(file) => {
-            engine.announce(id, &command, before.blob(), actor).await?;
             let written = file.replace(&after.text);
             let campaign = settle(engine, id).await?;
             written?;
             campaign
         }
-        Live::Stored(read) => {
-            let read = (read.version, before.blob());
-            Box::pin(engine.write_stored(id, &command, read, &after, actor)).await?
-        }
+        Live::Stored(_) => announced,
     };
     let (before, after) = (before.text, after.text);
     Ok(LiveOutcome { location: campaign.source.location.clone(), campaign, before, after })
@@ -215,6 +238,29 @@ async fn rolled_back(
     let same =
         |former: &DefinitionText| former.workflow.fingerprint() == patched.workflow.fingerprint();
     Ok(former.filter(same).unwrap_or(patched))
+}
+
+/// The live workflow as the campaign knows it: what it wrote last, else the source.
+async fn known(engine: &Engine, campaign: &Campaign) -> Result<Workflow, LiveError> {
+    let written = campaign.live.applied.last().and_then(|write| write.texts);
+    if let Some(texts) = written
+        && let Some(text) = engine.store().blob(texts.after).await.map_err(EngineError::Store)?
+    {
+        return Ok(DefinitionText::read("what was applied", text)?.workflow);
+    }
+    Ok(engine.workflow(campaign.source.snapshot).await?.as_ref().clone())
+}
+
+/// The first paths of `differences`; what an accepted drift brought along is not among them.
+fn shown(differences: &[String]) -> String {
+    match differences {
+        [] => "what was accepted before".to_owned(),
+        _ if differences.len() <= DIFFERENCES_SHOWN => differences.join(", "),
+        _ => {
+            let first: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN).cloned().collect();
+            format!("{} and {} more places", first.join(", "), differences.len() - first.len())
+        }
+    }
 }
 
 /// What the policies do not let change is not written either. A rollback undoes whatever there is.
@@ -332,5 +378,18 @@ flow:
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# Ours.\n") && text.contains("Name the day"), "{text}");
         assert!(!text.contains("Aim"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_edit_of_what_was_applied_is_refused_with_its_places() {
+        let (_folder, path, engine, id) = applied().await;
+        let edited = std::fs::read_to_string(&path).unwrap();
+        let edited = edited.replace("{agent_id: a}", "{agent_id: a, skills: [s]}");
+        std::fs::write(&path, &edited).unwrap();
+        let refused = rollback(&engine, &id, Actor::engine(), None).await.unwrap_err();
+        let LiveError::Edited { differences, .. } = &refused else { panic!("{refused}") };
+        assert_eq!(differences, &["agents[0].skills"]);
+        assert!(refused.to_string().ends_with("it differs in agents[0].skills"), "{refused}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), edited);
     }
 }
