@@ -213,6 +213,8 @@ fn another_executor_cannot_take_over_a_campaign() {
     assert_eq!(project.optim(["reject", &number, "--reason", "go on"]).code, 0);
     project.replace("optim.toml", "kind = \"lexical\"", "kind = \"scripted\"");
     project.optim(["run"]).refused(2, "executor_changed");
+    // The loops would take the open campaign further beside a new one.
+    project.optim(["run", "--new"]).refused(2, "executor_changed");
     project.replace("optim.toml", "kind = \"scripted\"", "kind = \"lexical\"");
     assert_eq!(project.optim(["run"]).code, 7);
 }

@@ -163,15 +163,23 @@ impl Session {
     /// # Errors
     /// The store fails.
     pub async fn open_campaign(&self) -> Result<Option<Campaign>, CliError> {
-        let mut page = Page::first();
+        Ok(self.open_campaigns().await?.into_iter().next())
+    }
+
+    /// The campaigns that are not over, newest first.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn open_campaigns(&self) -> Result<Vec<Campaign>, CliError> {
+        let (mut open, mut page) = (Vec::new(), Page::first());
         loop {
             let listed = self.engine.store().campaigns(page).await?;
-            if let Some(open) = listed.items.iter().find(|campaign| campaign.status.is_open()) {
-                return Ok(Some(self.engine.campaign(&open.id).await?.value));
+            for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
+                open.push(self.engine.campaign(&campaign.id).await?.value);
             }
             match listed.next {
                 Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(None),
+                None => return Ok(open),
             }
         }
     }

@@ -44,6 +44,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
     if call.service.is_some() {
         return Err(CliError::AlreadyRunning { owner: std::process::id() });
     }
+    same_executor(&call.session).await?;
     let campaign = match call.session.open_campaign().await? {
         Some(open) if !args.new => open,
         open => {
@@ -77,7 +78,6 @@ pub(super) async fn follow(
     campaign: Campaign,
     until: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
-    same_executor(&call.session, &campaign)?;
     announce_cost(call, &campaign).await?;
     let id = campaign.id.clone();
     let progress = Progress::start(call, &campaign).await?;
@@ -152,7 +152,13 @@ pub(super) async fn host<T>(
 
 /// A campaign compares what one executor gives; another one in the middle of it, or other settings of
 /// it, would be compared with the first.
-fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
+///
+/// All open campaigns are looked at, since the loops take every one further.
+pub(super) async fn same_executor(session: &Session) -> Result<(), CliError> {
+    session.open_campaigns().await?.iter().try_for_each(|open| began_with(session, open))
+}
+
+fn began_with(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
     let (frozen, now) = (&campaign.frozen, session.executor.as_ref());
     let same_settings = frozen.executor_settings.is_none_or(|frozen| frozen == now.settings());
     let (frozen, now) = (frozen.executor.as_str(), now.name());

@@ -41,6 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
+    run::same_executor(&call.session).await?;
     let campaign = match call.session.open_campaign().await? {
         Some(open) => open,
         None => {
