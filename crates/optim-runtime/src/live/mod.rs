@@ -197,9 +197,14 @@ async fn write(
     };
     let announced = match announced {
         Err(EngineError::Rejected(rejection @ Rejection::LiveDrift { .. })) => {
-            let known = known(engine, &campaign).await?;
-            let differences = differences(&known, &before.workflow);
-            return Err(LiveError::Edited { rejection, differences });
+            // Without the text that the campaign knows, the refusal stands all the same.
+            return Err(match known(engine, &campaign).await {
+                Ok(known) => {
+                    let differences = differences(&known, &before.workflow);
+                    LiveError::Edited { rejection, differences }
+                }
+                Err(_) => rejection.into(),
+            });
         }
         announced => announced?,
     };
@@ -251,15 +256,12 @@ async fn known(engine: &Engine, campaign: &Campaign) -> Result<Workflow, LiveErr
     Ok(engine.workflow(campaign.source.snapshot).await?.as_ref().clone())
 }
 
-/// The first paths of `differences`; what an accepted drift brought along is not among them.
+/// The first paths of `differences`.
 fn shown(differences: &[String]) -> String {
-    match differences {
-        [] => "what was accepted before".to_owned(),
-        _ if differences.len() <= DIFFERENCES_SHOWN => differences.join(", "),
-        _ => {
-            let first: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN).cloned().collect();
-            format!("{} and {} more places", first.join(", "), differences.len() - first.len())
-        }
+    let first: Vec<_> = differences.iter().take(DIFFERENCES_SHOWN).cloned().collect();
+    match differences.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more places", first.join(", ")),
     }
 }
 
