@@ -1,5 +1,5 @@
 //! Walks the DAG of a frozen definition, attempt by attempt. A case run is walked at one go and reported
-//! at its end; a workflow run is walked the same way, and tells each step to its [`Progress`].
+//! at its end; a workflow run is walked the same way, and tells each step to its `Progress`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

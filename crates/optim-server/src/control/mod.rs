@@ -4,8 +4,8 @@
 //! `.optim`; a verb that finds it sends itself there, is executed by the owner, and prints what the
 //! owner says. Only the owner's own user and root may ask.
 //!
-//! [`protocol`] has the messages, [`frame`] their form on the wire, [`socket`] the place,
-//! [`server`] and [`client`] the two sides.
+//! [`protocol`] has the messages, `frame` their form on the wire, `socket` the place,
+//! `server` and `client` the two sides.
 
 pub(crate) mod client;
 mod frame;
