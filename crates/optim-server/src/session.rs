@@ -158,14 +158,6 @@ impl Session {
         Ok(self.engine.campaign(&id).await?.value)
     }
 
-    /// The newest campaign that is not over.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn open_campaign(&self) -> Result<Option<Campaign>, CliError> {
-        Ok(self.open_campaigns().await?.into_iter().next())
-    }
-
     /// The campaigns that are not over, newest first.
     ///
     /// # Errors

@@ -52,8 +52,7 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
     };
     say(&format!("The example project is in {}", call.folder.display()));
     say("It runs offline on `lexical`, a small built-in text agent: no key, no model, no network.");
-    run::same_executor(&call.session).await?;
-    let campaign = match call.session.open_campaign().await? {
+    let campaign = match run::open_campaign(&call.session).await? {
         Some(open) => open,
         None => {
             let project = call.session.project().await?;

@@ -44,8 +44,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
     if call.service.is_some() {
         return Err(CliError::AlreadyRunning { owner: std::process::id() });
     }
-    same_executor(&call.session).await?;
-    let campaign = match call.session.open_campaign().await? {
+    let campaign = match open_campaign(&call.session).await? {
         Some(open) if !args.new => open,
         open => {
             if let Some(open) = open {
@@ -150,15 +149,17 @@ pub(super) async fn host<T>(
     }
 }
 
-/// A campaign compares what one executor gives; another one in the middle of it, or other settings of
-/// it, would be compared with the first.
-///
-/// All open campaigns are looked at, since the loops take every one further.
-pub(super) async fn same_executor(session: &Session) -> Result<(), CliError> {
-    session.open_campaigns().await?.iter().try_for_each(|open| began_with(session, open))
+/// The newest campaign that is not over. The loops take every open one further, so each of them must have
+/// begun with the executor of the settings.
+pub(super) async fn open_campaign(session: &Session) -> Result<Option<Campaign>, CliError> {
+    let open = session.open_campaigns().await?;
+    open.iter().try_for_each(|campaign| same_executor(session, campaign))?;
+    Ok(open.into_iter().next())
 }
 
-fn began_with(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
+/// A campaign compares what one executor gives; another one in the middle of it, or other settings of
+/// it, would be compared with the first.
+fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
     let (frozen, now) = (&campaign.frozen, session.executor.as_ref());
     let same_settings = frozen.executor_settings.is_none_or(|frozen| frozen == now.settings());
     let (frozen, now) = (frozen.executor.as_str(), now.name());

@@ -41,8 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
-    run::same_executor(&call.session).await?;
-    let campaign = match call.session.open_campaign().await? {
+    let campaign = match run::open_campaign(&call.session).await? {
         Some(open) => open,
         None => {
             let project = call.session.project().await?;
