@@ -16,6 +16,7 @@ use crate::workflow_run::event::WorkflowRunEvent;
 
 use super::ledger::{Amount, Spent};
 use super::live::LiveWriteKind;
+use super::measurement::Finding;
 use super::{Ending, Hold, Purpose};
 
 /// An event with who and when. The store adds its sequence number.
@@ -242,6 +243,25 @@ pub enum EventKind {
     },
     /// The write did not take effect.
     LiveWriteFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A measurement of what was applied is wanted.
+    MeasurementWanted {
+        /// The baseline's version that is live.
+        version: u32,
+        /// Why; absent when the policy asks for it.
+        reason: Option<String>,
+    },
+    /// What was applied is measured.
+    LiveMeasured {
+        /// The baseline's version that is live.
+        version: u32,
+        /// What follows from it.
+        finding: Finding,
+    },
+    /// A measurement of what was applied ended without figures.
+    MeasurementGivenUp {
         /// Why.
         reason: String,
     },

@@ -3,6 +3,7 @@
 mod decision;
 mod ending;
 mod funding;
+mod measurement;
 mod replay;
 mod setback;
 
@@ -16,7 +17,7 @@ use super::event::EventKind;
 use super::ledger::Amount;
 use super::live::{Texts, plan_apply, plan_rollback};
 use super::location::Location;
-use super::observation::{Candidate, EvaluationResult, Observation};
+use super::observation::{Candidate, EvaluationResult, LiveRead, Observation};
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
 use super::*;
@@ -25,7 +26,7 @@ use crate::id::NodeId;
 use crate::mutation::{FieldValue, MutableField, Mutation};
 use crate::outcome::Usage;
 use crate::policy::{
-    BudgetPolicy, EvalPolicy, Extension, MutationPolicy, PackRef, Profile, ScopePolicy,
+    AfterApply, BudgetPolicy, EvalPolicy, Extension, MutationPolicy, PackRef, Profile, ScopePolicy,
 };
 use crate::quantity::{Fraction, Tokens};
 
@@ -232,7 +233,35 @@ impl Driven {
         driven
     }
 
-    fn pending(&self) -> ExperimentId {
+    /// Writes the approved baseline to the live workflow.
+    pub(super) fn apply(&mut self) {
+        let patch = plan_apply(&self.campaign).unwrap();
+        let to = self.campaign.baseline.fingerprint;
+        self.write_live(Command::Apply, patch, to);
+    }
+
+    /// Takes the last apply back.
+    fn roll_back(&mut self) {
+        let patch = plan_rollback(&self.campaign).unwrap();
+        let to = self.campaign.live.applied.last().unwrap().from;
+        self.write_live(Command::Rollback, patch, to);
+    }
+
+    fn write_live(&mut self, kind: fn(LiveChange) -> Command, patch: Patch, to: Fingerprint) {
+        let from = self.campaign.live.expected;
+        let texts = texts("before", "after");
+        self.command(kind(LiveChange { from, to, texts, patch, accept_drift: None })).unwrap();
+        self.observe(Observation::LiveWriteEnded { found: to });
+    }
+
+    /// Reads the live workflow, as this campaign left it.
+    fn read_live(&mut self) {
+        let fingerprint = self.campaign.live.expected;
+        let read = LiveRead { found: fingerprint, fingerprint, snapshot: fingerprint.0 };
+        self.observe(Observation::LiveRead(Ok(read)));
+    }
+
+    pub(super) fn pending(&self) -> ExperimentId {
         self.campaign.current_experiment().expect("an experiment is pending").id
     }
 }
@@ -612,6 +641,10 @@ enum Move {
     Reject,
     Repeat,
     SourceGone,
+    Apply,
+    RollBack,
+    Measure,
+    ReadLive(bool),
     Woke,
 }
 
@@ -640,12 +673,19 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
         1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::SourceGone } else { Move::Woke }),
+        2 => prop::bool::weighted(0.8).prop_map(|yes| if yes { Move::Apply } else { Move::RollBack }),
+        1 => Just(Move::Measure),
+        3 => prop::bool::weighted(0.9).prop_map(Move::ReadLive),
     ];
     prop::collection::vec(one, 0..60)
 }
 
 fn walk(moves: &[Move], holdout: u32) -> Driven {
-    let mut driven = Driven::new(campaign(4, holdout));
+    let mut draft = campaign(4, holdout);
+    if moves.len() % 2 == 0 {
+        draft.frozen.policies.eval.post_apply.measure = AfterApply::Automatic;
+    }
+    let mut driven = Driven::new(draft);
     let mut last = None;
     for step in moves {
         let pending = driven.campaign.current_experiment().map(|experiment| experiment.id);
@@ -744,6 +784,29 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
             }
             Move::SourceGone => {
                 driven.observe(Observation::SourceGone { reason: "deleted".to_owned() });
+                None
+            }
+            Move::Apply => {
+                if plan_apply(&driven.campaign).is_ok() {
+                    driven.apply();
+                }
+                None
+            }
+            Move::RollBack => {
+                if plan_rollback(&driven.campaign).is_ok() {
+                    driven.roll_back();
+                }
+                None
+            }
+            Move::Measure => {
+                Some(Command::Measure { live: driven.campaign.live.expected, reason: None })
+            }
+            Move::ReadLive(true) => {
+                driven.read_live();
+                None
+            }
+            Move::ReadLive(false) => {
+                driven.observe(Observation::LiveRead(Err("it is gone".to_owned())));
                 None
             }
             Move::Woke => {
