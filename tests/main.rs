@@ -7,6 +7,7 @@
     reason = "helpers fail the test that calls them"
 )]
 
+mod after_apply;
 mod bad_input;
 mod budget;
 mod campaign;

@@ -6,6 +6,7 @@
 
 mod definition;
 mod file;
+pub(crate) mod measurement;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ use crate::engine::{Engine, EngineError, StoredDefinition};
 
 pub use self::definition::DefinitionText;
 pub use self::file::WorkflowFile;
+pub use self::measurement::measure;
 
 /// The most bytes that a workflow may have.
 pub const WORKFLOW_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -197,14 +199,7 @@ async fn write(
     };
     let announced = match announced {
         Err(EngineError::Rejected(rejection @ Rejection::LiveDrift { .. })) => {
-            // Without the text that the campaign knows, the refusal stands all the same.
-            return Err(match known(engine, &campaign).await {
-                Ok(known) => {
-                    let differences = differences(&known, &before.workflow);
-                    LiveError::Edited { rejection, differences }
-                }
-                Err(_) => rejection.into(),
-            });
+            return Err(edited(engine, &campaign, rejection, &before.workflow).await);
         }
         announced => announced?,
     };
@@ -243,6 +238,20 @@ async fn rolled_back(
     let same =
         |former: &DefinitionText| former.workflow.fingerprint() == patched.workflow.fingerprint();
     Ok(former.filter(same).unwrap_or(patched))
+}
+
+/// A refusal because of drift, with its places. Without the text that the campaign knows, it stands all
+/// the same.
+async fn edited(
+    engine: &Engine,
+    campaign: &Campaign,
+    rejection: Rejection,
+    live: &Workflow,
+) -> LiveError {
+    match known(engine, campaign).await {
+        Ok(known) => LiveError::Edited { rejection, differences: differences(&known, live) },
+        Err(_) => rejection.into(),
+    }
 }
 
 /// The live workflow as the campaign knows it: what it wrote last, else the source.

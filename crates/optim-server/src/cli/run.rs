@@ -8,7 +8,7 @@ use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::canonical;
 use optim_core::id::CampaignId;
 use optim_core::pack::Case;
-use optim_core::workflow::ModelRef;
+use optim_core::workflow::{ModelRef, Workflow};
 use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
 use serde::{Deserialize, Serialize};
@@ -157,6 +157,20 @@ pub(super) async fn open_campaign(session: &Session) -> Result<Option<Campaign>,
     Ok(open.into_iter().next())
 }
 
+/// Whether the loops may take `campaign` further in this process, and with it every open one.
+pub(super) async fn may_follow(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
+    same_executor(session, campaign)?;
+    open_campaign(session).await?;
+    ready(session, campaign).await.map(drop)
+}
+
+/// The workflow of `campaign`, which the executor of the settings is ready for.
+async fn ready(session: &Session, campaign: &Campaign) -> Result<Arc<Workflow>, CliError> {
+    let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
+    session.executor.ready(&workflow, campaign.frozen.policies.budget.max_total_cost)?;
+    Ok(workflow)
+}
+
 /// A campaign compares what one executor gives; another one in the middle of it, or other settings of
 /// it, would be compared with the first.
 fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
@@ -180,13 +194,12 @@ fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError>
 
 /// Says what a campaign may cost, before its first call.
 async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError> {
-    if campaign.is_closed() {
+    if campaign.is_closed() && campaign.live.measuring.is_none() {
         return Ok(());
     }
     let session = &call.session;
-    let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
+    let workflow = ready(session, campaign).await?;
     let limit = campaign.frozen.policies.budget.max_total_cost;
-    session.executor.ready(&workflow, limit)?;
     let pack = session.engine.pack(campaign.frozen.pack).await?;
     let bytes = |case: &Case| canonical::object_bytes(&case.inputs).len();
     let longest = pack.cases.iter().map(bytes).max().unwrap_or(0);
@@ -207,7 +220,7 @@ pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
     if call.json {
         call.out.document(&report);
     } else {
-        super::status::print(&call.out, campaign, &experiments);
+        super::status::print(call, campaign, &experiments);
         call.out.next(report.next());
     }
     Ok(exit(campaign))
