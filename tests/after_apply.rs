@@ -39,6 +39,7 @@ fn applied(signals: &Path, post_apply: &str) -> (Project, Value) {
     let project = Project::scripted_by(&agent(signals));
     project.write("workflow.yaml", WORKFLOW);
     project.write("cases/tickets.jsonl", CASES);
+    project.replace("policy/scope.yaml", "forbidden_fields:", "forbidden_fields: [] #");
     let eval = project.read("policy/eval.yaml");
     project.write("policy/eval.yaml", format!("{eval}\npost_apply: {post_apply}\n"));
     project.write("better.txt", "Answer the question that was asked with care in one word.");

@@ -62,3 +62,63 @@ fn executed(campaign: &Campaign, live: &Live) -> (LiveRead, Blob) {
     let blob = Blob::new(canonical::bytes(&workflow.to_json()));
     (LiveRead { found, fingerprint: workflow.fingerprint(), snapshot: blob.digest() }, blob)
 }
+
+#[cfg(test)]
+mod tests {
+    use optim_core::campaign::work::{Work, work};
+
+    use super::super::tests::applied;
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_edited_since_the_apply_is_not_measured_and_its_places_are_named() {
+        let (_folder, path, engine, id) = applied().await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let edited = text.replace("{agent_id: a}", "{agent_id: a, skills: [s]}");
+        std::fs::write(&path, &edited).unwrap();
+        let refused = measure(&engine, &id, Actor::engine(), None).await.unwrap_err();
+        let LiveError::Edited { differences, .. } = &refused else { panic!("{refused}") };
+        assert_eq!(
+            (refused.code(), differences),
+            ("live_drift", &vec!["agents[0].skills".to_owned()])
+        );
+
+        std::fs::write(&path, &text).unwrap();
+        let campaign = measure(&engine, &id, Actor::engine(), None).await.unwrap();
+        assert_eq!(work(&campaign), Work::ReadLive);
+        std::fs::write(&path, &edited).unwrap();
+        let campaign = begin(&engine, &campaign).await.unwrap();
+        assert_eq!(campaign.live.measuring, None);
+        let why = campaign.live.applied[0].unmeasured.clone().unwrap().reason;
+        assert!(why.contains("it was edited since"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_live_workflow_that_cannot_be_read_ends_the_measurement_with_the_reason() {
+        let (_folder, path, engine, id) = applied().await;
+        let campaign = measure(&engine, &id, Actor::engine(), None).await.unwrap();
+        std::fs::write(&path, "nonsense: [").unwrap();
+        let campaign = begin(&engine, &campaign).await.unwrap();
+        let why = campaign.live.applied[0].unmeasured.clone().unwrap().reason;
+        assert!(why.contains("is not valid"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn what_is_live_is_executed_on_the_model_of_the_campaign() {
+        let (_folder, _path, engine, id) = applied().await;
+        let mut campaign = engine.campaign(&id).await.unwrap().value;
+        let live = Live::of(&engine, &campaign).await.unwrap();
+        let (plain, _) = executed(&campaign, &live);
+        assert_eq!(
+            (plain.found, plain.fingerprint),
+            (campaign.live.expected, campaign.live.expected)
+        );
+        let model = "openai/small".parse().unwrap();
+        let expected = live.definition().workflow.with_model(&model).fingerprint();
+        campaign.execution_override = Some(model);
+        let (overridden, blob) = executed(&campaign, &live);
+        assert_eq!((overridden.found, overridden.fingerprint), (plain.found, expected));
+        assert_ne!(overridden.fingerprint, plain.fingerprint);
+        assert_eq!(overridden.snapshot, blob.digest());
+    }
+}

@@ -348,7 +348,7 @@ flow:
 ";
 
     /// A live file with [`PLAIN`], and an engine with a campaign whose approved text needs quotation marks.
-    async fn applied() -> (tempfile::TempDir, PathBuf, Engine, CampaignId) {
+    pub(super) async fn applied() -> (tempfile::TempDir, PathBuf, Engine, CampaignId) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("workflow.yaml");
         std::fs::write(&path, PLAIN).unwrap();
