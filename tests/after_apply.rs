@@ -3,23 +3,8 @@
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use crate::support::{Project, temporary};
+use crate::support::{Project, Ran, temporary};
 use serde_json::Value;
-
-/// A workflow of one node, which [`agent`] carries out.
-const WORKFLOW: &str = "automation_id: w
-agents: [{agent_id: a}]
-flow:
-  nodes:
-    - node_id: n
-      agent_id: a
-      objective: Answer the question that was asked in one word.
-      output_contract: {kind: j, validator: structured_json, schema: {type: object, required: [ok]}}
-";
-const CASES: &str = r#"{"id":"a","inputs":{"text":"one"},"split":"search"}
-{"id":"b","inputs":{"text":"two"},"split":"search"}
-{"id":"c","inputs":{"text":"three"},"split":"holdout"}
-"#;
 
 /// An agent that answers well if its objective asks for care, and says in the folder `signals` that it has
 /// started. When `worse` is there it answers badly; when `wait` is, it waits until that is gone.
@@ -36,17 +21,15 @@ fn agent(signals: &Path) -> String {
 /// A project whose approved change is live, and whose campaign is over. `post_apply` is that section of
 /// its policy.
 fn applied(signals: &Path, post_apply: &str) -> (Project, Value) {
-    let project = Project::scripted_by(&agent(signals));
-    project.write("workflow.yaml", WORKFLOW);
-    project.write("cases/tickets.jsonl", CASES);
-    project.replace("policy/scope.yaml", "forbidden_fields:", "forbidden_fields: [] #");
+    let project = Project::of_one_node("kind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]");
+    project.write("agent.sh", format!("#!/bin/sh\n{}\n", agent(signals)));
     let eval = project.read("policy/eval.yaml");
     project.write("policy/eval.yaml", format!("{eval}\npost_apply: {post_apply}\n"));
     project.write("better.txt", "Answer the question that was asked with care in one word.");
     let change =
         ["try", "--node", "n", "--field", "objective", "--text-file", "better.txt", "--json"];
     let mut tried = project.command(change);
-    let tried = crate::support::Ran::of(tried.current_dir(project.path()).output().unwrap());
+    let tried = Ran::of(tried.current_dir(project.path()).output().unwrap());
     assert_eq!(tried.document(7)["experiments"][0]["verdict"], "promote");
     assert_eq!(project.optim(["approve", "1"]).code, 0);
     assert_eq!(

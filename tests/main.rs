@@ -17,5 +17,6 @@ mod honest;
 mod openai;
 mod signals;
 mod support;
+mod tenants;
 mod workflow;
 mod workflow_runs;
