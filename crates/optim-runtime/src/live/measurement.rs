@@ -65,10 +65,15 @@ fn executed(campaign: &Campaign, live: &Live) -> (LiveRead, Blob) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use optim_core::campaign::work::{Work, work};
 
     use super::super::tests::applied;
     use super::*;
+    use crate::executor::lexical::Lexical;
+    use crate::service::{Service, ServiceConfig};
 
     #[tokio::test]
     async fn what_was_edited_since_the_apply_is_not_measured_and_its_places_are_named() {
@@ -101,6 +106,24 @@ mod tests {
         let campaign = begin(&engine, &campaign).await.unwrap();
         let why = campaign.live.applied[0].unmeasured.clone().unwrap().reason;
         assert!(why.contains("is not valid"), "{why}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wish_of_a_campaign_that_is_over_is_taken_up_by_the_next_process() {
+        let (_folder, path, engine, id) = applied().await;
+        let engine = Arc::new(engine);
+        let cancel = Command::Cancel { reason: None };
+        engine.submit(&id, &cancel, Actor::engine()).await.unwrap();
+        measure(&engine, &id, Actor::engine(), None).await.unwrap();
+        std::fs::write(&path, "nonsense: [").unwrap();
+        let config = ServiceConfig::default();
+        // Who was told of the wish is gone.
+        drop(engine.wakes().changed_campaign().await);
+        let service = Service::start(Arc::clone(&engine), Arc::new(Lexical), config).await.unwrap();
+        let over = |campaign: &Campaign| campaign.live.measuring.is_none();
+        let over = tokio::time::timeout(Duration::from_secs(60), service.reached(&id, over)).await;
+        assert!(over.unwrap().unwrap().live.applied[0].unmeasured.is_some());
+        service.stop().await;
     }
 
     #[tokio::test]

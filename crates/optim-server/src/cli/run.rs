@@ -149,15 +149,15 @@ pub(super) async fn host<T>(
     }
 }
 
-/// The newest campaign that is not over. The loops take every open one further, so each of them must have
-/// begun with the executor of the settings.
+/// The newest campaign that is not over. The loops take every one further that has something to do, so
+/// each of them must have begun with the executor of the settings.
 pub(super) async fn open_campaign(session: &Session) -> Result<Option<Campaign>, CliError> {
-    let open = session.open_campaigns().await?;
-    open.iter().try_for_each(|campaign| same_executor(session, campaign))?;
-    Ok(open.into_iter().next())
+    let at_work = session.campaigns_at_work().await?;
+    at_work.iter().try_for_each(|campaign| same_executor(session, campaign))?;
+    Ok(at_work.into_iter().find(|campaign| !campaign.is_closed()))
 }
 
-/// Whether the loops may take `campaign` further in this process, and with it every open one.
+/// Whether the loops may take `campaign` further in this process, and with it every other one at work.
 pub(super) async fn may_follow(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
     same_executor(session, campaign)?;
     open_campaign(session).await?;
