@@ -30,7 +30,7 @@ async fn tenant(project: &Project) -> Session {
 /// Measures its baseline and goes on until a person is needed or it is over.
 async fn work_off(session: &Session) -> Campaign {
     let actor = Actor::new("local:tester").unwrap();
-    let start = optim_core::campaign::command::Command::Start;
+    let start = optim_core::campaign::command::Command::Start { reason: None };
     session.engine.submit(&id(), &start, actor).await.unwrap();
     let service = session.serve().await.unwrap();
     let campaign = service.reached(&id(), settled).await.unwrap();

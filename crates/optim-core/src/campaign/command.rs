@@ -15,7 +15,10 @@ use super::{Fate, Status};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Begins the work of a draft.
-    Start,
+    Start {
+        /// Why.
+        reason: Option<String>,
+    },
     /// Stops new work; what runs still lands, unless it is cancelled.
     Pause {
         /// Why.
@@ -124,6 +127,8 @@ pub struct LiveChange {
     pub patch: Patch,
     /// Why a live workflow that differs elsewhere is accepted; absent means that it is not.
     pub accept_drift: Option<String>,
+    /// Why it is written.
+    pub reason: Option<String>,
 }
 
 /// All that a decision may depend on besides the state. Passed in, never fetched.

@@ -66,7 +66,11 @@ pub enum EventKind {
     /// The campaign was created.
     CampaignCreated,
     /// The campaign was started.
-    CampaignStarted,
+    CampaignStarted {
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
     /// Nothing new starts.
     CampaignHeld {
         /// Why.
@@ -235,6 +239,9 @@ pub enum EventKind {
         to: Fingerprint,
         /// Why a live workflow that differs elsewhere was accepted.
         accepted_drift: Option<String>,
+        /// Why it is written.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// The write took effect.
     LiveWriteDone {
@@ -285,7 +292,11 @@ pub enum EventKind {
         restore_until: Timestamp,
     },
     /// A delete or a retirement was taken back.
-    WorkflowRestored,
+    WorkflowRestored {
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
     /// The history of a deleted workflow is gone.
     WorkflowPurged,
     /// Something happened to a workflow run.

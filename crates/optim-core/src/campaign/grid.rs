@@ -16,7 +16,7 @@ fn stations() -> Vec<(&'static str, Campaign)> {
     let searching = || Driven::searching(fresh(), 6);
     let replaying = {
         let mut driven = Driven::new(fresh());
-        driven.command(Command::Start).unwrap();
+        driven.command(Command::Start { reason: None }).unwrap();
         driven.campaign
     };
     let evaluating = || {
@@ -81,7 +81,7 @@ fn commands(campaign: &Campaign) -> Vec<(&'static str, Command)> {
     let named = campaign.current_experiment().map(|experiment| experiment.id);
     let experiment = named.unwrap_or_else(|| crate::id::ExperimentId::derive(&[b"none"]));
     vec![
-        ("start", Command::Start),
+        ("start", Command::Start { reason: None }),
         ("pause", Command::Pause { reason: None, cancel_runs: false }),
         ("resume", Command::Resume { reason: None }),
         ("suggest", Command::Suggest { mutation: mutation(7) }),

@@ -33,7 +33,7 @@ pub struct Live {
     pub measurements: u32,
     /// The one that is wanted or in flight; at most one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measuring: Option<Measuring>,
+    pub measuring: Option<Box<Measuring>>,
 }
 
 /// One write to the live workflow.
@@ -59,7 +59,7 @@ pub struct LiveWrite {
     pub at: Timestamp,
     /// What the newest measurement with figures showed of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
+    pub measured: Option<Box<Measured>>,
     /// Why the newest measurement gave no figures; absent when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmeasured: Option<Unmeasured>,
@@ -103,7 +103,7 @@ impl Live {
     /// The measurement that waits for its turn.
     #[must_use]
     pub fn waiting(&self) -> Option<&Measuring> {
-        self.measuring.as_ref().filter(|measuring| measuring.evaluations.is_empty())
+        self.measuring.as_deref().filter(|measuring| measuring.evaluations.is_empty())
     }
 
     /// The evaluations in flight of a measurement.

@@ -226,7 +226,7 @@ impl Driven {
     /// Started, with a baseline that passes `passed` cases.
     pub(super) fn searching(campaign: Campaign, passed: u64) -> Self {
         let mut driven = Self::new(campaign);
-        driven.command(Command::Start).unwrap();
+        driven.command(Command::Start { reason: None }).unwrap();
         driven.land(Some(passed));
         driven.land(Some(passed));
         assert_eq!(work(&driven.campaign), Work::Propose);
@@ -250,7 +250,8 @@ impl Driven {
     fn write_live(&mut self, kind: fn(LiveChange) -> Command, patch: Patch, to: Fingerprint) {
         let from = self.campaign.live.expected;
         let texts = texts("before", "after");
-        self.command(kind(LiveChange { from, to, texts, patch, accept_drift: None })).unwrap();
+        self.command(kind(LiveChange { from, to, texts, patch, accept_drift: None, reason: None }))
+            .unwrap();
         self.observe(Observation::LiveWriteEnded { found: to });
     }
 
@@ -273,9 +274,12 @@ fn nothing_runs_before_start() {
     driven.observe(Observation::Woke);
     driven.propose(1);
     assert!(driven.queued.is_empty());
-    driven.command(Command::Start).unwrap();
+    driven.command(Command::Start { reason: None }).unwrap();
     assert_eq!(driven.queued.len(), 1);
-    assert_eq!(driven.command(Command::Start).unwrap_err().code(), "campaign_wrong_status");
+    assert_eq!(
+        driven.command(Command::Start { reason: None }).unwrap_err().code(),
+        "campaign_wrong_status"
+    );
 }
 
 #[test]
@@ -425,7 +429,7 @@ fn a_campaign_ends_only_when_nothing_is_in_flight() {
 #[test]
 fn replays_that_disagree_hold_the_campaign_and_resume_measures_afresh() {
     let mut driven = Driven::new(campaign(5, 0));
-    driven.command(Command::Start).unwrap();
+    driven.command(Command::Start { reason: None }).unwrap();
     driven.land(Some(9));
     driven.land(Some(4));
     assert_eq!(driven.campaign.status(), Status::PausedEvaluatorUnstable);
@@ -467,12 +471,12 @@ fn every_status_is_that_of_some_campaign() {
     see(&waiting);
 
     let mut failing = Driven::new(campaign(1, 0));
-    failing.command(Command::Start).unwrap();
+    failing.command(Command::Start { reason: None }).unwrap();
     (0..3).for_each(|_| failing.land(None));
     see(&failing);
 
     let mut unstable = Driven::new(campaign(1, 0));
-    unstable.command(Command::Start).unwrap();
+    unstable.command(Command::Start { reason: None }).unwrap();
     unstable.land(Some(9));
     unstable.land(Some(2));
     see(&unstable);
@@ -482,7 +486,7 @@ fn every_status_is_that_of_some_campaign() {
     let mut costly = campaign(1, 0);
     costly.frozen.policies.budget.max_total_tokens = Some(Tokens(10));
     let mut spent = Driven::new(costly);
-    spent.command(Command::Start).unwrap();
+    spent.command(Command::Start { reason: None }).unwrap();
     spent.land(Some(6));
     see(&spent);
     let all = [
@@ -546,6 +550,7 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
         texts: texts(from, to),
         patch: patch.clone(),
         accept_drift: None,
+        reason: None,
     };
     let drifted = Command::Apply(change("edited", "candidate 1", &patch));
     assert_eq!(driven.command(drifted).unwrap_err().code(), "live_drift");
@@ -598,7 +603,8 @@ fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
         let patch = plan_apply(&driven.campaign).unwrap();
         let texts = texts(from, to);
         let (from, to) = (fingerprint(from), fingerprint(to));
-        let change = LiveChange { from, to, texts, patch: patch.clone(), accept_drift: None };
+        let change =
+            LiveChange { from, to, texts, patch: patch.clone(), accept_drift: None, reason: None };
         driven.command(Command::Apply(change)).unwrap();
         driven.observe(Observation::LiveWriteEnded { found: to });
         patch
@@ -680,17 +686,15 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
     prop::collection::vec(one, 0..60)
 }
 
-fn walk(moves: &[Move], holdout: u32) -> Driven {
+fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
     let mut draft = campaign(4, holdout);
-    if moves.len() % 2 == 0 {
-        draft.frozen.policies.eval.post_apply.measure = AfterApply::Automatic;
-    }
+    draft.frozen.policies.eval.post_apply.measure = measure;
     let mut driven = Driven::new(draft);
     let mut last = None;
     for step in moves {
         let pending = driven.campaign.current_experiment().map(|experiment| experiment.id);
         let command = match step {
-            Move::Start => Some(Command::Start),
+            Move::Start => Some(Command::Start { reason: None }),
             Move::Pause(cancel_runs) => {
                 Some(Command::Pause { reason: None, cancel_runs: *cancel_runs })
             }
@@ -828,8 +832,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn every_walk_keeps_the_invariants_and_equal_walks_are_equal(moves in moves(), holdout in 0..2u32) {
-        let (one, two) = (walk(&moves, holdout), walk(&moves, holdout));
+    fn every_walk_keeps_the_invariants_and_equal_walks_are_equal(
+        moves in moves(),
+        holdout in 0..2u32,
+        measure in prop_oneof![Just(AfterApply::OnRequest), Just(AfterApply::Automatic)],
+    ) {
+        let (one, two) = (walk(&moves, holdout, measure), walk(&moves, holdout, measure));
         prop_assert_eq!(one.campaign, two.campaign);
         prop_assert_eq!(one.experiments, two.experiments);
     }

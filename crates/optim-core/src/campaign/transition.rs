@@ -82,7 +82,7 @@ pub fn create(campaign: Campaign, cx: &Context) -> Decision {
 pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<Decision, Rejection> {
     let mut step = Step::new(campaign, cx);
     match command {
-        Command::Start => step.start()?,
+        Command::Start { reason } => step.start(reason.clone())?,
         Command::Pause { reason, cancel_runs } => step.pause(reason.clone(), *cancel_runs)?,
         Command::Resume { reason } => step.resume(reason.clone())?,
         Command::Cancel { reason } => step.cancel(reason.clone())?,
@@ -213,11 +213,11 @@ impl<'a> Step<'a> {
 
     // --- commands ---------------------------------------------------------------------------
 
-    fn start(&mut self) -> Result<(), Rejection> {
+    fn start(&mut self, reason: Option<String>) -> Result<(), Rejection> {
         match self.next.phase {
             Phase::Draft => {
                 self.enter(Phase::Replaying { evaluation: None });
-                self.tell(EventKind::CampaignStarted);
+                self.tell(EventKind::CampaignStarted { reason });
                 Ok(())
             }
             _ => Err(self.wrong_status("start", "only a draft can")),
@@ -317,6 +317,7 @@ impl<'a> Step<'a> {
             from,
             to,
             accepted_drift: change.accept_drift.clone(),
+            reason: change.reason.clone(),
         });
         Ok(())
     }

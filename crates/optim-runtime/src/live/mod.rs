@@ -118,6 +118,25 @@ impl From<Rejection> for LiveError {
     }
 }
 
+/// Who wants a write, and why.
+#[derive(Debug, Clone)]
+pub struct LiveRequest {
+    /// Who.
+    pub actor: Actor,
+    /// Why; kept in the audit log.
+    pub reason: Option<String>,
+    /// Why a live workflow that was edited elsewhere is accepted; absent means that it is not.
+    pub accept_drift: Option<String>,
+}
+
+impl LiveRequest {
+    /// A write on a live workflow that nobody has edited.
+    #[must_use]
+    pub fn by(actor: Actor) -> Self {
+        Self { actor, reason: None, accept_drift: None }
+    }
+}
+
 /// What a write did.
 #[derive(Debug, Clone)]
 pub struct LiveOutcome {
@@ -138,10 +157,9 @@ pub struct LiveOutcome {
 pub async fn apply(
     engine: &Engine,
     id: &CampaignId,
-    actor: Actor,
-    accept_drift: Option<String>,
+    request: LiveRequest,
 ) -> Result<LiveOutcome, LiveError> {
-    write(engine, id, actor, LiveWriteKind::Apply, accept_drift).await
+    write(engine, id, LiveWriteKind::Apply, request).await
 }
 
 /// Takes back the last apply.
@@ -151,19 +169,18 @@ pub async fn apply(
 pub async fn rollback(
     engine: &Engine,
     id: &CampaignId,
-    actor: Actor,
-    accept_drift: Option<String>,
+    request: LiveRequest,
 ) -> Result<LiveOutcome, LiveError> {
-    write(engine, id, actor, LiveWriteKind::Rollback, accept_drift).await
+    write(engine, id, LiveWriteKind::Rollback, request).await
 }
 
 async fn write(
     engine: &Engine,
     id: &CampaignId,
-    actor: Actor,
     kind: LiveWriteKind,
-    accept_drift: Option<String>,
+    request: LiveRequest,
 ) -> Result<LiveOutcome, LiveError> {
+    let LiveRequest { actor, reason, accept_drift } = request;
     let campaign = settle(engine, id).await?;
     let patch = match kind {
         LiveWriteKind::Apply => plan_apply(&campaign)?,
@@ -184,6 +201,7 @@ async fn write(
         texts: texts(&before, &after),
         patch,
         accept_drift,
+        reason,
     };
     let command = match kind {
         LiveWriteKind::Apply => Command::Apply(change),
@@ -368,7 +386,7 @@ flow:
         let id = campaign.id.clone();
         let new = NewCampaign { campaign, blobs: Vec::new() };
         engine.create(new, Actor::engine()).await.unwrap();
-        apply(&engine, &id, Actor::engine(), None).await.unwrap();
+        apply(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap();
         (folder, path, engine, id)
     }
 
@@ -376,7 +394,7 @@ flow:
     async fn a_rollback_gives_the_former_text_back_to_the_byte() {
         let (_folder, path, engine, id) = applied().await;
         assert!(std::fs::read_to_string(&path).unwrap().contains("\"Aim: name the day\""));
-        rollback(&engine, &id, Actor::engine(), None).await.unwrap();
+        rollback(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), PLAIN);
     }
 
@@ -385,7 +403,7 @@ flow:
         let (_folder, path, engine, id) = applied().await;
         let edited = format!("# Ours.\n{}", std::fs::read_to_string(&path).unwrap());
         std::fs::write(&path, edited).unwrap();
-        rollback(&engine, &id, Actor::engine(), None).await.unwrap();
+        rollback(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# Ours.\n") && text.contains("Name the day"), "{text}");
         assert!(!text.contains("Aim"), "{text}");
@@ -397,7 +415,7 @@ flow:
         let edited = std::fs::read_to_string(&path).unwrap();
         let edited = edited.replace("{agent_id: a}", "{agent_id: a, skills: [s]}");
         std::fs::write(&path, &edited).unwrap();
-        let refused = rollback(&engine, &id, Actor::engine(), None).await.unwrap_err();
+        let refused = rollback(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap_err();
         let LiveError::Edited { differences, .. } = &refused else { panic!("{refused}") };
         assert_eq!(differences, &["agents[0].skills"]);
         assert!(refused.to_string().ends_with("it differs in agents[0].skills"), "{refused}");

@@ -73,7 +73,7 @@ impl AfterApply {
             applied_by: write.actor.to_string(),
             applied_at: write.at,
             measuring: campaign.live.measuring.is_some(),
-            measured: write.measured.as_ref().map(Into::into),
+            measured: write.measured.as_deref().map(Into::into),
             unmeasured: write.unmeasured.clone(),
             max_drop: margin(campaign).to_string(),
         })

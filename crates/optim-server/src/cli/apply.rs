@@ -1,6 +1,6 @@
 //! `optim apply` and `optim rollback`.
 
-use optim_runtime::live::{self, LiveOutcome};
+use optim_runtime::live::{self, LiveOutcome, LiveRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -19,24 +19,32 @@ pub(crate) struct Args {
     /// Write although the workflow was edited elsewhere; the fields to change must still be as expected.
     #[arg(long, value_name = "REASON")]
     accept_drift: Option<String>,
+    /// Why; kept in the audit log.
+    #[arg(long, value_name = "WHY")]
+    reason: Option<String>,
+}
+
+impl Args {
+    fn request(self, call: &Call) -> LiveRequest {
+        let Self { accept_drift, reason, .. } = self;
+        LiveRequest { actor: call.actor.clone(), reason, accept_drift }
+    }
 }
 
 pub(super) async fn apply(call: &Call, args: Args) -> Outcome {
     let campaign = call.session.campaign(args.campaign.as_deref()).await?;
-    let mut outcome =
-        live::apply(&call.session.engine, &campaign.id, call.actor.clone(), args.accept_drift)
-            .await?;
+    let request = args.request(call);
+    let mut outcome = live::apply(&call.session.engine, &campaign.id, request).await?;
     print_write(call, "applied", &outcome);
-    let exit = measure_by_policy(call, &mut outcome).await?;
+    let exit = Box::pin(measure_by_policy(call, &mut outcome)).await?;
     finish(call, "applied", &outcome);
     Ok(exit)
 }
 
 pub(super) async fn rollback(call: &Call, args: Args) -> Outcome {
     let campaign = call.session.campaign(args.campaign.as_deref()).await?;
-    let outcome =
-        live::rollback(&call.session.engine, &campaign.id, call.actor.clone(), args.accept_drift)
-            .await?;
+    let request = args.request(call);
+    let outcome = live::rollback(&call.session.engine, &campaign.id, request).await?;
     print_write(call, "rolled back", &outcome);
     finish(call, "rolled back", &outcome);
     Ok(Exit::Success)

@@ -34,7 +34,7 @@ pub(super) async fn measure(call: &Call, args: Args) -> Outcome {
 /// Works the campaign off until its measurement is over or held.
 pub(super) async fn follow(call: &Call, campaign: Campaign) -> Result<Campaign, CliError> {
     let over = |campaign: &Campaign| campaign.live.measuring.is_none() || settled(campaign);
-    run::follow(call, campaign, over).await
+    run::follow(call, campaign, None, over).await
 }
 
 /// Success when the promise is kept; else a person must look.

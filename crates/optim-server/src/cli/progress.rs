@@ -171,7 +171,7 @@ impl Follower {
     /// The line for an event; none for those that say nothing to a person who follows.
     async fn line(&self, event: &Event) -> Option<String> {
         let text = match &event.what {
-            EventKind::CampaignStarted => {
+            EventKind::CampaignStarted { .. } => {
                 let frozen = &self.campaign.frozen;
                 let model = self.campaign.execution_override.as_ref();
                 format!(

@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// when absent.
     #[arg(long, value_name = "PROVIDER/MODEL")]
     model: Option<ModelRef>,
+    /// Why a new campaign is started; kept in the audit log.
+    #[arg(long, value_name = "WHY")]
+    reason: Option<String>,
 }
 
 pub(super) async fn run(call: &Call, args: Args) -> Outcome {
@@ -45,6 +48,13 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
         return Err(CliError::AlreadyRunning { owner: std::process::id() });
     }
     let campaign = match open_campaign(&call.session).await? {
+        Some(open) if !args.new && open.phase != Phase::Draft && args.reason.is_some() => {
+            let message = format!(
+                "campaign {} was started before; leave --reason out to go on with it, or start another one with --new",
+                open.id
+            );
+            return Err(CliError::Usage { code: "already_started", message });
+        }
         Some(open) if !args.new => open,
         open => {
             if let Some(open) = open {
@@ -67,21 +77,23 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
         return finish(call, &campaign).await;
     }
     let until = if args.wait { Campaign::is_closed } else { settled };
-    let campaign = follow(call, campaign, until).await?;
+    let campaign = follow(call, campaign, args.reason, until).await?;
     finish(call, &campaign).await
 }
 
-/// Starts a draft, works the campaign off until it is as `until` says, and shows how it goes.
+/// Starts a draft for `reason`, works the campaign off until it is as `until` says, and shows how it goes.
 pub(super) async fn follow(
     call: &Call,
     campaign: Campaign,
+    reason: Option<String>,
     until: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
     announce_cost(call, &campaign).await?;
     let id = campaign.id.clone();
     let progress = Progress::start(call, &campaign).await?;
     if campaign.phase == Phase::Draft {
-        call.session.engine.submit(&id, &Command::Start, call.actor.clone()).await?;
+        let start = Command::Start { reason };
+        call.session.engine.submit(&id, &start, call.actor.clone()).await?;
     }
     let reached = match &call.service {
         Some(service) => watch(call, service, &id, until).await,

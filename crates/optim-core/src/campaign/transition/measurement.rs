@@ -59,7 +59,8 @@ impl Step<'_> {
         live.measurements += 1;
         let (version, number, reason) = (live.version(), live.measurements, by.reason.clone());
         let (evaluations, search, holdout) = (Vec::new(), None, None);
-        live.measuring = Some(Measuring { number, by, until, evaluations, search, holdout });
+        let measuring = Measuring { number, by, until, evaluations, search, holdout };
+        live.measuring = Some(Box::new(measuring));
         self.tell(EventKind::MeasurementWanted { version, reason });
     }
 
@@ -120,9 +121,8 @@ impl Step<'_> {
             return self.give_up_measurement("no case run gave a measurable outcome".to_owned());
         }
         *measuring.landed_mut(split) = Some(result.metrics);
-        if let Measuring { by, evaluations, search: Some(search), holdout, .. } = measuring.clone()
-            && evaluations.is_empty()
-        {
+        let (by, holdout) = (measuring.by.clone(), measuring.holdout);
+        if let (Some(search), true) = (measuring.search, measuring.evaluations.is_empty()) {
             self.measured(by, Figures { search, holdout });
         }
     }
@@ -139,7 +139,8 @@ impl Step<'_> {
         let finding = compare(&figures, promised.as_ref(), eval);
         let at = self.cx.now;
         if let Some(write) = live.applied.last_mut() {
-            write.measured = Some(Measured { by, live: figures, promised, before, finding, at });
+            let measured = Measured { by, live: figures, promised, before, finding, at };
+            write.measured = Some(Box::new(measured));
             write.unmeasured = None;
         }
         self.tell(EventKind::LiveMeasured { version, finding });
