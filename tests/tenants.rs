@@ -87,7 +87,7 @@ fn two_tenants_with_the_same_ids_in_two_processes_hear_nothing_of_each_other() {
         project.write(
             "agent.sh",
             format!(
-                "#!/bin/sh\ncat >/dev/null; : > {dir}/started; while [ ! -e {dir}/go ]; do :; done\n\
+                "#!/bin/sh\ncat >/dev/null; : > {dir}/started; while [ -d {dir} ] && [ ! -e {dir}/go ]; do sleep 0.02; done\n\
                  echo '{{\"content\": {{\"ok\": true}}}}'\n"
             ),
         );

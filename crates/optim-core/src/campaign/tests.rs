@@ -844,6 +844,34 @@ proptest! {
 }
 
 #[test]
+fn a_start_and_a_write_are_told_with_their_reason() {
+    let told = |driven: &Driven, command: &Command| {
+        let decision = decide(&driven.campaign, command, &cx(99)).unwrap();
+        decision.events.into_iter().find_map(|event| match event.what {
+            EventKind::CampaignStarted { reason }
+            | EventKind::LiveWriteAnnounced { reason, .. } => reason,
+            _ => None,
+        })
+    };
+    let why = Some("the quarter ends".to_owned());
+    let start = Command::Start { reason: why.clone() };
+    assert_eq!(told(&Driven::new(campaign(1, 0)), &start), why);
+    let mut driven = Driven::searching(campaign(1, 0), 6);
+    driven.propose(1);
+    driven.land(Some(9));
+    driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
+    let change = LiveChange {
+        from: driven.campaign.live.expected,
+        to: driven.campaign.baseline.fingerprint,
+        texts: texts("before", "after"),
+        patch: plan_apply(&driven.campaign).unwrap(),
+        accept_drift: None,
+        reason: why.clone(),
+    };
+    assert_eq!(told(&driven, &Command::Apply(change)), why);
+}
+
+#[test]
 fn events_name_the_rejection_reason() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
