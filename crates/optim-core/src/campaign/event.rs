@@ -16,7 +16,7 @@ use crate::workflow_run::event::WorkflowRunEvent;
 
 use super::ledger::{Amount, Spent};
 use super::live::LiveWriteKind;
-use super::measurement::Finding;
+use super::measurement::Measured;
 use super::{Ending, Hold, Purpose};
 
 /// An event with who and when. The store adds its sequence number.
@@ -264,8 +264,8 @@ pub enum EventKind {
     LiveMeasured {
         /// The baseline's version that is live.
         version: u32,
-        /// What follows from it.
-        finding: Finding,
+        /// What was found. The apply's own record of it goes with a rollback.
+        measured: Box<Measured>,
     },
     /// A measurement of what was applied ended without figures.
     MeasurementGivenUp {

@@ -138,12 +138,12 @@ impl Step<'_> {
         let before = live.figures.get(&before).copied();
         let finding = compare(&figures, promised.as_ref(), eval);
         let at = self.cx.now;
+        let measured = Box::new(Measured { by, live: figures, promised, before, finding, at });
         if let Some(write) = live.applied.last_mut() {
-            let measured = Measured { by, live: figures, promised, before, finding, at };
-            write.measured = Some(Box::new(measured));
+            write.measured = Some(measured.clone());
             write.unmeasured = None;
         }
-        self.tell(EventKind::LiveMeasured { version, finding });
+        self.tell(EventKind::LiveMeasured { version, measured });
     }
 
     /// Ends the measurement that is wanted or in flight, if one is. A person may ask for another one.
