@@ -6,8 +6,8 @@ use super::batch::{Batch, BatchError};
 use super::difference::{Difference, Differences};
 use super::error_budget::Stake;
 use super::evalue::LogE;
-use super::futility::{Goal, falls_short, is_futile};
-use super::guardrail::Tallies;
+use super::futility::{Goal, falls_short, hoped_for, is_futile};
+use super::guardrail::{GuardrailName, Tallies};
 use super::pair::{PairFigures, PairRecord};
 use crate::policy::{Score, Sequential};
 use crate::quantity::PerMillion;
@@ -266,6 +266,17 @@ impl Comparison {
         comparison
     }
 
+    fn goal(&self) -> Goal {
+        Goal { evidence: self.evidence.combined, bar: self.bar(), pairs: self.pairs() }
+    }
+
+    fn guardrails_in_words(&self, which: fn(GuardrailName) -> bool) -> String {
+        let findings = self.guardrails.findings(&self.terms.rules);
+        let words = findings.iter().filter(|finding| which(finding.name)).map(ToString::to_string);
+        let words = words.collect::<Vec<_>>().join("; ");
+        if words.is_empty() { "all are off".to_owned() } else { words }
+    }
+
     fn in_words(&self) -> String {
         let (won, lost) = self.gain.signs();
         let (pairs, evidence, bar) = (self.pairs(), self.evidence.combined, self.bar());
@@ -316,7 +327,7 @@ pub(super) const RULES: [Rule; 8] = [
     Rule {
         name: "guardrail_harm",
         decide: guardrail_harm,
-        detail: |seen| seen.guardrails.in_words(&seen.terms.rules),
+        detail: |seen| seen.guardrails_in_words(|name| name.is_hard()),
     },
     Rule {
         name: "evaluator_unstable",
@@ -326,7 +337,7 @@ pub(super) const RULES: [Rule; 8] = [
     Rule {
         name: "trade_off",
         decide: trade_off,
-        detail: |seen| seen.guardrails.in_words(&seen.terms.rules),
+        detail: |seen| seen.guardrails_in_words(|name| !name.is_hard()),
     },
     Rule { name: "better_and_guardrails_hold", decide: better, detail: Comparison::in_words },
     Rule {
@@ -338,7 +349,15 @@ pub(super) const RULES: [Rule; 8] = [
             format!("evidence against a gain of {mde}: {against}")
         },
     },
-    Rule { name: "shortfall", decide: shortfall, detail: Comparison::in_words },
+    Rule {
+        name: "shortfall",
+        decide: shortfall,
+        detail: |seen| {
+            let Terms { rules, score, .. } = &seen.terms;
+            let hoped = hoped_for(&seen.gain, rules.mde, *score, &seen.goal(), rules);
+            format!("evidence to hope for after {} pairs: {hoped}", rules.n_max)
+        },
+    },
     Rule {
         name: "pairs_used_up",
         decide: used_up,
@@ -382,10 +401,10 @@ fn futile(comparison: &Comparison, _: Funds) -> Option<Look> {
 
 fn shortfall(comparison: &Comparison, funds: Funds) -> Option<Look> {
     let Terms { rules, score, .. } = &comparison.terms;
-    let pairs = comparison.pairs();
-    let goal = Goal { evidence: comparison.evidence.combined, bar: comparison.bar(), pairs };
-    let is_asked =
-        comparison.crossing.is_none() && pairs >= rules.n_min && !comparison.is_last(funds);
+    let is_asked = comparison.crossing.is_none()
+        && comparison.pairs() >= rules.n_min
+        && !comparison.is_last(funds);
+    let goal = comparison.goal();
     let short = is_asked
         && comparison.each_metric(|seen, mde| falls_short(seen, mde, *score, &goal, rules));
     short.then_some(Look::Discard(Discarded::Shortfall))

@@ -65,10 +65,15 @@ impl LogE {
         Self(log_sum_exp([self.scaled(1.0 - weight).0, other.scaled(weight).0]))
     }
 
+    /// Grown by `nats`, which is finite.
+    pub(super) fn grown_by(self, nats: f64) -> Self {
+        Self(self.0 + nats)
+    }
+
     /// The logarithm of the e-value times `factor`, which is above zero.
     #[must_use]
     pub(super) fn scaled(self, factor: f64) -> Self {
-        Self(self.0 + libm::log(factor))
+        self.grown_by(libm::log(factor))
     }
 }
 

@@ -29,10 +29,10 @@ pub(super) fn falls_short(
     goal: &Goal,
     rules: &Sequential,
 ) -> bool {
-    hoped_for(seen, mde, score, goal, rules) < goal.bar.ln()
+    hoped_for(seen, mde, score, goal, rules) < goal.bar
 }
 
-/// The logarithm of the evidence to hope for when the pairs are used up, if the gain is the larger of
+/// The evidence to hope for when the pairs are used up, if the gain is the larger of
 /// `mde` and the mean so far, and luck adds `slack` standard deviations.
 ///
 /// The best bet on a gain `g` with the mean square `v` is about `g / v`; it grows by about `g^2 / 2v` a
@@ -43,7 +43,7 @@ pub(super) fn hoped_for(
     score: Score,
     goal: &Goal,
     rules: &Sequential,
-) -> f64 {
+) -> LogE {
     let gain = mde.to_f64().max(seen.mean());
     let pairs = f64::from(goal.pairs);
     // Whole scores differ by 0 or 1, so their mean square is at least their mean.
@@ -56,5 +56,5 @@ pub(super) fn hoped_for(
     let growth = bet * gain - 0.5 * bet * bet * square;
     let left = f64::from(rules.n_max.saturating_sub(goal.pairs));
     let luck = rules.slack.to_f64() * bet * (left * square).sqrt();
-    goal.evidence.ln() + left * growth + luck
+    goal.evidence.grown_by(left * growth + luck)
 }

@@ -55,6 +55,12 @@ pub enum GuardrailName {
 }
 
 impl GuardrailName {
+    /// Whether harm to it discards; harm to another one is for a person to weigh.
+    #[must_use]
+    pub fn is_hard(self) -> bool {
+        self == Self::BlockedNodeRate
+    }
+
     /// The name in the policy file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -227,13 +233,6 @@ impl Tallies {
             "void pairs {void} of {pairs}; first attempts failed of the candidate only {candidate}, of the \
              baseline only {baseline}"
         )
-    }
-
-    /// What is known of each guardrail, in one line.
-    pub(super) fn in_words(&self, rules: &Sequential) -> String {
-        let findings = self.findings(rules);
-        let words = findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-        if words.is_empty() { "all are off".to_owned() } else { words }
     }
 
     /// What is known of each guardrail that is on.

@@ -230,12 +230,13 @@ fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     let rule = keys.read(
         "rule",
         "the rule that decides between promotion and discard",
-        kind::choice([("point", Named::Point), ("sequential", Named::Sequential)]).or_first(),
+        kind::choice([Named::Point, Named::Sequential].map(|rule| (rule.as_str(), rule)))
+            .or_first(),
     );
     // The keys of both rules are read, so that none counts as unknown and each is checked.
-    let idle = |used| rule.filter(|rule| *rule != used).map(Named::is_chosen);
-    let sequential = keys.idle(idle(Named::Sequential), sequential::read);
-    let point = keys.idle(idle(Named::Point), point);
+    let other_than = |used| rule.filter(|rule| *rule != used).map(Named::as_str);
+    let sequential = keys.idle_under(other_than(Named::Sequential), sequential::read);
+    let point = keys.idle_under(other_than(Named::Point), point);
     match rule? {
         Named::Point => point,
         Named::Sequential => sequential.map(Rule::Sequential),
@@ -250,11 +251,10 @@ enum Named {
 }
 
 impl Named {
-    /// Why the keys of the other rule have no effect.
-    fn is_chosen(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
-            Self::Point => "the rule is `point`; write `rule: sequential` for it to count",
-            Self::Sequential => "the rule is `sequential`; it belongs to `rule: point`",
+            Self::Point => "point",
+            Self::Sequential => "sequential",
         }
     }
 }

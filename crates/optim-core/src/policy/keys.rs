@@ -239,24 +239,20 @@ impl<'s> Keys<'s, '_> {
         value
     }
 
-    /// Reads keys with `read`. When `why` tells why they have no effect here, each that is there gets a
-    /// warning.
-    pub(super) fn idle<T>(
+    /// Reads keys with `read`. Under another `rule` than theirs they have no effect, and each that is
+    /// there gets a warning.
+    pub(super) fn idle_under<T>(
         &mut self,
-        why: Option<&str>,
+        rule: Option<&str>,
         read: impl FnOnce(&mut Self) -> Option<T>,
     ) -> Option<T> {
         let before = self.known.clone();
         let value = read(self);
-        let Some(why) = why else { return value };
+        let Some(rule) = rule else { return value };
         for name in self.known.clone().difference(&before) {
             if self.value(name).is_some() {
-                self.warn(
-                    name,
-                    "no_effect",
-                    &format!("`{name}` has no effect: {why}"),
-                    "remove it",
-                );
+                let message = format!("`{name}` has no effect under `rule: {rule}`");
+                self.warn(name, "no_effect", &message, "remove it, or choose the other rule");
             }
         }
         value

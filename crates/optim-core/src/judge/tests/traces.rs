@@ -36,26 +36,26 @@ fn a_trace_says_what_a_person_would_say() {
     expect![[r#"
         Promote after 72 pairs: better than the baseline, and blocked_node_rate, cost within the margin; the gain lies between +11.3 and +42.6 points (95 % sure); evidence 36373 of 400 needed
           budget_ceilings: case runs over a limit: 0
-          guardrail_harm: blocked_node_rate holds (evidence 11.68); cost holds (evidence 10^20.2); tokens is not measured; latency is not measured
+          guardrail_harm: blocked_node_rate holds (evidence 11.68)
           evaluator_unstable: void pairs 0 of 72; first attempts failed of the candidate only 0, of the baseline only 0
-          trade_off: blocked_node_rate holds (evidence 11.68); cost holds (evidence 10^20.2); tokens is not measured; latency is not measured
+          trade_off: cost holds (evidence 10^20.2); tokens is not measured; latency is not measured
         > better_and_guardrails_hold: 18 won and 0 lost of 72 pairs: evidence 36373, bar 400, reached after 48 pairs"#]].assert_eq(&format!("{promoted}\n{}", rules(&promoted)));
     let discarded = trace(terms(), 3, 0, none);
     expect![[r#"
         Discard after 24 pairs: a gain that is worth finding is all but ruled out; the gain lies between -19.3 and +19.3 points (95 % sure); evidence 1.00 of 400 needed
           budget_ceilings: case runs over a limit: 0
-          guardrail_harm: blocked_node_rate is open (evidence of harm 1.00, that it holds 2.03); cost holds (evidence 10^6.3); tokens is not measured; latency is not measured
+          guardrail_harm: blocked_node_rate is open (evidence of harm 1.00, that it holds 2.03)
           evaluator_unstable: void pairs 0 of 24; first attempts failed of the candidate only 0, of the baseline only 0
-          trade_off: blocked_node_rate is open (evidence of harm 1.00, that it holds 2.03); cost holds (evidence 10^6.3); tokens is not measured; latency is not measured
+          trade_off: cost holds (evidence 10^6.3); tokens is not measured; latency is not measured
           better_and_guardrails_hold: 0 won and 0 lost of 24 pairs: evidence 1.00, bar 400
         > futile: evidence against a gain of 0.1: 4.90"#]].assert_eq(&format!("{discarded}\n{}", rules(&discarded)));
     let in_review = trace(terms(), 4, 3, dear);
     expect![[r#"
         Review after 32 pairs: better than the baseline, at a higher cost; the gain lies between +11.1 and +64.4 points (95 % sure); evidence 753 of 400 needed
           budget_ceilings: case runs over a limit: 0
-          guardrail_harm: blocked_node_rate is open (evidence of harm 1.00, that it holds 2.64); cost is worse (evidence 10^8.6); tokens is not measured; latency is not measured
+          guardrail_harm: blocked_node_rate is open (evidence of harm 1.00, that it holds 2.64)
           evaluator_unstable: void pairs 0 of 32; first attempts failed of the candidate only 0, of the baseline only 0
-        > trade_off: blocked_node_rate is open (evidence of harm 1.00, that it holds 2.64); cost is worse (evidence 10^8.6); tokens is not measured; latency is not measured"#]].assert_eq(&format!("{in_review}\n{}", rules(&in_review)));
+        > trade_off: cost is worse (evidence 10^8.6); tokens is not measured; latency is not measured"#]].assert_eq(&format!("{in_review}\n{}", rules(&in_review)));
 }
 
 #[test]

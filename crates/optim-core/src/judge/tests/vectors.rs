@@ -123,8 +123,8 @@ fn what_is_to_be_hoped_for_has_its_known_value() {
         let bar = LogE::bar(PerMillion(2500));
         let goal = Goal { evidence: seen.above(0.0), bar, pairs };
         let found = hoped_for(&seen, rules.mde, Score::AllOrNothing, &goal, &rules);
-        assert_near(found, wanted, &format!("{won}, {lost} of {pairs}"));
-        assert!(found < bar.ln());
+        assert_near(found.ln(), wanted, &format!("{won}, {lost} of {pairs}"));
+        assert!(found < bar);
     }
 }
 
