@@ -74,76 +74,79 @@ fn batches(figures: impl Fn(u32) -> PairFigures) -> impl Iterator<Item = Batch> 
     (0..).map(move |number| batch_of(number, &figures))
 }
 
+/// A gain in the first of some pairs, `otherwise` in the others.
+fn first_of(index: u32, otherwise: Difference) -> Difference {
+    if index == 0 { MORE } else { otherwise }
+}
+
+/// The rules by the score alone, with that many pairs and without a stop for falling short.
+fn patient(n_max: u32) -> Terms {
+    let rules = Sequential { n_max, slack: PerMillion(99_000_000), ..terms().rules };
+    Terms { rules, ..terms() }
+}
+
+/// A name, the terms, the figures of a pair by its index in a batch, and what follows.
+type Row = (&'static str, Terms, fn(u32) -> PairFigures, Look);
+
 #[test]
 fn each_rule_decides_in_its_order() {
-    let won = figures(MORE);
-    let few = |index: u32, less: Difference| if index == 0 { MORE } else { less };
-    let Terms { rules, .. } = terms();
-    let of = |rules: Sequential| Terms { rules, ..terms() };
     let half = PerMillion(500_000);
-    let rows: Vec<(&str, Terms, Box<dyn Fn(u32) -> PairFigures>, Look)> = vec![
+    let weighted = Sequential { secondary_weight: half, ..patient(160).rules };
+    let hasty = Sequential { slack: PerMillion(0), ..patient(24).rules };
+    let lenient = Sequential { beta: PerMillion(1), mde: half, ..patient(16).rules };
+    let of = |rules: Sequential| Terms { rules, ..terms() };
+    let rows: [Row; 10] = [
         (
             "a broken limit, whatever else",
             terms(),
-            Box::new(move |_| PairFigures { is_over_limit: true, more_blocked: MORE, ..won }),
+            |_| PairFigures { is_over_limit: true, more_blocked: MORE, ..figures(MORE) },
             Look::Discard(Discarded::OverLimit),
         ),
         (
             "more blocked nodes, although better",
             terms(),
-            Box::new(move |_| PairFigures { more_blocked: MORE, ..won }),
+            |_| PairFigures { more_blocked: MORE, ..figures(MORE) },
             Look::Discard(Discarded::GuardrailHarm),
         ),
         (
             "better and dearer",
             terms(),
-            Box::new(move |_| PairFigures { cost: Some(Margin::Outside), ..won }),
+            |_| PairFigures { cost: Some(Margin::Outside), ..figures(MORE) },
             Look::Review(Unsettled::TradeOff),
         ),
-        ("better", terms(), Box::new(move |_| won), Look::Promote),
+        ("better", terms(), |_| figures(MORE), Look::Promote),
         (
             "better, and the cost stays open until the pairs are used up",
-            of(Sequential { n_max: 32, ..rules }),
-            Box::new(move |index| {
+            patient(32),
+            |index| {
                 let cost = if index % 2 == 0 { Margin::Within } else { Margin::Outside };
-                PairFigures { cost: Some(cost), ..won }
-            }),
+                PairFigures { cost: Some(cost), ..figures(MORE) }
+            },
             Look::Review(Unsettled::GuardrailUnproven),
         ),
         (
             "fewer requirements unmet, and the score may have fallen",
-            of(Sequential { n_max: 160, secondary_weight: half, ..rules }),
-            Box::new(move |index| PairFigures {
-                fewer_unmet: MORE,
-                ..figures(few(index % 4, LESS))
-            }),
+            of(weighted),
+            |index| PairFigures { fewer_unmet: MORE, ..figures(first_of(index % 4, LESS)) },
             Look::Review(Unsettled::PrimaryUnproven),
         ),
-        ("worse", terms(), Box::new(|_| figures(LESS)), Look::Discard(Discarded::Futile)),
+        ("worse", terms(), |_| figures(LESS), Look::Discard(Discarded::Futile)),
         (
             "a bit better, with few pairs",
-            of(Sequential { n_max: 24, slack: PerMillion(0), ..rules }),
-            Box::new(move |index| figures(few(index, NONE))),
+            of(hasty),
+            |index| figures(first_of(index, NONE)),
             Look::Discard(Discarded::Shortfall),
         ),
         (
             "better, but not by enough",
-            of(Sequential { n_max: 32, slack: PerMillion(99_000_000), ..rules }),
-            Box::new(move |index| figures(few(index, NONE))),
+            patient(32),
+            |index| figures(first_of(index, NONE)),
             Look::Review(Unsettled::InconclusivePromising),
         ),
         (
             "hardly better",
-            of(Sequential {
-                n_max: 16,
-                slack: PerMillion(99_000_000),
-                mde: half,
-                beta: PerMillion(1),
-                ..rules
-            }),
-            Box::new(move |index| {
-                figures([MORE, MORE, LESS].get(index as usize).copied().unwrap_or(NONE))
-            }),
+            of(lenient),
+            |index| figures(if index == 1 { LESS } else { first_of(index % 5, NONE) }),
             Look::Discard(Discarded::Inconclusive),
         ),
     ];
@@ -155,20 +158,18 @@ fn each_rule_decides_in_its_order() {
 
 #[test]
 fn a_look_without_funds_for_another_batch_is_the_last() {
-    let look = |figures: PairFigures, pairs: u32, funds| {
+    let look = |figures: PairFigures, count: usize, funds| {
         let mut comparison = Comparison::new(terms());
-        batches(|_| figures)
-            .take((pairs / 8) as usize)
-            .for_each(|batch| comparison.take(&batch).unwrap());
+        batches(|_| figures).take(count).for_each(|batch| comparison.take(&batch).unwrap());
         comparison.look(funds)
     };
-    for (gain, pairs, left, spent) in [
-        (MORE, 8, Look::Continue, Look::Review(Unsettled::InconclusivePromising)),
-        (MORE, 16, Look::Continue, Look::Review(Unsettled::GuardrailUnproven)),
-        (NONE, 8, Look::Continue, Look::Discard(Discarded::Inconclusive)),
+    for (gain, count, left, spent) in [
+        (MORE, 1, Look::Continue, Look::Review(Unsettled::InconclusivePromising)),
+        (MORE, 2, Look::Continue, Look::Review(Unsettled::GuardrailUnproven)),
+        (NONE, 1, Look::Continue, Look::Discard(Discarded::Inconclusive)),
     ] {
-        let found = [Funds::Left, Funds::Spent].map(|funds| look(figures(gain), pairs, funds));
-        assert_eq!(found, [left, spent], "{gain:?} after {pairs}");
+        let found = [Funds::Left, Funds::Spent].map(|funds| look(figures(gain), count, funds));
+        assert_eq!(found, [left, spent], "{gain:?} after {count} batches");
     }
 }
 

@@ -84,9 +84,9 @@ fn the_pool_gets_back_what_a_decision_frees() {
 
 #[test]
 fn the_intervals_of_all_looks_have_their_intersection() {
-    let gains = [Difference::MORE, Difference::LESS];
+    let gain = |number| if number < 6 { Difference::MORE } else { Difference::LESS };
     let batches: Vec<_> =
-        (0..12).map(|number| batch_of(number, |_| figures(gains[number as usize / 6]))).collect();
+        (0..12).map(|number| batch_of(number, |_| figures(gain(number)))).collect();
     let common = |count: usize| {
         let trace = Trace::of(terms(), &batches[..count], Funds::Left, Stake::default()).unwrap();
         (trace.interval, trace.intersection)

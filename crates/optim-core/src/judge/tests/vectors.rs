@@ -48,14 +48,12 @@ fn assert_near(found: f64, wanted: f64, name: &str) {
 
 #[test]
 fn the_evidence_of_a_tally_has_its_known_value() {
-    let fractional = {
-        let mut tally = Differences::default();
-        let counts = [(-0.4, 3), (-0.2, 5), (0.0, 20), (0.2, 9), (0.4, 6), (1.0, 1)];
-        for (value, count) in counts {
-            tally.add_many(Difference::try_from((value * 1e6) as i32).unwrap(), count);
-        }
-        tally
-    };
+    let mut fractional = Differences::default();
+    for (millionths, count) in
+        [(-400_000, 3), (-200_000, 5), (0, 20), (200_000, 9), (400_000, 6), (1_000_000, 1)]
+    {
+        fractional.add_many(Difference::try_from(millionths).unwrap(), count);
+    }
     for (name, found, wanted) in [
         ("P1", tally(0, 0, 0).above(0.0), 0.0),
         ("P2", tally(1, 0, 0).above(0.0), 0.418710334858185),
@@ -176,6 +174,16 @@ fn batch(number: u32, counts: &Value) -> Batch {
     })
 }
 
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of the traces are shares, and a slack of 99"
+)]
+fn millionths(share: &Value) -> PerMillion {
+    PerMillion((share.as_f64().unwrap() * 1e6).round() as u32)
+}
+
 fn name(look: Look) -> &'static str {
     match look {
         Look::Continue => "continue",
@@ -195,8 +203,7 @@ fn whole_comparisons_follow_their_known_traces() {
     let traces = vectors["traces"].as_array().unwrap();
     assert_eq!(traces.len(), 9);
     for trace in traces {
-        let share =
-            |key: &str| PerMillion((trace["policy"][key].as_f64().unwrap() * 1e6).round() as u32);
+        let share = |key: &str| millionths(&trace["policy"][key]);
         let whole = |key: &str| u32::try_from(trace["policy"][key].as_u64().unwrap()).unwrap();
         let rules = Sequential {
             n_min: whole("n_min"),
@@ -207,8 +214,7 @@ fn whole_comparisons_follow_their_known_traces() {
             mde_secondary: share("mde_s"),
             ..reference()
         };
-        let stake = (trace["stake"].as_f64().unwrap() * 1e6).round() as u32;
-        let stake = Stake::whole(PerMillion(stake));
+        let stake = Stake::whole(millionths(&trace["stake"]));
         let mut comparison = Comparison::new(Terms { rules, score: Score::AllOrNothing, stake });
         let steps = trace["batches"].as_array().unwrap().iter();
         let steps = steps.zip(trace["trace"].as_array().unwrap());
