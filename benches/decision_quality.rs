@@ -15,10 +15,11 @@ use optim_benches::world::{CaseRun, Change, Definition, mean, uniform};
 use optim_core::id::CaseId;
 use optim_core::judge::anchor::Anchor;
 use optim_core::judge::batch::Batch;
-use optim_core::judge::comparison::{Comparison, Funds, Look, Terms, Unsettled};
+use optim_core::judge::comparison::{Comparison, Terms};
 use optim_core::judge::difference::Difference;
 use optim_core::judge::error_budget::{ErrorBudget, Stake};
 use optim_core::judge::evalue::LogE;
+use optim_core::judge::look::{Funds, Look, Unsettled};
 use optim_core::judge::pair::{Arm, Faulted, Margin, PairFigures, PairRecord};
 use optim_core::judge::plan::{Forecast, forecast};
 use optim_core::judge::split_mix::SplitMix64;
@@ -588,7 +589,7 @@ fn characteristics(missed: &mut Missed) {
         for (flips, gain) in
             [0.05, 0.10, 0.20].iter().flat_map(|flips| [0.0, 0.10, 0.20].map(|gain| (*flips, gain)))
         {
-            let found = forecast(terms, flips, gain);
+            let Some(found) = forecast(terms, flips, gain) else { continue };
             print!("{bar:8} {flips:6.2} {gain:6.2} {:7.4} {:7.1}", found.power, found.pairs);
             if gain == 0.0 {
                 println!("       -");

@@ -6,10 +6,10 @@
 //! may the score fall a little each time, and then it is checked as well.
 
 use super::batch::{Batch, BatchError};
-use super::comparison::{Discarded, Funds, Look, Unsettled};
 use super::difference::Differences;
 use super::evalue::LogE;
 use super::guardrail::{GuardrailFinding, Tallies};
+use super::look::{Discarded, Funds, Look, Unsettled};
 use crate::policy::Sequential;
 
 /// The evidence about a candidate that has won, against the source. The `baseline` of its pairs is the

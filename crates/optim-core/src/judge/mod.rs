@@ -14,6 +14,7 @@ pub mod evalue;
 mod futility;
 pub mod guardrail;
 pub mod interval;
+pub mod look;
 pub mod pair;
 pub mod plan;
 mod point;

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::comparison::{Comparison, Funds, Look, Terms};
+use super::comparison::{Comparison, Terms};
 use super::difference::{Difference, Differences};
 use super::error_budget::Stake;
+use super::look::{Funds, Look};
 use crate::policy::{Margins, Score, Sequential};
 use crate::quantity::{Fraction, PerMillion};
 
+/// The most pairs of a candidate that a forecast goes through; beyond, it would take too long.
+const FORECAST_PAIRS_MAX: u32 = 1000;
 /// Probabilities below this are left out of a forecast.
 const NEGLIGIBLE: f64 = 1e-13;
 /// Nats that the evidence overshoots its bar by, on average; measured.
@@ -37,6 +40,8 @@ pub struct Plan {
     pub cases: u32,
     /// Pairs of one candidate at most.
     pub pairs: u32,
+    /// The smallest gain that the rules look for.
+    pub mde: PerMillion,
     /// What the first candidate risks.
     pub stake: Stake,
     /// For a gain of 5, 10 and 20 points.
@@ -48,8 +53,8 @@ pub struct Plan {
 pub struct PlanRow {
     /// The gain.
     pub gain: PerMillion,
-    /// What is expected within the pairs.
-    pub forecast: Forecast,
+    /// What is expected within the pairs; `None` when they are too many to go through.
+    pub forecast: Option<Forecast>,
     /// The pairs that would prove it with a probability of 80 %.
     pub needed: f64,
 }
@@ -73,7 +78,7 @@ pub fn plan(
         forecast: forecast(terms, flips, gain.to_f64()),
         needed: FOR_80_PERCENT * pairs_to_promote(stake, flips, gain.to_f64()),
     };
-    Plan { cases, pairs: rules.n_max, stake, rows: GAINS.map(row).to_vec() }
+    Plan { cases, pairs: rules.n_max, mde: rules.mde, stake, rows: GAINS.map(row).to_vec() }
 }
 
 /// The pairs that it takes to promote a candidate with the gain `gain`, on average, if nothing stops it:
@@ -94,9 +99,12 @@ fn outcomes(flips: f64, gain: f64) -> (f64, f64) {
 }
 
 /// What the rule does with a candidate with the gain `gain`: exact, by going through all numbers of pairs
-/// won and lost. Guardrails and the secondary metric are left out.
+/// won and lost. Guardrails and the secondary metric are left out. `None` for more than 1000 pairs.
 #[must_use]
-pub fn forecast(terms: Terms, flips: f64, gain: f64) -> Forecast {
+pub fn forecast(terms: Terms, flips: f64, gain: f64) -> Option<Forecast> {
+    if terms.rules.n_max > FORECAST_PAIRS_MAX {
+        return None;
+    }
     let guardrails = Margins { blocked_node_rate: None, cost: None, tokens: None, latency: None };
     let rules = Sequential { secondary_weight: PerMillion(0), guardrails, ..terms.rules };
     let terms = Terms { rules, ..terms };
@@ -121,7 +129,7 @@ pub fn forecast(terms: Terms, flips: f64, gain: f64) -> Forecast {
             false
         });
     }
-    forecast
+    Some(forecast)
 }
 
 fn seen(pairs: u32, won: u32, lost: u32) -> Differences {
@@ -168,11 +176,19 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "with {} cases and {} pairs a candidate:", self.cases, self.pairs)?;
         for PlanRow { gain, forecast, needed } in &self.rows {
-            let (points, power) = (gain.to_f64() * 100.0, forecast.power * 100.0);
-            write!(f, "\n  +{points:.0} points: proven with a probability of {power:.0} %, ")?;
-            write!(f, "after {:.0} pairs on average", forecast.pairs)?;
-            if forecast.power < 0.8 {
-                write!(f, "; 80 % needs about {needed:.0} pairs")?;
+            write!(f, "\n  +{:.0} points: ", gain.to_f64() * 100.0)?;
+            if let Some(Forecast { power, pairs }) = forecast {
+                let percent = power * 100.0;
+                write!(
+                    f,
+                    "proven with a probability of {percent:.0} %, after {pairs:.0} pairs on average; "
+                )?;
+            }
+            write!(f, "80 % takes about {needed:.0} pairs")?;
+            // Smaller gains than the rules look for are given up, however many pairs there are.
+            let mde = PerMillion(gain.0 / 4 * 3);
+            if mde < self.mde {
+                write!(f, " and `mde: {mde}`")?;
             }
         }
         Ok(())

@@ -8,13 +8,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, BatchError};
-use super::comparison::{
-    Comparison, Crossing, Discarded, Evidence, Funds, Look, RULES, Terms, Unsettled,
-};
+use super::comparison::{Comparison, Crossing, Evidence, Terms};
 use super::error_budget::Stake;
 use super::evalue::LogE;
 use super::guardrail::{GuardrailFinding, GuardrailState};
 use super::interval::Interval;
+use super::look::{Discarded, Funds, Look, RULES, Unsettled};
 use crate::verdict::RuleTrace;
 
 /// A decision with everything needed to understand it.

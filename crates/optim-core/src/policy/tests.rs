@@ -566,8 +566,8 @@ fn the_keys_of_the_sequential_rule_are_checked() {
         decision: {rule: sequential, guardrails: {blocked_node_rate: {margin: 0}}} => error[out_of_range] `margin` is `0`, allowed is above 0, up to 0.2 (even `profile: custom` allows only above 0, up to 0.999999)
         decision: {rule: sequential, guardrails: {cost: {kind: hard}}} => error[unknown_value] `kind` has the value `hard`, allowed is `soft` or `off` (write `soft` or `off`)
         decision: {rule: sequential, guardrails: {quality: {kind: hard}}} => error[unknown_key] unknown key `quality` (known keys here: blocked_node_rate, cost, latency, tokens)
-        decision: {rule: sequential, point: {}} => warning[no_effect] `point` has no effect: the rule is `sequential`; it belongs to `rule: point` (remove it)
-        decision: {alpha: 0.01} => warning[no_effect] `alpha` has no effect: the rule is `point`; write `rule: sequential` for it to count (remove it)
+        decision: {rule: sequential, point: {}} => warning[no_effect] `point` has no effect under `rule: sequential` (remove it, or choose the other rule)
+        decision: {alpha: 0.01} => warning[no_effect] `alpha` has no effect under `rule: point` (remove it, or choose the other rule)
         decision: {rule: sequental, alpha: 2} => error[unknown_value] `rule` has the value `sequental`, allowed is `point` or `sequential` (did you mean `sequential`?); error[out_of_range] `alpha` is `2`, allowed is above 0, up to 0.1 (even `profile: custom` allows only above 0, up to 0.999999)"#]].assert_eq(&table("eval.yaml", &rows));
 }
 
@@ -653,7 +653,7 @@ fn eval_keys_are_checked() {
         decision: point => error[wrong_type] `decision` must be a section of keys, found a string `point` (indent its keys below it)
         decision: {rule: point} => accepted
         decision: {rule: pont, point: {}} => error[unknown_value] `rule` has the value `pont`, allowed is `point` or `sequential` (did you mean `point`?)
-        decision: {rule: point, alpha: 0.05} => warning[no_effect] `alpha` has no effect: the rule is `point`; write `rule: sequential` for it to count (remove it)
+        decision: {rule: point, alpha: 0.05} => warning[no_effect] `alpha` has no effect under `rule: point` (remove it, or choose the other rule)
         decision: {point: {stability: {max_range: 0.06, max_flaky: 1.5}}} => error[out_of_range] `max_range` is `0.06`, allowed is 0 to 0.05 (`profile: custom` allows 0 to 1); error[out_of_range] `max_flaky` is `1.5`, allowed is 0 to 0.1 (even `profile: custom` allows only 0 to 1)
         decision: {point: {stability: {max_flakey: 0.1}}} => error[unknown_key] unknown key `max_flakey` (did you mean `max_flaky`?)"#]].assert_eq(&table("eval.yaml", &rows));
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use crate::judge::comparison::{Comparison, Funds};
+use crate::judge::comparison::Comparison;
 use crate::judge::difference::{Difference, Differences};
 use crate::judge::evalue::LogE;
 use crate::judge::interval::Interval;
+use crate::judge::look::Funds;
 use crate::judge::pair::{Margin, PairFigures};
 use crate::quantity::Fraction;
 

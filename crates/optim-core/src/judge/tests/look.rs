@@ -3,9 +3,10 @@
 use crate::id::CaseId;
 use crate::judge::anchor::Anchor;
 use crate::judge::batch::{Batch, BatchError};
-use crate::judge::comparison::{Comparison, Discarded, Funds, Look, Terms, Unsettled};
+use crate::judge::comparison::{Comparison, Terms};
 use crate::judge::difference::Difference;
 use crate::judge::error_budget::Stake;
+use crate::judge::look::{Discarded, Funds, Look, Unsettled};
 use crate::judge::pair::{Arm, Faulted, Margin, PairFigures, PairRecord};
 use crate::metrics::Metrics;
 use crate::outcome::Usage;

@@ -22,7 +22,7 @@ fn the_forecast_of_a_candidate_is_that_of_the_table() {
     ] {
         let stake = Stake::whole(PerMillion(stake));
         let terms = Terms { rules: reference(), score: Score::AllOrNothing, stake };
-        let found = forecast(terms, flips, gain);
+        let found = forecast(terms, flips, gain).unwrap();
         assert!((found.power - power).abs() < 0.0001, "{flips}, {gain}: {found:?}");
         assert!((found.pairs - pairs).abs() < 0.0001, "{flips}, {gain}: {found:?}");
     }
@@ -48,10 +48,15 @@ fn the_pairs_to_a_promotion_are_those_of_the_table() {
 #[test]
 fn a_plan_says_what_can_be_proven_and_what_cannot() {
     let rules = Sequential::of(DecisionProfile::Standard);
-    let plan = plan(rules, Score::AllOrNothing, 64, Fraction::new(6, 64), 20);
+    let of = |rules| plan(rules, Score::AllOrNothing, 64, Fraction::new(6, 64), 20).to_string();
     expect![[r#"
         with 64 cases and 240 pairs a candidate:
-          +5 points: proven with a probability of 4 %, after 57 pairs on average; 80 % needs about 993 pairs
-          +10 points: proven with a probability of 45 %, after 94 pairs on average; 80 % needs about 281 pairs
-          +20 points: proven with a probability of 96 %, after 56 pairs on average"#]].assert_eq(&plan.to_string());
+          +5 points: proven with a probability of 4 %, after 57 pairs on average; 80 % takes about 993 pairs
+          +10 points: proven with a probability of 45 %, after 94 pairs on average; 80 % takes about 281 pairs
+          +20 points: proven with a probability of 96 %, after 56 pairs on average; 80 % takes about 81 pairs"#]].assert_eq(&of(rules));
+    expect![[r#"
+        with 64 cases and 2000 pairs a candidate:
+          +5 points: 80 % takes about 993 pairs
+          +10 points: 80 % takes about 281 pairs
+          +20 points: 80 % takes about 81 pairs"#]].assert_eq(&of(Sequential { n_max: 2000, ..rules }));
 }

@@ -2,9 +2,10 @@
 
 use expect_test::expect;
 
-use crate::judge::comparison::{Comparison, Funds, Look, Terms};
+use crate::judge::comparison::{Comparison, Terms};
 use crate::judge::difference::Difference;
 use crate::judge::error_budget::{ErrorBudget, Stake};
+use crate::judge::look::{Funds, Look};
 use crate::judge::pair::{Margin, PairFigures};
 use crate::judge::trace::Trace;
 use crate::policy::Sequential;

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::judge::batch::Batch;
-use crate::judge::comparison::{Comparison, Discarded, Funds, Look, Terms, Unsettled};
+use crate::judge::comparison::{Comparison, Terms};
 use crate::judge::difference::{Difference, Differences};
 use crate::judge::error_budget::{ErrorBudget, Stake};
 use crate::judge::evalue::LogE;
 use crate::judge::futility::{Goal, hoped_for};
 use crate::judge::interval::bounds;
+use crate::judge::look::{Discarded, Funds, Look, Unsettled};
 use crate::judge::pair::{Margin, PairFigures};
 use crate::judge::split_mix::SplitMix64;
 use crate::policy::{DecisionProfile, Score, Sequential};
