@@ -26,6 +26,17 @@ pub(super) fn tally(won: u32, tied: u32, lost: u32) -> Differences {
     tally
 }
 
+/// Differences of scores that are shares.
+fn fractional() -> Differences {
+    let mut seen = Differences::default();
+    for (millionths, count) in
+        [(-400_000, 3), (-200_000, 5), (0, 20), (200_000, 9), (400_000, 6), (1_000_000, 1)]
+    {
+        seen.add_many(Difference::try_from(millionths).unwrap(), count);
+    }
+    seen
+}
+
 /// The policy that the traces and the bench were made with.
 pub(super) fn reference() -> Sequential {
     let standard = Sequential::of(DecisionProfile::Standard);
@@ -49,12 +60,7 @@ fn assert_near(found: f64, wanted: f64, name: &str) {
 
 #[test]
 fn the_evidence_of_a_tally_has_its_known_value() {
-    let mut fractional = Differences::default();
-    for (millionths, count) in
-        [(-400_000, 3), (-200_000, 5), (0, 20), (200_000, 9), (400_000, 6), (1_000_000, 1)]
-    {
-        fractional.add_many(Difference::try_from(millionths).unwrap(), count);
-    }
+    let fractional = fractional();
     for (name, found, wanted) in [
         ("P1", tally(0, 0, 0).above(0.0), 0.0),
         ("P2", tally(1, 0, 0).above(0.0), 0.418710334858185),
@@ -101,6 +107,7 @@ fn the_ends_of_an_interval_have_their_known_values() {
     for (name, tally, (lower, upper)) in [
         ("P7", tally(20, 60, 4), (0.022670245, 0.368669220)),
         ("P8", tally(40, 120, 20), (-0.022667162, 0.246174546)),
+        ("P11", fractional(), (-0.072829072, 0.219977585)),
         ("nothing seen", tally(0, 0, 0), (-1.0, 1.0)),
     ] {
         let found = bounds(&tally);
@@ -124,6 +131,19 @@ fn what_is_to_be_hoped_for_has_its_known_value() {
         let found = hoped_for(&seen, rules.mde, Score::AllOrNothing, &goal, &rules);
         assert_near(found.ln(), wanted, &format!("{won}, {lost} of {pairs}"));
         assert!(found < bar);
+    }
+}
+
+#[test]
+fn scores_that_are_shares_may_differ_by_less_than_their_mean_square() {
+    let (seen, rules) = (fractional(), reference());
+    let bar = LogE::bar(PerMillion(2500));
+    let goal = Goal { evidence: seen.above(0.0), bar, pairs: seen.count() };
+    for (score, wanted) in
+        [(Score::AllOrNothing, 24.61792918193706), (Score::Fraction, 26.330719472154964)]
+    {
+        let found = hoped_for(&seen, rules.mde, score, &goal, &rules);
+        assert_near(found.ln(), wanted, &format!("{score:?}"));
     }
 }
 
