@@ -41,6 +41,7 @@ impl Step<'_> {
             allowance,
             continued_at: None,
             requeued: 0,
+            drawn: None,
         };
         self.next.ledger.reserve(evaluation.id, self.runs(split), allowance);
         self.effects.push(Effect::QueueRuns(evaluation.clone()));
@@ -58,6 +59,12 @@ impl Step<'_> {
                 None
             }
         }
+    }
+
+    /// Whether the budget covers `runs` case runs.
+    pub(super) fn is_affordable(&self, runs: u64) -> bool {
+        let worst = self.next.frozen.worst_case.as_ref();
+        self.next.ledger.share(runs, &self.total(), worst).is_ok()
     }
 
     pub(super) fn runs(&self, split: Split) -> u64 {

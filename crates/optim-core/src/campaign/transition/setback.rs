@@ -59,11 +59,15 @@ impl Step<'_> {
         match &mut self.next.phase {
             Phase::Replaying { evaluation } | Phase::Evaluating { evaluation, .. } => {
                 *evaluation = None;
+                self.next.search.retries += 1;
             }
-            Phase::Confirming { evaluations, .. } => evaluations.retain(|open| open.id != id),
+            Phase::Confirming { evaluations, .. } => {
+                evaluations.retain(|open| open.id != id);
+                self.next.search.retries += 1;
+            }
+            // What had ended of a batch stays: it lands without what is stopped now.
             _ => {}
         }
-        self.next.search.retries += 1;
         self.effects.push(Effect::CancelRuns { evaluation: id, reason });
         self.tell(EventKind::EvaluationDropped { evaluation: id, reason: reason.to_owned() });
     }
