@@ -1,5 +1,13 @@
 //! The seed's rule, row by row, and what must hold whatever the figures.
 
+mod budget;
+mod laws;
+mod look;
+mod planning;
+mod sampling;
+mod traces;
+mod vectors;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

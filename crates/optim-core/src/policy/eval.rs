@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
+use super::sequential::{self, Sequential};
 use super::{Profile, kind};
 use crate::quantity::PerMillion;
 
@@ -112,6 +113,8 @@ pub enum Rule {
         /// The largest accepted share of flaky cases, and of void case runs (default 0.10).
         max_flaky: PerMillion,
     },
+    /// Paired evidence under the campaign's error budget: bounds the probability of any false promotion.
+    Sequential(Sequential),
 }
 
 impl Default for Rule {
@@ -227,17 +230,34 @@ fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     let rule = keys.read(
         "rule",
         "the rule that decides between promotion and discard",
-        kind::choice(RULES).or_first(),
+        kind::choice([("point", Named::Point), ("sequential", Named::Sequential)]).or_first(),
     );
-    // The section of a rule that is misspelt is read too, so that it does not count as unknown.
-    rule.unwrap_or(point)(keys)
+    // The keys of both rules are read, so that none counts as unknown and each is checked.
+    let idle = |used| rule.filter(|rule| *rule != used).map(Named::is_chosen);
+    let sequential = keys.idle(idle(Named::Sequential), sequential::read);
+    let point = keys.idle(idle(Named::Point), point);
+    match rule? {
+        Named::Point => point,
+        Named::Sequential => sequential.map(Rule::Sequential),
+    }
 }
 
-/// Reads the section of one rule.
-type ReadRule = fn(&mut Keys<'_, '_>) -> Option<Rule>;
+/// The rules as they are named in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Point,
+    Sequential,
+}
 
-/// The rules, each with the section that it is set up in; the first one is the default.
-const RULES: [(&str, ReadRule); 1] = [("point", point)];
+impl Named {
+    /// Why the keys of the other rule have no effect.
+    fn is_chosen(self) -> &'static str {
+        match self {
+            Self::Point => "the rule is `point`; write `rule: sequential` for it to count",
+            Self::Sequential => "the rule is `sequential`; it belongs to `rule: point`",
+        }
+    }
+}
 
 fn point(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     keys.section("point", |keys| keys.section("stability", stability))

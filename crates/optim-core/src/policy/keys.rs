@@ -239,6 +239,29 @@ impl<'s> Keys<'s, '_> {
         value
     }
 
+    /// Reads keys with `read`. When `why` tells why they have no effect here, each that is there gets a
+    /// warning.
+    pub(super) fn idle<T>(
+        &mut self,
+        why: Option<&str>,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let before = self.known.clone();
+        let value = read(self);
+        let Some(why) = why else { return value };
+        for name in self.known.clone().difference(&before) {
+            if self.value(name).is_some() {
+                self.warn(
+                    name,
+                    "no_effect",
+                    &format!("`{name}` has no effect: {why}"),
+                    "remove it",
+                );
+            }
+        }
+        value
+    }
+
     /// Refuses the key `name` for a reason that its kind cannot know.
     pub(super) fn refuse(
         &mut self,
