@@ -1,7 +1,7 @@
 //! The comparison of one candidate with the baseline under the sequential rule: what it stakes, and what
 //! its pairs have shown. All of its decision can be recomputed from this.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -162,9 +162,8 @@ impl Trial {
 /// The batches that `pairs` were drawn in.
 pub fn batches(pairs: &[PairRecord]) -> impl Iterator<Item = Result<Batch, BatchError>> {
     pairs.chunk_by(|one, next| one.batch == next.batch).map(|pairs| {
-        let drawn: BTreeSet<_> = pairs.iter().map(|pair| pair.case.clone()).collect();
         let number = pairs.first().map_or(0, |pair| pair.batch);
-        Batch::new(number, drawn.iter(), pairs.to_vec())
+        Batch::new(number, pairs.iter().map(|pair| &pair.case), pairs.to_vec())
     })
 }
 

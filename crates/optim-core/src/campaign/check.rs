@@ -132,7 +132,13 @@ fn state_fits(phase: &Phase, state: &ExperimentState) -> bool {
     use ExperimentState::{Evaluating, NeedsReview, Recommended};
     matches!(
         (phase, state),
-        (Phase::Evaluating { .. } | Phase::Comparing { .. } | Phase::Searching, Evaluating)
+        (
+            Phase::Evaluating { .. }
+                | Phase::Comparing { .. }
+                | Phase::Searching
+                | Phase::Replaying { .. },
+            Evaluating
+        )
             | (
                 Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
                 Recommended(_) | NeedsReview(_)

@@ -560,6 +560,15 @@ impl Baseline {
 }
 
 impl Frozen {
+    /// The case runs of `evaluation`.
+    #[must_use]
+    pub fn runs(&self, evaluation: &Evaluation) -> u32 {
+        match &evaluation.drawn {
+            Some(drawn) => u32::try_from(drawn.len()).unwrap_or(u32::MAX),
+            None => self.cases(evaluation.split),
+        }
+    }
+
     /// The cases of `split`.
     #[must_use]
     pub fn cases(&self, split: Split) -> u32 {
@@ -673,8 +682,8 @@ impl Campaign {
             | Phase::Confirming { experiment, .. }
             | Phase::AwaitingApproval { experiment } => std::slice::from_ref(experiment),
             Phase::Comparing { candidates, .. } => candidates,
-            Phase::Searching => &self.search.gathered,
-            Phase::Draft | Phase::Replaying { .. } | Phase::Closed { .. } => &[],
+            Phase::Searching | Phase::Replaying { .. } => &self.search.gathered,
+            Phase::Draft | Phase::Closed { .. } => &[],
         }
     }
 

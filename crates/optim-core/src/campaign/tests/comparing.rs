@@ -242,19 +242,19 @@ fn a_later_winner_is_compared_with_the_source_before_a_person_sees_it() {
 fn what_is_promising_when_the_budget_is_spent_goes_to_a_person_and_the_rest_waits() {
     for (fate, promising) in [(better as Fate, true), (worse, false)] {
         let mut campaign = sequential(5, |rules| rules.n_min = 100);
-        campaign.frozen.policies.budget.max_total_tokens = Some(Tokens(45));
+        campaign.frozen.policies.budget.max_total_tokens = Some(Tokens(38));
         let mut driven = Driven::searching(campaign, 6);
         driven.propose(1);
         driven.compare(fate);
         let held = matches!(driven.campaign.hold, Some(Hold::Budget { .. }));
         let asked = matches!(driven.state(1), ExperimentState::NeedsReview(_));
-        assert_eq!((asked, held), (promising, !promising), "{:?}", driven.campaign.phase);
+        assert_eq!((asked, held), (promising, !promising), "{:?}", driven.campaign.hold);
     }
 }
 
 #[test]
 fn stakes_and_pool_never_exceed_alpha_whatever_happens() {
-    for seed in 0..200_u64 {
+    for seed in 0..8_u64 {
         let mut driven = Driven::searching(sequential(20, |rules| rules.group = 3), 6);
         let mut draws = crate::judge::split_mix::SplitMix64::new(seed);
         for step in 0..400 {
