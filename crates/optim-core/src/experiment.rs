@@ -7,6 +7,7 @@ use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId};
 use crate::metrics::Metrics;
 use crate::mutation::Mutation;
 use crate::quantity::Timestamp;
+use crate::trial::Trial;
 use crate::verdict::Judgement;
 use crate::workflow::Fingerprint;
 
@@ -34,6 +35,9 @@ pub struct Experiment {
     pub snapshot: Digest,
     /// Where it stands.
     pub state: ExperimentState,
+    /// Its comparison with the baseline under the sequential rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Box<Trial>>,
     /// When it was proposed.
     pub created_at: Timestamp,
 }

@@ -139,6 +139,12 @@ impl Fraction {
         Self { num, den }
     }
 
+    /// The counts of both together: the share in the union of what they were counted on.
+    #[must_use]
+    pub const fn pooled(self, other: Self) -> Self {
+        Self::new(self.num + other.num, self.den + other.den)
+    }
+
     fn parts(self) -> (u128, u128) {
         if self.den == 0 { (0, 1) } else { (self.num.into(), self.den.into()) }
     }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::judge::trace::Trace;
 use crate::metrics::Metrics;
+use crate::quantity::PerMillion;
 
 /// The three decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,9 @@ pub struct Judgement {
     pub reason: String,
     /// Every rule that was asked, in order; the last one decided.
     pub trace: Vec<RuleTrace>,
+    /// The evidence, where the sequential rule decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Box<Trace>>,
     /// What error control the rule gives.
     pub error_control: ErrorControl,
     /// The metrics of the baseline that the candidate was compared with.
@@ -52,4 +57,9 @@ pub struct RuleTrace {
 pub enum ErrorControl {
     /// Nothing: a point estimate decided.
     None,
+    /// The probability of any false promotion in the whole campaign is bounded.
+    Fwer {
+        /// By this.
+        alpha: PerMillion,
+    },
 }

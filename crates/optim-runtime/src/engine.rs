@@ -3,6 +3,7 @@
 //! Nobody else writes campaigns, experiments, runs or stored workflows. A decision is made on a state that was read
 //! with its revision; when somebody else moved the record meanwhile, it is read and decided again.
 
+mod pairs;
 mod stored;
 
 pub mod turn;
@@ -504,6 +505,10 @@ impl Engine {
                         ),
                     }));
                 }
+                Effect::QueuePairs { evaluations, order } => {
+                    let pack = self.pack(campaign.frozen.pack).await?;
+                    writes.extend(pairs::runs(campaign, &pack, evaluations, order));
+                }
                 Effect::CancelRuns { evaluation, reason } => {
                     writes.extend(self.cancellations(*evaluation, reason).await?);
                 }
@@ -618,12 +623,16 @@ impl Engine {
         &self,
         evaluation: EvaluationId,
     ) -> Result<Option<Vec<Run>>, EngineError> {
-        let open =
-            self.store.runs(&RunFilter::Open(evaluation), Page { after: None, limit: 1 }).await?;
-        if !open.items.is_empty() {
+        if !self.is_over(evaluation).await? {
             return Ok(None);
         }
         self.runs_of(evaluation).await.map(Some)
+    }
+
+    /// Whether no run of the evaluation is open.
+    async fn is_over(&self, evaluation: EvaluationId) -> Result<bool, StoreError> {
+        let first = Page { after: None, limit: 1 };
+        Ok(self.store.runs(&RunFilter::Open(evaluation), first).await?.items.is_empty())
     }
 
     /// The runs of an evaluation, whatever their state.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use optim_core::campaign::ledger::Amount;
 use optim_core::campaign::observation::{Candidate, Observation};
+use optim_core::campaign::pairing::Pairing;
 use optim_core::campaign::work::{Work, next_wakeup, work};
 use optim_core::campaign::{Campaign, Evaluation};
 use optim_core::canonical;
@@ -61,17 +62,36 @@ impl Reconciler {
     /// Records the evaluations whose runs are all over, and gives up those whose time is.
     async fn collect(&self, campaign: &Campaign) -> Result<bool, EngineError> {
         let before = campaign;
-        let mut campaign = campaign.clone();
+        let mut campaign = match before.open_batch() {
+            Some(batch) => self.collect_batch(before, batch).await?,
+            None => self.collect_evaluations(before).await?,
+        };
+        if campaign == *before && next_wakeup(before).is_some_and(|due| due <= self.now()) {
+            campaign = self.engine.record(&before.id, &Observation::Woke, Vec::new()).await?;
+        }
+        Ok(campaign != *before)
+    }
+
+    async fn collect_batch(
+        &self,
+        campaign: &Campaign,
+        batch: &Pairing,
+    ) -> Result<Campaign, EngineError> {
+        match self.engine.landed(campaign, batch).await? {
+            Some(landed) => self.engine.record(&campaign.id, &landed, Vec::new()).await,
+            None => Ok(campaign.clone()),
+        }
+    }
+
+    async fn collect_evaluations(&self, before: &Campaign) -> Result<Campaign, EngineError> {
+        let mut campaign = before.clone();
         for evaluation in before.in_flight() {
             if let Some(runs) = self.engine.finished_runs(evaluation.id).await? {
                 let fact = self.outcome(&campaign, evaluation, &runs).await?;
                 campaign = self.engine.record(&campaign.id, &fact, Vec::new()).await?;
             }
         }
-        if campaign == *before && next_wakeup(before).is_some_and(|due| due <= self.now()) {
-            campaign = self.engine.record(&before.id, &Observation::Woke, Vec::new()).await?;
-        }
-        Ok(campaign != *before)
+        Ok(campaign)
     }
 
     fn now(&self) -> Timestamp {

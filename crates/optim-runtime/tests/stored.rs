@@ -269,6 +269,7 @@ async fn replaying(engine: &Engine, id: &str) -> Campaign {
         allowance: Allowance::default(),
         continued_at: None,
         requeued: 0,
+        drawn: None,
     };
     let queued = sample::run(id, evaluation.id, 0);
     let runs = [queued, sample::claimed(&sample::run(id, evaluation.id, 1))];

@@ -1,7 +1,9 @@
 //! Invariants of a campaign, as findings. Debug builds look at them after every step.
 
 use crate::experiment::ExperimentState;
+use crate::judge::error_budget::Stake;
 use crate::metrics::baseline::required;
+use crate::policy::Rule;
 
 use super::transition::SUGGESTIONS_MAX;
 use super::{Campaign, Fate, Phase, Purpose};
@@ -57,16 +59,15 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         format!("{:?}", baseline.fingerprint),
     );
     let pending = search.tried.values().filter(|fate| **fate == Fate::Pending).count();
-    let current = campaign.current_experiment();
     require(
-        pending == usize::from(current.is_some()),
-        "at_most_one_pending",
+        pending == campaign.current_experiments().len(),
+        "each_open_experiment_is_pending",
         format!(
-            "{pending} pending mutations, {} current experiment",
-            usize::from(current.is_some())
+            "{pending} pending mutations, {} current experiments",
+            campaign.current_experiments().len()
         ),
     );
-    if let Some(experiment) = current {
+    for experiment in campaign.current_experiments() {
         require(
             experiment.baseline == baseline.fingerprint
                 && experiment.baseline_version == baseline.version,
@@ -79,9 +80,19 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
             format!("{:?}", experiment.state),
         );
         require(
-            baseline.established.is_some(),
+            baseline.established.is_some() || experiment.trial.is_some(),
             "measured_against_a_baseline",
             experiment.id.to_string(),
+        );
+    }
+    if let (Some(errors), Rule::Sequential(rules)) = (&campaign.errors, &frozen.policies.eval.rule)
+    {
+        let trials = campaign.current_experiments().iter().filter_map(|one| one.trial.as_ref());
+        let at_risk = trials.fold(errors.pool(), |sum, trial| sum.with(trial.stake));
+        require(
+            at_risk <= Stake::whole(rules.alpha),
+            "stakes_within_alpha",
+            format!("{at_risk:?} of {:?}", Stake::whole(rules.alpha)),
         );
     }
     require(
@@ -126,10 +137,15 @@ fn state_fits(phase: &Phase, state: &ExperimentState) -> bool {
     use ExperimentState::{Evaluating, NeedsReview, Recommended};
     matches!(
         (phase, state),
-        (Phase::Evaluating { .. }, Evaluating)
-            | (
-                Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
-                Recommended(_) | NeedsReview(_)
-            )
+        (
+            Phase::Evaluating { .. }
+                | Phase::Comparing { .. }
+                | Phase::Searching
+                | Phase::Replaying { .. },
+            Evaluating
+        ) | (
+            Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
+            Recommended(_) | NeedsReview(_)
+        )
     )
 }

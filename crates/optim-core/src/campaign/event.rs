@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId, WorkflowRunId,
 };
+use crate::judge::evalue::LogE;
 use crate::outcome::Usage;
 use crate::policy::Extension;
 use crate::quantity::Timestamp;
@@ -181,6 +182,21 @@ pub enum EventKind {
     CandidateProposed {
         /// The experiment.
         experiment: ExperimentId,
+    },
+    /// Another batch of a candidate's pairs is over.
+    CandidateCompared {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// Its measured pairs so far.
+        pairs: u32,
+        /// Pairs in which it scored higher.
+        better: u32,
+        /// Pairs in which it scored lower.
+        worse: u32,
+        /// The evidence for it.
+        evidence: LogE,
+        /// The evidence that is needed.
+        bar: LogE,
     },
     /// A candidate was judged.
     CandidateJudged {

@@ -107,6 +107,7 @@ fn phase(campaign: &Campaign) -> String {
         Phase::Replaying { .. } => "replaying",
         Phase::Searching => "searching",
         Phase::Evaluating { .. } => "evaluating",
+        Phase::Comparing { .. } => "comparing",
         Phase::Confirming { .. } => "confirming",
         Phase::AwaitingApproval { .. } => "awaiting approval",
         Phase::Closed { .. } => "closed",

@@ -12,6 +12,7 @@ pub mod live;
 pub mod location;
 pub mod measurement;
 pub mod observation;
+pub mod pairing;
 pub mod recheck;
 pub mod transition;
 pub mod work;
@@ -28,11 +29,12 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::experiment::{Decision, Experiment};
 use crate::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId, WorkflowId};
+use crate::judge::error_budget::ErrorBudget;
 use crate::metrics::Metrics;
 use crate::mutation::MutationKey;
 use crate::mutation::patch::Patch;
 use crate::pack::Split;
-use crate::policy::{BudgetPolicy, EvalPolicy, Extension, FrozenFile, Policies};
+use crate::policy::{BudgetPolicy, EvalPolicy, Extension, FrozenFile, Policies, Rule};
 use crate::quantity::{Millis, Timestamp};
 use crate::verdict::Verdict;
 use crate::workflow::{Fingerprint, ModelRef};
@@ -40,6 +42,7 @@ use crate::workflow::{Fingerprint, ModelRef};
 use self::ledger::{Allowance, Ledger};
 use self::live::Live;
 use self::location::Location;
+use self::pairing::Pairing;
 
 pub use self::ledger::Spent;
 
@@ -70,6 +73,10 @@ pub struct Campaign {
     pub hold: Option<Hold>,
     /// How the search for candidates goes.
     pub search: Search,
+    /// What is left of the error probability that the sequential rule may risk; absent under another
+    /// rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errors: Option<ErrorBudget>,
     /// What people added to the budget of the frozen policies.
     #[serde(default)]
     pub extension: Extension,
@@ -161,6 +168,9 @@ pub struct Baseline {
     pub snapshot: Digest,
     /// The definition's fingerprint.
     pub fingerprint: Fingerprint,
+    /// The definition of version 0 with its fingerprint, for later versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<(Digest, Fingerprint)>,
     /// The difference from the source to here.
     pub patch: Patch,
     /// The replays of this version that count, oldest first.
@@ -222,6 +232,9 @@ pub struct Evaluation {
     /// How often runs of it were missing and queued again.
     #[serde(default)]
     pub requeued: u32,
+    /// The places among the cases of the split of those that it runs on; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Vec<u32>>,
 }
 
 /// What an evaluation is for.
@@ -255,6 +268,42 @@ pub enum Purpose {
         /// The cases; each split is an evaluation of its own.
         split: Split,
     },
+    /// Measures one side of a batch of pairs.
+    Paired {
+        /// The candidate, or the first of a group of candidates, whose batch it is.
+        experiment: ExperimentId,
+        /// Whether candidates are compared with the campaign's source instead of the baseline.
+        anchored: bool,
+        /// The side.
+        side: Side,
+        /// The batch, from 0.
+        batch: u32,
+        /// The round of the batch, from 1: what a fault or a hold has stopped is measured in another.
+        round: u32,
+        /// Faults of the outside that ended these pairs before, 0 at first.
+        attempt: u32,
+    },
+}
+
+/// A side of pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "side")]
+pub enum Side {
+    /// What candidates are compared with.
+    Control,
+    /// A candidate.
+    Candidate {
+        /// Which.
+        candidate: ExperimentId,
+    },
+}
+
+impl Side {
+    /// Both sides of a pair of `candidate`: the control first.
+    #[must_use]
+    pub fn of_pair(candidate: ExperimentId) -> [Self; 2] {
+        [Self::Control, Self::Candidate { candidate }]
+    }
 }
 
 /// Where a campaign stands.
@@ -276,6 +325,15 @@ pub enum Phase {
         experiment: Box<Experiment>,
         /// Its evaluation in flight; none while it waits for a hold to end.
         evaluation: Option<Evaluation>,
+    },
+    /// Compares candidates with the baseline, batch by batch of pairs.
+    Comparing {
+        /// The candidates that are not decided; at least one. They share the control side.
+        candidates: Vec<Experiment>,
+        /// Those of their group that a person must decide, when the others are over.
+        reviews: Vec<Experiment>,
+        /// The batch that is not over; none when the next one is to be drawn.
+        batch: Option<Pairing>,
     },
     /// Measures baseline and winner on the holdout cases.
     Confirming {
@@ -382,6 +440,9 @@ pub struct Search {
     pub experiments: u32,
     /// Replays so far.
     pub replays: u32,
+    /// Experiments of the next group to be compared; always empty under the point rule.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gathered: Vec<Experiment>,
     /// Candidates that a person handed in and that wait for their turn.
     pub suggestions: Vec<crate::mutation::Mutation>,
     /// Mutations that may not come again, with what became of them.
@@ -427,6 +488,18 @@ pub enum Fate {
 }
 
 impl Evaluation {
+    /// Whether it runs on the case at this place of its split.
+    #[must_use]
+    pub fn runs_on(&self, case: u32) -> bool {
+        self.drawn.as_ref().is_none_or(|drawn| drawn.contains(&case))
+    }
+
+    /// Whether it measures what candidates are compared with.
+    #[must_use]
+    pub fn is_control(&self) -> bool {
+        matches!(self.purpose, Purpose::Paired { side: Side::Control, .. })
+    }
+
     /// When it is given up if it has not ended.
     #[must_use]
     pub fn deadline(&self, eval: &EvalPolicy) -> Timestamp {
@@ -455,6 +528,17 @@ impl Purpose {
             Self::MeasureLive { number, split: Split::Holdout } => {
                 (b"measure-live-holdout", number.to_be_bytes().to_vec())
             }
+            Self::Paired { experiment, anchored, side, batch, round, attempt } => {
+                let mut subject = experiment.as_bytes().to_vec();
+                subject.push(u8::from(*anchored));
+                subject.extend(batch.to_be_bytes());
+                subject.extend(round.to_be_bytes());
+                subject.extend(attempt.to_be_bytes());
+                if let Side::Candidate { candidate } = side {
+                    subject.extend(candidate.as_bytes());
+                }
+                (b"paired", subject)
+            }
         };
         let mut intent = vec![campaign.as_str().as_bytes(), kind, &subject];
         let retries = retries.to_be_bytes();
@@ -466,7 +550,39 @@ impl Purpose {
     }
 }
 
+impl Purpose {
+    /// Faults of the outside that ended the same measurement before.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        match self {
+            Self::Paired { attempt, .. } => *attempt,
+            Self::Replay { .. }
+            | Self::Candidate { .. }
+            | Self::ConfirmBaseline { .. }
+            | Self::ConfirmCandidate { .. }
+            | Self::MeasureLive { .. } => 0,
+        }
+    }
+}
+
+impl Baseline {
+    /// The definition of version 0, with its fingerprint.
+    #[must_use]
+    pub fn origin(&self) -> (Digest, Fingerprint) {
+        self.origin.unwrap_or((self.snapshot, self.fingerprint))
+    }
+}
+
 impl Frozen {
+    /// The case runs of `evaluation`.
+    #[must_use]
+    pub fn runs(&self, evaluation: &Evaluation) -> u32 {
+        match &evaluation.drawn {
+            Some(drawn) => u32::try_from(drawn.len()).unwrap_or(u32::MAX),
+            None => self.cases(evaluation.split),
+        }
+    }
+
     /// The cases of `split`.
     #[must_use]
     pub fn cases(&self, split: Split) -> u32 {
@@ -499,6 +615,7 @@ impl Phase {
                 evaluation.as_slice()
             }
             Self::Confirming { evaluations, .. } => evaluations,
+            Self::Comparing { batch, .. } => batch.as_ref().map_or(&[], |batch| &batch.open),
             Self::Draft | Self::Searching | Self::AwaitingApproval { .. } | Self::Closed { .. } => {
                 &[]
             }
@@ -512,6 +629,9 @@ impl Phase {
                 evaluation.as_mut_slice()
             }
             Self::Confirming { evaluations, .. } => evaluations,
+            Self::Comparing { batch, .. } => {
+                batch.as_mut().map_or(&mut [], |batch| &mut batch.open)
+            }
             Self::Draft | Self::Searching | Self::AwaitingApproval { .. } | Self::Closed { .. } => {
                 &mut []
             }
@@ -534,11 +654,18 @@ impl Campaign {
             version: 0,
             snapshot: source.snapshot,
             fingerprint: source.fingerprint,
+            origin: None,
             patch: Patch::default(),
             replays: Vec::new(),
             established: None,
         };
         let live = Live::new(source.fingerprint);
+        let errors = match &frozen.policies.eval.rule {
+            Rule::Sequential(rule) => {
+                Some(ErrorBudget::new(rule.alpha, frozen.policies.budget.max_experiments))
+            }
+            Rule::Point { .. } => None,
+        };
         Self {
             id,
             name,
@@ -550,6 +677,7 @@ impl Campaign {
             phase: Phase::Draft,
             hold: None,
             search: Search::default(),
+            errors,
             extension: Extension::default(),
             ledger: Ledger::default(),
             live,
@@ -584,17 +712,32 @@ impl Campaign {
             && self.unsettled().next().is_none()
     }
 
-    /// The experiment that is being measured or awaits a decision.
+    /// The batch of pairs whose runs are queued or running.
     #[must_use]
-    pub fn current_experiment(&self) -> Option<&Experiment> {
+    pub fn open_batch(&self) -> Option<&Pairing> {
+        match &self.phase {
+            Phase::Comparing { batch, .. } => batch.as_ref().filter(|batch| !batch.open.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// The experiments that are being measured or await a decision.
+    #[must_use]
+    pub fn current_experiments(&self) -> &[Experiment] {
         match &self.phase {
             Phase::Evaluating { experiment, .. }
             | Phase::Confirming { experiment, .. }
-            | Phase::AwaitingApproval { experiment } => Some(experiment),
-            Phase::Draft | Phase::Replaying { .. } | Phase::Searching | Phase::Closed { .. } => {
-                None
-            }
+            | Phase::AwaitingApproval { experiment } => std::slice::from_ref(experiment),
+            Phase::Comparing { candidates, .. } => candidates,
+            Phase::Searching | Phase::Replaying { .. } => &self.search.gathered,
+            Phase::Draft | Phase::Closed { .. } => &[],
         }
+    }
+
+    /// The first experiment that is being measured or awaits a decision.
+    #[must_use]
+    pub fn current_experiment(&self) -> Option<&Experiment> {
+        self.current_experiments().first()
     }
 
     /// The evaluations that were cancelled and whose cost is not taken in yet.

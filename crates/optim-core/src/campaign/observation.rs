@@ -12,6 +12,7 @@ use crate::workflow::Fingerprint;
 
 use super::CaseMark;
 use super::ledger::{Amount, Spent};
+use super::pairing::Landings;
 
 /// Something that has happened. A fact about something that the campaign no longer waits for
 /// changes nothing.
@@ -23,6 +24,15 @@ pub enum Observation {
         evaluation: EvaluationId,
         /// What they showed.
         result: EvaluationResult,
+    },
+    /// No case run of a batch of pairs is open.
+    BatchLanded {
+        /// The batch.
+        batch: u32,
+        /// What became of its case runs, in all its rounds.
+        landed: Landings,
+        /// What the evaluations in flight have cost.
+        spent: BTreeMap<EvaluationId, Spent>,
     },
     /// Runs of an evaluation that should be there are not on record.
     RunsMissing {

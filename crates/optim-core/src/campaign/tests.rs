@@ -1,5 +1,6 @@
 //! The life of a campaign: tables for single steps, random walks for all of them.
 
+mod comparing;
 mod decision;
 mod ending;
 mod funding;
@@ -18,6 +19,7 @@ use super::ledger::Amount;
 use super::live::{Texts, plan_apply, plan_rollback};
 use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, LiveRead, Observation};
+use super::pairing::Landings;
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
 use super::*;
@@ -129,12 +131,14 @@ pub(super) struct Driven {
     pub(super) campaign: Campaign,
     now: i64,
     queued: BTreeSet<EvaluationId>,
+    landed: Landings,
     experiments: BTreeMap<ExperimentId, Experiment>,
 }
 
 impl Driven {
     pub(super) fn new(campaign: Campaign) -> Self {
-        Self { campaign, now: 0, queued: BTreeSet::new(), experiments: BTreeMap::new() }
+        let (queued, landed, experiments) = Default::default();
+        Self { campaign, now: 0, queued, landed, experiments }
     }
 
     pub(super) fn command(&mut self, command: Command) -> Result<(), Rejection> {
@@ -172,18 +176,32 @@ impl Driven {
                     );
                     assert!(next.ledger.reserved.contains_key(&evaluation.id), "it is set aside");
                 }
+                Effect::QueuePairs { evaluations, order } => {
+                    assert!(next.hold.is_none(), "nothing starts while held");
+                    let runs =
+                        evaluations.iter().filter_map(|one| one.drawn.as_ref()).map(Vec::len);
+                    assert_eq!(runs.sum::<usize>(), order.len(), "each run is queued once");
+                    for evaluation in evaluations {
+                        assert!(self.queued.insert(evaluation.id), "no evaluation is queued twice");
+                        assert!(
+                            next.ledger.reserved.contains_key(&evaluation.id),
+                            "it is set aside"
+                        );
+                    }
+                }
                 Effect::CancelRuns { evaluation, .. } => assert!(self.queued.contains(&evaluation)),
             }
         }
         assert!(next.in_flight().all(|evaluation| self.queued.contains(&evaluation.id)));
         self.experiments
             .extend(experiments.into_iter().map(|experiment| (experiment.id, experiment)));
-        if let Some(current) = next.current_experiment() {
-            assert_eq!(
-                self.experiments.get(&current.id),
-                Some(current),
-                "the record and the campaign's copy are equal"
-            );
+        for current in next.current_experiments() {
+            // Pairs are written down with the decision; until then the campaign has them.
+            let mut recorded = self.experiments[&current.id].clone();
+            if matches!(next.phase, Phase::Comparing { .. }) {
+                recorded.trial.clone_from(&current.trial);
+            }
+            assert_eq!(recorded, *current, "the record and the campaign's copy are equal");
         }
         self.campaign = next;
     }
@@ -513,7 +531,7 @@ fn a_campaign_whose_workflow_is_gone_is_cancelled_with_its_runs() {
     let decision = observe(&driven.campaign, &gone, &cx(99));
     let cancelled = decision.effects.iter().map(|effect| match effect {
         Effect::CancelRuns { evaluation, .. } => Some(*evaluation),
-        Effect::QueueRuns(_) => None,
+        Effect::QueueRuns(_) | Effect::QueuePairs { .. } => None,
     });
     assert_eq!(cancelled.collect::<Vec<_>>(), [running]);
     driven.take(decision);

@@ -3,6 +3,7 @@
 //! Both return the whole next state together with what must be committed with it. After each step
 //! `advance` takes the campaign as far as it can go without the outside.
 
+mod comparing;
 mod decision;
 mod ending;
 mod funding;
@@ -59,6 +60,13 @@ impl Decision {
 pub enum Effect {
     /// Queue one run for each case of the evaluation's split that is not on record.
     QueueRuns(Evaluation),
+    /// Queue the runs of both sides of pairs, in this order.
+    QueuePairs {
+        /// The evaluations that the runs belong to.
+        evaluations: Vec<Evaluation>,
+        /// Each run once: its evaluation, and the place of its case in the pack.
+        order: Vec<(EvaluationId, u32)>,
+    },
     /// Cancel the runs of the evaluation that are not over.
     CancelRuns {
         /// The evaluation.
@@ -114,6 +122,9 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
         Observation::EvaluationFinished { evaluation, result } => {
             step.evaluation_finished(*evaluation, result)
         }
+        Observation::BatchLanded { batch, landed, spent } => {
+            step.batch_landed(*batch, landed, spent)
+        }
         Observation::RunsMissing { evaluation } => step.runs_missing(*evaluation),
         Observation::EvaluationSettled { evaluation, spent } => {
             step.settle_dropped(*evaluation, spent)
@@ -133,7 +144,10 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
         }
         Observation::NothingToPropose { baseline, refused, usage } => {
             step.proposers_paid(*usage);
-            if step.wants_candidate(*baseline) && step.next.search.suggestions.is_empty() {
+            if step.wants_candidate(*baseline)
+                && step.next.search.suggestions.is_empty()
+                && !step.compare_gathered()
+            {
                 step.close(Ending::NoFurtherMutation { refused: refused.clone() });
             }
         }
@@ -367,6 +381,13 @@ impl<'a> Step<'a> {
         {
             return;
         }
+        let trial = match self.sequential() {
+            Some(_) => match self.open_trial() {
+                Some(trial) => Some(Box::new(trial)),
+                None => return,
+            },
+            None => None,
+        };
         self.next.search.tried.insert(key, Fate::Pending);
         self.next.search.experiments += 1;
         let number = self.next.search.experiments;
@@ -388,11 +409,16 @@ impl<'a> Step<'a> {
             candidate: candidate.fingerprint,
             snapshot: candidate.snapshot,
             state: ExperimentState::Evaluating,
+            trial,
             created_at: self.cx.now,
         };
-        self.experiments.push(experiment.clone());
         self.tell(EventKind::CandidateProposed { experiment: id });
-        self.enter(Phase::Evaluating { experiment: Box::new(experiment), evaluation: None });
+        self.experiments.push(experiment.clone());
+        if experiment.trial.is_some() {
+            self.next.search.gathered.push(experiment);
+        } else {
+            self.enter(Phase::Evaluating { experiment: Box::new(experiment), evaluation: None });
+        }
     }
 
     /// A process takes up the work: what an earlier one has waited counts against no deadline.
@@ -513,6 +539,7 @@ impl<'a> Step<'a> {
             Phase::Replaying { .. } => self.advance_replaying(),
             Phase::Searching => self.advance_searching(),
             Phase::Evaluating { .. } => self.advance_evaluating(),
+            Phase::Comparing { .. } => self.advance_comparing(),
             Phase::Confirming { .. } => self.advance_confirming(),
         }
     }
@@ -522,6 +549,9 @@ impl<'a> Step<'a> {
             self.enter(Phase::Replaying { evaluation: None });
             return true;
         }
+        if self.begin_comparing() {
+            return true;
+        }
         if self.next.search.experiments >= self.next.budget().max_experiments {
             self.close(Ending::ExperimentsUsedUp);
             return true;
@@ -529,7 +559,9 @@ impl<'a> Step<'a> {
         if self.next.search.mode == SearchMode::Suggestions
             && self.next.search.suggestions.is_empty()
         {
-            self.close(Ending::SuggestionsDone);
+            if !self.compare_gathered() {
+                self.close(Ending::SuggestionsDone);
+            }
             return true;
         }
         if self.replay_is_due() {

@@ -52,6 +52,7 @@ pub fn work(campaign: &Campaign) -> Work {
         Phase::Draft
         | Phase::Replaying { .. }
         | Phase::Evaluating { .. }
+        | Phase::Comparing { .. }
         | Phase::Confirming { .. }
         | Phase::AwaitingApproval { .. } => Work::AwaitOperator,
     }

@@ -124,6 +124,12 @@ impl ErrorBudget {
         self.planned = planned;
     }
 
+    /// Among how many candidates the pool is divided: the next one and those that are planned after it.
+    #[must_use]
+    pub fn shares(&self) -> u32 {
+        self.planned.saturating_sub(self.opened).max(1)
+    }
+
     /// Takes the stake of one more candidate from the pool: an even share for each that is still planned.
     ///
     /// # Errors

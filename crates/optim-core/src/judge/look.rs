@@ -66,6 +66,25 @@ pub enum Funds {
 }
 
 impl Look {
+    /// What it says, in a few words.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Continue => "undecided",
+            Self::Promote => "better, and every guardrail holds",
+            Self::Discard(Discarded::OverLimit) => "a case run broke a limit of the workflow",
+            Self::Discard(Discarded::GuardrailHarm) => "a guardrail is broken",
+            Self::Discard(Discarded::Futile) => "a gain worth finding is refuted",
+            Self::Discard(Discarded::Shortfall) => "the pairs left will hardly prove a gain",
+            Self::Discard(Discarded::Inconclusive) => "the pairs are used up",
+            Self::Review(Unsettled::InconclusivePromising) => "promising, but not proven",
+            Self::Review(Unsettled::GuardrailUnproven) => "a guardrail is not proven to hold",
+            Self::Review(Unsettled::PrimaryUnproven) => "the pass rate is not proven to hold",
+            Self::Review(Unsettled::TradeOff) => "something is worse by more than its margin",
+            Self::Review(Unsettled::EvaluatorUnstable) => "the outside fails too many case runs",
+        }
+    }
+
     /// The verdict; `None` while the comparison goes on.
     #[must_use]
     pub fn verdict(self) -> Option<Verdict> {

@@ -133,6 +133,7 @@ fn undecided(evidence: &Evidence) -> Judgement {
         verdict: Verdict::NeedsOperatorReview,
         reason: "the sequential rule decides on pairs, and there are only sums".to_owned(),
         trace: Vec::new(),
+        evidence: None,
         error_control: ErrorControl::None,
         baseline: evidence.baseline,
         candidate: evidence.candidate,

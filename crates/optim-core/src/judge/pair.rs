@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::difference::Difference;
 use crate::id::CaseId;
-use crate::metrics::Metrics;
+use crate::metrics::measure::CaseMeasure;
 use crate::policy::{Margins, Score};
 use crate::quantity::PerMillion;
 
@@ -92,19 +92,16 @@ pub enum Margin {
 }
 
 impl PairFigures {
-    /// Compares the figures of one case run on each side; `None` when either is void.
+    /// Compares the figures of one case run on each side.
     #[must_use]
     pub fn of(
-        candidate: &Metrics,
-        baseline: &Metrics,
+        candidate: &CaseMeasure,
+        baseline: &CaseMeasure,
         score: Score,
         margins: &Margins,
-    ) -> Option<Self> {
-        if candidate.void > 0 || baseline.void > 0 {
-            return None;
-        }
+    ) -> Self {
         let (new, old) = (candidate.usage, baseline.usage);
-        Some(Self {
+        Self {
             gain: Difference::between(candidate.primary(score), baseline.primary(score)),
             fewer_unmet: Difference::sign(baseline.unmet.cmp(&candidate.unmet)),
             more_blocked: Difference::between(candidate.blocked, baseline.blocked),
@@ -112,7 +109,7 @@ impl PairFigures {
             tokens: Margin::of(new.tokens().0, old.tokens().0, margins.tokens),
             latency: Margin::of(new.latency.0, old.latency.0, margins.latency),
             is_over_limit: !candidate.within_limits,
-        })
+        }
     }
 }
 

@@ -44,7 +44,8 @@ pub(super) fn judge(score: Score, void_max: PerMillion, evidence: &Evidence) -> 
             break;
         }
     }
-    Judgement { verdict, reason, trace, error_control: ErrorControl::None, baseline, candidate }
+    let (evidence, error_control) = (None, ErrorControl::None);
+    Judgement { verdict, reason, trace, evidence, error_control, baseline, candidate }
 }
 
 /// What must not get worse.

@@ -156,12 +156,16 @@ pub fn flaky_cases(replays: &[Replay]) -> (Vec<CaseId>, usize) {
     (flaky.collect(), cases)
 }
 
-/// Whether another replay is due: fewer than required, or enough experiments or time since the last.
+/// Whether another replay is due: fewer than required, or, under the point rule, enough experiments or
+/// time since the last.
 #[must_use]
 pub fn replay_due(replays: &[Replay], experiments: u32, now: Timestamp, eval: &EvalPolicy) -> bool {
     let Some(last) = replays.last().filter(|_| replays.len() >= required(eval)) else {
         return true;
     };
+    if matches!(eval.rule, Rule::Sequential(_)) {
+        return false;
+    }
     let since = experiments.saturating_sub(last.experiments);
     since >= eval.baseline_replay_every_candidates.max(1) || now.since(last.at) >= period(eval)
 }
@@ -169,7 +173,11 @@ pub fn replay_due(replays: &[Replay], experiments: u32, now: Timestamp, eval: &E
 /// When the next replay falls due by time alone; absent while none is recorded.
 #[must_use]
 pub fn next_replay_at(replays: &[Replay], eval: &EvalPolicy) -> Option<Timestamp> {
-    replays.last().map(|last| last.at.after(period(eval)))
+    match eval.rule {
+        Rule::Point { .. } => replays.last().map(|last| last.at.after(period(eval))),
+        // Each pair has a fresh run of the baseline.
+        Rule::Sequential(_) => None,
+    }
 }
 
 fn period(eval: &EvalPolicy) -> Millis {

@@ -1,6 +1,7 @@
 //! Metrics of an evaluation: integer counts over the *expected* outcomes.
 
 pub mod baseline;
+pub mod measure;
 #[cfg(test)]
 mod tests;
 pub mod wire;
@@ -10,12 +11,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::CaseId;
-use crate::outcome::{CaseOutcome, Measured, Outcome, Usage};
+use crate::outcome::Usage;
 use crate::pack::Case;
 use crate::policy::Score;
 use crate::quantity::Fraction;
 use crate::run::RunReport;
 use crate::workflow::Workflow;
+
+use self::measure::CaseMeasure;
 
 /// What one or several evaluations of one definition showed, as exact counts.
 ///
@@ -67,55 +70,49 @@ impl Metrics {
     /// count as failed; a void case is counted apart.
     #[must_use]
     pub fn of(expected: &Expected, reports: &BTreeMap<&CaseId, &RunReport>) -> Self {
-        let mut metrics = Self { replicates: 1, within_limits: true, ..Self::default() };
-        for (case, checks) in &expected.checks {
-            let report = reports.get(case);
-            metrics.usage =
-                metrics.usage.plus(report.map_or(Usage::default(), |report| report.usage));
-            let measured = match report.map(|report| &report.outcome) {
-                Some(CaseOutcome::Void { .. }) => {
-                    metrics.void += 1;
-                    continue;
-                }
-                Some(CaseOutcome::Measured(measured)) => Some(measured),
-                None => None,
-            };
-            metrics.cases.den += 1;
-            metrics.checks.den += checks;
-            metrics.blocked.den += expected.nodes;
-            match measured {
-                Some(measured) => metrics.add_case(measured, *checks),
-                None => metrics.unmet += checks,
+        let mut metrics = Self::nothing();
+        for case in expected.checks.keys() {
+            let report = reports.get(case).copied();
+            match expected.measure(case, report) {
+                Some(measure) => metrics.add_case(&measure),
+                None => metrics.add_void(report.map_or(Usage::default(), |report| report.usage)),
             }
         }
         metrics
     }
 
-    fn add_case(&mut self, measured: &Measured, expected: u64) {
-        let passed = measured.checks.iter().filter(|check| check.outcome.passes());
-        let passed = count(passed.count()).min(expected);
-        self.checks.num += passed;
-        self.cases.num += u64::from(passed == expected && measured.passes());
-        self.unmet += measured
-            .checks
-            .iter()
-            .map(|check| unmet(check.outcome, check.unmet.len()))
-            .sum::<u64>();
-        self.unmet += expected.saturating_sub(count(measured.checks.len()));
-        self.blocked.num += count(measured.blocked.len());
-        self.within_limits &= measured.over_limit.is_none();
+    /// One replicate of no cases.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { replicates: 1, within_limits: true, ..Self::default() }
+    }
+
+    /// Counts one more case run.
+    pub fn add_case(&mut self, case: &CaseMeasure) {
+        self.cases.num += u64::from(case.passes);
+        self.cases.den += 1;
+        self.checks = self.checks.pooled(case.checks);
+        self.blocked = self.blocked.pooled(case.blocked);
+        self.unmet += case.unmet;
+        self.within_limits &= case.within_limits;
+        self.usage = self.usage.plus(case.usage);
+    }
+
+    /// Counts a case run that the outside failed.
+    pub fn add_void(&mut self, usage: Usage) {
+        self.void += 1;
+        self.usage = self.usage.plus(usage);
     }
 
     /// Both together, as replicates of one definition on the same cases.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        let sum = |a: Fraction, b: Fraction| Fraction::new(a.num + b.num, a.den + b.den);
         Self {
             replicates: self.replicates + other.replicates,
-            cases: sum(self.cases, other.cases),
-            checks: sum(self.checks, other.checks),
+            cases: self.cases.pooled(other.cases),
+            checks: self.checks.pooled(other.checks),
             unmet: self.unmet + other.unmet,
-            blocked: sum(self.blocked, other.blocked),
+            blocked: self.blocked.pooled(other.blocked),
             within_limits: self.within_limits && other.within_limits,
             void: self.void + other.void,
             usage: self.usage.plus(other.usage),
@@ -150,11 +147,6 @@ impl Metrics {
     pub fn unmet_mean(&self) -> Fraction {
         Fraction::new(self.unmet, self.replicates.into())
     }
-}
-
-/// A check that did not pass has at least one unmet requirement.
-fn unmet(outcome: Outcome, listed: usize) -> u64 {
-    if outcome.passes() { 0 } else { count(listed).max(1) }
 }
 
 fn count(number: usize) -> u64 {

@@ -10,7 +10,7 @@ use super::*;
 use crate::campaign::{CaseMark, Replay};
 use crate::digest::Digest;
 use crate::id::{CaseId, EvaluationId, NodeId};
-use crate::outcome::{Check, CheckKind, Measured};
+use crate::outcome::{CaseOutcome, Check, CheckKind, Measured, Outcome};
 use crate::pack::Split;
 use crate::policy::{DecisionProfile, EvalPolicy, PackRef, Rule, Sequential};
 use crate::quantity::{Millis, Timestamp, Tokens};

@@ -58,6 +58,10 @@ pub struct Run {
     pub faults: u32,
     /// What the claims that ended in a fault consumed.
     pub spent_on_faults: Usage,
+    /// Whether it is one side of a pair. A fault of the outside ends it then: both sides are measured
+    /// again, at the same time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paired: bool,
     /// What all its claims together may use of the campaign's budget.
     #[serde(default, skip_serializing_if = "Allowance::is_unlimited")]
     pub allowance: Allowance,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Epoch, FAULT_RETRIES_MAX, Run, RunReport, RunState};
+use crate::campaign::Purpose;
 use crate::digest::Hasher;
 use crate::id::{CampaignId, RunId, WorkerId};
 use crate::lease::{Lease, Signs};
@@ -100,7 +101,8 @@ impl Run {
             fingerprint: evaluation.fingerprint,
             seed: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
             epoch: Epoch(0),
-            faults: 0,
+            faults: evaluation.purpose.attempt(),
+            paired: matches!(evaluation.purpose, Purpose::Paired { .. }),
             spent_on_faults: Usage::default(),
             allowance: evaluation.allowance,
             state: RunState::Queued,
@@ -193,7 +195,7 @@ fn finish(run: &mut Run, mut report: RunReport) {
         report.outcome = CaseOutcome::Void { fault };
     }
     let void = matches!(report.outcome, CaseOutcome::Void { .. });
-    if void && !report.is_lasting_fault() && run.faults < FAULT_RETRIES_MAX {
+    if void && !run.paired && !report.is_lasting_fault() && run.faults < FAULT_RETRIES_MAX {
         run.faults += 1;
         run.spent_on_faults = run.spent_on_faults.plus(report.usage);
         run.state = RunState::Queued;
@@ -230,8 +232,8 @@ pub(crate) mod tests {
     use super::super::NodeReport;
     use super::super::check::check;
     use super::*;
+    use crate::campaign::Evaluation;
     use crate::campaign::ledger::Allowance;
-    use crate::campaign::{Evaluation, Purpose};
     use crate::digest::Digest;
     use crate::id::NodeId;
     use crate::node_io::{ErrorClass, NodeError};
@@ -253,6 +255,7 @@ pub(crate) mod tests {
             allowance: Allowance::default(),
             continued_at: None,
             requeued: 0,
+            drawn: None,
         };
         Run::queued((&campaign, 7), &evaluation, (&Pack::implicit().cases[0], 0))
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use optim_core::campaign::event::{Event, EventKind};
-use optim_core::campaign::{Campaign, Purpose};
+use optim_core::campaign::{Campaign, Purpose, Side};
 use optim_core::experiment::Experiment;
 use optim_core::id::{EvaluationId, ExperimentId};
 use optim_core::outcome::CaseOutcome;
@@ -133,7 +133,7 @@ impl Follower {
         let Ok(open) = self.engine.list_runs(&RunFilter::Open(evaluation.id)).await else {
             return;
         };
-        let total = campaign.value.frozen.cases(evaluation.split);
+        let total = campaign.value.frozen.runs(evaluation);
         let done = u64::from(total).saturating_sub(u64::try_from(open.len()).unwrap_or(u64::MAX));
         self.bar.set_message(purpose(&evaluation.purpose));
         self.bar.set_length(total.into());
@@ -196,6 +196,13 @@ impl Follower {
                 let words: String = words.chars().take(160).collect();
                 format!("  #{} {}.{}  {words}", experiment.number, mutation.node, mutation.field)
             }
+            EventKind::CandidateCompared { experiment, pairs, better, worse, evidence, bar } => {
+                let number = self.experiment(*experiment).await?.number;
+                format!(
+                    "  #{number} after {pairs} pairs: better in {better}, worse in {worse}; \
+                     evidence {evidence} of {bar}"
+                )
+            }
             EventKind::CandidateJudged { experiment, .. } => {
                 let experiment = self.experiment(*experiment).await?;
                 let reason =
@@ -244,5 +251,7 @@ fn purpose(purpose: &Purpose) -> String {
         Purpose::ConfirmCandidate { .. } => "candidate on holdout".to_owned(),
         Purpose::MeasureLive { split: Split::Search, .. } => "live workflow".to_owned(),
         Purpose::MeasureLive { split: Split::Holdout, .. } => "live workflow on holdout".to_owned(),
+        Purpose::Paired { side: Side::Control, .. } => "baseline beside candidates".to_owned(),
+        Purpose::Paired { .. } => "candidate".to_owned(),
     }
 }

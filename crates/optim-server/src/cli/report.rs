@@ -250,6 +250,11 @@ pub fn reason(campaign: &Campaign) -> Option<String> {
         (Phase::Evaluating { experiment, .. }, None) => {
             Some(format!("measures experiment #{}", experiment.number))
         }
+        (Phase::Comparing { candidates, .. }, None) => {
+            let numbers: Vec<_> =
+                candidates.iter().map(|experiment| format!("#{}", experiment.number)).collect();
+            Some(format!("compares {} with the baseline, pair by pair", numbers.join(", ")))
+        }
         (Phase::Confirming { experiment, .. }, None) => {
             Some(format!("confirms experiment #{} on the holdout cases", experiment.number))
         }

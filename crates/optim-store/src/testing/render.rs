@@ -144,12 +144,13 @@ impl Rendering {
         self.payloads.extend([
             campaign.source.snapshot,
             campaign.baseline.snapshot,
+            campaign.baseline.origin().0,
             campaign.frozen.objective,
             campaign.frozen.pack,
         ]);
         fields!(self, campaign: Campaign {
             id, name, seed, source, execution_override, frozen, baseline, phase, hold, search,
-            extension, ledger, live, closing, archived, created_at,
+            errors, extension, ledger, live, closing, archived, created_at,
         });
     }
 
@@ -158,7 +159,7 @@ impl Rendering {
         self.payloads.insert(experiment.snapshot);
         fields!(self, experiment: Experiment {
             id, campaign, number, proposer, mutation, baseline_version, baseline, candidate,
-            snapshot, state, created_at,
+            snapshot, state, trial, created_at,
         });
     }
 
@@ -167,7 +168,7 @@ impl Rendering {
         self.payloads.insert(run.snapshot);
         fields!(self, run: Run {
             id, campaign, evaluation, case, case_index, snapshot, fingerprint, seed, epoch, faults,
-            spent_on_faults, allowance, state, queued_at,
+            paired, spent_on_faults, allowance, state, queued_at,
         });
     }
 

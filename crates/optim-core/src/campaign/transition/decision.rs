@@ -52,20 +52,29 @@ impl Step<'_> {
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
         self.next.search.refused.clear();
         self.next.search.replay_wanted = false;
+        self.close_trial(&experiment);
+        let is_sequential = self.sequential().is_some();
         let baseline = &mut self.next.baseline;
+        baseline.origin.get_or_insert((baseline.snapshot, baseline.fingerprint));
         baseline.version += 1;
         baseline.snapshot = experiment.snapshot;
         baseline.fingerprint = experiment.candidate;
         baseline.patch = patch;
         // The candidate's own runs were selected for being good; they are no evidence about the new
         // baseline, which is measured afresh.
-        baseline.replays.clear();
         baseline.established = None;
+        if !is_sequential {
+            baseline.replays.clear();
+        }
         let version = baseline.version;
         let by = self.decided(reason.clone());
         experiment.state = ExperimentState::Approved { judged, by };
         self.experiments.push(experiment);
-        self.enter(Phase::Replaying { evaluation: None });
+        // Pairs have a baseline side of their own, so nothing has to be measured before.
+        self.enter(match is_sequential {
+            true => Phase::Searching,
+            false => Phase::Replaying { evaluation: None },
+        });
         self.tell(EventKind::CandidateApproved { experiment: asked, version, reason });
         Ok(())
     }
@@ -81,6 +90,7 @@ impl Step<'_> {
             return Err(Rejection::NotPending { asked, pending: None });
         };
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
+        self.close_trial(&experiment);
         let by = self.decided(Some(reason.to_owned()));
         experiment.state = ExperimentState::Rejected { judged, by };
         self.experiments.push(experiment);
@@ -103,6 +113,7 @@ impl Step<'_> {
         judged.judgement.reason = format!("the approval was refused: {reason}");
         experiment.state = ExperimentState::Discarded(judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
+        self.close_trial(&experiment);
         self.experiments.push(experiment);
         self.enter(Phase::Searching);
         self.tell(EventKind::ApprovalRefused { experiment: asked, reason: reason.to_owned() });

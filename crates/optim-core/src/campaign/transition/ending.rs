@@ -1,6 +1,6 @@
 //! How a campaign ends, and what becomes of it then.
 
-use crate::experiment::{Decision, ExperimentState};
+use crate::experiment::{Decision, Experiment, ExperimentState};
 
 use super::super::command::Rejection;
 use super::super::event::EventKind;
@@ -29,7 +29,10 @@ impl Step<'_> {
             Phase::Confirming { .. } | Phase::AwaitingApproval { .. } => {
                 "it has a winner: approve or reject that first, or cancel the campaign"
             }
-            Phase::Replaying { .. } | Phase::Searching | Phase::Evaluating { .. } => {
+            Phase::Replaying { .. }
+            | Phase::Searching
+            | Phase::Evaluating { .. }
+            | Phase::Comparing { .. } => {
                 if self.next.closing.is_none() {
                     self.next.closing = Some(self.decided(reason.clone()));
                     self.tell(EventKind::CampaignClosing { reason });
@@ -44,7 +47,10 @@ impl Step<'_> {
     pub(super) fn close_as_wished(&mut self) -> bool {
         let closable = matches!(
             self.next.phase,
-            Phase::Replaying { .. } | Phase::Searching | Phase::Evaluating { .. }
+            Phase::Replaying { .. }
+                | Phase::Searching
+                | Phase::Evaluating { .. }
+                | Phase::Comparing { .. }
         );
         if !closable {
             return false;
@@ -74,22 +80,26 @@ impl Step<'_> {
         }
         let open: Vec<_> = self.next.phase.in_flight().iter().map(|open| open.id).collect();
         open.into_iter().for_each(|id| self.drop_evaluation(id, "the campaign ended"));
-        let phase = self.enter(Phase::Closed { ending: ending.clone(), at: self.cx.now });
-        if let Phase::Evaluating { mut experiment, .. }
-        | Phase::Confirming { mut experiment, .. }
-        | Phase::AwaitingApproval { mut experiment } = phase
-        {
-            self.next.search.tried.remove(&experiment.mutation.key());
-            experiment.state =
-                ExperimentState::Superseded { reason: "the campaign ended".to_owned() };
-            self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
-            self.experiments.push(*experiment);
+        let open = self.next.current_experiments().to_vec();
+        self.enter(Phase::Closed { ending: ending.clone(), at: self.cx.now });
+        for experiment in open {
+            self.supersede(experiment, "the campaign ended");
         }
+        self.next.search.gathered.clear();
         self.next.hold = None;
         self.next.closing = None;
         self.next.search.replay_wanted = false;
         self.next.search.suggestions.clear();
         self.tell(EventKind::CampaignClosed { ending });
+    }
+
+    /// Ends an experiment that nobody has decided. Its change may come again.
+    pub(super) fn supersede(&mut self, mut experiment: Experiment, reason: &str) {
+        self.next.search.tried.remove(&experiment.mutation.key());
+        self.close_trial(&experiment);
+        experiment.state = ExperimentState::Superseded { reason: reason.to_owned() };
+        self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
+        self.experiments.push(experiment);
     }
 
     /// What the actor decides now.

@@ -41,6 +41,7 @@ impl Step<'_> {
             allowance,
             continued_at: None,
             requeued: 0,
+            drawn: None,
         };
         self.next.ledger.reserve(evaluation.id, self.runs(split), allowance);
         self.effects.push(Effect::QueueRuns(evaluation.clone()));
@@ -64,6 +65,11 @@ impl Step<'_> {
         let worst = self.next.frozen.worst_case.as_ref();
         let share = self.next.ledger.share(runs, &self.total(), worst);
         share.map_err(|shortage| shortage.to_string())
+    }
+
+    /// Whether the budget covers `runs` case runs.
+    pub(super) fn is_affordable(&self, runs: u64) -> bool {
+        self.share(runs).is_ok()
     }
 
     pub(super) fn runs(&self, split: Split) -> u64 {

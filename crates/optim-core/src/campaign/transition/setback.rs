@@ -70,12 +70,13 @@ impl Step<'_> {
                 *evaluation = None;
             }
             Phase::Confirming { evaluations, .. } => evaluations.retain(|open| open.id != id),
+            // What had ended of a batch stays: it lands without what is stopped now.
             _ => {}
         }
+        self.next.search.retries += 1;
         if let Some(measuring) = &mut self.next.live.measuring {
             measuring.evaluations.retain(|open| open.id != id);
         }
-        self.next.search.retries += 1;
         self.effects.push(Effect::CancelRuns { evaluation: id, reason });
         self.tell(EventKind::EvaluationDropped { evaluation: id, reason: reason.to_owned() });
     }

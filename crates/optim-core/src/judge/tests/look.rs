@@ -8,7 +8,7 @@ use crate::judge::difference::Difference;
 use crate::judge::error_budget::Stake;
 use crate::judge::look::{Discarded, Funds, Look, Unsettled};
 use crate::judge::pair::{Arm, Faulted, Margin, PairFigures, PairRecord};
-use crate::metrics::Metrics;
+use crate::metrics::measure::CaseMeasure;
 use crate::outcome::Usage;
 use crate::policy::{Score, Sequential};
 use crate::quantity::{Fraction, MicroUsd, Millis, PerMillion};
@@ -297,19 +297,17 @@ fn what_is_worse_than_the_source_is_not_promoted_again() {
 
 #[test]
 fn a_pair_is_compared_within_the_margins() {
-    let run = |passed, unmet, blocked, cost| Metrics {
-        replicates: 1,
-        cases: Fraction::new(passed, 1),
+    let run = |passed: u64, unmet, blocked, cost| CaseMeasure {
+        passes: passed == 1,
         checks: Fraction::new(1 + passed, 3),
         unmet,
         blocked: Fraction::new(blocked, 3),
         within_limits: true,
         usage: Usage { cost: MicroUsd(cost), latency: Millis(cost), ..Usage::default() },
-        ..Metrics::default()
     };
     let margins = reference().guardrails;
-    let of = |candidate: &Metrics, baseline: &Metrics, score| {
-        PairFigures::of(candidate, baseline, score, &margins).unwrap()
+    let of = |candidate: &CaseMeasure, baseline: &CaseMeasure, score| {
+        PairFigures::of(candidate, baseline, score, &margins)
     };
     let better = of(&run(1, 0, 1, 125), &run(0, 2, 0, 100), Score::AllOrNothing);
     assert_eq!(
@@ -327,13 +325,9 @@ fn a_pair_is_compared_within_the_margins() {
     let dearer = of(&run(0, 2, 0, 126), &run(1, 2, 2, 100), Score::Fraction);
     assert_eq!((dearer.gain.millionths(), dearer.cost), (-333_333, Some(Margin::Outside)));
     assert_eq!((dearer.fewer_unmet, dearer.more_blocked.millionths()), (NONE, -666_666));
-    let over = Metrics { within_limits: false, ..run(0, 1, 0, 1) };
+    let over = CaseMeasure { within_limits: false, ..run(0, 1, 0, 1) };
     assert!(of(&over, &run(0, 1, 0, 1), Score::AllOrNothing).is_over_limit);
     assert!(!of(&run(0, 1, 0, 1), &over, Score::AllOrNothing).is_over_limit);
-    let void = Metrics { void: 1, ..Metrics::default() };
-    for (candidate, baseline) in [(void, run(1, 0, 0, 1)), (run(1, 0, 0, 1), void)] {
-        assert_eq!(PairFigures::of(&candidate, &baseline, Score::AllOrNothing, &margins), None);
-    }
     let most = u64::MAX;
     assert_eq!(Margin::of(most, 0, Some(PerMillion(1))), Some(Margin::Outside));
     assert_eq!(Margin::of(most, most, Some(PerMillion(1))), Some(Margin::Within));

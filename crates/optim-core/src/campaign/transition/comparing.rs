@@ -1,0 +1,417 @@
+//! Candidates under the sequential rule: gathered into a group, compared batch by batch, decided.
+
+use std::collections::BTreeMap;
+
+use crate::experiment::{Experiment, ExperimentState, Judged};
+use crate::id::{EvaluationId, ExperimentId};
+use crate::judge::batch::BatchError;
+use crate::judge::comparison::Comparison;
+use crate::judge::look::{Funds, Look};
+use crate::judge::sample::{self, BatchSeed};
+use crate::judge::trace::Trace;
+use crate::pack::Split;
+use crate::policy::{Rule, Score, Sequential};
+use crate::trial::{Trial, batches};
+use crate::verdict::{ErrorControl, Judgement, Verdict};
+
+use super::super::event::EventKind;
+use super::super::ledger::{Allowance, Spent};
+use super::super::pairing::{Drawn, Landings, Missing, Pair, Pairing, Standing};
+use super::super::{Evaluation, Fate, Hold, Phase, Purpose, Side};
+use super::{Effect, Step};
+
+/// A candidate with what its pairs say.
+struct Looked {
+    experiment: Experiment,
+    comparison: Comparison,
+    look: Look,
+}
+
+impl Step<'_> {
+    /// The sequential rule, if it is the campaign's.
+    pub(super) fn sequential(&self) -> Option<(Sequential, Score)> {
+        let eval = &self.next.frozen.policies.eval;
+        match eval.rule {
+            Rule::Sequential(rules) => Some((rules, eval.score)),
+            Rule::Point { .. } => None,
+        }
+    }
+
+    // --- a group is gathered ----------------------------------------------------------------
+
+    /// The comparison of a candidate to come, with its stake; `None` when there is nothing to risk, and
+    /// the campaign is held.
+    pub(super) fn open_trial(&mut self) -> Option<Trial> {
+        let planned = self.next.budget().max_experiments;
+        let errors = self.next.errors.as_mut()?;
+        errors.plan(planned);
+        let (pool, shares) = (errors.pool(), errors.shares());
+        match errors.open() {
+            Ok(stake) => Some(Trial::new(stake, pool, shares)),
+            Err(empty) => {
+                self.hold(Hold::Budget { reason: empty.to_string() });
+                None
+            }
+        }
+    }
+
+    /// Begins to compare what is gathered once the group is complete; whether it did.
+    pub(super) fn begin_comparing(&mut self) -> bool {
+        let Some((rules, _)) = self.sequential() else { return false };
+        let search = &self.next.search;
+        let is_last = search.experiments >= self.next.budget().max_experiments;
+        let is_full =
+            u32::try_from(search.gathered.len()).is_ok_and(|gathered| gathered >= rules.group);
+        (is_full || is_last) && self.compare_gathered()
+    }
+
+    /// Compares what is gathered, whoever might still join; whether there is anything.
+    pub(super) fn compare_gathered(&mut self) -> bool {
+        let mut candidates = std::mem::take(&mut self.next.search.gathered);
+        let Some(group) = candidates.first().map(|first| first.id) else {
+            return false;
+        };
+        let trials = candidates.iter_mut().filter_map(|candidate| candidate.trial.as_mut());
+        trials.for_each(|trial| trial.group = Some(group));
+        self.enter(Phase::Comparing { candidates, reviews: Vec::new(), batch: None });
+        true
+    }
+
+    // --- batches ----------------------------------------------------------------------------
+
+    pub(super) fn advance_comparing(&mut self) -> bool {
+        let Phase::Comparing { candidates, batch, .. } = &self.next.phase else {
+            return false;
+        };
+        let (candidates, batch) = (candidates.clone(), batch.clone());
+        if batch.is_none() && self.ask_when_spent(&candidates) {
+            return true;
+        }
+        let pairing = batch.or_else(|| self.draw(&candidates));
+        let queued = pairing.and_then(|pairing| self.queue_round(&candidates, pairing));
+        if let (Some(queued), Phase::Comparing { batch, .. }) = (queued, &mut self.next.phase) {
+            *batch = Some(queued);
+        }
+        true
+    }
+
+    /// When the budget does not cover another batch, hands what looks promising to a person; whether
+    /// there is anything. What does not stays open: an extension of the budget goes on with it.
+    fn ask_when_spent(&mut self, candidates: &[Experiment]) -> bool {
+        let Some((rules, _)) = self.sequential() else { return false };
+        let pairs = u64::from(rules.batch.min(self.next.frozen.search_cases));
+        let sides = u64::try_from(candidates.len()).unwrap_or(u64::MAX).saturating_add(1);
+        if self.is_affordable(pairs.saturating_mul(sides)) {
+            return false;
+        }
+        let looked = candidates.iter().filter_map(|candidate| {
+            let (comparison, look) = self.looked_at(candidate, Funds::Spent).ok()?;
+            Some(Looked { experiment: candidate.clone(), comparison, look })
+        });
+        let (promising, others): (Vec<_>, Vec<_>) =
+            looked.partition(|looked| matches!(looked.look, Look::Review(_)));
+        if promising.is_empty() {
+            return false;
+        }
+        for other in others {
+            self.supersede(other.experiment, "the budget is spent");
+        }
+        let Phase::Comparing { reviews, .. } = self.enter(Phase::Searching) else { return false };
+        self.conclude(promising, reviews);
+        true
+    }
+
+    /// The next batch of a group: drawn anew from all search cases.
+    fn draw(&self, candidates: &[Experiment]) -> Option<Pairing> {
+        let (rules, _) = self.sequential()?;
+        let trial = candidates.first()?.trial.as_ref()?;
+        let purpose = match trial.is_anchored() {
+            false => sample::Purpose::Comparison,
+            true => sample::Purpose::Anchor,
+        };
+        let batch = trial.next_batch();
+        let seed = BatchSeed::new(self.next.seed, trial.group?, purpose, batch);
+        let cases = usize::try_from(self.next.frozen.search_cases).ok()?;
+        let drawn = seed.draw(cases, usize::try_from(rules.batch).ok()?);
+        let drawn = drawn.into_iter().filter_map(|draw| {
+            Some(Drawn { case: u32::try_from(draw.case).ok()?, first: draw.first })
+        });
+        Some(Pairing::new(batch, drawn.collect(), &ids(candidates)))
+    }
+
+    /// Queues what is missing of the batch; `None` when the budget does not cover it.
+    fn queue_round(&mut self, candidates: &[Experiment], mut pairing: Pairing) -> Option<Pairing> {
+        let runs = pairing.missing.iter().map(Missing::runs).sum();
+        let allowance = self.affordable(runs)?;
+        let round = pairing.next_round();
+        for missing in std::mem::take(&mut pairing.missing) {
+            let evaluation = self.queue_side(candidates, pairing.batch, round, missing, allowance);
+            pairing.open.extend(evaluation);
+        }
+        let (evaluations, order) = (pairing.open.clone(), pairing.order());
+        self.effects.push(Effect::QueuePairs { evaluations, order });
+        Some(pairing)
+    }
+
+    fn queue_side(
+        &mut self,
+        candidates: &[Experiment],
+        batch: u32,
+        round: u32,
+        missing: Missing,
+        allowance: Allowance,
+    ) -> Option<Evaluation> {
+        let runs = missing.runs();
+        let Missing { side, attempt, cases } = missing;
+        let trial = candidates.first()?.trial.as_ref()?;
+        let (snapshot, fingerprint) = match side {
+            Side::Control if trial.is_anchored() => self.next.baseline.origin(),
+            Side::Control => (self.next.baseline.snapshot, self.next.baseline.fingerprint),
+            Side::Candidate { candidate } => {
+                let candidate = candidates.iter().find(|experiment| experiment.id == candidate)?;
+                (candidate.snapshot, candidate.candidate)
+            }
+        };
+        let (experiment, anchored) = (trial.group?, trial.is_anchored());
+        let purpose = Purpose::Paired { experiment, anchored, side, batch, round, attempt };
+        let id = purpose.evaluation_id(&self.next.id, 0);
+        self.next.ledger.reserve(id, runs, allowance);
+        self.tell(EventKind::EvaluationQueued { evaluation: id, purpose });
+        Some(Evaluation {
+            id,
+            purpose,
+            snapshot,
+            fingerprint,
+            split: Split::Search,
+            queued_at: self.cx.now,
+            allowance,
+            continued_at: None,
+            requeued: 0,
+            drawn: Some(cases),
+        })
+    }
+
+    /// Takes in what became of the runs in flight: the pairs, if all of the batch are over.
+    pub(super) fn batch_landed(
+        &mut self,
+        number: u32,
+        landed: &Landings,
+        spent: &BTreeMap<EvaluationId, Spent>,
+    ) {
+        let Phase::Comparing { candidates, batch: Some(batch), .. } = &self.next.phase else {
+            return;
+        };
+        let (candidates, mut pairing) = (candidates.clone(), batch.clone());
+        if pairing.batch != number || pairing.open.is_empty() {
+            return;
+        }
+        for evaluation in std::mem::take(&mut pairing.open) {
+            let spent = spent.get(&evaluation.id).copied().unwrap_or_default();
+            self.settle(evaluation.id, &spent);
+            let purpose = evaluation.purpose;
+            self.tell(EventKind::EvaluationFinished { evaluation: evaluation.id, purpose });
+            pairing.ended.push(evaluation);
+        }
+        let standing = pairing.standing(&ids(&candidates), landed);
+        if let Standing::Incomplete(missing) = standing {
+            pairing.missing = missing;
+            self.put_batch(Some(pairing));
+        } else if let Standing::Complete(pairs) = standing {
+            self.put_batch(None);
+            self.batch_over(number, &pairs);
+        }
+    }
+
+    fn put_batch(&mut self, pairing: Option<Pairing>) {
+        if let Phase::Comparing { batch, .. } = &mut self.next.phase {
+            *batch = pairing;
+        }
+    }
+
+    fn batch_over(&mut self, number: u32, pairs: &BTreeMap<ExperimentId, Vec<Pair>>) {
+        if pairs.values().flatten().any(|pair| pair.sides.is_some()) {
+            self.count_success();
+        } else {
+            self.count_failure("no pair of a batch gave a measurable result".to_owned());
+        }
+        let Some((rules, score)) = self.sequential() else { return };
+        let Phase::Comparing { candidates, reviews, .. } = self.enter(Phase::Searching) else {
+            return;
+        };
+        let mut looked = Vec::with_capacity(candidates.len());
+        for mut experiment in candidates {
+            let Some(trial) = &mut experiment.trial else { continue };
+            let pairs = pairs.get(&experiment.id).map_or(&[][..], Vec::as_slice);
+            trial.take_in(number, pairs, &rules, score);
+            match self.looked_at(&experiment, Funds::Left) {
+                Ok((comparison, look)) => {
+                    self.tell_compared(&experiment, &comparison);
+                    looked.push(Looked { experiment, comparison, look });
+                }
+                // What is on record is no whole batch: nothing may be decided on it.
+                Err(error) => self.fail(experiment, error.to_string()),
+            }
+        }
+        self.conclude(looked, reviews);
+    }
+
+    /// What the pairs of an experiment say.
+    fn looked_at(
+        &self,
+        experiment: &Experiment,
+        funds: Funds,
+    ) -> Result<(Comparison, Look), BatchError> {
+        let eval = &self.next.frozen.policies.eval;
+        let trial = experiment.trial.as_ref();
+        // Only experiments with a trial are compared.
+        let (Rule::Sequential(rules), Some(trial)) = (&eval.rule, trial) else {
+            return Err(BatchError::Open { number: 0, over: 0, drawn: 0 });
+        };
+        let comparison = trial.comparison(rules, eval.score)?;
+        let look = trial.look(&comparison, funds)?;
+        Ok((comparison, look))
+    }
+
+    // --- decisions --------------------------------------------------------------------------
+
+    fn conclude(&mut self, looked: Vec<Looked>, mut reviews: Vec<Experiment>) {
+        let (mut open, mut winners) = (Vec::new(), Vec::new());
+        for Looked { experiment, comparison, look } in looked {
+            match look {
+                Look::Continue => open.push(experiment),
+                Look::Promote => winners.push((comparison.evidence().combined, experiment)),
+                Look::Discard(_) => drop(self.decide(experiment, &comparison, look)),
+                Look::Review(_) => reviews.push(self.decide(experiment, &comparison, look)),
+            }
+        }
+        winners.sort_by_key(|(evidence, _)| *evidence);
+        if let Some((_, winner)) = winners.pop() {
+            let others = winners.into_iter().map(|(_, other)| other).chain(open).chain(reviews);
+            for other in others {
+                self.supersede(other, "another candidate of its group won");
+            }
+            self.won(winner);
+        } else if !open.is_empty() {
+            self.enter(Phase::Comparing { candidates: open, reviews, batch: None });
+        } else if !reviews.is_empty() {
+            let pending = reviews.remove(0);
+            for other in reviews {
+                self.supersede(other, "another candidate of its group is under review");
+            }
+            self.confirm_next(pending);
+        }
+    }
+
+    /// A candidate is better than the baseline. From the second promotion on it is compared with the
+    /// source too, so that what guardrails allow at each step does not add up.
+    fn won(&mut self, mut winner: Experiment) {
+        let Some((rules, score)) = self.sequential() else { return };
+        let is_later = self.next.baseline.version > 0 && rules.anchor_check;
+        if let Some(trial) = winner.trial.as_mut().filter(|trial| is_later && !trial.is_anchored())
+        {
+            trial.anchor = Some(Vec::new());
+            trial.group = Some(winner.id);
+            let (candidates, reviews) = (vec![winner], Vec::new());
+            self.enter(Phase::Comparing { candidates, reviews, batch: None });
+            return;
+        }
+        let comparison = winner.trial.as_ref().map(|trial| trial.comparison(&rules, score));
+        if let Some(Ok(comparison)) = comparison {
+            let winner = self.decide(winner, &comparison, Look::Promote);
+            self.confirm_next(winner);
+        }
+    }
+
+    fn confirm_next(&mut self, experiment: Experiment) {
+        let experiment = Box::new(experiment);
+        let (evaluations, baseline, candidate) = (Vec::new(), None, None);
+        self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
+    }
+
+    /// Writes down what a look has decided, and gives back what is left of the stake of a candidate
+    /// that is discarded. That of another one stays until a person has decided.
+    fn decide(
+        &mut self,
+        mut experiment: Experiment,
+        comparison: &Comparison,
+        look: Look,
+    ) -> Experiment {
+        let Some(trial) = &experiment.trial else { return experiment };
+        let judged = Judged {
+            evaluation: None,
+            judgement: self.judgement(trial, comparison, look),
+            flips: trial.flips(),
+            confirmation: None,
+        };
+        let verdict = judged.judgement.verdict;
+        self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
+        experiment.state = match verdict {
+            Verdict::Promote => ExperimentState::Recommended(judged),
+            Verdict::NeedsOperatorReview => ExperimentState::NeedsReview(judged),
+            Verdict::Discard => {
+                self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
+                self.close_trial(&experiment);
+                ExperimentState::Discarded(judged)
+            }
+        };
+        self.experiments.push(experiment.clone());
+        experiment
+    }
+
+    fn judgement(&self, trial: &Trial, comparison: &Comparison, look: Look) -> Judgement {
+        let terms = *comparison.terms();
+        let batches: Result<Vec<_>, _> = batches(&trial.pairs).collect();
+        let funds = match comparison.look(Funds::Left) {
+            Look::Continue => Funds::Spent,
+            _ => Funds::Left,
+        };
+        let pool = self.next.errors.map(|errors| errors.pool()).unwrap_or_default();
+        let trace = batches.and_then(|batches| Trace::of(terms, &batches, funds, pool)).ok();
+        let reason = match &trace {
+            Some(trace) if trace.look == look => trace.to_string(),
+            Some(trace) => format!("{trace}; against the source: {}", look.reason()),
+            None => look.reason().to_owned(),
+        };
+        Judgement {
+            verdict: look.verdict().unwrap_or(Verdict::NeedsOperatorReview),
+            reason,
+            trace: trace.as_ref().map(|trace| trace.rules.clone()).unwrap_or_default(),
+            evidence: trace.map(Box::new),
+            error_control: ErrorControl::Fwer { alpha: terms.rules.alpha },
+            baseline: trial.baseline,
+            candidate: trial.candidate,
+        }
+    }
+
+    fn fail(&mut self, mut experiment: Experiment, reason: String) {
+        self.next.search.tried.remove(&experiment.mutation.key());
+        self.tell(EventKind::CandidateFailed { experiment: experiment.id, reason: reason.clone() });
+        experiment.state = ExperimentState::Failed { reason };
+        self.experiments.push(experiment);
+    }
+
+    /// Gives back what is left of the stake of an experiment that nobody compares any more.
+    pub(super) fn close_trial(&mut self, experiment: &Experiment) {
+        let Some((rules, score)) = self.sequential() else { return };
+        let comparison = experiment.trial.as_ref().map(|trial| trial.comparison(&rules, score));
+        if let (Some(Ok(comparison)), Some(errors)) = (comparison, &mut self.next.errors) {
+            errors.give_back(comparison.refund());
+        }
+    }
+
+    fn tell_compared(&mut self, experiment: &Experiment, comparison: &Comparison) {
+        let (better, worse) = comparison.gain().signs();
+        self.tell(EventKind::CandidateCompared {
+            experiment: experiment.id,
+            pairs: comparison.pairs(),
+            better,
+            worse,
+            evidence: comparison.evidence().combined,
+            bar: comparison.bar(),
+        });
+    }
+}
+
+fn ids(candidates: &[Experiment]) -> Vec<ExperimentId> {
+    candidates.iter().map(|experiment| experiment.id).collect()
+}

@@ -1,0 +1,81 @@
+//! The case runs of pairs: queued side by side, and taken in when none of a batch is open.
+
+use std::collections::BTreeMap;
+
+use optim_core::campaign::observation::Observation;
+use optim_core::campaign::pairing::{End, Landed, Landings, Pairing};
+use optim_core::campaign::{Campaign, Evaluation, Spent};
+use optim_core::id::{CaseId, EvaluationId};
+use optim_core::metrics::Expected;
+use optim_core::pack::{Case, Pack, Split};
+use optim_core::run::{Run, RunState};
+use optim_store::{Revision, Write};
+
+use super::{Engine, EngineError};
+
+/// The search cases by their places among themselves, each with its place in the pack.
+fn search_cases(pack: &Pack) -> impl Iterator<Item = (u32, (&Case, u32))> {
+    let all = pack.cases.iter().zip(0..);
+    (0..).zip(all.filter(|(case, _)| case.split == Split::Search))
+}
+
+/// The run records of `order`: first come, first served.
+pub(super) fn runs(
+    campaign: &Campaign,
+    pack: &Pack,
+    evaluations: &[Evaluation],
+    order: &[(EvaluationId, u32)],
+) -> Vec<Write<Run>> {
+    let cases: BTreeMap<_, _> = search_cases(pack).collect();
+    let run = |(id, place): &(EvaluationId, u32)| {
+        let evaluation = evaluations.iter().find(|evaluation| evaluation.id == *id)?;
+        let case = *cases.get(place)?;
+        let value = Run::queued((&campaign.id, campaign.seed), evaluation, case);
+        Some(Write { expected: Revision(0), value })
+    };
+    order.iter().filter_map(run).collect()
+}
+
+impl Engine {
+    /// What is to be told about the pairs whose runs are queued; `None` while one of them is open.
+    ///
+    /// # Errors
+    /// The store fails, or a payload of the campaign is missing.
+    pub async fn landed(
+        &self,
+        campaign: &Campaign,
+        pairing: &Pairing,
+    ) -> Result<Option<Observation>, EngineError> {
+        for evaluation in &pairing.open {
+            if !self.is_over(evaluation.id).await? {
+                return Ok(None);
+            }
+        }
+        let baseline = self.workflow(campaign.baseline.snapshot).await?;
+        let pack = self.pack(campaign.frozen.pack).await?;
+        let expected = Expected::new(&baseline, pack.split(Split::Search));
+        let places: BTreeMap<&CaseId, u32> =
+            search_cases(&pack).map(|(place, (case, _))| (&case.id, place)).collect();
+        let mut landed = Landings::new();
+        let mut spent = BTreeMap::new();
+        for evaluation in pairing.evaluations() {
+            let runs = self.runs_of(evaluation.id).await?;
+            spent.insert(evaluation.id, Spent::on(&runs, campaign.ledger.dearest));
+            let runs = runs.iter().filter_map(|run| {
+                let landed = Landed { case: run.case.clone(), end: end(&expected, run) };
+                Some((*places.get(&run.case)?, landed))
+            });
+            landed.insert(evaluation.id, runs.collect());
+        }
+        Ok(Some(Observation::BatchLanded { batch: pairing.batch, landed, spent }))
+    }
+}
+
+fn end(expected: &Expected, run: &Run) -> End {
+    match &run.state {
+        RunState::Finished(report) => {
+            expected.measure(&run.case, Some(report)).map_or(End::Void, End::Measured)
+        }
+        RunState::Queued | RunState::Running { .. } | RunState::Cancelled { .. } => End::Stopped,
+    }
+}
