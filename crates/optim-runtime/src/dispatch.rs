@@ -17,7 +17,7 @@ use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::outcome::{CaseOutcome, Usage};
 use optim_core::quantity::Millis;
 use optim_core::run::transition::RunObservation;
-use optim_core::run::{Run, RunReport, Throttled, fault_delay};
+use optim_core::run::{Epoch, Run, RunReport, Throttled, fault_delay};
 use optim_store::{
     Cursor, Page, RunFilter, RunSummary, StoreError, WorkflowRunFilter, WorkflowRunSummary,
 };
@@ -106,7 +106,9 @@ enum Unseen {
 /// A job that has a worker.
 struct AtWork {
     /// Released with it.
-    _slot: Slot,
+    slot: Slot,
+    /// The claim that it works under.
+    epoch: Epoch,
     /// The claimed case run; a workflow run writes its own log.
     case: Option<Run>,
     worker: AbortHandle,
@@ -249,7 +251,7 @@ impl Dispatcher {
     /// Hands a claimed run to a worker.
     fn start(&self, desk: &mut Desk, mut slot: Slot, run: Run) {
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
-        let claimed = run.clone();
+        let (claimed, epoch) = (run.clone(), run.epoch);
         let worker = desk.workers.spawn(async move {
             let report = tokio::select! {
                 report = execute(&engine, &runner, &claimed) => report,
@@ -261,19 +263,19 @@ impl Dispatcher {
             Done::Case(Box::new(report))
         });
         slot.release = Release::Worked;
-        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: Some(run), worker });
+        desk.at_work.insert(worker.id(), AtWork { slot, epoch, case: Some(run), worker });
     }
 
     /// Hands a claimed workflow run to a worker.
     fn start_workflow(&self, desk: &mut Desk, mut slot: Slot, run: WorkflowRun) {
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
-        let draining = Arc::clone(&self.draining);
+        let (draining, epoch) = (Arc::clone(&self.draining), run.epoch);
         let worker = desk.workers.spawn(async move {
             workflow_worker::work(engine, runner, run, draining).await;
             Done::Workflow
         });
         slot.release = Release::Worked;
-        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: None, worker });
+        desk.at_work.insert(worker.id(), AtWork { slot, epoch, case: None, worker });
     }
 
     /// Takes in that a worker has ended: its slot is free from here on.
@@ -310,6 +312,10 @@ impl Dispatcher {
         }
         for change in changes.known {
             match change {
+                // It was queued before a worker took it.
+                JobChange::CaseQueued(run) if desk.has_taken(Job::Case(run.id), run.epoch) => {}
+                JobChange::WorkflowQueued(run)
+                    if desk.has_taken(Job::Workflow(run.id), run.epoch) => {}
                 JobChange::CaseQueued(run) => {
                     // Given back: what a worker finds out under that claim will be refused.
                     desk.stop(|claim| claim.id == run.id && claim.epoch <= run.epoch);
@@ -475,6 +481,12 @@ impl Dispatcher {
 }
 
 impl Desk {
+    /// Whether a worker has `job` under a later claim than the one of `epoch`.
+    fn has_taken(&self, job: Job, epoch: Epoch) -> bool {
+        let mut at_work = self.at_work.values();
+        at_work.any(|at_work| at_work.slot.admission.job == job && at_work.epoch > epoch)
+    }
+
     /// Stops the workers of case runs. Their slots are given back when they have ended.
     fn stop(&self, which: impl Fn(&Run) -> bool) {
         let at_work = self.at_work.values();

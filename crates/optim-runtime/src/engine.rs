@@ -545,15 +545,7 @@ impl Engine {
     /// # Errors
     /// The store fails.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        let (mut all, mut page) = (Vec::new(), Page::first());
-        loop {
-            let listed = self.store.runs(filter, page).await?;
-            all.extend(listed.items);
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(all),
-            }
-        }
+        Page::all(|page| self.store.runs(filter, page)).await
     }
 
     /// Takes in what happened to a run.
@@ -595,17 +587,19 @@ impl Engine {
             drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
         }
         let recovered = claimed.len() + self.recover_workflow_runs().await?;
-        let mut page = Page::first();
-        loop {
-            let listed = self.store.campaigns(page).await?;
-            for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
-                self.record(&campaign.id, &Observation::Continued, Vec::new()).await?;
-            }
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(recovered),
-            }
+        for campaign in self.open_campaigns().await? {
+            self.record(&campaign, &Observation::Continued, Vec::new()).await?;
         }
+        Ok(recovered)
+    }
+
+    /// The campaigns that are not over, newest first.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn open_campaigns(&self) -> Result<Vec<CampaignId>, StoreError> {
+        let all = Page::all(|page| self.store.campaigns(page)).await?.into_iter();
+        Ok(all.filter(|campaign| campaign.status.is_open()).map(|campaign| campaign.id).collect())
     }
 
     // --- evaluations ------------------------------------------------------------------------

@@ -11,7 +11,6 @@ use optim_core::id::{CampaignId, WorkflowRunId};
 use optim_core::quantity::Millis;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::state::WorkflowRunStatus;
-use optim_store::Page;
 
 use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::engine::{Engine, EngineError};
@@ -233,16 +232,8 @@ async fn retain(engine: Arc<Engine>, age: Millis, shutdown: Shutdown) {
 }
 
 async fn wake_open_campaigns(engine: &Engine) -> Result<(), EngineError> {
-    let mut page = Page::first();
-    loop {
-        let listed = engine.store().campaigns(page).await?;
-        for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
-            engine.wakes().campaign_changed(&campaign.id);
-        }
-        match listed.next {
-            Some(after) => page = Page { after: Some(after), ..Page::first() },
-            None => break,
-        }
+    for campaign in engine.open_campaigns().await? {
+        engine.wakes().campaign_changed(&campaign);
     }
     Ok(())
 }

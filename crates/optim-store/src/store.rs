@@ -185,6 +185,25 @@ impl Page {
         Self { after: None, limit: Self::LIMIT_MAX }
     }
 
+    /// All records of a listing that `read` reads page by page.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub async fn all<T, E, F>(read: impl Fn(Self) -> F) -> Result<Vec<T>, E>
+    where
+        F: Future<Output = Result<Paged<T>, E>>,
+    {
+        let (mut all, mut page) = (Vec::new(), Self::first());
+        loop {
+            let Paged { items, next } = read(page).await?;
+            all.extend(items);
+            match next {
+                Some(after) => page = Self { after: Some(after), ..Self::first() },
+                None => return Ok(all),
+            }
+        }
+    }
+
     /// How many records a page that was asked for with `limit` holds at most.
     #[must_use]
     pub fn size(limit: u32) -> usize {

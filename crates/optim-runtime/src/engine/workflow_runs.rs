@@ -83,15 +83,7 @@ impl Engine {
         &self,
         filter: &WorkflowRunFilter,
     ) -> Result<Vec<WorkflowRunSummary>, StoreError> {
-        let (mut all, mut page) = (Vec::new(), Page::first());
-        loop {
-            let listed = self.store.workflow_runs(filter, page).await?;
-            all.extend(listed.items);
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(all),
-            }
-        }
+        Page::all(|page| self.store.workflow_runs(filter, page)).await
     }
 
     /// Submits a command to a workflow run.

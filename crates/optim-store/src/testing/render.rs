@@ -14,7 +14,7 @@ use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::node::{NodeState, Output};
 
 use crate::store::{
-    EventSeq, Page, Paged, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
+    EventSeq, Page, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
     WorkflowRunFilter,
 };
 
@@ -30,22 +30,22 @@ use crate::store::{
 /// Those of the store.
 pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
     let mut rendering = Rendering::default();
-    let mut campaigns = all(async |page| store.campaigns(page).await).await?;
+    let mut campaigns = Page::all(|page| store.campaigns(page)).await?;
     campaigns.reverse();
     for summary in campaigns {
         if let Some(campaign) = store.campaign(&summary.id).await? {
             rendering.campaign(campaign);
         }
-        for experiment in all(async |page| store.experiments(&summary.id, page).await).await? {
+        for experiment in Page::all(|page| store.experiments(&summary.id, page)).await? {
             rendering.experiment(experiment);
         }
     }
     for filter in [RunFilter::Queued, RunFilter::Running] {
-        let open = all(async |page| store.runs(&filter, page).await).await?;
+        let open = Page::all(|page| store.runs(&filter, page)).await?;
         rendering.evaluations.extend(open.into_iter().map(|run| run.evaluation));
     }
     for filter in [WorkflowFilter::Kept, WorkflowFilter::Restorable] {
-        let found = all(async |page| store.workflows(filter, page).await).await?;
+        let found = Page::all(|page| store.workflows(filter, page)).await?;
         rendering.workflows.extend(found.into_iter().map(|workflow| workflow.id));
     }
     let mut after = EventSeq(0);
@@ -60,14 +60,14 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
     rendering.workflows.append(&mut events.workflows);
     for evaluation in std::mem::take(&mut rendering.evaluations) {
         let filter = RunFilter::Evaluation(evaluation);
-        for summary in all(async |page| store.runs(&filter, page).await).await? {
+        for summary in Page::all(|page| store.runs(&filter, page)).await? {
             if let Some(run) = store.run(summary.id).await? {
                 rendering.run(run);
             }
         }
     }
     let mut workflow_runs =
-        all(async |page| store.workflow_runs(&WorkflowRunFilter::All, page).await).await?;
+        Page::all(|page| store.workflow_runs(&WorkflowRunFilter::All, page)).await?;
     workflow_runs.reverse();
     for summary in workflow_runs {
         if let Some(run) = store.workflow_run(summary.id).await? {
@@ -94,21 +94,6 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
         }
     }
     Ok(rendering.text + &events.text)
-}
-
-async fn all<T>(
-    mut list: impl AsyncFnMut(Page) -> Result<Paged<T>, StoreError>,
-) -> Result<Vec<T>, StoreError> {
-    let mut items = Vec::new();
-    let mut page = Page::first();
-    loop {
-        let found = list(page).await?;
-        items.extend(found.items);
-        match found.next {
-            None => return Ok(items),
-            after => page = Page { after, ..Page::first() },
-        }
-    }
 }
 
 /// The text so far, and what it names.
