@@ -25,7 +25,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::clock::Steady;
 use crate::engine::turn::Ended;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Brought, Engine, EngineError};
 use crate::lease;
 use crate::runner::{self, Runner};
 use crate::scheduler::entry::{Class, Entry, Job, Needs, Party};
@@ -35,9 +35,10 @@ use crate::scheduler::{Admission, Release, Scheduler, Waiting};
 use crate::tasks::Shutdown;
 use crate::wake::{JobChange, JobChanges};
 use crate::workflow_worker;
-use optim_core::workflow_run::WorkflowRun;
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::observation::WorkflowRunObservation;
 use optim_core::workflow_run::state::WorkflowRunStatus;
+use optim_core::workflow_run::{Wait, WorkflowRun};
 
 /// How long a failing store is left alone.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -83,7 +84,8 @@ pub struct Dispatcher {
 struct Desk {
     /// What of the store's queue has to be looked through.
     unseen: Unseen,
-    /// Whether an operation failed: a claim whose answer is lost may have taken effect.
+    /// Whether the store may hold what is not known here: an operation failed, so that a claim whose answer
+    /// is lost may have taken effect, or there were more changes than are remembered.
     doubt: bool,
     workers: JoinSet<Done>,
     at_work: HashMap<Id, AtWork>,
@@ -307,9 +309,7 @@ impl Dispatcher {
 
     /// Takes in which jobs came and went.
     async fn take_in(&self, desk: &mut Desk, changes: JobChanges) -> Result<(), EngineError> {
-        if changes.more {
-            desk.unseen = Unseen::All;
-        }
+        desk.doubt |= changes.more;
         for change in changes.known {
             match change {
                 // It was queued before a worker took it.
@@ -322,6 +322,7 @@ impl Dispatcher {
                     self.enqueue_case(run).await?;
                 }
                 JobChange::WorkflowQueued(run) => self.enqueue_workflow(*run).await?,
+                JobChange::Throttled(throttle) => self.remember(&throttle),
                 JobChange::Over(job) => {
                     // The worker of a workflow run looks for itself, and tidies up before it ends.
                     desk.stop(|claim| Job::Case(claim.id) == job);
@@ -356,15 +357,18 @@ impl Dispatcher {
     /// workspace is gone locks nothing: it ends as soon as it starts.
     async fn enqueue_workflow(&self, run: WorkflowRunSummary) -> Result<(), EngineError> {
         let needs = self.needs(run.snapshot).await?;
+        let (now, wall_clock) = (self.clock.now(), self.engine.clock().now());
+        // However the wall clock was moved, no wait is longer than any provider may ask for.
+        let rest = |wait: Wait| wait.not_before.since(wall_clock).min(RETRY_AFTER_MAX);
         let entry = Entry {
             job: Job::Workflow(run.id),
             party: Party::Workflow(run.workflow),
             class: Class::Production,
             workspace: CanonicalPath::resolve(Path::new(&run.workspace)).ok(),
             needs,
-            not_before: None,
+            not_before: run.wait.map(|wait| now.after(rest(wait))),
         };
-        locked(&self.scheduler).enqueue(entry, self.clock.now());
+        locked(&self.scheduler).enqueue(entry, now);
         Ok(())
     }
 
@@ -402,7 +406,11 @@ impl Dispatcher {
             for run in self.engine.list_workflow_runs(&filter).await? {
                 if !locked(&self.scheduler).holds(Job::Workflow(run.id)) {
                     let lost = WorkflowRunObservation::Lost { epoch: run.epoch };
-                    drop(self.engine.observe_workflow_run(run.id, &lost, &[]).await?);
+                    drop(
+                        self.engine
+                            .observe_workflow_run(run.id, &lost, &Brought::default())
+                            .await?,
+                    );
                 }
             }
         }
@@ -411,12 +419,12 @@ impl Dispatcher {
 
     /// Leaves those providers alone that asked for it, of earlier processes too.
     async fn remember_throttles(&self) -> Result<(), EngineError> {
-        let throttles = self.engine.throttles().await?;
-        let now = self.engine.clock().now();
-        for throttle in throttles {
-            self.throttle(&throttle.provider, throttle.left(now));
-        }
+        self.engine.throttles().await?.iter().for_each(|throttle| self.remember(throttle));
         Ok(())
+    }
+
+    fn remember(&self, throttle: &Throttle) {
+        self.throttle(&throttle.provider, throttle.left(self.engine.clock().now()));
     }
 
     fn throttle(&self, provider: &ProviderId, rest: Millis) {

@@ -38,9 +38,10 @@ use optim_store::{
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::wake::Wakes;
+use crate::wake::{JobChange, Wakes};
 
 pub use self::stored::StoredDefinition;
+pub use self::workflow_runs::Brought;
 
 /// How often a decision is made again because somebody else moved the record.
 const CONFLICT_RETRIES_MAX: u32 = 32;
@@ -227,7 +228,9 @@ impl Engine {
             .cloned()
             .collect();
         let workflow_runs = commit.workflow_runs.iter();
-        let jobs: Vec<_> = (commit.runs.iter().filter_map(|write| turn::job_change(&write.value)))
+        let throttles = commit.throttles.values().flatten();
+        let jobs: Vec<_> = (throttles.cloned().map(JobChange::Throttled))
+            .chain(commit.runs.iter().filter_map(|write| turn::job_change(&write.value)))
             .chain(workflow_runs.filter_map(|write| workflow_runs::job_change(&write.value)))
             .collect();
         let runs_of_workflows = !commit.workflow_runs.is_empty();

@@ -305,6 +305,17 @@ impl Runner {
         Arc::clone(&self.matcher)
     }
 
+    /// The wish of the provider of `node` to be left alone; none when nobody serves the node.
+    pub(crate) fn throttled(
+        &self,
+        workflow: &Workflow,
+        node: &Node,
+        retry_after: Millis,
+    ) -> Option<Throttled> {
+        let provider = self.executor.provider(workflow.agent(node.agent())?)?;
+        Some(Throttled { provider, retry_after })
+    }
+
     /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
     /// stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
@@ -338,10 +349,8 @@ impl Runner {
         let (usage, mut nodes) = (walk.meter.used(), std::mem::take(&mut walk.reports));
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        let throttled = walk.tired.and_then(|(node, retry_after)| {
-            let node = job.workflow.nodes().get(node)?;
-            let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
-            Some(Throttled { provider, retry_after })
+        let throttled = walk.tired.and_then(|(node, rest)| {
+            self.throttled(&job.workflow, job.workflow.nodes().get(node)?, rest)
         });
         RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
     }

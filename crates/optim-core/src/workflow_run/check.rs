@@ -1,7 +1,7 @@
 //! Invariants of a workflow run, as findings. The random walks call it after every step.
 
 use super::history::ENTRIES_MAX;
-use super::node::NodeState;
+use super::node::{NodeState, POSTPONEMENTS_MAX};
 use super::state::WorkflowRunStatus;
 use super::transition::AUTO_RESUMES_MAX;
 use super::{Epoch, WorkflowRun};
@@ -27,6 +27,13 @@ pub fn check(run: &WorkflowRun) -> Vec<Violation> {
     for record in &run.nodes {
         let name = || record.node.to_string();
         require(record.attempts <= record.attempts_max, "attempts_bounded", name());
+        require(record.postponed <= POSTPONEMENTS_MAX, "postponements_bounded", name());
+        require(
+            !matches!(record.state, NodeState::Postponed { .. })
+                || record.attempts < record.attempts_max,
+            "postponed_means_an_attempt_is_left",
+            name(),
+        );
         require(
             !record.is_running() || status.is_at_work(),
             "no_attempt_without_a_worker",

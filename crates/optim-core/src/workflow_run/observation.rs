@@ -75,6 +75,13 @@ pub enum NodeEnd {
     Done(Output),
     /// It says that it cannot go on.
     Blocked(String),
+    /// Its provider failed.
+    Unanswered {
+        /// What the provider says.
+        reason: String,
+        /// For how long it should be left alone.
+        rest: Millis,
+    },
     /// Without a valid output, for any other reason.
     Failed(String),
 }

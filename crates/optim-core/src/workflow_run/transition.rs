@@ -3,7 +3,7 @@
 use super::command::{GateDecision, WorkflowRunCommand, WorkflowRunRejection};
 use super::event::WorkflowRunEvent;
 use super::history::{Entry, History};
-use super::node::{Gate, NodeRecord, NodeState, Output, PlanError, plan};
+use super::node::{Gate, NodeRecord, NodeState, Output, PlanError, ensure_active, plan};
 use super::observation::{NodeEnd, WorkerEnd, WorkflowRunIgnored, WorkflowRunObservation};
 use super::state::{Failure, FailureKind, Pause, Stop, WorkflowRunState, WorkflowRunStatus};
 use super::{LastFailure, Origin, Trigger, Used, WorkflowRun};
@@ -11,6 +11,7 @@ use crate::campaign::command::Context;
 use crate::digest::Digest;
 use crate::id::{NodeId, WorkflowRunId};
 use crate::lease::Lease;
+use crate::node_io::RETRY_AFTER_MAX;
 use crate::outcome::Usage;
 use crate::quantity::Millis;
 use crate::run::Epoch;
@@ -53,9 +54,13 @@ pub struct Decision {
 /// A run of `workflow` as it is asked for: queued, or, when nothing is to be executed, completed.
 ///
 /// # Errors
-/// [`PlanError`] when the nodes of the workflow cannot be executed in an order.
+/// [`PlanError`] when the workflow is not active and more is asked for than a dry run, or when its nodes
+/// cannot be executed in an order.
 pub fn create(order: Order, workflow: &Workflow, cx: &Context) -> Result<Decision, PlanError> {
     let Order { id, origin, snapshot, trigger, dry_run, inputs, workspace } = order;
+    if !dry_run {
+        ensure_active(workflow)?;
+    }
     let run = WorkflowRun {
         id,
         workflow: workflow.id().clone(),
@@ -347,9 +352,21 @@ impl<'a> Step<'a> {
         match end {
             NodeEnd::Done(output) => self.node_done(place, output.clone()),
             NodeEnd::Blocked(reason) => self.block(place, reason.clone()),
+            NodeEnd::Unanswered { reason, rest } => self.postpone(place, reason, *rest),
             NodeEnd::Failed(reason) => drop(self.give_back(place, reason)),
         }
         Ok(())
+    }
+
+    fn postpone(&mut self, place: usize, reason: &str, rest: Millis) {
+        let until = self.cx.now.after(rest.min(RETRY_AFTER_MAX));
+        let Some(record) = self.next.nodes.get_mut(place) else { return };
+        if record.postpone(until, reason.to_owned()) {
+            let (node, reason) = (record.node.clone(), reason.to_owned());
+            self.tell(WorkflowRunEvent::NodePostponed { node, until, reason });
+        } else {
+            self.give_back(place, reason);
+        }
     }
 
     fn node_done(&mut self, place: usize, output: Output) {
@@ -459,6 +476,13 @@ impl<'a> Step<'a> {
         });
         if let Some(detail) = unfinished {
             return self.fail(FailureKind::NodeFailed, detail);
+        }
+        let postponed = self.next.nodes.iter().filter_map(|node| match &node.state {
+            NodeState::Postponed { until, .. } => Some(*until),
+            _ => None,
+        });
+        if let Some(until) = postponed.max() {
+            return self.queue(WorkflowRunEvent::RunPostponed { until });
         }
         if let Some(gate) = self.open_gate() {
             self.next.state =

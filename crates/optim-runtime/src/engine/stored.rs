@@ -105,7 +105,8 @@ impl Engine {
         self.workflow_step(id, &cx, |workflow| decide(workflow, command, &cx)).await
     }
 
-    /// Purges the history of the deleted workflows whose window is over; says how many there were.
+    /// Purges the history of the deleted workflows whose window is over, and what their runs took in and
+    /// put out; says how many workflows there were.
     ///
     /// # Errors
     /// The store fails.
@@ -114,6 +115,12 @@ impl Engine {
         let deleted = |page| self.store.workflows(WorkflowFilter::Restorable, page);
         let mut purged = 0;
         for workflow in Page::all(deleted).await? {
+            let stored = self.stored_workflow(&workflow.id).await?.value;
+            if observe(&stored, &cx).events.is_empty() {
+                continue;
+            }
+            // Before the purge: once that is done, nobody looks at the workflow again.
+            self.expire_runs_of(&workflow.id).await?;
             let next = self.workflow_step(&workflow.id, &cx, |it| Ok(observe(it, &cx))).await?;
             purged += usize::from(next.versions.is_empty());
         }

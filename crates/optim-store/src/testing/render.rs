@@ -11,7 +11,6 @@ use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
 use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
-use optim_core::workflow_run::node::{NodeState, Output};
 
 use crate::store::{
     EventSeq, Page, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
@@ -19,7 +18,7 @@ use crate::store::{
 };
 
 /// Writes down everything that `store` holds: campaigns, oldest first, with their experiments; runs
-/// by evaluation; workflow runs; the payloads that these refer to; throttles; stored workflows with
+/// by evaluation; workflow runs with their outputs; the payloads that these refer to; throttles; stored workflows with
 /// their texts; events. Equal
 /// stores give equal texts.
 ///
@@ -70,8 +69,13 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
         Page::all(|page| store.workflow_runs(&WorkflowRunFilter::All, page)).await?;
     workflow_runs.reverse();
     for summary in workflow_runs {
-        if let Some(run) = store.workflow_run(summary.id).await? {
-            rendering.workflow_run(run);
+        let Some(run) = store.workflow_run(summary.id).await? else { continue };
+        let outputs: BTreeSet<_> = run.value.outputs().collect();
+        rendering.workflow_run(run);
+        for output in outputs {
+            if let Some(bytes) = store.workflow_run_output(summary.id, output).await? {
+                rendering.title(&format!("output {output}: {} bytes", bytes.len()));
+            }
         }
     }
     for digest in std::mem::take(&mut rendering.payloads) {
@@ -169,10 +173,6 @@ impl Rendering {
     fn workflow_run(&mut self, Versioned { revision, value: run }: Versioned<WorkflowRun>) {
         self.title(&format!("workflow run {} at revision {}", run.id, revision.0));
         self.payloads.insert(run.snapshot);
-        self.payloads.extend(run.nodes.iter().filter_map(|node| match &node.state {
-            NodeState::Done { output: Output::Stored { digest, .. } } => Some(*digest),
-            _ => None,
-        }));
         fields!(self, run: WorkflowRun {
             id, workflow, name, origin, snapshot, fingerprint, trigger, actor, dry_run, inputs,
             workspace, epoch, state, nodes, last_failure, used, granted_at, auto_resumes, expired,
@@ -220,6 +220,7 @@ mod tests {
                     expected: Revision(0),
                     value: sample::workflow_run("r", "w"),
                 }],
+                outputs: Vec::new(),
                 throttles: [sample::throttle("p")].map(|p| (p.provider.clone(), Some(p))).into(),
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![
