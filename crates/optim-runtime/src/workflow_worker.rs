@@ -1,7 +1,7 @@
 //! Executes claimed workflow runs in their real workspace. Each step is recorded before the next one, so
 //! that whoever takes the run after a crash goes on where this worker stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,16 +110,18 @@ impl Log {
         if !self.folder.path().is_dir() {
             return Err(format!("the workspace {} is no folder any more", run.workspace));
         }
-        let mut outputs = BTreeMap::new();
+        let (mut outputs, mut skipped) = (BTreeMap::new(), BTreeSet::new());
         for (place, node) in run.nodes.iter().enumerate() {
             if let NodeState::Done { output } = &node.state {
                 let read = self.read(output).await;
                 outputs.insert(place, read.map_err(|why| format!("node {}: {why}", node.node))?);
+            } else if node.is_over() {
+                skipped.insert(place);
             }
         }
         *self.workflow.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&workflow));
         let begun = run.nodes.iter().map(|node| node.attempts).collect();
-        Walk::resumed(workflow, outputs, begun, run.used.since(run.granted_at))
+        Walk::resumed(workflow, outputs, skipped, begun, run.used.since(run.granted_at))
     }
 
     async fn read(&self, output: &Output) -> Result<Value, String> {
@@ -228,6 +230,15 @@ impl Progress for Log {
             self.tell(fact, &Brought::default()).await,
             Ok(_) | Err(Some(WorkflowRunIgnored::Known))
         )
+    }
+
+    async fn skipped(&self, node: &NodeId) {
+        let (epoch, node) = (self.epoch, node.clone());
+        // Whoever takes the run next finds the same out again.
+        drop(
+            self.tell(WorkflowRunObservation::NodeSkipped { epoch, node }, &Brought::default())
+                .await,
+        );
     }
 
     async fn ended(&self, ended: Ended) -> Ended {

@@ -37,6 +37,11 @@ pub enum WorkflowRunEvent {
         /// The node.
         node: NodeId,
     },
+    /// A triage gate left a node without work.
+    NodeSkipped {
+        /// The node.
+        node: NodeId,
+    },
     /// A node's provider failed; the attempt is made once more later.
     NodePostponed {
         /// The node.

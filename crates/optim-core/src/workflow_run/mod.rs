@@ -4,7 +4,7 @@
 //! is lost. A workflow run acts: what its nodes have done is written down node by node, and a run that
 //! goes on never repeats a node that is done.
 //!
-//! What becomes of an attempt at a node:
+//! A node that a triage gate leaves without work is skipped. What becomes of an attempt at another one:
 //!
 //! | the attempt | the node |
 //! |---|---|
@@ -15,7 +15,7 @@
 //! | the same, and it was the last one that the node allows | failed; no other attempt begins |
 //!
 //! and at the end, of the run: a node that failed or needs repair makes it `failed`, else a node that is
-//! postponed queues it again, else a gate that may be decided `awaiting_approval`, else a blocked node `blocked`; all nodes done is `completed`.
+//! postponed queues it again, else a gate that may be decided `awaiting_approval`, else a blocked node `blocked`; all nodes done or skipped is `completed`.
 
 pub mod check;
 pub mod command;

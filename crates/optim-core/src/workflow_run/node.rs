@@ -24,7 +24,7 @@ pub const POSTPONEMENTS_MAX: u32 = 5;
 pub struct NodeRecord {
     /// The node.
     pub node: NodeId,
-    /// The places of the nodes that must be done before it.
+    /// The places of the nodes that must be over before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<usize>,
     /// Attempts that it may have; 1..=10.
@@ -95,7 +95,7 @@ pub enum NodeState {
         /// Why.
         reason: String,
     },
-    /// Nothing of a dry run is executed.
+    /// A triage gate left it without work, or the run is a dry one.
     Skipped,
 }
 
@@ -228,6 +228,12 @@ impl NodeRecord {
     #[must_use]
     pub fn is_done(&self) -> bool {
         matches!(self.state, NodeState::Done { .. })
+    }
+
+    /// Whether nothing is left to do at it: it is done or skipped.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_done() || matches!(self.state, NodeState::Skipped)
     }
 
     /// Whether an attempt is under way.

@@ -21,6 +21,13 @@ pub enum WorkflowRunObservation {
         /// Which attempt; from 1.
         attempt: u32,
     },
+    /// A triage gate leaves a node without work.
+    NodeSkipped {
+        /// The claim.
+        epoch: Epoch,
+        /// The node.
+        node: NodeId,
+    },
     /// A node is over.
     NodeEnded {
         /// The claim.

@@ -411,6 +411,35 @@ fn a_provider_that_fails_again_and_again_uses_the_attempt_up() {
 }
 
 #[test]
+fn a_node_that_is_skipped_is_over_and_what_needs_it_may_begin() {
+    let mut driven = Driven::new();
+    let epoch = driven.claim();
+    let skipped = |node: &str| Fact::NodeSkipped { epoch, node: id(node) };
+    assert_eq!(driven.fact(&skipped("b")), Err(Ignored::MayNotBegin), "a is not over");
+    driven.done("a");
+    assert_eq!(driven.fact(&skipped("a")), Err(Ignored::MayNotBegin), "it is done");
+    driven.fact(&skipped("b")).unwrap();
+    assert_eq!(driven.fact(&skipped("b")), Err(Ignored::Known));
+    assert_eq!(driven.start("b"), Err(Ignored::MayNotBegin));
+    driven.done("c");
+    // Nothing to decide about either.
+    driven.fact(&skipped("g")).unwrap();
+    driven.done("d");
+    driven.walked();
+    assert_eq!(driven.status(), Status::Completed);
+
+    let mut driven = Driven::new();
+    let epoch = driven.claim();
+    driven.done("a");
+    driven.fact(&Fact::NodeSkipped { epoch, node: id("b") }).unwrap();
+    driven.start("c").unwrap();
+    driven.end("c", NodeEnd::Failed("broken".to_owned())).unwrap();
+    driven.walked();
+    driven.command(&recover()).unwrap();
+    assert_eq!(*driven.state_of("b"), NodeState::Skipped, "a repair of c is none of b");
+}
+
+#[test]
 fn a_workflow_that_says_it_is_not_to_run_is_refused_but_for_a_dry_run() {
     for (status, code) in [
         ("active", None),
@@ -705,6 +734,7 @@ fn a_gate_that_leads_nowhere_and_a_ring_are_refused() {
 enum Move {
     Command(Command),
     Start(&'static str),
+    Skip(&'static str),
     End(&'static str, u8),
     WorkerEnded(u8),
     Renewed,
@@ -729,6 +759,7 @@ fn moves() -> impl Strategy<Value = Move> {
         3 => Just(Move::Command(Command::Claim { worker: WorkerId::process(1) })),
         3 => prop::sample::select(commands).prop_map(Move::Command),
         8 => node().prop_map(Move::Start),
+        1 => node().prop_map(Move::Skip),
         8 => (node(), 0..6_u8).prop_map(|(node, end)| Move::End(node, end)),
         3 => (0..8_u8).prop_map(Move::WorkerEnded),
         1 => Just(Move::Renewed),
@@ -752,6 +783,7 @@ proptest! {
             let moved = match step {
                 Move::Command(command) => driven.command(&command).is_ok(),
                 Move::Start(node) => driven.start(node).is_ok(),
+                Move::Skip(node) => driven.fact(&Fact::NodeSkipped { epoch, node: id(node) }).is_ok(),
                 Move::End(node, end) => driven.end(node, match end {
                     0..3 => output(),
                     3 => NodeEnd::Blocked("no access".to_owned()),

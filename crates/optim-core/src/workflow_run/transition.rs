@@ -210,6 +210,7 @@ pub fn observe(
     let mut step = Step::new(run, cx);
     match observation {
         Fact::NodeStarted { epoch, node, attempt } => step.node_started(*epoch, node, *attempt)?,
+        Fact::NodeSkipped { epoch, node } => step.node_skipped(*epoch, node)?,
         Fact::NodeEnded { epoch, node, end, usage, worked } => {
             step.node_ended(*epoch, node, end, Used { usage: *usage, worked: *worked })?;
         }
@@ -319,10 +320,26 @@ impl<'a> Step<'a> {
         open && !failed
     }
 
-    /// Whether everything that the node at `place` needs is done.
+    /// A node without work is over before it begins.
+    fn node_skipped(&mut self, epoch: Epoch, node: &NodeId) -> Result<(), WorkflowRunIgnored> {
+        self.at_work(epoch)?;
+        let found = self.next.node(node).map(|(place, record)| (place, &record.state));
+        match found {
+            Some((_, NodeState::Skipped)) => return Err(WorkflowRunIgnored::Known),
+            Some((place, NodeState::Pending)) if self.is_supplied(place) => {}
+            _ => return Err(WorkflowRunIgnored::MayNotBegin),
+        }
+        if let Some(record) = self.next.nodes.iter_mut().find(|record| record.node == *node) {
+            record.state = NodeState::Skipped;
+        }
+        self.tell(WorkflowRunEvent::NodeSkipped { node: node.clone() });
+        Ok(())
+    }
+
+    /// Whether everything that the node at `place` needs is over.
     fn is_supplied(&self, place: usize) -> bool {
         let needs = self.next.nodes.get(place).map_or(&[][..], |node| &node.needs);
-        needs.iter().all(|need| self.next.nodes.get(*need).is_some_and(|node| node.is_done()))
+        needs.iter().all(|need| self.next.nodes.get(*need).is_some_and(NodeRecord::is_over))
     }
 
     /// What was used counts also when the run was stopped meanwhile.
@@ -453,7 +470,7 @@ impl<'a> Step<'a> {
             (WorkerEnd::Panicked(why), _) => self.fail(FailureKind::Panic, why.clone()),
             (WorkerEnd::Unreadable(why), _) => self.fail(FailureKind::Unreadable, why.clone()),
             (WorkerEnd::Walked | WorkerEnd::OverLimit(_), Some(pause)) => {
-                if self.is_all_done() {
+                if self.is_all_over() {
                     self.complete();
                 } else {
                     self.pause(pause);
@@ -497,15 +514,15 @@ impl<'a> Step<'a> {
         if !blocked.is_empty() {
             self.next.state = WorkflowRunState::Blocked { at: self.cx.now };
             self.tell(WorkflowRunEvent::RunBlocked { nodes: blocked });
-        } else if self.is_all_done() {
+        } else if self.is_all_over() {
             self.complete();
         } else {
             self.fail(FailureKind::Deadlock, "nothing can start, though nodes are left".to_owned());
         }
     }
 
-    fn is_all_done(&self) -> bool {
-        self.next.nodes.iter().all(|node| node.is_done())
+    fn is_all_over(&self) -> bool {
+        self.next.nodes.iter().all(NodeRecord::is_over)
     }
 
     /// The first node, in document order, that only a decision keeps from beginning.
@@ -592,7 +609,7 @@ impl<'a> Step<'a> {
         let mut nodes = Vec::new();
         for node in &mut self.next.nodes {
             let approved = node.gate.as_ref().is_some_and(|gate| gate.approved);
-            if !node.is_done() && (node.state != NodeState::Pending || node.attempts > 0) {
+            if !node.is_over() && (node.state != NodeState::Pending || node.attempts > 0) {
                 node.reset();
                 nodes.push(node.node.clone());
             }
