@@ -180,7 +180,8 @@ fn a_workflow_that_is_paused_or_a_draft_does_not_run() {
         refused.refused(3, "workflow_not_active");
         assert!(refused.stderr.contains("set its status to active"), "{refused}");
         project.optim(["run-workflow", "--dry-run"]).ended(0);
-        project.optim(["workflow", "put", "workflow.json"]).ended(0);
+        let file = project.path().join("workflow.json").display().to_string();
+        project.optim(["workflow", "put", &file]).ended(0);
         let settings = project.read("optim.toml").replace("workflow.json", "stored:w");
         project.write("optim.toml", settings);
         project.optim(["run-workflow"]).refused(3, "workflow_not_active");
