@@ -21,6 +21,7 @@ case "$what" in
   hang) while :; do :; done & wait ;;
   gate) while [ ! -e open ]; do sleep 0.02; done ;;
   once) if [ ! -e tried ]; then : > tried; echo '{"error":{"class":"failed","message":"the first time"}}'; exit 0; fi ;;
+  idle) echo '{"content":{"has_work":false}}'; echo "end $node" >> log; exit 0 ;;
   large) printf '{"content":"'; head -c 20000 /dev/zero | tr '\0' x; echo '"}'; echo "end $node" >> log; exit 0 ;;
 esac
 echo "end $node" >> log
@@ -154,6 +155,50 @@ fn a_gate_waits_for_a_decision_and_rework_does_again_what_it_names() {
         "completed"
     );
     assert_eq!(log(&project), ["begin n0", "end n0", "begin n0", "end n0", "begin n1", "end n1"]);
+}
+
+#[test]
+fn what_a_triage_gate_leaves_without_work_is_skipped_and_the_run_completes() {
+    let node = |id: &str, what: &str, needs: &[&str]| json!({"node_id": id, "agent_id": "x", "objective": format!("{id}:{what}"), "depends_on": needs});
+    let mut triage = node("n0", "idle", &[]);
+    triage["triage_gate"] = json!(true);
+    let nodes = vec![triage, node("n1", "ok", &["n0"]), node("n2", "ok", &["n1"])];
+    let project = with_nodes(nodes, json!({}));
+    let run = project.optim(["run-workflow", "--json"]).document(0);
+    assert_eq!(run["status"], "completed", "{run}");
+    assert_eq!(log(&project), ["begin n0", "end n0"]);
+    let shown = project.optim(["runs", "show", &id(&run)]);
+    assert!(shown.stdout.contains("n2: skipped"), "{shown}");
+}
+
+#[test]
+fn a_workflow_that_is_paused_or_a_draft_does_not_run() {
+    for status in ["paused", "draft"] {
+        let node = json!({"node_id": "n0", "agent_id": "x", "objective": "n0:ok"});
+        let project = with_nodes(vec![node], json!({"status": status}));
+        let refused = project.optim(["run-workflow"]);
+        refused.refused(3, "workflow_not_active");
+        assert!(refused.stderr.contains("set its status to active"), "{refused}");
+        project.optim(["run-workflow", "--dry-run"]).ended(0);
+        let file = project.path().join("workflow.json").display().to_string();
+        project.optim(["workflow", "put", &file]).ended(0);
+        let settings = project.read("optim.toml").replace("workflow.json", "stored:w");
+        project.write("optim.toml", settings);
+        project.optim(["run-workflow"]).refused(3, "workflow_not_active");
+        assert!(!project.path().join("log").exists(), "nothing was executed");
+    }
+}
+
+#[test]
+fn what_old_runs_have_put_out_is_dropped_and_their_records_stay() {
+    let project = project(&["large"], 1);
+    let run = project.optim(["run-workflow", "--json"]).document(0);
+    let retain = || project.optim(["runs", "retain", "--days", "0", "--json"]).document(0);
+    assert_eq!(retain()["dropped"], 1);
+    assert_eq!(retain()["dropped"], 0);
+    let shown = project.optim(["runs", "show", &id(&run), "--json"]).document(0);
+    assert_eq!(shown["run"]["nodes"][0]["state"]["output"]["dropped"]["bytes"], 20_002);
+    assert_eq!(shown["status"], "completed");
 }
 
 #[test]

@@ -32,6 +32,7 @@ pub mod shadow;
 pub mod stored_workflow;
 mod suggest;
 pub mod throttle;
+pub mod triage;
 pub mod trial;
 pub mod validator;
 pub mod verdict;

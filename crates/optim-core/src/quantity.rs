@@ -25,6 +25,12 @@ impl Timestamp {
     pub fn after(self, delay: Millis) -> Self {
         Self(self.0.saturating_add(i64::try_from(delay.0).unwrap_or(i64::MAX)))
     }
+
+    /// The point `age` before this one.
+    #[must_use]
+    pub fn before(self, age: Millis) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(age.0).unwrap_or(i64::MAX)))
+    }
 }
 
 macro_rules! amount {

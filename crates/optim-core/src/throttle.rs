@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ProviderId, RunId};
+use crate::id::{ProviderId, RunId, WorkflowRunId};
 use crate::node_io::RETRY_AFTER_MAX;
 use crate::quantity::{Millis, Timestamp};
 use crate::run::Throttled;
@@ -18,13 +18,23 @@ pub struct Throttle {
     /// When it may be called again; at most [`RETRY_AFTER_MAX`] after `since`.
     pub until: Timestamp,
     /// The run that it answered with its wish.
-    pub run: RunId,
+    pub run: AnsweredRun,
+}
+
+/// A run of either kind; ids of the one kind do not read as the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnsweredRun {
+    /// A case run.
+    Case(RunId),
+    /// A workflow run.
+    Workflow(WorkflowRunId),
 }
 
 impl Throttle {
     /// The throttle that follows from the report of `run` at `now`, whatever was asked for.
     #[must_use]
-    pub fn asked(throttled: &Throttled, run: RunId, now: Timestamp) -> Self {
+    pub fn asked(throttled: &Throttled, run: AnsweredRun, now: Timestamp) -> Self {
         let rest = throttled.retry_after.min(RETRY_AFTER_MAX);
         Self { provider: throttled.provider.clone(), since: now, until: now.after(rest), run }
     }
@@ -53,7 +63,7 @@ mod tests {
     fn asked(retry_after: u64) -> Throttle {
         let provider = ProviderId::new("p").unwrap();
         let throttled = Throttled { provider, retry_after: Millis(retry_after) };
-        Throttle::asked(&throttled, RunId::derive(&[]), NOW)
+        Throttle::asked(&throttled, AnsweredRun::Case(RunId::derive(&[])), NOW)
     }
 
     #[test]
@@ -76,6 +86,16 @@ mod tests {
             Millis(HOUR),
             "a record from elsewhere does not last for ever"
         );
+    }
+
+    #[test]
+    fn the_run_that_was_answered_reads_back_as_what_it_was() {
+        let run = WorkflowRunId::derive(&[]);
+        for run in [AnsweredRun::Case(RunId::derive(&[])), AnsweredRun::Workflow(run)] {
+            let throttle = Throttle { run, ..asked(1) };
+            let json = serde_json::to_string(&throttle).unwrap();
+            assert_eq!(serde_json::from_str::<Throttle>(&json).unwrap(), throttle);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::outcome::{CaseOutcome, Usage};
 use optim_core::quantity::Millis;
 use optim_core::run::transition::RunObservation;
-use optim_core::run::{Run, RunReport, Throttled, fault_delay};
+use optim_core::run::{Epoch, Run, RunReport, Throttled, fault_delay};
 use optim_store::{
     Cursor, Page, RunFilter, RunSummary, StoreError, WorkflowRunFilter, WorkflowRunSummary,
 };
@@ -25,7 +25,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::clock::Steady;
 use crate::engine::turn::Ended;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Brought, Engine, EngineError};
 use crate::lease;
 use crate::runner::{self, Runner};
 use crate::scheduler::entry::{Class, Entry, Job, Needs, Party};
@@ -35,9 +35,10 @@ use crate::scheduler::{Admission, Release, Scheduler, Waiting};
 use crate::tasks::Shutdown;
 use crate::wake::{JobChange, JobChanges};
 use crate::workflow_worker;
-use optim_core::workflow_run::WorkflowRun;
+use optim_core::throttle::Throttle;
 use optim_core::workflow_run::observation::WorkflowRunObservation;
 use optim_core::workflow_run::state::WorkflowRunStatus;
+use optim_core::workflow_run::{Wait, WorkflowRun};
 
 /// How long a failing store is left alone.
 const BACK_OFF: Duration = Duration::from_secs(1);
@@ -83,7 +84,8 @@ pub struct Dispatcher {
 struct Desk {
     /// What of the store's queue has to be looked through.
     unseen: Unseen,
-    /// Whether an operation failed: a claim whose answer is lost may have taken effect.
+    /// Whether the store may hold what is not known here: an operation failed, so that a claim whose answer
+    /// is lost may have taken effect, or there were more changes than are remembered.
     doubt: bool,
     workers: JoinSet<Done>,
     at_work: HashMap<Id, AtWork>,
@@ -106,7 +108,9 @@ enum Unseen {
 /// A job that has a worker.
 struct AtWork {
     /// Released with it.
-    _slot: Slot,
+    slot: Slot,
+    /// The claim that it works under.
+    epoch: Epoch,
     /// The claimed case run; a workflow run writes its own log.
     case: Option<Run>,
     worker: AbortHandle,
@@ -249,7 +253,7 @@ impl Dispatcher {
     /// Hands a claimed run to a worker.
     fn start(&self, desk: &mut Desk, mut slot: Slot, run: Run) {
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
-        let claimed = run.clone();
+        let (claimed, epoch) = (run.clone(), run.epoch);
         let worker = desk.workers.spawn(async move {
             let report = tokio::select! {
                 report = execute(&engine, &runner, &claimed) => report,
@@ -261,19 +265,19 @@ impl Dispatcher {
             Done::Case(Box::new(report))
         });
         slot.release = Release::Worked;
-        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: Some(run), worker });
+        desk.at_work.insert(worker.id(), AtWork { slot, epoch, case: Some(run), worker });
     }
 
     /// Hands a claimed workflow run to a worker.
     fn start_workflow(&self, desk: &mut Desk, mut slot: Slot, run: WorkflowRun) {
         let (engine, runner) = (Arc::clone(&self.engine), Arc::clone(&self.runner));
-        let draining = Arc::clone(&self.draining);
+        let (draining, epoch) = (Arc::clone(&self.draining), run.epoch);
         let worker = desk.workers.spawn(async move {
             workflow_worker::work(engine, runner, run, draining).await;
             Done::Workflow
         });
         slot.release = Release::Worked;
-        desk.at_work.insert(worker.id(), AtWork { _slot: slot, case: None, worker });
+        desk.at_work.insert(worker.id(), AtWork { slot, epoch, case: None, worker });
     }
 
     /// Takes in that a worker has ended: its slot is free from here on.
@@ -305,17 +309,20 @@ impl Dispatcher {
 
     /// Takes in which jobs came and went.
     async fn take_in(&self, desk: &mut Desk, changes: JobChanges) -> Result<(), EngineError> {
-        if changes.more {
-            desk.unseen = Unseen::All;
-        }
+        desk.doubt |= changes.more;
         for change in changes.known {
             match change {
+                // It was queued before a worker took it.
+                JobChange::CaseQueued(run) if desk.has_taken(Job::Case(run.id), run.epoch) => {}
+                JobChange::WorkflowQueued(run)
+                    if desk.has_taken(Job::Workflow(run.id), run.epoch) => {}
                 JobChange::CaseQueued(run) => {
                     // Given back: what a worker finds out under that claim will be refused.
                     desk.stop(|claim| claim.id == run.id && claim.epoch <= run.epoch);
                     self.enqueue_case(run).await?;
                 }
                 JobChange::WorkflowQueued(run) => self.enqueue_workflow(*run).await?,
+                JobChange::Throttled(throttle) => self.remember(&throttle),
                 JobChange::Over(job) => {
                     // The worker of a workflow run looks for itself, and tidies up before it ends.
                     desk.stop(|claim| Job::Case(claim.id) == job);
@@ -350,15 +357,18 @@ impl Dispatcher {
     /// workspace is gone locks nothing: it ends as soon as it starts.
     async fn enqueue_workflow(&self, run: WorkflowRunSummary) -> Result<(), EngineError> {
         let needs = self.needs(run.snapshot).await?;
+        let (now, wall_clock) = (self.clock.now(), self.engine.clock().now());
+        // However the wall clock was moved, no wait is longer than any provider may ask for.
+        let rest = |wait: Wait| wait.not_before.since(wall_clock).min(RETRY_AFTER_MAX);
         let entry = Entry {
             job: Job::Workflow(run.id),
             party: Party::Workflow(run.workflow),
             class: Class::Production,
             workspace: CanonicalPath::resolve(Path::new(&run.workspace)).ok(),
             needs,
-            not_before: None,
+            not_before: run.wait.map(|wait| now.after(rest(wait))),
         };
-        locked(&self.scheduler).enqueue(entry, self.clock.now());
+        locked(&self.scheduler).enqueue(entry, now);
         Ok(())
     }
 
@@ -396,7 +406,11 @@ impl Dispatcher {
             for run in self.engine.list_workflow_runs(&filter).await? {
                 if !locked(&self.scheduler).holds(Job::Workflow(run.id)) {
                     let lost = WorkflowRunObservation::Lost { epoch: run.epoch };
-                    drop(self.engine.observe_workflow_run(run.id, &lost, &[]).await?);
+                    drop(
+                        self.engine
+                            .observe_workflow_run(run.id, &lost, &Brought::default())
+                            .await?,
+                    );
                 }
             }
         }
@@ -405,12 +419,12 @@ impl Dispatcher {
 
     /// Leaves those providers alone that asked for it, of earlier processes too.
     async fn remember_throttles(&self) -> Result<(), EngineError> {
-        let throttles = self.engine.throttles().await?;
-        let now = self.engine.clock().now();
-        for throttle in throttles {
-            self.throttle(&throttle.provider, throttle.left(now));
-        }
+        self.engine.throttles().await?.iter().for_each(|throttle| self.remember(throttle));
         Ok(())
+    }
+
+    fn remember(&self, throttle: &Throttle) {
+        self.throttle(&throttle.provider, throttle.left(self.engine.clock().now()));
     }
 
     fn throttle(&self, provider: &ProviderId, rest: Millis) {
@@ -475,6 +489,12 @@ impl Dispatcher {
 }
 
 impl Desk {
+    /// Whether a worker has `job` under a later claim than the one of `epoch`.
+    fn has_taken(&self, job: Job, epoch: Epoch) -> bool {
+        let mut at_work = self.at_work.values();
+        at_work.any(|at_work| at_work.slot.admission.job == job && at_work.epoch > epoch)
+    }
+
     /// Stops the workers of case runs. Their slots are given back when they have ended.
     fn stop(&self, which: impl Fn(&Run) -> bool) {
         let at_work = self.at_work.values();

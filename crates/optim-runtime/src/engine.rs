@@ -34,14 +34,16 @@ use optim_core::workflow::Workflow;
 use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_core::workflow_run::node::PlanError;
 use optim_store::{
-    Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+    Blob, CampaignSummary, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError,
+    Versioned, Write,
 };
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::wake::Wakes;
+use crate::wake::{JobChange, Wakes};
 
 pub use self::stored::StoredDefinition;
+pub use self::workflow_runs::Brought;
 
 /// How often a decision is made again because somebody else moved the record.
 const CONFLICT_RETRIES_MAX: u32 = 32;
@@ -228,7 +230,9 @@ impl Engine {
             .cloned()
             .collect();
         let workflow_runs = commit.workflow_runs.iter();
-        let jobs: Vec<_> = (commit.runs.iter().filter_map(|write| turn::job_change(&write.value)))
+        let throttles = commit.throttles.values().flatten();
+        let jobs: Vec<_> = (throttles.cloned().map(JobChange::Throttled))
+            .chain(commit.runs.iter().filter_map(|write| turn::job_change(&write.value)))
             .chain(workflow_runs.filter_map(|write| workflow_runs::job_change(&write.value)))
             .collect();
         let runs_of_workflows = !commit.workflow_runs.is_empty();
@@ -550,15 +554,7 @@ impl Engine {
     /// # Errors
     /// The store fails.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        let (mut all, mut page) = (Vec::new(), Page::first());
-        loop {
-            let listed = self.store.runs(filter, page).await?;
-            all.extend(listed.items);
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(all),
-            }
-        }
+        Page::all(|page| self.store.runs(filter, page)).await
     }
 
     /// Takes in what happened to a run.
@@ -600,17 +596,19 @@ impl Engine {
             drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
         }
         let recovered = claimed.len() + self.recover_workflow_runs().await?;
-        let mut page = Page::first();
-        loop {
-            let listed = self.store.campaigns(page).await?;
-            for campaign in listed.items.iter().filter(|campaign| campaign.is_at_work()) {
-                self.record(&campaign.id, &Observation::Continued, Vec::new()).await?;
-            }
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(recovered),
-            }
+        for campaign in self.campaigns_at_work().await? {
+            self.record(&campaign, &Observation::Continued, Vec::new()).await?;
         }
+        Ok(recovered)
+    }
+
+    /// The campaigns that are not over, or measure what is live, newest first.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn campaigns_at_work(&self) -> Result<Vec<CampaignId>, StoreError> {
+        let all = Page::all(|page| self.store.campaigns(page)).await?.into_iter();
+        Ok(all.filter(CampaignSummary::is_at_work).map(|campaign| campaign.id).collect())
     }
 
     // --- evaluations ------------------------------------------------------------------------

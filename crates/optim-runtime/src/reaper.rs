@@ -16,7 +16,7 @@ use optim_core::workflow_run::state::WorkflowRunStatus;
 use optim_store::{RunFilter, WorkflowRunFilter};
 use tokio::time::Instant;
 
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Brought, Engine, EngineError};
 use crate::lease::LEASE_LOST_AFTER;
 use crate::scheduler::entry::Job;
 use crate::tasks::Shutdown;
@@ -149,7 +149,8 @@ impl Reaper {
                     signal,
                     stale_after: Millis(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
                 };
-                let reaped = self.engine.observe_workflow_run(run.id, &stalled, &[]).await?;
+                let reaped =
+                    self.engine.observe_workflow_run(run.id, &stalled, &Brought::default()).await?;
                 tracing::warn!(run = %run.id, ?signal, reaped = reaped.is_ok(), "a worker shows no sign of life");
             }
         }
@@ -161,7 +162,7 @@ impl Reaper {
         let paused = WorkflowRunFilter::Status(WorkflowRunStatus::Paused);
         for run in self.engine.list_workflow_runs(&paused).await? {
             let due = WorkflowRunObservation::AutoResumeDue;
-            if self.engine.observe_workflow_run(run.id, &due, &[]).await?.is_ok() {
+            if self.engine.observe_workflow_run(run.id, &due, &Brought::default()).await?.is_ok() {
                 tracing::info!(run = %run.id, "a run that was reaped goes on");
             }
         }

@@ -1,7 +1,7 @@
 //! Walks the DAG of a frozen definition, attempt by attempt. A case run is walked at one go and reported
 //! at its end; a workflow run is walked the same way, and tells each step to its `Progress`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use optim_core::quantity::Millis;
 use optim_core::rate::RatePerMinute;
 use optim_core::run::{NodeReport, Run, RunReport, Throttled};
 use optim_core::shadow::{self, Shadow};
+use optim_core::triage::{self, Word};
 use optim_core::validator::{check_case, validate};
 use optim_core::workflow::graph::Graph;
 use optim_core::workflow::{Execution, Node, Workflow};
@@ -91,6 +92,9 @@ pub(crate) trait Progress: Send + Sync {
     /// Whether an attempt at a node may begin; from 1.
     async fn begins(&self, node: &NodeId, attempt: u32) -> bool;
 
+    /// Takes in that a triage gate leaves a node without work.
+    async fn skipped(&self, node: &NodeId);
+
     /// Takes in that a node is over; answers what the walk makes of it.
     async fn ended(&self, ended: Ended) -> Ended;
 
@@ -106,6 +110,8 @@ impl Progress for Unfollowed {
     async fn begins(&self, _: &NodeId, _: u32) -> bool {
         true
     }
+
+    async fn skipped(&self, _: &NodeId) {}
 
     async fn ended(&self, ended: Ended) -> Ended {
         ended
@@ -144,6 +150,8 @@ pub(crate) struct Walk {
     graph: Graph,
     /// Outputs of the nodes that are done, by index.
     outputs: BTreeMap<usize, Value>,
+    /// The nodes that were left without work, by index.
+    skipped: BTreeSet<usize>,
     reports: Vec<NodeReport>,
     started: Vec<bool>,
     /// Attempts that were made before this walk, by index.
@@ -305,6 +313,17 @@ impl Runner {
         Arc::clone(&self.matcher)
     }
 
+    /// The wish of the provider of `node` to be left alone; none when nobody serves the node.
+    pub(crate) fn throttled(
+        &self,
+        workflow: &Workflow,
+        node: &Node,
+        retry_after: Millis,
+    ) -> Option<Throttled> {
+        let provider = self.executor.provider(workflow.agent(node.agent())?)?;
+        Some(Throttled { provider, retry_after })
+    }
+
     /// Executes a case run, as a shadow: executors see what an evaluation may. Dropping the future
     /// stops everything that it started.
     pub async fn run(&self, job: Job<'_>) -> RunReport {
@@ -338,10 +357,8 @@ impl Runner {
         let (usage, mut nodes) = (walk.meter.used(), std::mem::take(&mut walk.reports));
         nodes.iter_mut().for_each(shorten);
         let finished_at = self.clock.now();
-        let throttled = walk.tired.and_then(|(node, retry_after)| {
-            let node = job.workflow.nodes().get(node)?;
-            let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
-            Some(Throttled { provider, retry_after })
+        let throttled = walk.tired.and_then(|(node, rest)| {
+            self.throttled(&job.workflow, job.workflow.nodes().get(node)?, rest)
         });
         RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
     }
@@ -397,6 +414,9 @@ impl Runner {
             if let Some(limit) = walk.meter.over_limit() {
                 working.shutdown().await;
                 return Walked::OverLimit(limit);
+            }
+            for node in walk.skip() {
+                errand.progress.skipped(&node).await;
             }
             while working.len() < parallel {
                 let Some((index, attempts, request)) = self.next(errand, walk) else {
@@ -482,39 +502,65 @@ impl Walk {
     fn new(workflow: Arc<Workflow>, allowance: Allowance) -> Result<Self, String> {
         let begun = vec![0; workflow.nodes().len()];
         let meter = Meter::new(*workflow.execution(), allowance, Used::default());
-        Self::with(workflow, BTreeMap::new(), begun, meter)
+        Self::with(workflow, BTreeMap::new(), BTreeSet::new(), begun, meter)
     }
 
-    /// A walk that goes on where an earlier one stopped: with the outputs of the nodes that are done,
-    /// the attempts that were made at the others, and what was used of the limits.
+    /// A walk that goes on where an earlier one stopped: with the outputs of the nodes that are done, those
+    /// that were skipped, the attempts that were made at the others, and what was used of the limits.
     pub(crate) fn resumed(
         workflow: Arc<Workflow>,
         outputs: BTreeMap<usize, Value>,
+        skipped: BTreeSet<usize>,
         begun: Vec<u32>,
         used: Used,
     ) -> Result<Self, String> {
         let meter = Meter::new(*workflow.execution(), Allowance::default(), used);
-        Self::with(workflow, outputs, begun, meter)
+        Self::with(workflow, outputs, skipped, begun, meter)
     }
 
     fn with(
         workflow: Arc<Workflow>,
         outputs: BTreeMap<usize, Value>,
+        skipped: BTreeSet<usize>,
         begun: Vec<u32>,
         meter: Meter,
     ) -> Result<Self, String> {
         let graph = Graph::new(&workflow)
             .map_err(|_| "the frozen definition is no acyclic graph".to_owned())?;
-        let started =
-            (0..workflow.nodes().len()).map(|index| outputs.contains_key(&index)).collect();
-        let (reports, tired) = (Vec::new(), None);
-        Ok(Self { workflow, graph, outputs, reports, started, begun, tired, meter })
+        let (reports, started, tired) = (Vec::new(), vec![false; workflow.nodes().len()], None);
+        Ok(Self { workflow, graph, outputs, skipped, reports, started, begun, tired, meter })
     }
 
-    /// The next node whose dependencies are done; it counts as started from then on.
+    /// The nodes that can begin now, or be skipped.
+    fn ready(&self) -> impl Iterator<Item = usize> {
+        let over = |index| self.outputs.contains_key(&index) || self.skipped.contains(&index);
+        self.graph.ready(over).filter(|index| self.started.get(*index) == Some(&false))
+    }
+
+    /// Skips the nodes that triage gates leave without work; they are over from then on.
+    fn skip(&mut self) -> Vec<NodeId> {
+        let mut skipped = Vec::new();
+        while let Some(index) = self.without_work() {
+            self.skipped.insert(index);
+            skipped.extend(self.workflow.nodes().get(index).map(|node| node.id().clone()));
+        }
+        skipped
+    }
+
+    /// The next node that is to be skipped.
+    fn without_work(&self) -> Option<usize> {
+        let says = |need: &usize| match (self.workflow.nodes().get(*need), self.outputs.get(need)) {
+            (Some(node), Some(output)) => Word::of(node, output),
+            _ => Word::Skipped,
+        };
+        let words =
+            |index: usize| self.graph.dependencies(index).iter().map(says).collect::<Vec<_>>();
+        self.ready().find(|index| triage::is_skipped(&words(*index)))
+    }
+
+    /// The next node whose dependencies are over; it counts as started from then on.
     fn next_ready(&mut self) -> Option<usize> {
-        let ready = self.graph.ready(|index| self.outputs.contains_key(&index));
-        let next = ready.into_iter().find(|index| self.started.get(*index) == Some(&false))?;
+        let next = self.ready().next()?;
         *self.started.get_mut(next)? = true;
         Some(next)
     }
@@ -556,14 +602,15 @@ impl Walk {
         }
     }
 
-    /// Reports the nodes that never started.
+    /// Reports the nodes that could not start. One that was skipped has no report: what is expected of it
+    /// is missing.
     fn block_the_rest(&mut self) -> Vec<NodeId> {
         let workflow = Arc::clone(&self.workflow);
         let reported: Vec<_> = self.reports.iter().map(|report| report.node.clone()).collect();
-        let rest: Vec<_> = workflow
-            .nodes()
-            .iter()
-            .map(|node| node.id())
+        let nodes = workflow.nodes().iter().enumerate();
+        let rest: Vec<_> = nodes
+            .filter(|(index, _)| !self.skipped.contains(index))
+            .map(|(_, node)| node.id())
             .filter(|id| !reported.contains(id))
             .collect();
         for node in &rest {

@@ -11,7 +11,6 @@ use optim_core::id::{CampaignId, WorkflowRunId};
 use optim_core::quantity::Millis;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::state::WorkflowRunStatus;
-use optim_store::Page;
 
 use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::engine::{Engine, EngineError};
@@ -91,7 +90,7 @@ impl Service {
         }
         let campaigns = config.dispatch.evaluation;
         if campaigns {
-            wake_open_campaigns(&engine).await?;
+            wake_campaigns_at_work(&engine).await?;
         }
         let mut tasks = TaskSet::new();
         let purged = Arc::clone(&engine);
@@ -232,17 +231,9 @@ async fn retain(engine: Arc<Engine>, age: Millis, shutdown: Shutdown) {
     }
 }
 
-async fn wake_open_campaigns(engine: &Engine) -> Result<(), EngineError> {
-    let mut page = Page::first();
-    loop {
-        let listed = engine.store().campaigns(page).await?;
-        for campaign in listed.items.iter().filter(|campaign| campaign.is_at_work()) {
-            engine.wakes().campaign_changed(&campaign.id);
-        }
-        match listed.next {
-            Some(after) => page = Page { after: Some(after), ..Page::first() },
-            None => break,
-        }
+async fn wake_campaigns_at_work(engine: &Engine) -> Result<(), EngineError> {
+    for campaign in engine.campaigns_at_work().await? {
+        engine.wakes().campaign_changed(&campaign);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use optim_core::id::CampaignId;
+use optim_core::throttle::Throttle;
 use optim_store::{RunSummary, WorkflowRunSummary};
 use tokio::sync::Notify;
 
@@ -22,6 +23,8 @@ pub enum JobChange {
     CaseQueued(RunSummary),
     /// A workflow run waits for a slot.
     WorkflowQueued(Box<WorkflowRunSummary>),
+    /// A provider is left alone for a while, or longer than before.
+    Throttled(Throttle),
     /// It will never want a slot again, and a worker that it has is of no use.
     Over(Job),
 }

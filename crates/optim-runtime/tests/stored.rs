@@ -10,17 +10,21 @@ use optim_core::campaign::{Campaign, Ending, Evaluation, Phase, Purpose};
 use optim_core::id::{Actor, CampaignId, NodeId, WorkflowId};
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
+use optim_core::outcome::Usage;
 use optim_core::pack::Split;
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::RunState;
 use optim_core::stored_workflow::transition::WorkflowCommand;
 use optim_core::stored_workflow::{RESTORE_WINDOW, VersionNumber};
+use optim_core::workflow_run::command::WorkflowRunCommand;
+use optim_core::workflow_run::node::Output;
+use optim_core::workflow_run::observation::{NodeEnd, WorkerEnd, WorkflowRunObservation};
 use optim_core::workflow_run::state::WorkflowRunStatus;
 use optim_core::workflow_run::transition::Order;
-use optim_core::workflow_run::{Origin, Trigger};
+use optim_core::workflow_run::{Origin, Trigger, WorkflowRun};
 use optim_runtime::clock::ManualClock;
 use optim_runtime::dispatch::DispatchConfig;
-use optim_runtime::engine::{Engine, EngineError, NewCampaign};
+use optim_runtime::engine::{Brought, Engine, EngineError, NewCampaign};
 use optim_runtime::executor::lexical::Lexical;
 use optim_runtime::live::{self, DefinitionText, LiveError, LiveRequest};
 use optim_runtime::reaper::ReaperConfig;
@@ -332,21 +336,101 @@ async fn a_delete_cancels_the_runs_of_the_workflow_and_a_retirement_lets_them_en
     ] {
         let engine = engine(Memory::new());
         engine.put_workflow(&text(TEXT), None, actor()).await.unwrap();
-        let workflow = text(TEXT).workflow;
-        let definition = Blob::new(TEXT.as_bytes().to_vec());
-        let order = Order {
-            id: engine.new_workflow_run_id(),
-            origin: Origin::Stored { version: VersionNumber(1) },
-            snapshot: definition.digest(),
-            trigger: Trigger::Manual,
-            dry_run: false,
-            inputs: serde_json::Map::new(),
-            workspace: "/w".to_owned(),
-        };
-        let run = engine.create_workflow_run(order, &workflow, definition, actor()).await.unwrap();
+        let run = begin(&engine).await.unwrap();
         engine.change_workflow(&id(), &command, actor()).await.unwrap();
         let run = engine.workflow_run(run.id).await.unwrap().value;
         assert_eq!(run.state.status(), status, "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_comes_too_late_is_told_that_the_workflow_is_not_in_use() {
+    for (command, code) in [
+        (WorkflowCommand::Retire { reason: "replaced".to_owned() }, "workflow_retired"),
+        (delete(), "workflow_deleted"),
+    ] {
+        let engine = engine(Memory::new());
+        engine.put_workflow(&text(TEXT), None, actor()).await.unwrap();
+        let ended = begin(&engine).await.unwrap();
+        let claimed = engine.claim_workflow_run(ended.id).await.unwrap().unwrap();
+        let lost = WorkerEnd::Unreadable("as told".to_owned());
+        let lost = WorkflowRunObservation::WorkerEnded {
+            epoch: claimed.epoch,
+            end: lost,
+            worked: Millis(0),
+        };
+        engine.observe_workflow_run(ended.id, &lost, &Brought::default()).await.unwrap().unwrap();
+        // What `begin` has read before it says nothing about now.
+        engine.change_workflow(&id(), &command, actor()).await.unwrap();
+        assert_eq!(begin(&engine).await.unwrap_err().code(), code);
+        let recover = WorkflowRunCommand::Recover { reason: None };
+        let again = engine.command_workflow_run(ended.id, &recover, actor()).await;
+        assert_eq!(again.unwrap_err().code(), code);
+        engine
+            .change_workflow(&id(), &WorkflowCommand::Restore { reason: None }, actor())
+            .await
+            .unwrap();
+        begin(&engine).await.unwrap();
+        engine.command_workflow_run(ended.id, &recover, actor()).await.unwrap();
+    }
+}
+
+/// Begins a run of the stored workflow.
+async fn begin(engine: &Engine) -> Result<WorkflowRun, EngineError> {
+    let definition = Blob::new(TEXT.as_bytes().to_vec());
+    let order = Order {
+        id: engine.new_workflow_run_id(),
+        origin: Origin::Stored { version: VersionNumber(1) },
+        snapshot: definition.digest(),
+        trigger: Trigger::Manual,
+        dry_run: false,
+        inputs: serde_json::Map::new(),
+        workspace: "/w".to_owned(),
+    };
+    engine.create_workflow_run(order, &text(TEXT).workflow, definition, actor()).await
+}
+
+#[tokio::test]
+async fn what_a_run_has_put_out_is_dropped_when_its_time_is_over_or_its_workflow_is_purged() {
+    for purged in [false, true] {
+        let clock = Arc::new(ManualClock::at(Timestamp(1)));
+        let engine = Engine::new(Arc::new(Memory::new()), clock.clone());
+        engine.put_workflow(&text(TEXT), None, actor()).await.unwrap();
+        let run = begin(&engine).await.unwrap();
+        let epoch = engine.claim_workflow_run(run.id).await.unwrap().unwrap().epoch;
+        let output = Blob::new(vec![b'7'; 9000]);
+        for node in &run.nodes {
+            let stored = Output::Stored { digest: output.digest(), bytes: 9000 };
+            let node = node.node.clone();
+            let begins =
+                WorkflowRunObservation::NodeStarted { epoch, node: node.clone(), attempt: 1 };
+            let (end, worked) = (NodeEnd::Done(stored), Millis(0));
+            let usage = Usage::default();
+            let ends = WorkflowRunObservation::NodeEnded { epoch, node, end, usage, worked };
+            // Both nodes put out the same.
+            for fact in [begins, ends] {
+                let brought = Brought { outputs: vec![output.clone()], throttled: None };
+                engine.observe_workflow_run(run.id, &fact, &brought).await.unwrap().unwrap();
+            }
+        }
+        let read = || engine.store().workflow_run_output(run.id, output.digest());
+        assert_eq!(read().await.unwrap().as_deref(), Some(output.bytes()));
+        engine.change_workflow(&id(), &delete(), actor()).await.unwrap();
+        clock.advance(RESTORE_WINDOW);
+        if purged {
+            assert_eq!(engine.purge_workflows().await.unwrap(), 0);
+            assert!(read().await.unwrap().is_some());
+            clock.advance(Millis(1));
+            assert_eq!(engine.purge_workflows().await.unwrap(), 1);
+        } else {
+            let late = Millis(RESTORE_WINDOW.0 + 1);
+            assert_eq!(engine.retain_workflow_runs(late).await.unwrap(), 0);
+            assert!(read().await.unwrap().is_some());
+            assert_eq!(engine.retain_workflow_runs(RESTORE_WINDOW).await.unwrap(), 1);
+            assert_eq!(engine.retain_workflow_runs(RESTORE_WINDOW).await.unwrap(), 0);
+        }
+        assert_eq!(read().await.unwrap(), None);
+        assert!(engine.workflow_run(run.id).await.unwrap().value.expired);
     }
 }
 

@@ -164,17 +164,11 @@ impl Session {
     /// # Errors
     /// The store fails.
     pub async fn campaigns_at_work(&self) -> Result<Vec<Campaign>, CliError> {
-        let (mut at_work, mut page) = (Vec::new(), Page::first());
-        loop {
-            let listed = self.engine.store().campaigns(page).await?;
-            for campaign in listed.items.iter().filter(|campaign| campaign.is_at_work()) {
-                at_work.push(self.engine.campaign(&campaign.id).await?.value);
-            }
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(at_work),
-            }
+        let mut open = Vec::new();
+        for id in self.engine.campaigns_at_work().await? {
+            open.push(self.engine.campaign(&id).await?.value);
         }
+        Ok(open)
     }
 
     /// The experiments of a campaign, by number.
@@ -182,15 +176,7 @@ impl Session {
     /// # Errors
     /// The store fails.
     pub async fn experiments(&self, campaign: &CampaignId) -> Result<Vec<Experiment>, CliError> {
-        let (mut all, mut page) = (Vec::new(), Page::first());
-        loop {
-            let listed = self.engine.store().experiments(campaign, page).await?;
-            all.extend(listed.items);
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(all),
-            }
-        }
+        Ok(Page::all(|page| self.engine.store().experiments(campaign, page)).await?)
     }
 
     /// The experiment that a person means: `#3`, `3`, an id, or the beginning of one id.

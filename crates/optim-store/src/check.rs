@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use optim_core::campaign::Campaign;
 use optim_core::campaign::event::Subject;
+use optim_core::digest::Digest;
 use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
 use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
@@ -27,6 +27,7 @@ pub(crate) trait Present {
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, Self::Error>;
     fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, Self::Error>;
     fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, Self::Error>;
+    fn open_runs_on(&self, id: &WorkflowId) -> Result<Vec<WorkflowRunId>, Self::Error>;
     fn workflow_run(
         &self,
         id: WorkflowRunId,
@@ -57,8 +58,7 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
     if throttles.any(|(id, throttle)| throttle.provider != *id) {
         return refuse("a throttle is under the name of another provider");
     }
-    let texts = commit.texts.iter().map(|text| &text.text);
-    let blob_bytes = commit.blobs.iter().chain(texts).map(|blob| blob.bytes().len()).sum::<usize>();
+    let blob_bytes = commit.payloads().map(|blob| blob.bytes().len()).sum::<usize>();
     if blob_bytes > Commit::BLOB_BYTES_MAX {
         return refuse("its payloads have more than 64 MiB");
     }
@@ -73,26 +73,19 @@ fn campaigns<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
         }
         let found = present.campaign_revision(&value.id)?.unwrap_or_default();
         expect(*expected, found, || format!("campaign {}", value.id))?;
-        if found == Revision(0) {
-            source_is_in_use(value, commit, present)?;
+        if let (Revision(0), Some(workflow)) = (found, value.source.location.stored()) {
+            is_in_use(workflow, commit, present)?;
         }
     }
     Ok(())
 }
 
-/// A campaign begins only on a workflow that is in use.
-fn source_is_in_use<P: Present>(
-    campaign: &Campaign,
-    commit: &Commit,
-    present: &P,
-) -> Result<(), P::Error> {
-    let Some(id) = campaign.source.location.stored() else {
-        return Ok(());
-    };
+/// Campaigns and runs begin only on a workflow that is in use.
+fn is_in_use<P: Present>(id: &WorkflowId, commit: &Commit, present: &P) -> Result<(), P::Error> {
     match workflow_after(id, commit, present)? {
         Some(workflow) if workflow.is_in_use() => Ok(()),
         Some(_) => conflict(format!("workflow {id}")),
-        None => refuse("a campaign is on a stored workflow that is unknown"),
+        None => refuse("a campaign or a run is on a stored workflow that is unknown"),
     }
 }
 
@@ -112,6 +105,9 @@ fn workflows<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
         }
         if !value.is_in_use() {
             no_open_campaign_is_left_on(&value.id, commit, present)?;
+        }
+        if value.deleted.is_some() {
+            no_open_run_is_left_on(&value.id, commit, present)?;
         }
     }
     let texts: BTreeSet<_> = commit
@@ -138,6 +134,20 @@ fn no_open_campaign_is_left_on<P: Present>(
             .any(|write| write.value.id == campaign && write.value.is_closed());
         if !ends {
             return conflict(format!("campaign {campaign}"));
+        }
+    }
+    Ok(())
+}
+
+fn no_open_run_is_left_on<P: Present>(
+    id: &WorkflowId,
+    commit: &Commit,
+    present: &P,
+) -> Result<(), P::Error> {
+    for run in present.open_runs_on(id)? {
+        let mut writes = commit.workflow_runs.iter();
+        if !writes.any(|write| write.value.id == run && !write.value.is_open()) {
+            return conflict(format!("workflow run {run}"));
         }
     }
     Ok(())
@@ -203,7 +213,7 @@ fn runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
 }
 
 fn workflow_runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    let mut ids = BTreeSet::new();
+    let (mut ids, mut new_outputs) = (BTreeSet::new(), BTreeSet::new());
     for Write { expected, value: run } in &commit.workflow_runs {
         if !ids.insert(run.id) {
             return refuse("a workflow run is in it twice");
@@ -211,13 +221,34 @@ fn workflow_runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Erro
         let before = present.workflow_run(run.id)?;
         let found = before.as_ref().map(|before| before.revision).unwrap_or_default();
         expect(*expected, found, || format!("workflow run {}", run.id))?;
-        let Some(Versioned { value: before, .. }) = before else { continue };
-        if (&before.workflow, before.snapshot) != (&run.workflow, run.snapshot) {
-            return refuse("a workflow run changes its workflow or snapshot");
+        let before = before.map(|before| before.value);
+        if let Some(before) = &before {
+            follows(run, before)?;
         }
-        if run.history.total() < before.history.total() {
-            return refuse("a workflow run knows less of its history than before");
+        let is_begun = before.as_ref().is_none_or(|before| run.is_open() && !before.is_open());
+        if let (true, Some(workflow)) = (is_begun, run.stored_workflow()) {
+            is_in_use(workflow, commit, present)?;
         }
+        let known: BTreeSet<_> = before.iter().flat_map(WorkflowRun::outputs).collect();
+        new_outputs.extend(run.outputs().filter(|it| !known.contains(it)).map(|it| (run.id, it)));
+    }
+    let outputs = commit.outputs.iter().map(|output| (output.run, output.output.digest()));
+    let outputs: BTreeSet<(WorkflowRunId, Digest)> = outputs.collect();
+    if outputs == new_outputs && outputs.len() == commit.outputs.len() {
+        Ok(())
+    } else {
+        refuse("the outputs are not those that its workflow runs begin to list")
+    }
+}
+
+/// Whether `run` may come after `before`.
+fn follows<E: From<StoreError>>(run: &WorkflowRun, before: &WorkflowRun) -> Result<(), E> {
+    let executed = |run: &WorkflowRun| (run.workflow.clone(), run.origin.clone(), run.snapshot);
+    if executed(before) != executed(run) {
+        return refuse("a workflow run changes its workflow, origin or snapshot");
+    }
+    if run.history.total() < before.history.total() {
+        return refuse("a workflow run knows less of its history than before");
     }
     Ok(())
 }

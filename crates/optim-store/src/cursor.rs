@@ -81,6 +81,9 @@ impl Listing<'_> {
             Self::WorkflowRuns(WorkflowRunFilter::Workflow(id)) => {
                 hasher.part(b"workflow-runs-of").part(id.as_str().as_bytes())
             }
+            Self::WorkflowRuns(WorkflowRunFilter::OpenOn(id)) => {
+                hasher.part(b"open-workflow-runs-on").part(id.as_str().as_bytes())
+            }
             Self::WorkflowRuns(WorkflowRunFilter::Status(status)) => {
                 hasher.part(b"workflow-runs-that-are").part(status.name().as_bytes())
             }

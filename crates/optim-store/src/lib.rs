@@ -17,6 +17,6 @@ pub mod url;
 
 pub use store::{
     Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged,
-    Recorded, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
-    WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, WorkflowText, Write,
+    Recorded, Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned,
+    WorkflowFilter, WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, WorkflowText, Write,
 };

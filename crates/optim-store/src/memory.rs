@@ -1,6 +1,6 @@
 //! The reference implementation: everything in maps behind one lock, nothing durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +9,7 @@ use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
@@ -18,7 +19,7 @@ use crate::check::{Present, check};
 use crate::cursor::Listing;
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    Revision, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
+    Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
     WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, Write,
 };
 
@@ -42,6 +43,7 @@ struct Content {
     workflow_texts: BTreeMap<(WorkflowId, VersionNumber), Vec<u8>>,
     workflow_runs: BTreeMap<u64, Versioned<WorkflowRun>>,
     workflow_run_ids: BTreeMap<WorkflowRunId, u64>,
+    workflow_run_outputs: BTreeMap<(WorkflowRunId, Digest), Vec<u8>>,
     throttles: BTreeMap<ProviderId, Throttle>,
     events: BTreeMap<u64, Recorded>,
     blobs: BTreeMap<Digest, Vec<u8>>,
@@ -87,8 +89,13 @@ impl Content {
                 *self.workflow_ids.entry(workflow.id.clone()).or_insert(next(&self.workflows));
             self.workflows.insert(seq, written(write));
         }
+        for RunOutput { run, output } in commit.outputs {
+            self.workflow_run_outputs.insert((run, output.digest()), output.into_bytes());
+        }
         for write in commit.workflow_runs {
             let id = write.value.id;
+            let listed: BTreeSet<_> = write.value.outputs().collect();
+            self.workflow_run_outputs.retain(|(run, it), _| *run != id || listed.contains(it));
             let seq = *self.workflow_run_ids.entry(id).or_insert(next(&self.workflow_runs));
             self.workflow_runs.insert(seq, written(write));
         }
@@ -156,6 +163,12 @@ impl Present for Content {
 
     fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, StoreError> {
         Ok(self.campaigns_on(id).map(|(_, campaign)| campaign.value.id.clone()).collect())
+    }
+
+    fn open_runs_on(&self, id: &WorkflowId) -> Result<Vec<WorkflowRunId>, StoreError> {
+        let open = WorkflowRunFilter::OpenOn(id.clone());
+        let runs = self.workflow_runs.values().filter(|run| open.admits(&run.value));
+        Ok(runs.map(|run| run.value.id).collect())
     }
 }
 
@@ -295,6 +308,28 @@ impl Store for Memory {
         listing.page(&page, entries.map(|(seq, run)| Ok((*seq, run))), |run| {
             Ok(WorkflowRunSummary::of(&run.value))
         })
+    }
+
+    async fn workflow_runs_ended(
+        &self,
+        by: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<WorkflowRunId>, StoreError> {
+        let content = self.content();
+        let ended = content.workflow_runs.iter().filter_map(|(seq, run)| {
+            let at = run.value.state.ended_at().filter(|at| *at <= by && !run.value.expired)?;
+            Some(((at, *seq), run.value.id))
+        });
+        let ended: BTreeMap<_, _> = ended.collect();
+        Ok(ended.into_values().take(Page::size(limit)).collect())
+    }
+
+    async fn workflow_run_output(
+        &self,
+        id: WorkflowRunId,
+        output: Digest,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.content().workflow_run_outputs.get(&(id, output)).cloned())
     }
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {

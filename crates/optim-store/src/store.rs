@@ -15,8 +15,8 @@ use optim_core::quantity::Timestamp;
 use optim_core::run::{Epoch, Run, RunState};
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
-use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::state::WorkflowRunStatus;
+use optim_core::workflow_run::{Wait, WorkflowRun};
 use serde::{Deserialize, Serialize};
 
 /// Counts the writes of one record, from 1. `0` stands for "there is none yet".
@@ -113,19 +113,30 @@ pub struct WorkflowText {
     pub text: Blob,
 }
 
+/// An output of a workflow run. It is kept as long as the run's record lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunOutput {
+    /// The run.
+    pub run: WorkflowRunId,
+    /// The output, as canonical JSON.
+    pub output: Blob,
+}
+
 /// Everything that changes together. All of it takes effect, or nothing.
 ///
 /// Every store refuses, with [`StoreError::Refused`]: a record that is in the commit twice; an
 /// experiment without a write of its campaign; an experiment that changes its campaign or number, or
 /// takes the number of another one; a run that changes its campaign, evaluation, case or snapshot; a
 /// run or an event of a campaign, workflow or workflow run that is neither stored nor in the commit; a
-/// workflow run that changes what it executes, or knows less of its history than before; a new version of
+/// workflow run that changes what it executes, or knows less of its history than before; an output that
+/// its run's record begins to list and that is not in the commit, or the other way round; a new version of
 /// a workflow without its text, or a text without its new version; a throttle under the name of another
-/// provider; payloads and texts of more than
-/// [`Commit::BLOB_BYTES_MAX`].
+/// provider; payloads, outputs and texts of more than [`Commit::BLOB_BYTES_MAX`].
 ///
-/// Every store answers [`StoreError::Conflict`] when, after the commit, an open campaign would be on a
-/// stored workflow that is not in use: the one side of it was decided without knowing of the other.
+/// Every store answers [`StoreError::Conflict`] when the one side of these was decided without knowing of
+/// the other: after the commit an open campaign would be on a stored workflow that is not in use, or an
+/// open workflow run on one that is deleted; a run would begin, or be open again, on a stored workflow
+/// that is not in use.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
     /// The campaigns that changed.
@@ -141,6 +152,8 @@ pub struct Commit {
     pub texts: Vec<WorkflowText>,
     /// Workflow runs, new or changed.
     pub workflow_runs: Vec<Write<WorkflowRun>>,
+    /// The outputs that they begin to list.
+    pub outputs: Vec<RunOutput>,
     /// Throttles of providers, which have no revision: the last one written holds, `None` removes it.
     pub throttles: BTreeMap<ProviderId, Option<Throttle>>,
     /// Payloads that the records refer to. A payload that is stored already is left as it is.
@@ -150,8 +163,15 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// The most bytes that the payloads and texts of one commit may have together.
+    /// The most bytes that the payloads, outputs and texts of one commit may have together.
     pub const BLOB_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+    /// Its payloads, outputs and texts.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &Blob> {
+        let outputs = self.outputs.iter().map(|output| &output.output);
+        let texts = self.texts.iter().map(|text| &text.text);
+        self.blobs.iter().chain(outputs).chain(texts)
+    }
 }
 
 /// What a commit led to.
@@ -183,6 +203,25 @@ impl Page {
     #[must_use]
     pub fn first() -> Self {
         Self { after: None, limit: Self::LIMIT_MAX }
+    }
+
+    /// All records of a listing that `read` reads page by page.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub async fn all<T, E, F>(read: impl Fn(Self) -> F) -> Result<Vec<T>, E>
+    where
+        F: Future<Output = Result<Paged<T>, E>>,
+    {
+        let (mut all, mut page) = (Vec::new(), Self::first());
+        loop {
+            let Paged { items, next } = read(page).await?;
+            all.extend(items);
+            match next {
+                Some(after) => page = Self { after: Some(after), ..Self::first() },
+                None => return Ok(all),
+            }
+        }
     }
 
     /// How many records a page that was asked for with `limit` holds at most.
@@ -380,6 +419,8 @@ pub struct WorkflowRunSummary {
     pub nodes_done: usize,
     /// Nodes in all.
     pub nodes: usize,
+    /// What it waits for, besides a slot and its workspace.
+    pub wait: Option<Wait>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it ended, once it has.
@@ -402,6 +443,7 @@ impl WorkflowRunSummary {
             workspace: run.workspace.clone(),
             nodes_done: run.nodes.iter().filter(|node| node.is_done()).count(),
             nodes: run.nodes.len(),
+            wait: run.wait(),
             created_at: run.created_at,
             ended_at: run.state.ended_at(),
             expired: run.expired,
@@ -416,6 +458,8 @@ pub enum WorkflowRunFilter {
     All,
     /// Those of a workflow.
     Workflow(WorkflowId),
+    /// Those of a stored workflow that are not over.
+    OpenOn(WorkflowId),
     /// Those with a status.
     Status(WorkflowRunStatus),
 }
@@ -427,6 +471,7 @@ impl WorkflowRunFilter {
         match self {
             Self::All => true,
             Self::Workflow(workflow) => run.workflow == *workflow,
+            Self::OpenOn(workflow) => run.is_open() && run.stored_workflow() == Some(workflow),
             Self::Status(status) => run.state.status() == *status,
         }
     }
@@ -618,6 +663,21 @@ pub trait Store: Send + Sync + 'static {
         filter: &WorkflowRunFilter,
         page: Page,
     ) -> Result<Paged<WorkflowRunSummary>, StoreError>;
+
+    /// Lists the workflow runs that ended at `by` or before and have not expired, those that ended first
+    /// before the others, at most `limit` of them; 1..=500, as in [`Page`].
+    async fn workflow_runs_ended(
+        &self,
+        by: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<WorkflowRunId>, StoreError>;
+
+    /// Reads an output that the record of a workflow run lists.
+    async fn workflow_run_output(
+        &self,
+        id: WorkflowRunId,
+        output: Digest,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
     /// as in [`Page`].

@@ -25,6 +25,7 @@ pub struct Node {
     pub(super) stage: Option<StageKind>,
     pub(super) gate: bool,
     pub(super) wait: bool,
+    pub(super) triage_gate: bool,
     /// The node as read, without the five mutable fields.
     pub(super) fixed: Map<String, Value>,
 }
@@ -227,6 +228,13 @@ impl Node {
     #[must_use]
     pub fn has_wait(&self) -> bool {
         self.wait
+    }
+
+    /// `triage_gate`: whether the node says if there is work for those that need it; see
+    /// [`triage`](crate::triage).
+    #[must_use]
+    pub fn is_triage_gate(&self) -> bool {
+        self.triage_gate
     }
 
     /// The attempts that the runtime makes: `max_attempts` when it is an integer, else `retries` + 1,

@@ -231,6 +231,8 @@ fn node(reader: &mut Reader, value: Value, at: &str) -> Option<Node> {
     );
     let gate = fixed.get("gate").is_some_and(|gate| !gate.is_null());
     let wait = fixed.get("wait").is_some_and(|wait| !wait.is_null());
+    let triage_gate =
+        reader.typed(fixed.get("triage_gate"), &format!("{at}/triage_gate"), "true or false");
     fixed.remove("objective");
     fixed.remove("timeout_ms");
     let (contract, summary_guidance) = contract(reader, &mut fixed, at);
@@ -254,6 +256,7 @@ fn node(reader: &mut Reader, value: Value, at: &str) -> Option<Node> {
         stage,
         gate,
         wait,
+        triage_gate: triage_gate.unwrap_or_default(),
         fixed,
     })
 }

@@ -1,7 +1,7 @@
 //! Invariants of a workflow run, as findings. The random walks call it after every step.
 
 use super::history::ENTRIES_MAX;
-use super::node::NodeState;
+use super::node::{NodeRecord, NodeState, POSTPONEMENTS_MAX};
 use super::state::WorkflowRunStatus;
 use super::transition::AUTO_RESUMES_MAX;
 use super::{Epoch, WorkflowRun};
@@ -27,17 +27,23 @@ pub fn check(run: &WorkflowRun) -> Vec<Violation> {
     for record in &run.nodes {
         let name = || record.node.to_string();
         require(record.attempts <= record.attempts_max, "attempts_bounded", name());
+        require(record.postponed <= POSTPONEMENTS_MAX, "postponements_bounded", name());
+        require(
+            !matches!(record.state, NodeState::Postponed { .. })
+                || record.attempts < record.attempts_max,
+            "postponed_means_an_attempt_is_left",
+            name(),
+        );
         require(
             !record.is_running() || status.is_at_work(),
             "no_attempt_without_a_worker",
             format!("{} in a run that is {}", record.node, status.name()),
         );
         let begun = record.is_done() || record.is_running();
-        let supplied = record
-            .needs
-            .iter()
-            .all(|need| run.nodes.get(*need).is_some_and(super::node::NodeRecord::is_done));
-        require(!begun || supplied, "begun_after_what_it_needs", name());
+        let supplied =
+            record.needs.iter().all(|need| run.nodes.get(*need).is_some_and(NodeRecord::is_over));
+        let begun_or_skipped = begun || matches!(record.state, NodeState::Skipped);
+        require(!begun_or_skipped || supplied, "begun_after_what_it_needs", name());
         require(
             !begun || record.gate.as_ref().is_none_or(|gate| gate.approved),
             "begun_after_its_gate",
@@ -51,9 +57,8 @@ pub fn check(run: &WorkflowRun) -> Vec<Violation> {
         );
     }
     require(
-        status != WorkflowRunStatus::Completed
-            || run.nodes.iter().all(|node| node.is_done() || run.dry_run),
-        "completed_means_all_done",
+        status != WorkflowRunStatus::Completed || run.nodes.iter().all(NodeRecord::is_over),
+        "completed_means_all_over",
         status.name().to_owned(),
     );
     require(

@@ -6,7 +6,7 @@ use super::command::GateDecision;
 use super::state::{Failure, Pause};
 use crate::id::{NodeId, WorkerId, WorkflowId};
 use crate::lease::Signal;
-use crate::quantity::Millis;
+use crate::quantity::{Millis, Timestamp};
 use crate::run::Epoch;
 
 /// What happened to a run.
@@ -36,6 +36,20 @@ pub enum WorkflowRunEvent {
     NodeDone {
         /// The node.
         node: NodeId,
+    },
+    /// A triage gate left a node without work.
+    NodeSkipped {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node's provider failed; the attempt is made once more later.
+    NodePostponed {
+        /// The node.
+        node: NodeId,
+        /// Not before then.
+        until: Timestamp,
+        /// What the provider says.
+        reason: String,
     },
     /// A node has no output, and attempts left.
     NodeNeedsRepair {
@@ -107,6 +121,11 @@ pub enum WorkflowRunEvent {
         decision: GateDecision,
         /// Why.
         reason: Option<String>,
+    },
+    /// It waits for a provider, and gives its worker and its workspace back meanwhile.
+    RunPostponed {
+        /// Until then.
+        until: Timestamp,
     },
     /// Its process ended; it waits for another worker.
     RunInterrupted,

@@ -4,17 +4,18 @@
 //! is lost. A workflow run acts: what its nodes have done is written down node by node, and a run that
 //! goes on never repeats a node that is done.
 //!
-//! What becomes of an attempt at a node:
+//! A node that a triage gate leaves without work is skipped. What becomes of an attempt at another one:
 //!
 //! | the attempt | the node |
 //! |---|---|
 //! | has an output that meets the contract, warnings or not | done |
 //! | says that it cannot go on (`blocked`) | blocked, and what needs it too |
+//! | was not answered, as the provider failed | postponed: the same attempt is made later, five times at most |
 //! | ended in any other way, or was interrupted, with attempts left | needs repair |
 //! | the same, and it was the last one that the node allows | failed; no other attempt begins |
 //!
-//! and at the end, of the run: a node that failed or needs repair makes it `failed`, else a gate that
-//! may be decided `awaiting_approval`, else a blocked node `blocked`; all nodes done is `completed`.
+//! and at the end, of the run: a node that failed or needs repair makes it `failed`, else a node that is
+//! postponed queues it again, else a gate that may be decided `awaiting_approval`, else a blocked node `blocked`; all nodes done or skipped is `completed`.
 
 pub mod check;
 pub mod command;
@@ -42,8 +43,8 @@ use crate::stored_workflow::VersionNumber;
 use crate::workflow::Fingerprint;
 
 use self::history::History;
-use self::node::NodeRecord;
-use self::state::WorkflowRunState;
+use self::node::{NodeRecord, NodeState, Output};
+use self::state::{WorkflowRunState, WorkflowRunStatus};
 
 /// One workflow run: all of it, in one record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,6 +139,15 @@ pub struct LastFailure {
     pub at: Timestamp,
 }
 
+/// What a queued run waits for, besides a slot and its workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// It does not go on before then.
+    pub not_before: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
 /// What a run has used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -177,6 +187,38 @@ impl WorkflowRun {
     pub fn longest_attempt(&self) -> Millis {
         let under_way = self.nodes.iter().filter(|node| node.is_running());
         under_way.map(|node| node.time_limit).max().unwrap_or_default()
+    }
+
+    /// The stored workflow that it is a run of; absent when its definition came from elsewhere.
+    #[must_use]
+    pub fn stored_workflow(&self) -> Option<&WorkflowId> {
+        matches!(self.origin, Origin::Stored { .. }).then_some(&self.workflow)
+    }
+
+    /// Whether it is not over.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.state.status().is_terminal()
+    }
+
+    /// What it waits for, if it is queued and nodes of it are postponed: until each of them may begin.
+    #[must_use]
+    pub fn wait(&self) -> Option<Wait> {
+        let waits = self.nodes.iter().filter_map(|node| match &node.state {
+            NodeState::Postponed { until, reason } => Some((*until, &node.node, reason)),
+            _ => None,
+        });
+        let (not_before, node, reason) = waits.max_by_key(|(until, ..)| *until)?;
+        let wait = Wait { not_before, reason: format!("node {node}: {reason}") };
+        (self.state.status() == WorkflowRunStatus::Queued).then_some(wait)
+    }
+
+    /// The outputs that are kept apart from it, by digest.
+    pub fn outputs(&self) -> impl Iterator<Item = Digest> {
+        self.nodes.iter().filter_map(|node| match &node.state {
+            NodeState::Done { output: Output::Stored { digest, .. } } => Some(*digest),
+            _ => None,
+        })
     }
 
     /// The node `id` with its place.

@@ -7,13 +7,16 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::id::NodeId;
-use crate::quantity::Millis;
+use crate::quantity::{Millis, Timestamp};
+use crate::stored_workflow::WorkflowStatus;
 use crate::workflow::graph::Graph;
 use crate::workflow::{Node, StageKind, Workflow};
 
-/// An output with at most so many bytes as JSON is kept in the record; a larger one is a payload of
-/// its own.
+/// An output with at most so many bytes as JSON is kept in the record; a larger one is kept apart from it.
 pub const INLINE_BYTES_MAX: usize = 4 * 1024;
+
+/// How often a node is postponed because its provider failed; after that the attempt has failed.
+pub const POSTPONEMENTS_MAX: u32 = 5;
 
 /// One node of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,7 +24,7 @@ pub const INLINE_BYTES_MAX: usize = 4 * 1024;
 pub struct NodeRecord {
     /// The node.
     pub node: NodeId,
-    /// The places of the nodes that must be done before it.
+    /// The places of the nodes that must be over before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<usize>,
     /// Attempts that it may have; 1..=10.
@@ -33,8 +36,16 @@ pub struct NodeRecord {
     pub gate: Option<Gate>,
     /// Attempts that were begun since it was last reset.
     pub attempts: u32,
+    /// How often it was postponed since then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub postponed: u32,
     /// How far it is.
     pub state: NodeState,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A decision that a person must take before a node.
@@ -62,6 +73,13 @@ pub enum NodeState {
         /// The output.
         output: Output,
     },
+    /// Its provider failed, and the same attempt is made once more later.
+    Postponed {
+        /// Not before then.
+        until: Timestamp,
+        /// What the provider says.
+        reason: String,
+    },
     /// It failed or was interrupted, and has attempts left.
     NeedsRepair {
         /// Why.
@@ -77,7 +95,7 @@ pub enum NodeState {
         /// Why.
         reason: String,
     },
-    /// Nothing of a dry run is executed.
+    /// A triage gate left it without work, or the run is a dry one.
     Skipped,
 }
 
@@ -87,7 +105,7 @@ pub enum NodeState {
 pub enum Output {
     /// A small one.
     Inline(Value),
-    /// A payload: canonical JSON under its digest.
+    /// Kept apart: canonical JSON under its digest.
     Stored {
         /// The digest.
         digest: Digest,
@@ -104,6 +122,17 @@ pub enum Output {
 /// A definition that cannot be executed as a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
+    /// It says that it is not to run.
+    #[error(
+        "workflow {workflow} is {}, so it does not run; set its status to active, or see what would run with --dry-run",
+        status.name()
+    )]
+    NotActive {
+        /// The workflow.
+        workflow: String,
+        /// What it says.
+        status: WorkflowStatus,
+    },
     /// Its nodes have no order.
     #[error("workflow {workflow} is no acyclic graph of its nodes; `optim run` shows each fault")]
     NoOrder {
@@ -127,9 +156,18 @@ impl PlanError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NotActive { .. } => "workflow_not_active",
             Self::NoOrder { .. } => "workflow_no_order",
             Self::UnknownTarget { .. } => "gate_target_unknown",
         }
+    }
+}
+
+/// Whether `workflow` says that it may run; one whose status is unknown is a draft.
+pub(super) fn ensure_active(workflow: &Workflow) -> Result<(), PlanError> {
+    match WorkflowStatus::of(workflow).unwrap_or(WorkflowStatus::Draft) {
+        WorkflowStatus::Active => Ok(()),
+        status => Err(PlanError::NotActive { workflow: workflow.id().to_string(), status }),
     }
 }
 
@@ -152,6 +190,7 @@ pub(super) fn plan(workflow: &Workflow) -> Result<Vec<NodeRecord>, PlanError> {
             attempts_max: node.attempts(),
             time_limit: node.time_limit(),
             attempts: 0,
+            postponed: 0,
             state: NodeState::Pending,
         })
     });
@@ -191,6 +230,12 @@ impl NodeRecord {
         matches!(self.state, NodeState::Done { .. })
     }
 
+    /// Whether nothing is left to do at it: it is done or skipped.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_done() || matches!(self.state, NodeState::Skipped)
+    }
+
     /// Whether an attempt is under way.
     #[must_use]
     pub fn is_running(&self) -> bool {
@@ -199,7 +244,10 @@ impl NodeRecord {
 
     /// Whether an attempt may begin, once what it needs is done.
     pub(super) fn may_begin(&self) -> bool {
-        let open = matches!(self.state, NodeState::Pending | NodeState::NeedsRepair { .. });
+        let open = matches!(
+            self.state,
+            NodeState::Pending | NodeState::NeedsRepair { .. } | NodeState::Postponed { .. }
+        );
         open && self.attempts < self.attempts_max && !self.awaits_decision()
     }
 
@@ -210,10 +258,22 @@ impl NodeRecord {
 
     /// Forgets what was done.
     pub(super) fn reset(&mut self) {
-        (self.attempts, self.state) = (0, NodeState::Pending);
+        (self.attempts, self.postponed, self.state) = (0, 0, NodeState::Pending);
         if let Some(gate) = &mut self.gate {
             gate.approved = false;
         }
+    }
+
+    /// Takes in that its provider failed: the attempt does not count. Says whether it may be postponed
+    /// once more.
+    pub(super) fn postpone(&mut self, until: Timestamp, reason: String) -> bool {
+        if self.postponed >= POSTPONEMENTS_MAX {
+            return false;
+        }
+        self.postponed = self.postponed.saturating_add(1);
+        self.attempts = self.attempts.saturating_sub(1);
+        self.state = NodeState::Postponed { until, reason };
+        true
     }
 
     /// Takes in that an attempt did not succeed.

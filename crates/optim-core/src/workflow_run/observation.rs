@@ -21,6 +21,13 @@ pub enum WorkflowRunObservation {
         /// Which attempt; from 1.
         attempt: u32,
     },
+    /// A triage gate leaves a node without work.
+    NodeSkipped {
+        /// The claim.
+        epoch: Epoch,
+        /// The node.
+        node: NodeId,
+    },
     /// A node is over.
     NodeEnded {
         /// The claim.
@@ -75,6 +82,13 @@ pub enum NodeEnd {
     Done(Output),
     /// It says that it cannot go on.
     Blocked(String),
+    /// Its provider failed.
+    Unanswered {
+        /// What the provider says.
+        reason: String,
+        /// For how long it should be left alone.
+        rest: Millis,
+    },
     /// Without a valid output, for any other reason.
     Failed(String),
 }

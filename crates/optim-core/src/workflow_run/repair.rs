@@ -104,9 +104,11 @@ impl Step<'_> {
 }
 
 impl NodeRecord {
-    /// Whether it was cut short, or failed, and may be tried again.
+    /// Whether it was cut short, postponed, or failed, and may be tried again.
     fn is_repairable(&self) -> bool {
-        matches!(self.state, NodeState::NeedsRepair { .. }) && self.attempts < self.attempts_max
+        let open =
+            matches!(self.state, NodeState::NeedsRepair { .. } | NodeState::Postponed { .. });
+        open && self.attempts < self.attempts_max
     }
 }
 

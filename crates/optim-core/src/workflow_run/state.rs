@@ -40,7 +40,7 @@ pub enum WorkflowRunState {
         /// The gate.
         gate: NodeId,
     },
-    /// Every node is done.
+    /// Every node is done or skipped.
     Completed {
         /// When.
         at: Timestamp,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::check::check;
 use super::command::{GateDecision, WorkflowRunCommand as Command, WorkflowRunRejection};
 use super::event::WorkflowRunEvent;
-use super::node::{NodeState, Output};
+use super::node::{NodeState, Output, POSTPONEMENTS_MAX};
 use super::observation::{
     NodeEnd, WorkerEnd, WorkflowRunIgnored as Ignored, WorkflowRunObservation as Fact,
 };
@@ -355,6 +355,107 @@ fn a_blocked_node_blocks_what_needs_it_and_nothing_else() {
     assert!(driven.run.node(&id("c")).unwrap().1.is_done());
 }
 
+fn unanswered(rest: u64) -> NodeEnd {
+    NodeEnd::Unanswered { reason: "too many requests".to_owned(), rest: Millis(rest) }
+}
+
+#[test]
+fn a_provider_that_fails_postpones_its_node_and_takes_none_of_its_attempts() {
+    let mut driven = Driven::new();
+    driven.claim();
+    driven.done("a");
+    driven.start("b").unwrap();
+    driven.end("b", unanswered(7_000)).unwrap();
+    let until = Timestamp(driven.now + 7_000);
+    let reason = "too many requests".to_owned();
+    assert_eq!(*driven.state_of("b"), NodeState::Postponed { until, reason });
+    assert_eq!(driven.run.wait(), None, "what does not need it goes on");
+    driven.start("c").unwrap();
+    // Whatever is asked for, no wait is longer than an hour.
+    driven.end("c", unanswered(u64::MAX)).unwrap();
+    let until = Timestamp(driven.now + 3_600_000);
+    driven.walked();
+    assert_eq!(driven.status(), Status::Queued);
+    let reason = "node c: too many requests".to_owned();
+    assert_eq!(driven.run.wait(), Some(Wait { not_before: until, reason }), "until both may begin");
+    driven.claim();
+    for node in ["b", "c"] {
+        assert_eq!(driven.run.node(&id(node)).unwrap().1.attempts, 0);
+        driven.done(node);
+    }
+    driven.walked();
+    assert_eq!(driven.status(), Status::AwaitingApproval);
+}
+
+#[test]
+fn a_provider_that_fails_again_and_again_uses_the_attempt_up() {
+    let mut driven = Driven::new();
+    for _ in 0..POSTPONEMENTS_MAX {
+        driven.claim();
+        driven.start("a").unwrap();
+        driven.end("a", unanswered(1)).unwrap();
+        driven.walked();
+        assert_eq!(driven.status(), Status::Queued);
+    }
+    driven.claim();
+    driven.start("a").unwrap();
+    driven.end("a", unanswered(1)).unwrap();
+    driven.walked();
+    let WorkflowRunState::Failed { failure, .. } = &driven.run.state else { panic!("it failed") };
+    assert_eq!(failure.detail, "node a: too many requests");
+    driven.command(&recover()).unwrap();
+    driven.claim();
+    driven.start("a").unwrap();
+    driven.end("a", unanswered(1)).unwrap();
+    assert!(matches!(driven.state_of("a"), NodeState::Postponed { .. }), "it is asked anew");
+}
+
+#[test]
+fn a_node_that_is_skipped_is_over_and_what_needs_it_may_begin() {
+    let mut driven = Driven::new();
+    let epoch = driven.claim();
+    let skipped = |node: &str| Fact::NodeSkipped { epoch, node: id(node) };
+    assert_eq!(driven.fact(&skipped("b")), Err(Ignored::MayNotBegin), "a is not over");
+    driven.done("a");
+    assert_eq!(driven.fact(&skipped("a")), Err(Ignored::MayNotBegin), "it is done");
+    driven.fact(&skipped("b")).unwrap();
+    assert_eq!(driven.fact(&skipped("b")), Err(Ignored::Known));
+    assert_eq!(driven.start("b"), Err(Ignored::MayNotBegin));
+    driven.done("c");
+    // Nothing to decide about either.
+    driven.fact(&skipped("g")).unwrap();
+    driven.done("d");
+    driven.walked();
+    assert_eq!(driven.status(), Status::Completed);
+
+    let mut driven = Driven::new();
+    let epoch = driven.claim();
+    driven.done("a");
+    driven.fact(&Fact::NodeSkipped { epoch, node: id("b") }).unwrap();
+    driven.start("c").unwrap();
+    driven.end("c", NodeEnd::Failed("broken".to_owned())).unwrap();
+    driven.walked();
+    driven.command(&recover()).unwrap();
+    assert_eq!(*driven.state_of("b"), NodeState::Skipped, "a repair of c is none of b");
+}
+
+#[test]
+fn a_workflow_that_says_it_is_not_to_run_is_refused_but_for_a_dry_run() {
+    for (status, code) in [
+        ("active", None),
+        ("paused", Some("workflow_not_active")),
+        ("draft", Some("workflow_not_active")),
+        ("asleep", Some("workflow_not_active")),
+    ] {
+        let mut definition = workflow().to_json();
+        definition["status"] = json!(status);
+        let workflow = Workflow::from_json(definition).unwrap();
+        let refused = create(order(), &workflow, &cx(0)).err();
+        assert_eq!(refused.map(|error| error.code()), code, "{status}");
+        create(Order { dry_run: true, ..order() }, &workflow, &cx(0)).unwrap();
+    }
+}
+
 #[test]
 fn a_pause_lets_what_is_at_work_end_and_begins_nothing() {
     let mut driven = Driven::new();
@@ -633,6 +734,7 @@ fn a_gate_that_leads_nowhere_and_a_ring_are_refused() {
 enum Move {
     Command(Command),
     Start(&'static str),
+    Skip(&'static str),
     End(&'static str, u8),
     WorkerEnded(u8),
     Renewed,
@@ -657,7 +759,8 @@ fn moves() -> impl Strategy<Value = Move> {
         3 => Just(Move::Command(Command::Claim { worker: WorkerId::process(1) })),
         3 => prop::sample::select(commands).prop_map(Move::Command),
         8 => node().prop_map(Move::Start),
-        8 => (node(), 0..5_u8).prop_map(|(node, end)| Move::End(node, end)),
+        1 => node().prop_map(Move::Skip),
+        8 => (node(), 0..6_u8).prop_map(|(node, end)| Move::End(node, end)),
         3 => (0..8_u8).prop_map(Move::WorkerEnded),
         1 => Just(Move::Renewed),
         1 => Just(Move::Lost),
@@ -680,9 +783,11 @@ proptest! {
             let moved = match step {
                 Move::Command(command) => driven.command(&command).is_ok(),
                 Move::Start(node) => driven.start(node).is_ok(),
+                Move::Skip(node) => driven.fact(&Fact::NodeSkipped { epoch, node: id(node) }).is_ok(),
                 Move::End(node, end) => driven.end(node, match end {
                     0..3 => output(),
                     3 => NodeEnd::Blocked("no access".to_owned()),
+                    4 => unanswered(1_000),
                     _ => NodeEnd::Failed("broken".to_owned()),
                 }).is_ok(),
                 Move::WorkerEnded(end) => driven.fact(&Fact::WorkerEnded { epoch, worked: Millis(1), end: match end {

@@ -3,7 +3,7 @@
 use super::command::{GateDecision, WorkflowRunCommand, WorkflowRunRejection};
 use super::event::WorkflowRunEvent;
 use super::history::{Entry, History};
-use super::node::{Gate, NodeRecord, NodeState, Output, PlanError, plan};
+use super::node::{Gate, NodeRecord, NodeState, Output, PlanError, ensure_active, plan};
 use super::observation::{NodeEnd, WorkerEnd, WorkflowRunIgnored, WorkflowRunObservation};
 use super::state::{Failure, FailureKind, Pause, Stop, WorkflowRunState, WorkflowRunStatus};
 use super::{LastFailure, Origin, Trigger, Used, WorkflowRun};
@@ -11,6 +11,7 @@ use crate::campaign::command::Context;
 use crate::digest::Digest;
 use crate::id::{NodeId, WorkflowRunId};
 use crate::lease::Lease;
+use crate::node_io::RETRY_AFTER_MAX;
 use crate::outcome::Usage;
 use crate::quantity::Millis;
 use crate::run::Epoch;
@@ -53,9 +54,13 @@ pub struct Decision {
 /// A run of `workflow` as it is asked for: queued, or, when nothing is to be executed, completed.
 ///
 /// # Errors
-/// [`PlanError`] when the nodes of the workflow cannot be executed in an order.
+/// [`PlanError`] when the workflow is not active and more is asked for than a dry run, or when its nodes
+/// cannot be executed in an order.
 pub fn create(order: Order, workflow: &Workflow, cx: &Context) -> Result<Decision, PlanError> {
     let Order { id, origin, snapshot, trigger, dry_run, inputs, workspace } = order;
+    if !dry_run {
+        ensure_active(workflow)?;
+    }
     let run = WorkflowRun {
         id,
         workflow: workflow.id().clone(),
@@ -205,6 +210,7 @@ pub fn observe(
     let mut step = Step::new(run, cx);
     match observation {
         Fact::NodeStarted { epoch, node, attempt } => step.node_started(*epoch, node, *attempt)?,
+        Fact::NodeSkipped { epoch, node } => step.node_skipped(*epoch, node)?,
         Fact::NodeEnded { epoch, node, end, usage, worked } => {
             step.node_ended(*epoch, node, end, Used { usage: *usage, worked: *worked })?;
         }
@@ -314,10 +320,26 @@ impl<'a> Step<'a> {
         open && !failed
     }
 
-    /// Whether everything that the node at `place` needs is done.
+    /// A node without work is over before it begins.
+    fn node_skipped(&mut self, epoch: Epoch, node: &NodeId) -> Result<(), WorkflowRunIgnored> {
+        self.at_work(epoch)?;
+        let found = self.next.node(node).map(|(place, record)| (place, &record.state));
+        match found {
+            Some((_, NodeState::Skipped)) => return Err(WorkflowRunIgnored::Known),
+            Some((place, NodeState::Pending)) if self.is_supplied(place) => {}
+            _ => return Err(WorkflowRunIgnored::MayNotBegin),
+        }
+        if let Some(record) = self.next.nodes.iter_mut().find(|record| record.node == *node) {
+            record.state = NodeState::Skipped;
+        }
+        self.tell(WorkflowRunEvent::NodeSkipped { node: node.clone() });
+        Ok(())
+    }
+
+    /// Whether everything that the node at `place` needs is over.
     fn is_supplied(&self, place: usize) -> bool {
         let needs = self.next.nodes.get(place).map_or(&[][..], |node| &node.needs);
-        needs.iter().all(|need| self.next.nodes.get(*need).is_some_and(|node| node.is_done()))
+        needs.iter().all(|need| self.next.nodes.get(*need).is_some_and(NodeRecord::is_over))
     }
 
     /// What was used counts also when the run was stopped meanwhile.
@@ -347,9 +369,21 @@ impl<'a> Step<'a> {
         match end {
             NodeEnd::Done(output) => self.node_done(place, output.clone()),
             NodeEnd::Blocked(reason) => self.block(place, reason.clone()),
+            NodeEnd::Unanswered { reason, rest } => self.postpone(place, reason, *rest),
             NodeEnd::Failed(reason) => drop(self.give_back(place, reason)),
         }
         Ok(())
+    }
+
+    fn postpone(&mut self, place: usize, reason: &str, rest: Millis) {
+        let until = self.cx.now.after(rest.min(RETRY_AFTER_MAX));
+        let Some(record) = self.next.nodes.get_mut(place) else { return };
+        if record.postpone(until, reason.to_owned()) {
+            let (node, reason) = (record.node.clone(), reason.to_owned());
+            self.tell(WorkflowRunEvent::NodePostponed { node, until, reason });
+        } else {
+            self.give_back(place, reason);
+        }
     }
 
     fn node_done(&mut self, place: usize, output: Output) {
@@ -436,7 +470,7 @@ impl<'a> Step<'a> {
             (WorkerEnd::Panicked(why), _) => self.fail(FailureKind::Panic, why.clone()),
             (WorkerEnd::Unreadable(why), _) => self.fail(FailureKind::Unreadable, why.clone()),
             (WorkerEnd::Walked | WorkerEnd::OverLimit(_), Some(pause)) => {
-                if self.is_all_done() {
+                if self.is_all_over() {
                     self.complete();
                 } else {
                     self.pause(pause);
@@ -460,6 +494,13 @@ impl<'a> Step<'a> {
         if let Some(detail) = unfinished {
             return self.fail(FailureKind::NodeFailed, detail);
         }
+        let postponed = self.next.nodes.iter().filter_map(|node| match &node.state {
+            NodeState::Postponed { until, .. } => Some(*until),
+            _ => None,
+        });
+        if let Some(until) = postponed.max() {
+            return self.queue(WorkflowRunEvent::RunPostponed { until });
+        }
         if let Some(gate) = self.open_gate() {
             self.next.state =
                 WorkflowRunState::AwaitingApproval { at: self.cx.now, gate: gate.clone() };
@@ -473,15 +514,15 @@ impl<'a> Step<'a> {
         if !blocked.is_empty() {
             self.next.state = WorkflowRunState::Blocked { at: self.cx.now };
             self.tell(WorkflowRunEvent::RunBlocked { nodes: blocked });
-        } else if self.is_all_done() {
+        } else if self.is_all_over() {
             self.complete();
         } else {
             self.fail(FailureKind::Deadlock, "nothing can start, though nodes are left".to_owned());
         }
     }
 
-    fn is_all_done(&self) -> bool {
-        self.next.nodes.iter().all(|node| node.is_done())
+    fn is_all_over(&self) -> bool {
+        self.next.nodes.iter().all(NodeRecord::is_over)
     }
 
     /// The first node, in document order, that only a decision keeps from beginning.
@@ -568,7 +609,7 @@ impl<'a> Step<'a> {
         let mut nodes = Vec::new();
         for node in &mut self.next.nodes {
             let approved = node.gate.as_ref().is_some_and(|gate| gate.approved);
-            if !node.is_done() && (node.state != NodeState::Pending || node.attempts > 0) {
+            if !node.is_over() && (node.state != NodeState::Pending || node.attempts > 0) {
                 node.reset();
                 nodes.push(node.node.clone());
             }

@@ -9,7 +9,7 @@ use optim_core::campaign::Campaign;
 use optim_core::campaign::event::{EventKind, Subject};
 use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
 use optim_core::quantity::Timestamp;
-use optim_core::run::{Epoch, RunState};
+use optim_core::run::RunState;
 use optim_core::workflow::{Agent, Workflow};
 use optim_store::memory::Memory;
 use optim_store::testing::{faulty::FaultyStore, sample};
@@ -367,6 +367,24 @@ async fn a_run_that_nobody_wants_any_more_gives_its_slot_back() {
     executor.reached((1, 1)).await;
     tokio::task::yield_now().await;
     assert_eq!(running.dispatcher.metrics().active, 0);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_from_before_the_claim_queues_no_run_again() {
+    let executor = Moody::new(First::Hang);
+    let store: Arc<dyn Store> = Arc::new(filled(&["a"], 1).await);
+    let runner = runner(&executor, Arc::new(Engines::default()));
+    let running = Running::start(store, runner, Arc::new(ManualClock::at(Timestamp(0))));
+    executor.reached((1, 0)).await;
+    let [claimed] = &running.engine.list_runs(&RunFilter::Running).await.unwrap()[..] else {
+        panic!("one run is claimed")
+    };
+    let late = RunSummary { epoch: Epoch(0), ..claimed.clone() };
+    running.engine.wakes().jobs_changed([JobChange::CaseQueued(late)]);
+    pass(Duration::from_millis(1)).await;
+    assert_eq!(running.dispatcher.waiting(), [], "it is at work");
+    assert_eq!(executor.counts(), (1, 0), "and goes on");
     running.stop().await;
 }
 

@@ -105,24 +105,26 @@ impl Engine {
         self.workflow_step(id, &cx, |workflow| decide(workflow, command, &cx)).await
     }
 
-    /// Purges the history of the deleted workflows whose window is over; says how many there were.
+    /// Purges the history of the deleted workflows whose window is over, and what their runs took in and
+    /// put out; says how many workflows there were.
     ///
     /// # Errors
     /// The store fails.
     pub async fn purge_workflows(&self) -> Result<usize, EngineError> {
         let cx = self.context(Actor::engine());
-        let (mut purged, mut page) = (0, Page::first());
-        loop {
-            let listed = self.store.workflows(WorkflowFilter::Restorable, page).await?;
-            for workflow in &listed.items {
-                let next = self.workflow_step(&workflow.id, &cx, |it| Ok(observe(it, &cx))).await?;
-                purged += usize::from(next.versions.is_empty());
+        let deleted = |page| self.store.workflows(WorkflowFilter::Restorable, page);
+        let mut purged = 0;
+        for workflow in Page::all(deleted).await? {
+            let stored = self.stored_workflow(&workflow.id).await?.value;
+            if observe(&stored, &cx).events.is_empty() {
+                continue;
             }
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(purged),
-            }
+            // Before the purge: once that is done, nobody looks at the workflow again.
+            self.expire_runs_of(&workflow.id).await?;
+            let next = self.workflow_step(&workflow.id, &cx, |it| Ok(observe(it, &cx))).await?;
+            purged += usize::from(next.versions.is_empty());
         }
+        Ok(purged)
     }
 
     /// Writes `definition`, made from version `read`, to the stored workflow of a campaign. Both are
@@ -226,23 +228,17 @@ impl Engine {
         cx: &Context,
     ) -> Result<Commit, EngineError> {
         let gone = Observation::SourceGone { reason: reason.to_owned() };
-        let (mut commit, mut page) = (Commit::default(), Page::first());
-        loop {
-            let listed = self.store.campaigns_on(id, page).await?;
-            for campaign in &listed.items {
-                let Versioned { revision, value } = self.campaign(&campaign.id).await?;
-                let decision = campaign_transition::observe(&value, &gone, cx);
-                let ended = self.commit_of(revision, decision).await?;
-                commit.campaigns.extend(ended.campaigns);
-                commit.experiments.extend(ended.experiments);
-                commit.runs.extend(ended.runs);
-                commit.events.extend(ended.events);
-            }
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(commit),
-            }
+        let mut commit = Commit::default();
+        for campaign in Page::all(|page| self.store.campaigns_on(id, page)).await? {
+            let Versioned { revision, value } = self.campaign(&campaign.id).await?;
+            let decision = campaign_transition::observe(&value, &gone, cx);
+            let ended = self.commit_of(revision, decision).await?;
+            commit.campaigns.extend(ended.campaigns);
+            commit.experiments.extend(ended.experiments);
+            commit.runs.extend(ended.runs);
+            commit.events.extend(ended.events);
         }
+        Ok(commit)
     }
 
     /// Commits; `false` when somebody else was faster.

@@ -6,8 +6,8 @@ use optim_core::campaign::event::{Event, EventKind, Subject};
 use optim_core::id::{Actor, ProviderId, RunId};
 use optim_core::quantity::Millis;
 use optim_core::run::transition::{self, RunCommand, RunObservation};
-use optim_core::run::{Epoch, Run, RunReport, RunState};
-use optim_core::throttle::Throttle;
+use optim_core::run::{Epoch, Run, RunReport, RunState, Throttled};
+use optim_core::throttle::{AnsweredRun, Throttle};
 use optim_store::{Commit, RunSummary, StoreError, Versioned, Write};
 
 use super::{CONFLICT_RETRIES_MAX, Engine, EngineError};
@@ -58,7 +58,10 @@ impl Engine {
                     runs.push(Write { expected: revision, value });
                 }
             }
-            let (throttles, events) = self.throttled(ended).await?;
+            let asked = ended.iter().filter_map(|ended| {
+                Some((ended.report.throttled.as_ref()?, AnsweredRun::Case(ended.run)))
+            });
+            let (throttles, events) = self.throttled(asked).await?;
             if runs.is_empty() && throttles.is_empty() {
                 return Ok(claimed);
             }
@@ -71,18 +74,14 @@ impl Engine {
         Err(StoreError::Conflict { what: "each of several runs".to_owned() }.into())
     }
 
-    /// The throttles that follow from the reports, those that are over by now, and what is told.
-    async fn throttled(
+    /// The throttles that follow from the wishes of providers, those that are over by now, and what is
+    /// told.
+    pub(super) async fn throttled(
         &self,
-        ended: &[Ended],
+        wishes: impl Iterator<Item = (&Throttled, AnsweredRun)>,
     ) -> Result<(BTreeMap<ProviderId, Option<Throttle>>, Vec<Event>), StoreError> {
         let now = self.clock.now();
-        let asked: Vec<_> = ended
-            .iter()
-            .filter_map(|ended| {
-                Some(Throttle::asked(ended.report.throttled.as_ref()?, ended.run, now))
-            })
-            .collect();
+        let asked: Vec<_> = wishes.map(|(wish, run)| Throttle::asked(wish, run, now)).collect();
         let (mut throttles, mut events) = (BTreeMap::new(), Vec::new());
         if asked.is_empty() {
             return Ok((throttles, events));

@@ -1,9 +1,14 @@
 //! Workflow runs: the same one write path as for campaigns.
 
+use std::collections::BTreeMap;
+
 use optim_core::campaign::command::Context;
 use optim_core::campaign::event::{Event, EventKind, Subject};
-use optim_core::id::{Actor, WorkflowId, WorkflowRunId};
+use optim_core::id::{Actor, ProviderId, WorkflowId, WorkflowRunId};
 use optim_core::quantity::Millis;
+use optim_core::run::Throttled;
+use optim_core::stored_workflow::transition::ensure_in_use;
+use optim_core::throttle::{AnsweredRun, Throttle};
 use optim_core::workflow::Workflow;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::command::{WorkflowRunCommand, WorkflowRunRejection};
@@ -11,13 +16,22 @@ use optim_core::workflow_run::observation::{WorkflowRunIgnored, WorkflowRunObser
 use optim_core::workflow_run::state::WorkflowRunStatus;
 use optim_core::workflow_run::transition::{self, Decision, Order};
 use optim_store::{
-    Blob, Commit, Page, Revision, StoreError, Versioned, WorkflowRunFilter, WorkflowRunSummary,
-    Write,
+    Blob, Commit, Page, Revision, RunOutput, StoreError, Versioned, WorkflowRunFilter,
+    WorkflowRunSummary, Write,
 };
 
 use super::{CONFLICT_RETRIES_MAX, Engine, EngineError};
 use crate::scheduler::entry::Job;
 use crate::wake::JobChange;
+
+/// What a fact about a workflow run brings along.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Brought {
+    /// Outputs that are kept apart from the record.
+    pub outputs: Vec<Blob>,
+    /// The provider that asked to be left alone, if one did.
+    pub throttled: Option<Throttled>,
+}
 
 impl Engine {
     /// An id for a workflow run whose caller has not named it.
@@ -38,7 +52,6 @@ impl Engine {
         definition: Blob,
         actor: Actor,
     ) -> Result<WorkflowRun, EngineError> {
-        let id = order.id;
         let Decision { next, events } =
             transition::create(order, workflow, &self.context(actor.clone()))?;
         let commit = Commit {
@@ -49,19 +62,32 @@ impl Engine {
         };
         match self.commit(commit).await {
             Ok(()) => Ok(next),
-            Err(StoreError::Conflict { .. }) => {
-                let found = self.workflow_run(id).await?.value;
-                let asked = |run: &WorkflowRun| {
-                    (run.snapshot, run.inputs.clone(), run.workspace.clone(), run.dry_run)
-                };
-                if asked(&found) == asked(&next) {
-                    Ok(found)
-                } else {
-                    Err(EngineError::WorkflowRunExists(id))
-                }
-            }
+            Err(StoreError::Conflict { .. }) => self.already_created(next).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The run that is in the way of `run`, if it is the same one; else why `run` cannot begin.
+    async fn already_created(&self, run: WorkflowRun) -> Result<WorkflowRun, EngineError> {
+        let asked = |run: &WorkflowRun| {
+            (run.snapshot, run.inputs.clone(), run.workspace.clone(), run.dry_run)
+        };
+        match self.store.workflow_run(run.id).await? {
+            Some(Versioned { value: found, .. }) if asked(&found) == asked(&run) => Ok(found),
+            Some(_) => Err(EngineError::WorkflowRunExists(run.id)),
+            None => {
+                self.ensure_source_in_use(&run).await?;
+                Err(EngineError::WorkflowContended(run.workflow))
+            }
+        }
+    }
+
+    /// Whether the stored workflow of a run, if it has one, is in use.
+    async fn ensure_source_in_use(&self, run: &WorkflowRun) -> Result<(), EngineError> {
+        if let Some(workflow) = run.stored_workflow() {
+            ensure_in_use(&self.stored_workflow(workflow).await?.value)?;
+        }
+        Ok(())
     }
 
     /// Reads a workflow run.
@@ -83,15 +109,7 @@ impl Engine {
         &self,
         filter: &WorkflowRunFilter,
     ) -> Result<Vec<WorkflowRunSummary>, StoreError> {
-        let (mut all, mut page) = (Vec::new(), Page::first());
-        loop {
-            let listed = self.store.workflow_runs(filter, page).await?;
-            all.extend(listed.items);
-            match listed.next {
-                Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(all),
-            }
-        }
+        Page::all(|page| self.store.workflow_runs(filter, page)).await
     }
 
     /// Submits a command to a workflow run.
@@ -104,7 +122,7 @@ impl Engine {
         command: &WorkflowRunCommand,
         actor: Actor,
     ) -> Result<WorkflowRun, EngineError> {
-        self.step_workflow_run(id, &[], actor, |run, cx| {
+        self.step_workflow_run(id, &Brought::default(), actor, |run, cx| {
             transition::decide(run, command, cx).map_err(EngineError::from)
         })
         .await
@@ -128,7 +146,8 @@ impl Engine {
         }
     }
 
-    /// Takes in what happened to a workflow run, with the payloads that it brings along.
+    /// Takes in what happened to a workflow run, with what that brings along. A fact that comes too late
+    /// is ignored, but not that a provider asked to be left alone.
     ///
     /// # Errors
     /// The store fails.
@@ -136,23 +155,39 @@ impl Engine {
         &self,
         id: WorkflowRunId,
         observation: &WorkflowRunObservation,
-        blobs: &[Blob],
+        brought: &Brought,
     ) -> Result<Result<WorkflowRun, WorkflowRunIgnored>, EngineError> {
-        let observed = self.step_workflow_run(id, blobs, Actor::engine(), |run, cx| {
+        let observed = self.step_workflow_run(id, brought, Actor::engine(), |run, cx| {
             transition::observe(run, observation, cx).map_err(Ignored::Run)
         });
         match observed.await {
             Ok(run) => Ok(Ok(run)),
-            Err(Ignored::Run(ignored)) => Ok(Err(ignored)),
+            Err(Ignored::Run(ignored)) => {
+                let (throttles, events) = self.wished(id, brought).await?;
+                if !throttles.is_empty() {
+                    self.commit(Commit { throttles, events, ..Commit::default() }).await?;
+                }
+                Ok(Err(ignored))
+            }
             Err(Ignored::Engine(error)) => Err(error),
         }
+    }
+
+    /// The throttles that follow from what a fact brings along, and what is told about them.
+    async fn wished(
+        &self,
+        id: WorkflowRunId,
+        brought: &Brought,
+    ) -> Result<(BTreeMap<ProviderId, Option<Throttle>>, Vec<Event>), EngineError> {
+        let wish = brought.throttled.iter().map(|wish| (wish, AnsweredRun::Workflow(id)));
+        Ok(self.throttled(wish).await?)
     }
 
     /// Load, decide, commit; again when somebody else was faster.
     async fn step_workflow_run<E: From<EngineError>>(
         &self,
         id: WorkflowRunId,
-        blobs: &[Blob],
+        brought: &Brought,
         actor: Actor,
         step: impl Fn(&WorkflowRun, &Context) -> Result<Decision, E>,
     ) -> Result<WorkflowRun, E> {
@@ -160,14 +195,20 @@ impl Engine {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let Versioned { revision, value } = self.workflow_run(id).await?;
             let Decision { next, events } = step(&value, &cx)?;
+            let (throttles, mut told) = self.wished(id, brought).await?;
+            told.extend(self.told(&next, events, &actor));
             let commit = Commit {
                 workflow_runs: vec![Write { expected: revision, value: next.clone() }],
-                blobs: blobs.to_vec(),
-                events: self.told(&next, events, &actor),
+                outputs: begun(&value, &next, &brought.outputs),
+                throttles,
+                events: told,
                 ..Commit::default()
             };
             match self.commit(commit).await {
                 Ok(()) => return Ok(next),
+                Err(StoreError::Conflict { .. }) if next.is_open() && !value.is_open() => {
+                    self.ensure_source_in_use(&next).await?;
+                }
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(EngineError::from(error).into()),
             }
@@ -202,30 +243,51 @@ impl Engine {
             for run in self.list_workflow_runs(&WorkflowRunFilter::Status(status)).await? {
                 let lost = WorkflowRunObservation::Lost { epoch: run.epoch };
                 // A run that has moved on meanwhile needs no help.
-                drop(self.observe_workflow_run(run.id, &lost, &[]).await?);
+                drop(self.observe_workflow_run(run.id, &lost, &Brought::default()).await?);
                 recovered += 1;
             }
         }
         Ok(recovered)
     }
 
-    /// Drops the inputs and outputs of the workflow runs that ended longer than `age` ago. What is left
-    /// is the record with its history; how many were dropped.
+    /// Drops the inputs and outputs of the workflow runs that ended at least `age` ago. What is left is
+    /// the record with its history; how many were dropped.
     ///
     /// # Errors
     /// The store fails.
     pub async fn retain_workflow_runs(&self, age: Millis) -> Result<usize, EngineError> {
-        let (now, mut dropped) = (self.clock.now(), 0);
-        for status in WorkflowRunStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
-            for run in self.list_workflow_runs(&WorkflowRunFilter::Status(status)).await? {
-                let old = run.ended_at.is_some_and(|ended| now.since(ended) >= age);
-                if old && !run.expired {
-                    let expired = WorkflowRunObservation::Expired;
-                    dropped += usize::from(
-                        self.observe_workflow_run(run.id, &expired, &[]).await?.is_ok(),
-                    );
-                }
+        let (by, mut dropped) = (self.clock.now().before(age), 0);
+        loop {
+            // Those that were dropped are not listed any more.
+            let ended = self.store.workflow_runs_ended(by, Page::LIMIT_MAX).await?;
+            let now = self.expire(ended).await?;
+            if now == 0 {
+                return Ok(dropped);
             }
+            dropped += now;
+        }
+    }
+
+    /// Drops the inputs and outputs of the runs of a stored workflow that is purged.
+    pub(super) async fn expire_runs_of(&self, workflow: &WorkflowId) -> Result<(), EngineError> {
+        let mut own = Vec::new();
+        let filter = WorkflowRunFilter::Workflow(workflow.clone());
+        for run in self.list_workflow_runs(&filter).await?.into_iter().filter(|run| !run.expired) {
+            let run = self.workflow_run(run.id).await?.value;
+            own.extend(run.stored_workflow().is_some().then_some(run.id));
+        }
+        self.expire(own).await?;
+        Ok(())
+    }
+
+    /// How many of these runs still had something to drop.
+    async fn expire(&self, runs: Vec<WorkflowRunId>) -> Result<usize, EngineError> {
+        let mut dropped = 0;
+        for run in runs {
+            let expired = WorkflowRunObservation::Expired;
+            let nothing = Brought::default();
+            let observed = self.observe_workflow_run(run, &expired, &nothing).await?;
+            dropped += usize::from(observed.is_ok());
         }
         Ok(dropped)
     }
@@ -243,22 +305,23 @@ impl Engine {
         let cancel = WorkflowRunCommand::Cancel { reason: Some(reason.to_owned()) };
         let cx = self.context(actor.clone());
         let (mut writes, mut events) = (Vec::new(), Vec::new());
-        for status in WorkflowRunStatus::ALL.into_iter().filter(|status| !status.is_terminal()) {
-            for open in self.list_workflow_runs(&WorkflowRunFilter::Status(status)).await? {
-                if open.workflow != *workflow {
-                    continue;
-                }
-                let Versioned { revision, value } = self.workflow_run(open.id).await?;
-                let stored =
-                    matches!(value.origin, optim_core::workflow_run::Origin::Stored { .. });
-                if let (true, Ok(decision)) = (stored, transition::decide(&value, &cancel, &cx)) {
-                    events.extend(self.told(&decision.next, decision.events, actor));
-                    writes.push(Write { expected: revision, value: decision.next });
-                }
+        for open in self.list_workflow_runs(&WorkflowRunFilter::OpenOn(workflow.clone())).await? {
+            let Versioned { revision, value } = self.workflow_run(open.id).await?;
+            // One that has ended meanwhile needs no end.
+            if let Ok(decision) = transition::decide(&value, &cancel, &cx) {
+                events.extend(self.told(&decision.next, decision.events, actor));
+                writes.push(Write { expected: revision, value: decision.next });
             }
         }
         Ok((writes, events))
     }
+}
+
+/// Those of `outputs` that the record of a run begins to list.
+fn begun(before: &WorkflowRun, run: &WorkflowRun, outputs: &[Blob]) -> Vec<RunOutput> {
+    let lists = |run: &WorkflowRun, output: &Blob| run.outputs().any(|it| it == output.digest());
+    let begun = outputs.iter().filter(|output| lists(run, output) && !lists(before, output));
+    begun.map(|output| RunOutput { run: run.id, output: output.clone() }).collect()
 }
 
 /// Why a fact was not recorded.

@@ -73,7 +73,7 @@ impl Watched {
     }
 
     async fn tell(&self, id: WorkflowRunId, fact: WorkflowRunObservation) {
-        self.engine.observe_workflow_run(id, &fact, &[]).await.unwrap().unwrap();
+        self.engine.observe_workflow_run(id, &fact, &Brought::default()).await.unwrap().unwrap();
     }
 
     async fn run(&self, id: WorkflowRunId) -> WorkflowRun {
@@ -88,7 +88,7 @@ impl Watched {
                 .observe_workflow_run(
                     run.id,
                     &WorkflowRunObservation::Renewed { epoch: run.epoch },
-                    &[],
+                    &Brought::default(),
                 )
                 .await
                 .unwrap();

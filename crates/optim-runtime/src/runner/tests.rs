@@ -578,6 +578,44 @@ async fn what_depends_on_a_failed_node_is_blocked_and_the_rest_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_triage_gate_leaves_without_work_is_skipped_and_counts_as_missing() {
+    let contract = json!({"output_contract": {"kind": "text", "validator": "generic_artifact"}});
+    let nodes = || {
+        json!([
+            node("gate", &[], json!({"triage_gate": true})),
+            node("answer", &["gate"], contract.clone()),
+            node("check", &["answer"], json!({})),
+            node("a", &[], json!({})),
+            node("sum", &["check", "a"], json!({})),
+        ])
+    };
+    let idle = |objective: &str, _: u32| match objective {
+        "gate" => Reply::Answer(json!({"has_work": false})),
+        "a" => Reply::Answer(json!("secret-label")),
+        _ => Reply::Answer(json!("some text that is long enough to be an artifact")),
+    };
+    let ran = run(workflow(json!({}), nodes()), idle).await;
+    assert_eq!(ran.asked(), ["gate", "a", "sum"]);
+    let measured = ran.measured();
+    assert_eq!(measured.blocked, [], "nothing kept it from starting");
+    let checks: Vec<_> = (measured.checks.iter())
+        .map(|check| (check.node.as_str(), check.outcome.passes()))
+        .collect();
+    assert_eq!(checks, [("answer", false), ("a", true)]);
+    assert_eq!(measured.checks[0].unmet, ["the node did not run"]);
+    assert!(!measured.passes());
+
+    let busy = |objective: &str, _: u32| match objective {
+        "gate" => Reply::Answer(json!({"has_work": true})),
+        "a" => Reply::Answer(json!("secret-label")),
+        _ => Reply::Answer(json!("some text that is long enough to be an artifact")),
+    };
+    let ran = run(workflow(json!({}), nodes()), busy).await;
+    assert_eq!(ran.asked(), ["gate", "answer", "check", "a", "sum"]);
+    assert!(ran.measured().passes());
+}
+
+#[tokio::test(start_paused = true)]
 async fn attempts_have_ids_of_their_own_that_stay_when_the_claim_is_the_same() {
     let nodes = || {
         json!([

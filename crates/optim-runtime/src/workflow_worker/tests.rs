@@ -1,19 +1,22 @@
 //! Workflow runs through the dispatcher, in virtual time and over a store that fails.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use optim_core::id::Actor;
+use optim_core::id::{Actor, ProviderId};
 use optim_core::node_io::{NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
 use optim_core::quantity::Timestamp;
+use optim_core::throttle::AnsweredRun;
+use optim_core::workflow::Agent;
 use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::state::{FailureKind, WorkflowRunState, WorkflowRunStatus};
 use optim_core::workflow_run::transition::Order;
-use optim_core::workflow_run::{Origin, Trigger};
-use optim_store::Store;
+use optim_core::workflow_run::{Origin, Trigger, Wait};
 use optim_store::memory::Memory;
 use optim_store::testing::faulty::FaultyStore;
+use optim_store::{Store, WorkflowRunSummary};
 use serde_json::json;
 
 use super::*;
@@ -23,13 +26,16 @@ use crate::executor::{Capabilities, NodeExecutor};
 use crate::matcher::Engines;
 use crate::runner::sleep_for;
 use crate::tasks::TaskSet;
+use crate::wake::JobChange;
 
-/// Takes a minute for each node, and counts them; panics at the node that says so.
+/// Takes a minute for each node, and counts them; panics at the node that says so. The provider of the
+/// one that says `busy` asks for ten minutes of rest at first.
 #[derive(Default)]
 struct Slow {
     at_once: AtomicUsize,
     most: AtomicUsize,
     ended: Mutex<Vec<String>>,
+    refused: AtomicBool,
 }
 
 #[async_trait]
@@ -46,8 +52,21 @@ impl NodeExecutor for Slow {
         true
     }
 
+    fn provider(&self, agent: &Agent) -> Option<ProviderId> {
+        (agent.id.as_str() == "busy").then(provider)
+    }
+
+    fn providers(&self, workflow: &Workflow) -> BTreeSet<ProviderId> {
+        workflow.agents().iter().filter_map(|agent| self.provider(agent)).collect()
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         assert_ne!(request.objective, "panic", "as the test says");
+        if request.objective == "busy" && !self.refused.swap(true, Ordering::SeqCst) {
+            let busy = NodeError::new(ErrorClass::Provider, "too many requests");
+            let result = Err(NodeError { retry_after: Some(Millis(600_000)), ..busy });
+            return NodeResponse { result, usage: Usage::default() };
+        }
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(at_once, Ordering::SeqCst);
         sleep_for(Some(Duration::from_secs(60))).await;
@@ -57,7 +76,12 @@ impl NodeExecutor for Slow {
     }
 }
 
+fn provider() -> ProviderId {
+    ProviderId::new("p").unwrap()
+}
+
 struct Plant {
+    dispatcher: Arc<Dispatcher>,
     engine: Arc<Engine>,
     executor: Arc<Slow>,
     tasks: TaskSet,
@@ -71,8 +95,9 @@ fn plant(store: Arc<dyn Store>) -> Plant {
     let config = DispatchConfig { capacity: 8, ..DispatchConfig::default() };
     let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), Arc::new(runner), config));
     let mut tasks = TaskSet::new();
-    tasks.supervise("dispatcher", move |shutdown| Arc::clone(&dispatcher).run(shutdown));
-    Plant { engine, executor, tasks }
+    let looped = Arc::clone(&dispatcher);
+    tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
+    Plant { dispatcher, engine, executor, tasks }
 }
 
 impl Plant {
@@ -82,12 +107,15 @@ impl Plant {
             .map(|(place, objective)| {
                 let needs: Vec<_> =
                     place.checked_sub(1).map(|place| format!("n{place}")).into_iter().collect();
-                json!({"node_id": format!("n{place}"), "agent_id": "x", "objective": objective,
+                let agent = if *objective == "busy" { "busy" } else { "x" };
+                json!({"node_id": format!("n{place}"), "agent_id": agent, "objective": objective,
                        "depends_on": needs, "retry_policy": {"max_attempts": 3}})
             })
             .collect();
-        let json =
-            json!({"automation_id": "w", "agents": [{"agent_id": "x"}], "flow": {"nodes": nodes}});
+        let agents: BTreeSet<_> = nodes.iter().map(|node| node["agent_id"].to_string()).collect();
+        let agents: Vec<_> =
+            (agents.iter()).map(|agent| json!({"agent_id": agent.trim_matches('"')})).collect();
+        let json = json!({"automation_id": "w", "agents": agents, "flow": {"nodes": nodes}});
         let definition = Blob::new(json.to_string().into_bytes());
         let workflow = Workflow::from_json(json).unwrap();
         let order = Order {
@@ -159,6 +187,55 @@ async fn a_store_that_fails_often_repeats_no_node_that_is_done() {
         assert_eq!(*plant.executor.ended.lock().unwrap(), ["a", "b", "c"], "seed {seed}");
         plant.tasks.shutdown().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_wants_rest_gets_it_while_the_run_keeps_neither_slot_nor_workspace() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let first = plant(Arc::clone(&store));
+    let id = first.queue("r", &["a", "busy", "b"], folder.path()).await;
+    let waits = first.until(id, |run| run.wait().is_some()).await;
+    let reason = "node n1: too many requests".to_owned();
+    let not_before = Timestamp(600_000);
+    assert_eq!(waits.wait(), Some(Wait { not_before, reason }));
+    assert_eq!(waits.nodes[1].attempts, 0, "the provider's fault is not the node's");
+    let throttle = &store.throttles().await.unwrap()[0];
+    assert_eq!((&throttle.provider, throttle.until), (&provider(), not_before));
+    assert_eq!(throttle.run, AnsweredRun::Workflow(id));
+    let other = first.queue("other", &["c"], folder.path()).await;
+    assert_eq!(first.ended(other).await.state.status(), WorkflowRunStatus::Completed);
+    // Nobody else may ask that provider meanwhile either.
+    first.queue("third", &["busy"], folder.path()).await;
+    first.until(id, |_| first.dispatcher.metrics().waiting == 2).await;
+    let why: Vec<_> = (first.dispatcher.waiting().iter())
+        .map(|waiting| (waiting.why.name(), waiting.jobs))
+        .collect();
+    assert_eq!(why, [("throttled", 2)]);
+    first.tasks.shutdown().await;
+
+    // The next process keeps the wish too, and goes on where this one stopped.
+    let (second, begun) = (plant(store), tokio::time::Instant::now());
+    second.executor.refused.store(true, Ordering::SeqCst);
+    assert_eq!(second.ended(id).await.state.status(), WorkflowRunStatus::Completed);
+    assert!(begun.elapsed() >= Duration::from_secs(600), "{:?}", begun.elapsed());
+    let ended = second.executor.ended.lock().unwrap().clone();
+    assert!(ended.ends_with(&["busy".to_owned(), "b".to_owned()]), "{ended:?}");
+    second.tasks.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_from_before_the_claim_queues_no_workflow_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = plant(Arc::new(Memory::new()));
+    let id = plant.queue("r", &["a"], folder.path()).await;
+    let claimed = plant.until(id, |run| run.nodes[0].is_running()).await;
+    let late = WorkflowRunSummary { epoch: Epoch(0), ..WorkflowRunSummary::of(&claimed) };
+    plant.engine.wakes().jobs_changed([JobChange::WorkflowQueued(Box::new(late))]);
+    sleep_for(Some(Duration::from_millis(1))).await;
+    assert_eq!(plant.dispatcher.waiting(), [], "it is at work");
+    assert_eq!(plant.ended(id).await.state.status(), WorkflowRunStatus::Completed);
+    plant.tasks.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

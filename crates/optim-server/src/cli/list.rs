@@ -18,16 +18,9 @@ pub(crate) struct Args {
 }
 
 pub(super) async fn list(call: &Call, args: Args) -> Outcome {
-    let mut campaigns = Vec::new();
-    let mut page = Page::first();
-    loop {
-        let listed = call.session.engine.store().campaigns(page).await?;
-        campaigns.extend(listed.items.into_iter().filter(|found| args.all || !found.archived));
-        match listed.next {
-            Some(after) => page = Page { after: Some(after), ..Page::first() },
-            None => break,
-        }
-    }
+    let store = call.session.engine.store();
+    let mut campaigns = Page::all(|page| store.campaigns(page)).await?;
+    campaigns.retain(|found| args.all || !found.archived);
     if call.json {
         let items: Vec<_> = campaigns
             .iter()

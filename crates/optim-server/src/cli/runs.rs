@@ -3,10 +3,10 @@
 use clap::{Subcommand, ValueEnum};
 use optim_core::id::{NodeId, WorkflowId, WorkflowRunId};
 use optim_core::quantity::{Millis, Timestamp};
-use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::command::{GateDecision, WorkflowRunCommand};
 use optim_core::workflow_run::node::NodeState;
 use optim_core::workflow_run::state::{Stop, WorkflowRunState, WorkflowRunStatus};
+use optim_core::workflow_run::{Wait, WorkflowRun};
 use optim_runtime::service::Service;
 use optim_store::{Cursor, Page, WorkflowRunFilter};
 use serde::{Deserialize, Serialize};
@@ -174,6 +174,7 @@ async fn list(call: &Call, args: ListArgs) -> Outcome {
                     "dry_run": run.dry_run, "workspace": run.workspace,
                     "nodes_done": run.nodes_done, "nodes": run.nodes,
                     "created_at_ms": run.created_at, "ended_at_ms": run.ended_at,
+                    "wait": run.wait.as_ref().map(wait_view),
                 })
             })
             .collect();
@@ -186,7 +187,9 @@ async fn list(call: &Call, args: ListArgs) -> Outcome {
     for run in &listed.items {
         let (id, status, created) = (run.id, run.status.name(), time(run.created_at));
         let (done, nodes, workflow) = (run.nodes_done, run.nodes, &run.workflow);
-        call.out.line(&format!("{id}  {status}  {done}/{nodes} nodes  {created}  {workflow}"));
+        let wait = run.wait.as_ref().map(waits).unwrap_or_default();
+        call.out
+            .line(&format!("{id}  {status}{wait}  {done}/{nodes} nodes  {created}  {workflow}"));
     }
     if listed.items.is_empty() {
         call.out.error_line("no workflow run; `optim run-workflow` starts one");
@@ -351,6 +354,9 @@ fn node_state(state: &NodeState) -> String {
         NodeState::Running => "running".to_owned(),
         NodeState::Done { .. } => "done".to_owned(),
         NodeState::Skipped => "skipped".to_owned(),
+        NodeState::Postponed { until, reason } => {
+            format!("postponed until {}: {reason}", time(*until))
+        }
         NodeState::NeedsRepair { reason } => format!("needs repair: {reason}"),
         NodeState::Failed { reason } => format!("failed: {reason}"),
         NodeState::Blocked { reason } => format!("blocked: {reason}"),
@@ -367,6 +373,7 @@ fn headline(run: &WorkflowRun) -> String {
         WorkflowRunState::AwaitingApproval { gate, .. } => format!(" at {gate}"),
         WorkflowRunState::Failed { failure, .. } => format!(": {}", failure.detail),
         WorkflowRunState::Cancelled { reason, .. } => format!(": {reason}"),
+        WorkflowRunState::Queued => run.wait().map(|wait| waits(&wait)).unwrap_or_default(),
         _ if run.dry_run => " (dry run: nothing was executed)".to_owned(),
         _ => String::new(),
     };
@@ -374,13 +381,23 @@ fn headline(run: &WorkflowRun) -> String {
     format!("workflow run {id} of {}: {status}{why}; {done} of {nodes} nodes done", run.workflow)
 }
 
+/// `, not before 2025-06-15T15:06:40Z: node answer: too many requests`
+fn waits(wait: &Wait) -> String {
+    format!(", not before {}: {}", time(wait.not_before), wait.reason)
+}
+
 fn document(run: &WorkflowRun, next: &[String]) -> Value {
     json!({
         "schema": "optim/v1/workflow_run",
         "status": run.state.status().name(),
+        "wait": run.wait().as_ref().map(wait_view),
         "run": run,
         "next": next,
     })
+}
+
+fn wait_view(wait: &Wait) -> Value {
+    json!({"not_before_ms": wait.not_before, "reason": wait.reason})
 }
 
 fn next(call: &Call, run: &WorkflowRun) -> Vec<String> {

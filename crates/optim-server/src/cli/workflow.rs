@@ -163,15 +163,8 @@ fn version(version: &WorkflowVersion) -> Value {
 
 async fn list(call: &Call, deleted: bool) -> Outcome {
     let filter = if deleted { WorkflowFilter::Restorable } else { WorkflowFilter::Kept };
-    let (mut workflows, mut page) = (Vec::new(), Page::first());
-    loop {
-        let listed = call.session.engine.store().workflows(filter, page).await?;
-        workflows.extend(listed.items);
-        match listed.next {
-            Some(after) => page = Page { after: Some(after), ..Page::first() },
-            None => break,
-        }
-    }
+    let store = call.session.engine.store();
+    let workflows = Page::all(|page| store.workflows(filter, page)).await?;
     if call.json {
         let items: Vec<_> = workflows.iter().map(summary).collect();
         call.out.document(

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
+use heed::types::DecodeIgnore;
 use heed::{CommitOrAbort, Env, EnvOpenOptions, MdbError, RwTxn, WithoutTls};
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +15,11 @@ use super::envelope::{self, Codec};
 use super::file::{DataFile, Unmappable};
 use super::tables::Tables;
 use super::view::View;
+use super::writer::index_workflow_run;
 use super::{Error, Options, corrupt, io_failed};
 
 /// The format that this version writes, and the newest that it reads.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Threads that may read at once; tokio's pool alone has 512.
 const READERS_MAX: u32 = 1024;
 /// Map sizes are multiples of this, which covers the page size of every machine.
@@ -78,12 +80,14 @@ impl Environment {
         let map_size = round_up(options.map_initial.min(options.map_max).max(used));
         let opened = Opened::open(path, map_size)?;
         write_marker(&marker).map_err(|source| io_failed(path, source))?;
-        Ok(Self {
+        let environment = Self {
             path: path.to_owned(),
             map_max: round_up(options.map_max),
             opened: RwLock::new(Some(opened)),
             failed: OnceLock::new(),
-        })
+        };
+        environment.write(upgrade)?;
+        Ok(environment)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -257,24 +261,20 @@ fn read_meta(env: &Env<WithoutTls>, path: &Path) -> Result<Option<Meta>, Error> 
 
 const BYTE_ORDER: &str = if cfg!(target_endian = "little") { "little" } else { "big" };
 
-/// Creates the tables that are missing. Those of format 2 begin empty: nothing in a store of format 1
-/// belongs into them.
+/// Creates the tables that are missing. Those that came after format 1 begin empty; see [`upgrade`].
 fn create_tables(env: &Env<WithoutTls>, stored: Option<Meta>) -> Result<Tables<'static>, Error> {
-    let current = stored.as_ref().is_some_and(|meta| meta.format == FORMAT);
-    let created_by = stored.map(|meta| meta.created_by);
-    let meta = Meta {
+    let meta = stored.unwrap_or_else(|| Meta {
         format: FORMAT,
         page_size: env.unnamed_database_stat().page_size,
         byte_order: BYTE_ORDER.to_owned(),
-        created_by: created_by
-            .unwrap_or_else(|| concat!("optim ", env!("CARGO_PKG_VERSION")).to_owned()),
-    };
-    let sealed = envelope::seal("meta", b"store", Codec::Json, &envelope::encode(&meta)?)?;
+        created_by: concat!("optim ", env!("CARGO_PKG_VERSION")).to_owned(),
+    });
+    let sealed = seal_meta(&meta)?;
     let created = env.create_databases_and_commit(
         env.write_txn()?,
         |opener, txn| -> Result<_, heed::Error> {
             let tables = Tables::create(opener, txn)?;
-            if !current {
+            if tables.meta.get(txn, "store")?.is_none() {
                 tables.meta.put(txn, "store", &sealed)?;
             }
             Ok(CommitOrAbort::<_, ()>::Commit(tables))
@@ -283,6 +283,30 @@ fn create_tables(env: &Env<WithoutTls>, stored: Option<Meta>) -> Result<Tables<'
     created.commit().ok_or_else(|| {
         io_failed(env.path(), std::io::Error::other("the tables cannot be opened")).into()
     })
+}
+
+/// Makes a store of an older format one of this format. Nothing in one of format 1 belongs into the
+/// tables of format 2; to these format 3 adds indexes of the workflow runs.
+fn upgrade(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<(), Error> {
+    let found = tables.meta.get(txn, "store")?.map(<[u8]>::to_vec).unwrap_or_default();
+    let broken = |why: String| corrupt("the first record of the store", &why);
+    let meta: Meta = envelope::decode("meta", b"store", &found).map_err(broken)?;
+    if meta.format == FORMAT {
+        return Ok(());
+    }
+    let seqs = tables.workflow_runs.remap_data_type::<DecodeIgnore>().iter(txn)?;
+    for seq in seqs.map(|entry| Ok(entry?.0)).collect::<heed::Result<Vec<_>>>()? {
+        // A damaged one is told to whoever reads it.
+        if let Ok(run) = (View { tables, txn }).workflow_run_numbered(seq) {
+            index_workflow_run(tables, txn, &run, seq)?;
+        }
+    }
+    let sealed = seal_meta(&Meta { format: FORMAT, ..meta })?;
+    Ok(tables.meta.put(txn, "store", &sealed)?)
+}
+
+fn seal_meta(meta: &Meta) -> Result<Vec<u8>, StoreError> {
+    envelope::seal("meta", b"store", Codec::Json, &envelope::encode(meta)?)
 }
 
 fn write_marker(marker: &Path) -> std::io::Result<()> {

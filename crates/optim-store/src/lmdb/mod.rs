@@ -23,6 +23,7 @@ use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
@@ -218,6 +219,22 @@ impl Store for Lmdb {
     ) -> Result<Paged<WorkflowRunSummary>, StoreError> {
         let filter = filter.clone();
         self.read(move |view| view.workflow_runs(&filter, &page)).await
+    }
+
+    async fn workflow_runs_ended(
+        &self,
+        by: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<WorkflowRunId>, StoreError> {
+        self.read(move |view| view.workflow_runs_ended(by, limit)).await
+    }
+
+    async fn workflow_run_output(
+        &self,
+        id: WorkflowRunId,
+        output: Digest,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(move |view| view.workflow_run_output(id, output)).await
     }
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {

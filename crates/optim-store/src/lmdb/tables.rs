@@ -80,6 +80,12 @@ tables! {
     workflow_runs_by_workflow: Bytes => Unit,
     /// Status and sequence of every workflow run.
     workflow_runs_by_status: Bytes => Unit,
+    /// Digest of the id of a stored workflow, and sequence of every open run of it.
+    workflow_runs_on: Bytes => Unit,
+    /// Time of the end and sequence of every workflow run that is over and has not expired.
+    workflow_runs_ended: Bytes => Unit,
+    /// Workflow run sequence and digest to output.
+    workflow_run_outputs: Bytes => Bytes,
     /// Provider to throttle.
     throttles: Str => Bytes,
     /// Number to event.

@@ -1,5 +1,7 @@
 //! Compares everything that is stored with everything else.
 
+use std::collections::BTreeSet;
+
 use heed::Database;
 use heed::types::Bytes;
 use optim_core::campaign::Campaign;
@@ -15,7 +17,10 @@ use crate::store::{StoreError, Versioned, WorkflowFilter};
 
 use super::envelope::{self, Codec};
 use super::tables::Seq;
-use super::view::{View, decode, evaluation_key, number_key, source_key, status_key, workflow_key};
+use super::view::{
+    View, decode, ended_key, evaluation_key, number_key, output_key, source_key, status_key,
+    workflow_key,
+};
 use super::{Error, corrupt};
 
 /// Findings that are kept.
@@ -71,165 +76,205 @@ impl Findings {
         }
         Ok(count)
     }
+
+    /// Compares a table with its indexes, which are called and as long as said. `entries` says for a
+    /// record which of them should and which do list it.
+    fn indexed<T: DeserializeOwned, const N: usize>(
+        &mut self,
+        view: &View<'_>,
+        (table, name): (Database<'static, Seq, Bytes>, &str),
+        indexes: [(&str, u64); N],
+        mut entries: impl FnMut(&mut Self, u64, T) -> Result<(String, [Listed; N]), Error>,
+    ) -> Result<(), Error> {
+        let mut wanted = [0_u64; N];
+        self.records(view, table, name, |findings, seq, record| {
+            let (what, entries) = entries(findings, seq, record)?;
+            for (entry, wanted) in entries.into_iter().zip(&mut wanted) {
+                *wanted += u64::from(entry.should_be);
+                findings.expect(entry.should_be == entry.is, || what.clone(), WRONGLY);
+            }
+            Ok(())
+        })?;
+        for ((index, found), wanted) in indexes.into_iter().zip(wanted) {
+            self.expect_equal(index, found, wanted);
+        }
+        Ok(())
+    }
 }
 
-const ASTRAY: &str = "its index leads elsewhere";
+/// Whether an index should list a record, and whether it does.
+struct Listed {
+    should_be: bool,
+    is: bool,
+}
+
+fn listed(should_be: bool, is: bool) -> Listed {
+    Listed { should_be, is }
+}
+
 const ORPHAN: &str = "its campaign is missing";
 const WRONGLY: &str = "an index lists it wrongly";
 
 fn campaigns(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let mut on_workflows = 0_u64;
-    let records =
-        findings.records(view, tables.campaigns, "campaigns", |findings, seq, campaign| {
-            let Versioned::<Campaign> { revision: _, value: campaign } = campaign;
-            let what = || format!("campaign {}", campaign.id);
-            let found = tables.campaign_ids.get(txn, campaign.id.as_str())?;
-            findings.expect(found == Some(seq), what, ASTRAY);
-            if let Some(workflow) = campaign.source.location.stored() {
+    let indexes = [
+        ("campaign_ids", tables.campaign_ids.len(txn)?),
+        ("campaigns_on", tables.campaigns_on.len(txn)?),
+    ];
+    let table = (tables.campaigns, "campaigns");
+    findings.indexed(view, table, indexes, |_, seq, campaign: Versioned<Campaign>| {
+        let campaign = campaign.value;
+        let found = tables.campaign_ids.get(txn, campaign.id.as_str())?;
+        let on = match campaign.source.location.stored() {
+            Some(workflow) => {
                 let found = tables.campaigns_on.get(txn, &source_key(workflow, seq))?;
-                findings.expect(found.is_some() != campaign.is_closed(), what, WRONGLY);
-                on_workflows += u64::from(!campaign.is_closed());
+                listed(!campaign.is_closed(), found.is_some())
             }
-            Ok(())
-        })?;
-    findings.expect_equal("campaigns_on", tables.campaigns_on.len(txn)?, on_workflows);
-    findings.expect_equal("campaign_ids", tables.campaign_ids.len(txn)?, records);
-    Ok(())
+            None => listed(false, false),
+        };
+        Ok((format!("campaign {}", campaign.id), [listed(true, found == Some(seq)), on]))
+    })
 }
 
 fn experiments(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let records = findings.records(
-        view,
-        tables.experiments,
-        "experiments",
-        |findings, seq, experiment: Experiment| {
-            let what = || format!("experiment {}", experiment.id);
-            let found = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
-            findings.expect(found == Some(seq), what, ASTRAY);
-            let Some(campaign) = tables.campaign_ids.get(txn, experiment.campaign.as_str())? else {
-                findings.expect(false, what, ORPHAN);
-                return Ok(());
-            };
-            let found =
-                tables.experiments_by_number.get(txn, &number_key(campaign, experiment.number))?;
-            findings.expect(found == Some(seq), what, ASTRAY);
-            Ok(())
-        },
-    )?;
-    findings.expect_equal("experiment_ids", tables.experiment_ids.len(txn)?, records);
-    findings.expect_equal("experiments_by_number", tables.experiments_by_number.len(txn)?, records);
-    Ok(())
+    let indexes = [
+        ("experiment_ids", tables.experiment_ids.len(txn)?),
+        ("experiments_by_number", tables.experiments_by_number.len(txn)?),
+    ];
+    let table = (tables.experiments, "experiments");
+    findings.indexed(view, table, indexes, |findings, seq, experiment: Experiment| {
+        let what = format!("experiment {}", experiment.id);
+        let by_id = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
+        let campaign = tables.campaign_ids.get(txn, experiment.campaign.as_str())?;
+        findings.expect(campaign.is_some(), || what.clone(), ORPHAN);
+        let key = number_key(campaign.unwrap_or_default(), experiment.number);
+        let by_number = tables.experiments_by_number.get(txn, &key)?;
+        Ok((what, [by_id, by_number].map(|found| listed(true, found == Some(seq)))))
+    })
 }
 
 fn runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let [mut queued, mut running, mut open] = [0_u64; 3];
-    let records =
-        findings.records(view, tables.runs, "runs", |findings, seq, run: Versioned<Run>| {
-            let run = run.value;
-            let what = || format!("run {}", run.id);
-            let found = tables.run_ids.get(txn, run.id.as_bytes())?;
-            findings.expect(found == Some(seq), what, ASTRAY);
-            let campaign = tables.campaign_ids.get(txn, run.campaign.as_str())?;
-            findings.expect(campaign.is_some(), what, ORPHAN);
-            let is_queued = matches!(run.state, RunState::Queued);
-            let is_running = matches!(run.state, RunState::Running { .. });
-            queued += u64::from(is_queued);
-            running += u64::from(is_running);
-            open += u64::from(!run.state.is_terminal());
-            let key = evaluation_key(run.evaluation, seq);
-            for (wanted, found) in [
-                (is_queued, tables.runs_queued.get(txn, &seq)?),
-                (is_running, tables.runs_running.get(txn, &seq)?),
-                (!run.state.is_terminal(), tables.runs_open.get(txn, &key)?),
-                (true, tables.runs_by_evaluation.get(txn, &key)?),
-            ] {
-                findings.expect(wanted == found.is_some(), what, WRONGLY);
-            }
-            Ok(())
-        })?;
-    findings.expect_equal("run_ids", tables.run_ids.len(txn)?, records);
-    findings.expect_equal("runs_by_evaluation", tables.runs_by_evaluation.len(txn)?, records);
-    findings.expect_equal("runs_queued", tables.runs_queued.len(txn)?, queued);
-    findings.expect_equal("runs_running", tables.runs_running.len(txn)?, running);
-    findings.expect_equal("runs_open", tables.runs_open.len(txn)?, open);
-    Ok(())
+    let indexes = [
+        ("run_ids", tables.run_ids.len(txn)?),
+        ("runs_by_evaluation", tables.runs_by_evaluation.len(txn)?),
+        ("runs_queued", tables.runs_queued.len(txn)?),
+        ("runs_running", tables.runs_running.len(txn)?),
+        ("runs_open", tables.runs_open.len(txn)?),
+    ];
+    let table = (tables.runs, "runs");
+    findings.indexed(view, table, indexes, |findings, seq, run: Versioned<Run>| {
+        let run = run.value;
+        let what = format!("run {}", run.id);
+        let campaign = tables.campaign_ids.get(txn, run.campaign.as_str())?;
+        findings.expect(campaign.is_some(), || what.clone(), ORPHAN);
+        let found = tables.run_ids.get(txn, run.id.as_bytes())?;
+        let key = evaluation_key(run.evaluation, seq);
+        let queued = matches!(run.state, RunState::Queued);
+        let running = matches!(run.state, RunState::Running { .. });
+        let entries = [
+            listed(true, found == Some(seq)),
+            listed(true, tables.runs_by_evaluation.get(txn, &key)?.is_some()),
+            listed(queued, tables.runs_queued.get(txn, &seq)?.is_some()),
+            listed(running, tables.runs_running.get(txn, &seq)?.is_some()),
+            listed(!run.state.is_terminal(), tables.runs_open.get(txn, &key)?.is_some()),
+        ];
+        Ok((what, entries))
+    })
 }
 
 fn workflows(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let [mut kept, mut restorable, mut texts] = [0_u64; 3];
-    let records = findings.records(
+    let indexes = [
+        ("workflow_ids", tables.workflow_ids.len(txn)?),
+        ("workflows_kept", tables.workflows_kept.len(txn)?),
+        ("workflows_restorable", tables.workflows_restorable.len(txn)?),
+    ];
+    let mut texts = 0_u64;
+    let table = (tables.workflows, "workflows");
+    findings.indexed(
         view,
-        tables.workflows,
-        "workflows",
+        table,
+        indexes,
         |findings, seq, workflow: Versioned<StoredWorkflow>| {
             let workflow = workflow.value;
-            let what = || format!("workflow {}", workflow.id);
-            let found = tables.workflow_ids.get(txn, &workflow_key(&workflow.id))?;
-            findings.expect(found == Some(seq), what, ASTRAY);
-            for (filter, index, count) in [
-                (WorkflowFilter::Kept, tables.workflows_kept, &mut kept),
-                (WorkflowFilter::Restorable, tables.workflows_restorable, &mut restorable),
-            ] {
-                let wanted = filter.admits(&workflow);
-                *count += u64::from(wanted);
-                findings.expect(index.get(txn, &seq)?.is_some() == wanted, what, WRONGLY);
-            }
             for version in &workflow.versions {
                 texts += 1;
                 let key = number_key(seq, version.number.0);
                 let found = tables.workflow_texts.get(txn, &key)?;
-                let intact = found.is_some_and(|value| {
-                    envelope::unseal("workflow_texts", &key, Codec::Raw, value)
-                        .is_ok_and(|text| Digest::of(text) == version.definition.snapshot)
-                });
                 let what = || format!("version {} of workflow {}", version.number, workflow.id);
+                let intact = is_intact("workflow_texts", &key, found, version.definition.snapshot);
                 findings.expect(intact, what, "its text is missing, or not what was stored");
             }
-            Ok(())
+            let found = tables.workflow_ids.get(txn, &workflow_key(&workflow.id))?;
+            let [kept, restorable] = [WorkflowFilter::Kept, WorkflowFilter::Restorable]
+                .map(|filter| filter.admits(&workflow));
+            let entries = [
+                listed(true, found == Some(seq)),
+                listed(kept, tables.workflows_kept.get(txn, &seq)?.is_some()),
+                listed(restorable, tables.workflows_restorable.get(txn, &seq)?.is_some()),
+            ];
+            Ok((format!("workflow {}", workflow.id), entries))
         },
     )?;
-    findings.expect_equal("workflow_ids", tables.workflow_ids.len(txn)?, records);
-    findings.expect_equal("workflows_kept", tables.workflows_kept.len(txn)?, kept);
-    findings.expect_equal(
-        "workflows_restorable",
-        tables.workflows_restorable.len(txn)?,
-        restorable,
-    );
     findings.expect_equal("workflow_texts", tables.workflow_texts.len(txn)?, texts);
     Ok(())
 }
 
 fn workflow_runs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let records = findings.records(
-        view,
-        tables.workflow_runs,
-        "workflow_runs",
-        |findings, seq, run: Versioned<WorkflowRun>| {
-            let run = run.value;
-            let what = || format!("workflow run {}", run.id);
-            let found = tables.workflow_run_ids.get(txn, run.id.as_bytes())?;
-            findings.expect(found == Some(seq), what, ASTRAY);
-            let listed = [
-                tables.workflow_runs_by_workflow.get(txn, &source_key(&run.workflow, seq))?,
-                tables.workflow_runs_by_status.get(txn, &status_key(run.state.status(), seq))?,
-            ];
-            findings.expect(listed.iter().all(Option::is_some), what, WRONGLY);
-            Ok(())
-        },
-    )?;
-    for (index, entries) in [
+    let indexes = [
         ("workflow_run_ids", tables.workflow_run_ids.len(txn)?),
         ("workflow_runs_by_workflow", tables.workflow_runs_by_workflow.len(txn)?),
         ("workflow_runs_by_status", tables.workflow_runs_by_status.len(txn)?),
-    ] {
-        findings.expect_equal(index, entries, records);
-    }
+        ("workflow_runs_on", tables.workflow_runs_on.len(txn)?),
+        ("workflow_runs_ended", tables.workflow_runs_ended.len(txn)?),
+    ];
+    let mut outputs = 0_u64;
+    let table = (tables.workflow_runs, "workflow_runs");
+    findings.indexed(view, table, indexes, |findings, seq, run: Versioned<WorkflowRun>| {
+        let run = run.value;
+        for output in run.outputs().collect::<BTreeSet<_>>() {
+            let key = output_key(seq, output);
+            let found = tables.workflow_run_outputs.get(txn, &key)?;
+            outputs += u64::from(found.is_some());
+            let what = || format!("output {output} of workflow run {}", run.id);
+            // Before format 3 it was a payload, and is checked as one.
+            let intact = match found {
+                Some(_) => is_intact("workflow_run_outputs", &key, found, output),
+                None => tables.blobs.get(txn, output.as_bytes())?.is_some(),
+            };
+            findings.expect(intact, what, "it is missing, or not what was stored");
+        }
+        let found = tables.workflow_run_ids.get(txn, run.id.as_bytes())?;
+        let key = source_key(&run.workflow, seq);
+        let status = status_key(run.state.status(), seq);
+        let open = run.is_open() && run.stored_workflow().is_some();
+        let at = run.state.ended_at();
+        let ended = ended_key(at.unwrap_or_default(), seq);
+        let entries = [
+            listed(true, found == Some(seq)),
+            listed(true, tables.workflow_runs_by_workflow.get(txn, &key)?.is_some()),
+            listed(true, tables.workflow_runs_by_status.get(txn, &status)?.is_some()),
+            listed(open, tables.workflow_runs_on.get(txn, &key)?.is_some()),
+            listed(
+                at.is_some() && !run.expired,
+                tables.workflow_runs_ended.get(txn, &ended)?.is_some(),
+            ),
+        ];
+        Ok((format!("workflow run {}", run.id), entries))
+    })?;
+    findings.expect_equal("workflow_run_outputs", tables.workflow_run_outputs.len(txn)?, outputs);
     Ok(())
+}
+
+/// Whether `found` is the raw value with the digest `wanted`.
+fn is_intact(table: &str, key: &[u8], found: Option<&[u8]>, wanted: Digest) -> bool {
+    found.is_some_and(|value| {
+        envelope::unseal(table, key, Codec::Raw, value)
+            .is_ok_and(|payload| Digest::of(payload) == wanted)
+    })
 }
 
 fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use optim_core::campaign::event::Event;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
@@ -282,6 +283,14 @@ impl View<'_> {
         Ok(Some(run))
     }
 
+    /// The workflow run with this sequence.
+    pub(super) fn workflow_run_numbered(&self, seq: u64) -> Result<WorkflowRun, Error> {
+        let what = || format!("the workflow run with number {seq}");
+        let run: Versioned<WorkflowRun> =
+            load(self.txn, self.tables.workflow_runs, "workflow_runs", seq, what)?;
+        Ok(run.value)
+    }
+
     pub(super) fn workflow_runs(
         &self,
         filter: &WorkflowRunFilter,
@@ -299,21 +308,66 @@ impl View<'_> {
                 self.tables.workflow_runs_by_workflow,
                 [source_key(id, 0), source_key(id, before)],
             )?),
+            WorkflowRunFilter::OpenOn(id) => Box::new(self.seqs_before(
+                self.tables.workflow_runs_on,
+                [source_key(id, 0), source_key(id, before)],
+            )?),
             WorkflowRunFilter::Status(status) => Box::new(self.seqs_before(
                 self.tables.workflow_runs_by_status,
                 [status_key(*status, 0), status_key(*status, before)],
             )?),
         };
         listing.page(page, seqs.map(|seq| seq.map(|seq| (seq, seq))), |seq| {
-            let what = || format!("the workflow run with number {seq}");
-            let run: Versioned<WorkflowRun> =
-                load(self.txn, self.tables.workflow_runs, "workflow_runs", seq, what)?;
-            if filter.admits(&run.value) {
-                Ok(WorkflowRunSummary::of(&run.value))
+            let run = self.workflow_run_numbered(seq)?;
+            if filter.admits(&run) {
+                Ok(WorkflowRunSummary::of(&run))
             } else {
-                Err(corrupt(&what(), "an index lists it where it does not belong").into())
+                let what = format!("workflow run {}", run.id);
+                Err(corrupt(&what, "an index lists it where it does not belong").into())
             }
         })
+    }
+
+    pub(super) fn workflow_runs_ended(
+        &self,
+        by: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<WorkflowRunId>, Error> {
+        let end = ended_key(by, u64::MAX);
+        let range = (Unbounded, Included(&end[..]));
+        let entries = self.tables.workflow_runs_ended.range(self.txn, &range)?;
+        let runs = entries.take(Page::size(limit)).map(|entry| {
+            let (key, ()) = entry?;
+            let seq = key.last_chunk().map(|seq| u64::from_be_bytes(*seq));
+            let seq =
+                seq.ok_or_else(|| corrupt("the index of workflow runs", "a key is too short"))?;
+            Ok(self.workflow_run_numbered(seq)?.id)
+        });
+        runs.collect()
+    }
+
+    pub(super) fn workflow_run_output(
+        &self,
+        id: WorkflowRunId,
+        output: Digest,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let (Some(seq), Some(run)) =
+            (self.tables.workflow_run_ids.get(self.txn, id.as_bytes())?, self.workflow_run(id)?)
+        else {
+            return Ok(None);
+        };
+        if !run.value.outputs().any(|listed| listed == output) {
+            return Ok(None);
+        }
+        let key = output_key(seq, output);
+        if let Some(value) = self.tables.workflow_run_outputs.get(self.txn, &key)? {
+            let what = || format!("output {output} of workflow run {id}");
+            let payload = envelope::unseal("workflow_run_outputs", &key, Codec::Raw, value)
+                .map_err(|why| corrupt(&what(), why))?;
+            return Ok(Some(payload.to_vec()));
+        }
+        // Before format 3 outputs were among the payloads.
+        self.blob(output)
     }
 
     /// The sequences at the end of the keys in `from..before` of an index, falling.
@@ -423,6 +477,15 @@ impl Present for View<'_> {
         let seqs = self.campaign_seqs_on(id, 0)?;
         seqs.map(|seq| Ok(self.campaign_on(id, seq?)?.id)).collect()
     }
+
+    fn open_runs_on(&self, id: &WorkflowId) -> Result<Vec<WorkflowRunId>, Error> {
+        let bounds = [source_key(id, 0), source_key(id, u64::MAX)];
+        let runs = self.seqs_before(self.tables.workflow_runs_on, bounds)?.map(|seq| {
+            let seq = seq?;
+            Ok(self.workflow_run_numbered(seq)?.id)
+        });
+        runs.collect()
+    }
 }
 
 /// The highest sequence in `table`; 0 when it is empty.
@@ -452,7 +515,23 @@ pub(super) fn status_key(status: WorkflowRunStatus, seq: u64) -> [u8; 9] {
     [first, a, b, c, d, e, f, g, h]
 }
 
-/// The key of a campaign in `campaigns_on`, and of a workflow run in `workflow_runs_by_workflow`.
+/// The key of a workflow run in `workflow_runs_ended`: in the order of time.
+pub(super) fn ended_key(at: Timestamp, seq: u64) -> [u8; 16] {
+    let at = at.0.cast_unsigned() ^ (1 << 63);
+    (u128::from(at) << 64 | u128::from(seq)).to_be_bytes()
+}
+
+/// The key of an output in `workflow_run_outputs`.
+pub(super) fn output_key(run: u64, output: Digest) -> [u8; 40] {
+    let mut key = [0; 40];
+    let (head, tail) = key.split_at_mut(8);
+    head.copy_from_slice(&run.to_be_bytes());
+    tail.copy_from_slice(output.as_bytes());
+    key
+}
+
+/// The key of a campaign in `campaigns_on`, and of a workflow run in `workflow_runs_by_workflow` and
+/// `workflow_runs_on`.
 pub(super) fn source_key(workflow: &WorkflowId, campaign: u64) -> [u8; 40] {
     let mut key = [0; 40];
     let (head, tail) = key.split_at_mut(32);

@@ -5,6 +5,7 @@
 //! the group left, and one that is refused leaves no trace. Nobody is answered before the
 //! transaction is on disk.
 
+use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Included};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,16 +15,18 @@ use optim_core::campaign::Campaign;
 use optim_core::run::{Run, RunState};
 use optim_core::stored_workflow::{StoredWorkflow, WorkflowVersion};
 use optim_core::workflow_run::WorkflowRun;
-use optim_core::workflow_run::state::WorkflowRunStatus;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::check::check;
-use crate::store::{Commit, Committed, StoreError, Versioned, WorkflowFilter, Write};
+use crate::store::{Commit, Committed, RunOutput, StoreError, Versioned, WorkflowFilter, Write};
 
 use super::envelope::{Codec, encode, seal};
 use super::environment::Environment;
 use super::tables::Tables;
-use super::view::{View, evaluation_key, last, number_key, source_key, status_key, workflow_key};
+use super::view::{
+    View, ended_key, evaluation_key, last, number_key, output_key, source_key, status_key,
+    workflow_key,
+};
 use super::{Error, corrupt, io_failed};
 
 /// Commits that may wait for the thread; whoever comes later waits to be let in.
@@ -133,8 +136,7 @@ impl Encoded {
             &self.events,
         ];
         let records = records.into_iter().flatten();
-        let texts = self.commit.texts.iter().map(|text| &text.text);
-        let blobs = self.commit.blobs.iter().chain(texts).map(|blob| blob.bytes().len());
+        let blobs = self.commit.payloads().map(|blob| blob.bytes().len());
         records.map(Vec::len).chain(blobs).sum()
     }
 }
@@ -241,8 +243,13 @@ fn apply(
     for (write, payload) in commit.workflow_runs.iter().zip(&encoded.workflow_runs) {
         let known = tables.workflow_run_ids.get(txn, write.value.id.as_bytes())?;
         let place = place(known, last(txn, tables.workflow_runs)?);
+        let before = View { tables, txn }.workflow_run(write.value.id)?;
+        if let Some(Versioned { value: before, .. }) = before {
+            unindex_workflow_run(tables, txn, &before, place.seq())?;
+        }
         put(tables.workflow_runs, "workflow_runs", txn, place, payload)?;
-        index_workflow_run(tables, txn, &write.value, place)?;
+        index_workflow_run(tables, txn, &write.value, place.seq())?;
+        put_outputs(tables, txn, commit, &write.value, place.seq())?;
     }
     for (provider, payload) in commit.throttles.keys().zip(&encoded.throttles) {
         let key = provider.as_str();
@@ -341,27 +348,62 @@ fn index_workflow(
     Ok(())
 }
 
-fn index_workflow_run(
+/// Takes a workflow run out of the indexes that follow its state.
+fn unindex_workflow_run(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    before: &WorkflowRun,
+    seq: u64,
+) -> Result<(), Error> {
+    tables.workflow_runs_by_status.delete(txn, &status_key(before.state.status(), seq))?;
+    tables.workflow_runs_on.delete(txn, &source_key(&before.workflow, seq))?;
+    if let Some(at) = before.state.ended_at() {
+        tables.workflow_runs_ended.delete(txn, &ended_key(at, seq))?;
+    }
+    Ok(())
+}
+
+pub(super) fn index_workflow_run(
     tables: &Tables<'static>,
     txn: &mut RwTxn<'_>,
     run: &WorkflowRun,
-    place: Place,
+    seq: u64,
 ) -> Result<(), Error> {
-    let seq = place.seq();
-    match place {
-        Place::New(_) => {
-            tables.workflow_run_ids.put(txn, run.id.as_bytes(), &seq)?;
-            let key = source_key(&run.workflow, seq);
-            tables.workflow_runs_by_workflow.put(txn, &key, &())?;
+    tables.workflow_run_ids.put(txn, run.id.as_bytes(), &seq)?;
+    tables.workflow_runs_by_workflow.put(txn, &source_key(&run.workflow, seq), &())?;
+    tables.workflow_runs_by_status.put(txn, &status_key(run.state.status(), seq), &())?;
+    match (run.stored_workflow(), run.state.ended_at()) {
+        (Some(workflow), None) => {
+            tables.workflow_runs_on.put(txn, &source_key(workflow, seq), &())?;
         }
-        Place::Known(_) => {
-            for status in WorkflowRunStatus::ALL {
-                tables.workflow_runs_by_status.delete(txn, &status_key(status, seq))?;
-            }
+        (_, Some(at)) if !run.expired => {
+            tables.workflow_runs_ended.put(txn, &ended_key(at, seq), &())?;
         }
+        _ => {}
     }
-    let key = status_key(run.state.status(), seq);
-    Ok(tables.workflow_runs_by_status.put(txn, &key, &())?)
+    Ok(())
+}
+
+/// Stores the outputs that a workflow run begins to list, and removes those that it lists no more.
+fn put_outputs(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    commit: &Commit,
+    run: &WorkflowRun,
+    seq: u64,
+) -> Result<(), Error> {
+    for RunOutput { output, .. } in commit.outputs.iter().filter(|output| output.run == run.id) {
+        let key = output_key(seq, output.digest());
+        let value = seal("workflow_run_outputs", &key, Codec::Raw, output.bytes())?;
+        tables.workflow_run_outputs.put(txn, &key, &value)?;
+    }
+    let listed: BTreeSet<_> = run.outputs().map(|output| output_key(seq, output)).collect();
+    let stored = tables.workflow_run_outputs.prefix_iter(txn, &seq.to_be_bytes())?;
+    let keys = stored.map(|entry| Ok(entry?.0.to_vec())).collect::<Result<Vec<_>, Error>>()?;
+    for key in keys.iter().filter(|key| !listed.iter().any(|listed| listed == key.as_slice())) {
+        tables.workflow_run_outputs.delete(txn, key)?;
+    }
+    Ok(())
 }
 
 /// Stores the texts of new versions, and removes those of versions that are not kept any more.

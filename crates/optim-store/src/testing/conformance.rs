@@ -15,16 +15,17 @@ use optim_core::campaign::event::EventKind;
 use optim_core::campaign::{Campaign, Ending, Hold, Phase, Status};
 use optim_core::digest::Digest;
 use optim_core::id::{Actor, CampaignId, CaseId, RunId, WorkflowId};
+use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::command::WorkflowRunCommand;
-use optim_core::workflow_run::state::WorkflowRunStatus;
+use optim_core::workflow_run::state::{WorkflowRunState, WorkflowRunStatus};
 
 use crate::store::{
-    Blob, Commit, Cursor, EventSeq, Page, Paged, Revision, RunFilter, Store, StoreError, Versioned,
-    WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
+    Blob, Commit, Cursor, EventSeq, Page, Paged, Revision, RunFilter, RunOutput, Store, StoreError,
+    Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
 };
 
 use super::sample;
@@ -110,6 +111,10 @@ macro_rules! conformance_tests {
             workflow_commits_that_break_a_rule_are_refused
             workflow_runs_come_back_as_they_were_and_are_listed_newest_first
             workflow_run_commits_that_break_a_rule_are_refused
+            open_runs_on_a_stored_workflow_are_listed_newest_first
+            no_run_begins_on_a_workflow_that_is_not_in_use_or_is_left_on_a_deleted_one
+            ended_runs_are_listed_in_the_order_of_their_ends_until_they_expire
+            the_outputs_of_a_run_are_kept_as_long_as_its_record_lists_them
         );
     };
     (@each $make:expr; $($name:ident)+) => {
@@ -956,6 +961,158 @@ pub async fn workflow_run_commits_that_break_a_rule_are_refused(fixture: Fixture
     store.commit(Commit { events, ..workflow_run_commit(1, &claimed) }).await.unwrap();
     let found = store.workflow_run(run.id).await.unwrap().unwrap();
     assert_eq!(found, Versioned { revision: Revision(2), value: claimed });
+}
+
+/// The open runs on a stored workflow are those that were begun from the store and are not over.
+pub async fn open_runs_on_a_stored_workflow_are_listed_newest_first(mut fixture: Fixture) {
+    let store = fixture.store();
+    for id in ["w", "v"] {
+        let texts = vec![sample::workflow_text(id, 1)];
+        store.commit(workflow_commit(0, &sample::workflow(id, 1, 1), texts)).await.unwrap();
+    }
+    let mut runs = Vec::new();
+    for number in 0..5 {
+        let run = sample::workflow_run_on(&format!("r{number}"), "w");
+        for run in [
+            &run,
+            &sample::workflow_run_on(&format!("other{number}"), "v"),
+            // One of a file that defines a workflow of the same id.
+            &sample::workflow_run(&format!("file{number}"), "w"),
+        ] {
+            store.commit(workflow_run_commit(0, run)).await.unwrap();
+        }
+        runs.push(run);
+    }
+    let cancel = WorkflowRunCommand::Cancel { reason: None };
+    store.commit(workflow_run_commit(1, &sample::commanded(&runs[3], &[cancel]))).await.unwrap();
+    let claimed = sample::claimed_workflow_run(&runs[1]);
+    store.commit(workflow_run_commit(1, &claimed)).await.unwrap();
+    fixture.reopen();
+    let store = fixture.store();
+    let open = WorkflowRunFilter::OpenOn(WorkflowId::new("w").unwrap());
+    let pages = pages(2, async |page, _| store.workflow_runs(&open, page).await.unwrap());
+    let found: Vec<_> = pages.await.into_iter().map(|run| run.id).collect();
+    assert_eq!(found, [4, 2, 1, 0].map(|number| runs[number].id));
+}
+
+/// Whichever side is decided without knowing of the other is told to decide again.
+pub async fn no_run_begins_on_a_workflow_that_is_not_in_use_or_is_left_on_a_deleted_one(
+    fixture: Fixture,
+) {
+    let store = fixture.store();
+    let workflow = sample::workflow("w", 1, 1);
+    let texts = vec![sample::workflow_text("w", 1)];
+    let run = sample::workflow_run_on("r", "w");
+    expect_refused(store.commit(workflow_run_commit(0, &run)).await);
+    store.commit(workflow_commit(0, &workflow, texts)).await.unwrap();
+    store.commit(workflow_run_commit(0, &run)).await.unwrap();
+    let late = sample::workflow_run_on("late", "w");
+    let failed = sample::ended(&sample::claimed_workflow_run(&late));
+    store.commit(workflow_run_commit(0, &failed)).await.unwrap();
+    let retired = sample::retired(&workflow);
+    // What has begun may end.
+    store.commit(workflow_commit(1, &retired, Vec::new())).await.unwrap();
+    let other = sample::workflow_run_on("other", "w");
+    expect_conflict(store.commit(workflow_run_commit(0, &other)).await, "workflow w");
+    let again = sample::commanded(&failed, &[WorkflowRunCommand::Recover { reason: None }]);
+    expect_conflict(store.commit(workflow_run_commit(1, &again)).await, "workflow w");
+    let claimed = sample::claimed_workflow_run(&run);
+    store.commit(workflow_run_commit(1, &claimed)).await.unwrap();
+
+    let gone = sample::deleted(&workflow);
+    let delete = |run: &WorkflowRun| Commit {
+        workflow_runs: vec![write(2, run)],
+        ..workflow_commit(2, &gone, Vec::new())
+    };
+    let in_the_way = format!("workflow run {}", run.id);
+    expect_conflict(store.commit(workflow_commit(2, &gone, Vec::new())).await, &in_the_way);
+    // A write of the run that does not end it is not enough.
+    expect_conflict(store.commit(delete(&claimed)).await, &in_the_way);
+    let cancel = WorkflowRunCommand::Cancel { reason: None };
+    let cancelled = sample::commanded(&claimed, &[cancel]);
+    store.commit(delete(&cancelled)).await.unwrap();
+    expect_conflict(store.commit(workflow_run_commit(0, &other)).await, "workflow w");
+    expect_conflict(store.commit(workflow_run_commit(1, &again)).await, "workflow w");
+    // Those that are over may still be written, and those of a file have nothing to do with it.
+    store.commit(workflow_run_commit(3, &cancelled)).await.unwrap();
+    store.commit(workflow_run_commit(0, &sample::workflow_run("file", "w"))).await.unwrap();
+}
+
+/// Only runs that are over and have something to drop are listed; a run that goes on leaves the listing.
+pub async fn ended_runs_are_listed_in_the_order_of_their_ends_until_they_expire(
+    mut fixture: Fixture,
+) {
+    let store = fixture.store();
+    let cancelled = |id: &str, at: i64| WorkflowRun {
+        state: WorkflowRunState::Cancelled { at: Timestamp(at), reason: "enough".to_owned() },
+        ..sample::workflow_run(id, "w")
+    };
+    let runs = [("a", 30), ("b", -10), ("c", 20), ("d", 20), ("e", i64::MIN), ("f", i64::MAX)];
+    let runs = runs.map(|(id, at)| cancelled(id, at));
+    for run in &runs {
+        store.commit(workflow_run_commit(0, run)).await.unwrap();
+    }
+    store.commit(workflow_run_commit(0, &sample::workflow_run("open", "w"))).await.unwrap();
+    store.commit(workflow_run_commit(1, &sample::expired(&runs[2]))).await.unwrap();
+    // It failed at the time of `NOW`, and goes on.
+    let failed = sample::ended(&sample::claimed_workflow_run(&sample::workflow_run("g", "w")));
+    store.commit(workflow_run_commit(0, &failed)).await.unwrap();
+    fixture.reopen();
+    let store = fixture.store();
+    let list = async |by: i64, limit| {
+        let ended = store.workflow_runs_ended(Timestamp(by), limit).await.unwrap();
+        let place = |id| runs.iter().position(|run| run.id == id).unwrap_or(usize::MAX);
+        ended.into_iter().map(place).collect::<Vec<_>>()
+    };
+    assert_eq!(list(19, 9).await, [4, 1]);
+    assert_eq!(list(20, 9).await, [4, 1, 3]);
+    assert_eq!(list(30, 0).await, [4], "at least one");
+    assert_eq!(list(sample::NOW.0, 9).await, [4, 1, 3, 0, usize::MAX]);
+    let again = sample::commanded(&failed, &[WorkflowRunCommand::Recover { reason: None }]);
+    store.commit(workflow_run_commit(1, &again)).await.unwrap();
+    assert_eq!(list(i64::MAX, 9).await, [4, 1, 3, 0, 5]);
+}
+
+/// An output comes with the record that lists it, and goes with it; the same bytes elsewhere stay.
+pub async fn the_outputs_of_a_run_are_kept_as_long_as_its_record_lists_them(mut fixture: Fixture) {
+    let store = fixture.store();
+    let bytes = "a large output — größe 票".repeat(1000).into_bytes();
+    let blob = Blob::new(bytes.clone());
+    let [one, other] = ["one", "other"].map(|id| {
+        sample::with_output(&sample::claimed_workflow_run(&sample::workflow_run(id, "w")), &bytes)
+    });
+    let with = |expected, run: &WorkflowRun, outputs: Vec<RunOutput>| Commit {
+        outputs,
+        ..workflow_run_commit(expected, run)
+    };
+    let foreign = RunOutput { run: one.0.id, output: Blob::new(b"another".to_vec()) };
+    for outputs in [
+        vec![],
+        vec![foreign.clone()],
+        vec![other.1.clone()],
+        vec![one.1.clone(), foreign],
+        vec![one.1.clone(), one.1.clone()],
+    ] {
+        expect_refused(store.commit(with(0, &one.0, outputs)).await);
+    }
+    for (run, output) in [&one, &other] {
+        store.commit(with(0, run, vec![output.clone()])).await.unwrap();
+    }
+    expect_refused(store.commit(with(1, &one.0, vec![one.1.clone()])).await);
+    store.commit(Commit { blobs: vec![blob.clone()], ..Commit::default() }).await.unwrap();
+    fixture.reopen();
+    let store = fixture.store();
+    let read =
+        async |run: &WorkflowRun| store.workflow_run_output(run.id, blob.digest()).await.unwrap();
+    assert_eq!(read(&one.0).await.as_ref(), Some(&bytes));
+    assert_eq!(store.workflow_run_output(one.0.id, Digest::of(b"none")).await.unwrap(), None);
+    let ended = sample::ended(&one.0);
+    store.commit(workflow_run_commit(1, &ended)).await.unwrap();
+    assert_eq!(read(&ended).await.as_ref(), Some(&bytes), "it is still listed");
+    store.commit(workflow_run_commit(2, &sample::expired(&ended))).await.unwrap();
+    assert_eq!(read(&ended).await, None);
+    assert_eq!(read(&other.0).await.as_ref(), Some(&bytes), "the other run has its own");
+    assert_eq!(store.blob(blob.digest()).await.unwrap().as_ref(), Some(&bytes), "so has a payload");
 }
 
 fn workflow_run_commit(expected: u64, run: &WorkflowRun) -> Commit {

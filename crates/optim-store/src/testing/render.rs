@@ -11,15 +11,14 @@ use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
 use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
-use optim_core::workflow_run::node::{NodeState, Output};
 
 use crate::store::{
-    EventSeq, Page, Paged, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
+    EventSeq, Page, Recorded, RunFilter, Store, StoreError, Versioned, WorkflowFilter,
     WorkflowRunFilter,
 };
 
 /// Writes down everything that `store` holds: campaigns, oldest first, with their experiments; runs
-/// by evaluation; workflow runs; the payloads that these refer to; throttles; stored workflows with
+/// by evaluation; workflow runs with their outputs; the payloads that these refer to; throttles; stored workflows with
 /// their texts; events. Equal
 /// stores give equal texts.
 ///
@@ -30,22 +29,22 @@ use crate::store::{
 /// Those of the store.
 pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
     let mut rendering = Rendering::default();
-    let mut campaigns = all(async |page| store.campaigns(page).await).await?;
+    let mut campaigns = Page::all(|page| store.campaigns(page)).await?;
     campaigns.reverse();
     for summary in campaigns {
         if let Some(campaign) = store.campaign(&summary.id).await? {
             rendering.campaign(campaign);
         }
-        for experiment in all(async |page| store.experiments(&summary.id, page).await).await? {
+        for experiment in Page::all(|page| store.experiments(&summary.id, page)).await? {
             rendering.experiment(experiment);
         }
     }
     for filter in [RunFilter::Queued, RunFilter::Running] {
-        let open = all(async |page| store.runs(&filter, page).await).await?;
+        let open = Page::all(|page| store.runs(&filter, page)).await?;
         rendering.evaluations.extend(open.into_iter().map(|run| run.evaluation));
     }
     for filter in [WorkflowFilter::Kept, WorkflowFilter::Restorable] {
-        let found = all(async |page| store.workflows(filter, page).await).await?;
+        let found = Page::all(|page| store.workflows(filter, page)).await?;
         rendering.workflows.extend(found.into_iter().map(|workflow| workflow.id));
     }
     let mut after = EventSeq(0);
@@ -60,18 +59,23 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
     rendering.workflows.append(&mut events.workflows);
     for evaluation in std::mem::take(&mut rendering.evaluations) {
         let filter = RunFilter::Evaluation(evaluation);
-        for summary in all(async |page| store.runs(&filter, page).await).await? {
+        for summary in Page::all(|page| store.runs(&filter, page)).await? {
             if let Some(run) = store.run(summary.id).await? {
                 rendering.run(run);
             }
         }
     }
     let mut workflow_runs =
-        all(async |page| store.workflow_runs(&WorkflowRunFilter::All, page).await).await?;
+        Page::all(|page| store.workflow_runs(&WorkflowRunFilter::All, page)).await?;
     workflow_runs.reverse();
     for summary in workflow_runs {
-        if let Some(run) = store.workflow_run(summary.id).await? {
-            rendering.workflow_run(run);
+        let Some(run) = store.workflow_run(summary.id).await? else { continue };
+        let outputs: BTreeSet<_> = run.value.outputs().collect();
+        rendering.workflow_run(run);
+        for output in outputs {
+            if let Some(bytes) = store.workflow_run_output(summary.id, output).await? {
+                rendering.title(&format!("output {output}: {} bytes", bytes.len()));
+            }
         }
     }
     for digest in std::mem::take(&mut rendering.payloads) {
@@ -94,21 +98,6 @@ pub async fn render(store: &dyn Store) -> Result<String, StoreError> {
         }
     }
     Ok(rendering.text + &events.text)
-}
-
-async fn all<T>(
-    mut list: impl AsyncFnMut(Page) -> Result<Paged<T>, StoreError>,
-) -> Result<Vec<T>, StoreError> {
-    let mut items = Vec::new();
-    let mut page = Page::first();
-    loop {
-        let found = list(page).await?;
-        items.extend(found.items);
-        match found.next {
-            None => return Ok(items),
-            after => page = Page { after, ..Page::first() },
-        }
-    }
 }
 
 /// The text so far, and what it names.
@@ -185,10 +174,6 @@ impl Rendering {
     fn workflow_run(&mut self, Versioned { revision, value: run }: Versioned<WorkflowRun>) {
         self.title(&format!("workflow run {} at revision {}", run.id, revision.0));
         self.payloads.insert(run.snapshot);
-        self.payloads.extend(run.nodes.iter().filter_map(|node| match &node.state {
-            NodeState::Done { output: Output::Stored { digest, .. } } => Some(*digest),
-            _ => None,
-        }));
         fields!(self, run: WorkflowRun {
             id, workflow, name, origin, snapshot, fingerprint, trigger, actor, dry_run, inputs,
             workspace, epoch, state, nodes, last_failure, used, granted_at, auto_resumes, expired,
@@ -236,6 +221,7 @@ mod tests {
                     expected: Revision(0),
                     value: sample::workflow_run("r", "w"),
                 }],
+                outputs: Vec::new(),
                 throttles: [sample::throttle("p")].map(|p| (p.provider.clone(), Some(p))).into(),
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![

@@ -28,16 +28,19 @@ use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
 use optim_core::shadow::Denial;
 use optim_core::stored_workflow::{
-    Definition, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus, WorkflowVersion,
+    Definition, Retirement, StoredWorkflow, Tombstone, VersionNumber, WorkflowStatus,
+    WorkflowVersion,
 };
-use optim_core::throttle::Throttle;
+use optim_core::throttle::{AnsweredRun, Throttle};
 use optim_core::workflow::{Fingerprint, Workflow};
 use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::event::WorkflowRunEvent;
+use optim_core::workflow_run::node::Output;
+use optim_core::workflow_run::observation::{NodeEnd, WorkerEnd, WorkflowRunObservation};
 use optim_core::workflow_run::transition::{self, Order};
 use optim_core::workflow_run::{Origin, Trigger, WorkflowRun};
 
-use crate::store::{Blob, WorkflowText};
+use crate::store::{Blob, RunOutput, WorkflowText};
 
 /// When everything in a sample happened.
 pub const NOW: Timestamp = Timestamp(1_750_000_000_000);
@@ -300,7 +303,8 @@ pub fn workflow(id: &str, first: u32, last: u32) -> StoredWorkflow {
 #[must_use]
 pub fn throttle(provider: &str) -> Throttle {
     let provider = ProviderId::new(provider).unwrap();
-    Throttle { provider, since: NOW, until: NOW.after(Millis(60_000)), run: RunId::derive(&[]) }
+    let run = AnsweredRun::Case(RunId::derive(&[]));
+    Throttle { provider, since: NOW, until: NOW.after(Millis(60_000)), run }
 }
 
 /// The text of a version of a stored workflow.
@@ -319,6 +323,14 @@ pub fn deleted(workflow: &StoredWorkflow) -> StoredWorkflow {
     let reason = "no use any more".to_owned();
     let tombstone = Tombstone { actor: Actor::engine(), at: NOW, reason, restore_until: NOW };
     StoredWorkflow { deleted: Some(tombstone), ..workflow.clone() }
+}
+
+/// `workflow`, retired.
+#[must_use]
+pub fn retired(workflow: &StoredWorkflow) -> StoredWorkflow {
+    let reason = "replaced".to_owned();
+    let retired = Some(Retirement { actor: Actor::engine(), at: NOW, reason });
+    StoredWorkflow { retired, ..workflow.clone() }
 }
 
 /// An event of a stored workflow.
@@ -352,6 +364,72 @@ pub fn workflow_run(id: &str, workflow: &str) -> WorkflowRun {
     };
     let workflow = Workflow::from_json(definition).unwrap();
     transition::create(order, &workflow, &context()).unwrap().next
+}
+
+/// A queued run of the stored workflow `workflow`.
+///
+/// # Panics
+/// When `workflow` is no workflow id.
+#[must_use]
+pub fn workflow_run_on(id: &str, workflow: &str) -> WorkflowRun {
+    let origin = Origin::Stored { version: VersionNumber(1) };
+    WorkflowRun { origin, ..workflow_run(id, workflow) }
+}
+
+/// `run`, taken by a worker.
+///
+/// # Panics
+/// When it is not queued.
+#[must_use]
+pub fn claimed_workflow_run(run: &WorkflowRun) -> WorkflowRun {
+    commanded(run, &[claim()])
+}
+
+/// `run`, which a worker has, after its node has put out `bytes`.
+///
+/// # Panics
+/// When its node has begun.
+#[must_use]
+pub fn with_output(run: &WorkflowRun, bytes: &[u8]) -> (WorkflowRun, RunOutput) {
+    let (epoch, node) = (run.epoch, run.nodes[0].node.clone());
+    let output = Blob::new(bytes.to_vec());
+    let stored = Output::Stored { digest: output.digest(), bytes: 1 };
+    let facts = [
+        WorkflowRunObservation::NodeStarted { epoch, node: node.clone(), attempt: 1 },
+        WorkflowRunObservation::NodeEnded {
+            epoch,
+            node,
+            end: NodeEnd::Done(stored),
+            usage: Usage::default(),
+            worked: Millis(0),
+        },
+    ];
+    (observed(run, &facts), RunOutput { run: run.id, output })
+}
+
+/// `run`, which a worker has, after that has ended.
+///
+/// # Panics
+/// When no worker has it.
+#[must_use]
+pub fn ended(run: &WorkflowRun) -> WorkflowRun {
+    let (epoch, end) = (run.epoch, WorkerEnd::Walked);
+    observed(run, &[WorkflowRunObservation::WorkerEnded { epoch, end, worked: Millis(0) }])
+}
+
+/// `run`, which is over, after its time is over too.
+///
+/// # Panics
+/// When it is not over.
+#[must_use]
+pub fn expired(run: &WorkflowRun) -> WorkflowRun {
+    observed(run, &[WorkflowRunObservation::Expired])
+}
+
+fn observed(run: &WorkflowRun, facts: &[WorkflowRunObservation]) -> WorkflowRun {
+    facts
+        .iter()
+        .fold(run.clone(), |run, fact| transition::observe(&run, fact, &context()).unwrap().next)
 }
 
 /// `run` after the commands.

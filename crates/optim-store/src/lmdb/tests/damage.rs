@@ -4,7 +4,10 @@ use std::path::Path;
 
 use optim_core::digest::Digest;
 
-use crate::store::{Commit, EventSeq, Page, RunFilter, Store, StoreError};
+use crate::store::{
+    Commit, EventSeq, Page, Revision, RunFilter, RunOutput, Store, StoreError, WorkflowRunFilter,
+    Write,
+};
 use crate::testing::conformance::block_on;
 use crate::testing::sample;
 
@@ -75,7 +78,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     filled(directory.path());
     let store = open(directory.path());
     let meta =
-        r#"{"format":3,"page_size":4096,"byte_order":"little","created_by":"optim 9","more":[]}"#;
+        r#"{"format":4,"page_size":4096,"byte_order":"little","created_by":"optim 9","more":[]}"#;
     store
         .environment
         .0
@@ -88,7 +91,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let data = directory.path().join("data.mdb");
     let before = std::fs::read(&data).unwrap();
     match Lmdb::open(directory.path(), &options()) {
-        Err(error @ StoreError::Newer { found: 3, supported: 2, .. }) => {
+        Err(error @ StoreError::Newer { found: 4, supported: 3, .. }) => {
             assert!(error.to_string().contains("use a newer optim"), "{error}");
         }
         answer => panic!("a newer store was opened: {answer:?}"),
@@ -97,35 +100,69 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_store_of_the_format_before_is_read_and_then_is_of_this_one() {
-    let directory = directory();
-    filled(directory.path());
-    let store = open(directory.path());
+fn a_store_of_an_older_format_is_read_and_then_is_of_this_one() {
+    for format in [1, 2] {
+        let directory = directory();
+        filled(directory.path());
+        let store = open(directory.path());
+        let open_run = sample::workflow_run_on("open", "a");
+        let run = sample::claimed_workflow_run(&sample::workflow_run("with output", "w"));
+        let (run, output) = sample::with_output(&run, &[7; 9000]);
+        let ended = sample::ended(&run);
+        block_on(async {
+            let runs =
+                [&open_run, &ended].map(|run| Write { expected: Revision(0), value: run.clone() });
+            let commit = Commit {
+                workflow_runs: runs.to_vec(),
+                outputs: vec![output.clone()],
+                ..Commit::default()
+            };
+            store.commit(commit).await.unwrap();
+        });
+        make_older(&store, format, &output);
+        drop(store);
+        let store = open(directory.path());
+        let meta = meta(&store);
+        assert!(meta.contains("\"format\":3") && meta.contains("optim 0"), "{meta}");
+        block_on(async {
+            expect_intact(&store).await;
+            let filter = WorkflowRunFilter::OpenOn(open_run.workflow.clone());
+            let found = store.workflow_runs(&filter, Page::first()).await.unwrap().items;
+            assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [open_run.id]);
+            assert_eq!(store.workflow_runs_ended(sample::NOW, 9).await.unwrap(), [ended.id]);
+            let digest = output.output.digest();
+            let read = store.workflow_run_output(ended.id, digest).await.unwrap();
+            assert_eq!(read.as_deref(), Some(output.output.bytes()));
+        });
+    }
+}
+
+/// The store as a version would have left it that knew no later format.
+fn make_older(store: &Lmdb, format: u32, output: &RunOutput) {
     let older = format!(
-        r#"{{"format":1,"page_size":{},"byte_order":"{}","created_by":"optim 0"}}"#,
+        r#"{{"format":{format},"page_size":{},"byte_order":"{}","created_by":"optim 0"}}"#,
         rustix::param::page_size(),
         if cfg!(target_endian = "little") { "little" } else { "big" }
     );
-    let read = |store: &Lmdb| {
-        let meta = store.environment.0.read(|view| {
-            let sealed = view.tables.meta.get(view.txn, "store")?.unwrap().to_vec();
-            Ok(String::from_utf8_lossy(&sealed).into_owned())
-        });
-        meta.unwrap()
+    let change = |tables: &Tables<'static>, txn: &mut RwTxn<'_>| -> Result<(), Error> {
+        tables.workflow_runs_on.clear(txn)?;
+        tables.workflow_runs_ended.clear(txn)?;
+        tables.workflow_run_outputs.clear(txn)?;
+        let (digest, bytes) = (output.output.digest(), output.output.bytes());
+        let sealed = seal("blobs", digest.as_bytes(), Codec::Raw, bytes)?;
+        tables.blobs.put(txn, digest.as_bytes(), &sealed)?;
+        let sealed = seal("meta", b"store", Codec::Json, older.as_bytes())?;
+        tables.meta.put(txn, "store", &sealed).map_err(Error::from)
     };
-    store
-        .environment
-        .0
-        .write(|tables, txn| {
-            let sealed = seal("meta", b"store", Codec::Json, older.as_bytes())?;
-            tables.meta.put(txn, "store", &sealed).map_err(Error::from)
-        })
-        .unwrap();
-    drop(store);
-    let store = open(directory.path());
-    let meta = read(&store);
-    assert!(meta.contains("\"format\":2") && meta.contains("optim 0"), "{meta}");
-    block_on(async { expect_intact(&store).await });
+    store.environment.0.write(change).unwrap();
+}
+
+fn meta(store: &Lmdb) -> String {
+    let meta = store.environment.0.read(|view| {
+        let sealed = view.tables.meta.get(view.txn, "store")?.unwrap().to_vec();
+        Ok(String::from_utf8_lossy(&sealed).into_owned())
+    });
+    meta.unwrap()
 }
 
 /// Where `needle` is in the data file: once in a page that is in use, and in pages that were replaced.
@@ -172,8 +209,8 @@ fn a_flipped_bit_of_a_record_is_found_wherever_it_is_and_the_others_stay_readabl
             let commit = Commit { runs: vec![change], ..Commit::default() };
             assert_eq!(store.commit(commit).await.unwrap_err().code(), "record_corrupt");
             store.commit(Commit::default()).await.unwrap();
-            // The record, and that it is missing behind two indexes that count.
-            assert_eq!(store.verify().await.unwrap().len(), 3);
+            // The record, and that it is missing behind the four indexes that list it.
+            assert_eq!(store.verify().await.unwrap().len(), 5);
             for id in ["a", "c"] {
                 let other = sample::run(id, sample::evaluation(id, "replay"), 0);
                 assert_eq!(store.run(other.id).await.unwrap().unwrap().value, other);

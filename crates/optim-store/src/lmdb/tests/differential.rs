@@ -3,6 +3,7 @@
 use optim_core::campaign::event::EventKind;
 use optim_core::campaign::{Campaign, Hold};
 use optim_core::id::{CampaignId, EvaluationId, WorkflowId};
+use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::workflow_run::command::WorkflowRunCommand;
@@ -29,6 +30,7 @@ enum Operation {
     CampaignsOn { workflow: usize, limit: u32, on: bool },
     Texts { workflow: usize, version: u32 },
     WorkflowRuns { filter: WorkflowRunFilter, limit: u32, on: bool },
+    Ended { by: i64, limit: u32 },
     Events { after: u64, limit: u32 },
     Reopen,
 }
@@ -90,7 +92,9 @@ impl Draft {
         for (run, step, off) in &self.workflow_runs {
             let cancel = WorkflowRunCommand::Cancel { reason: None };
             let commands = &[sample::claim(), cancel][..*step];
-            let queued = sample::workflow_run(&format!("r{run}"), WORKFLOWS[run % 2]);
+            // Two of a file, two of a stored workflow.
+            let of = if *run < 2 { sample::workflow_run } else { sample::workflow_run_on };
+            let queued = of(&format!("r{run}"), WORKFLOWS[run % 2]);
             let value = sample::commanded(&queued, commands);
             let found = reference.workflow_run(value.id).await.unwrap();
             let expected = revision(found.map(|found| found.revision), *off);
@@ -169,6 +173,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         Just(WorkflowRunFilter::All),
         prop::sample::select(&WORKFLOWS[..])
             .prop_map(|id| WorkflowRunFilter::Workflow(WorkflowId::new(id).unwrap())),
+        prop::sample::select(&WORKFLOWS[..])
+            .prop_map(|id| WorkflowRunFilter::OpenOn(WorkflowId::new(id).unwrap())),
         prop::sample::select(&WorkflowRunStatus::ALL[..]).prop_map(WorkflowRunFilter::Status),
     ];
     let (limit, on) = (0..4_u32, any::<bool>());
@@ -186,6 +192,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         }),
         2 => (0..WORKFLOWS.len(), limit.clone(), on)
             .prop_map(|(workflow, limit, on)| Operation::CampaignsOn { workflow, limit, on }),
+        2 => (-1..1_i64, limit.clone()).prop_map(|(by, limit)| Operation::Ended { by, limit }),
         2 => (0..10_u64, limit).prop_map(|(after, limit)| Operation::Events { after, limit }),
         1 => Just(Operation::Reopen),
     ]
@@ -241,6 +248,10 @@ async fn answer(
             let id = WorkflowId::new(WORKFLOWS[*workflow]).unwrap();
             text(store.workflow_text(&id, VersionNumber(*version)).await)
         }
+        Operation::Ended { by, limit } => {
+            let by = Timestamp(sample::NOW.0 + by);
+            text(store.workflow_runs_ended(by, *limit).await)
+        }
         Operation::Events { after, limit } => text(store.events(EventSeq(*after), *limit).await),
         Operation::Reopen => String::new(),
     }
@@ -270,6 +281,7 @@ proptest! {
                     | Operation::CampaignsOn { .. }
                     | Operation::Texts { .. }
                     | Operation::WorkflowRuns { .. }
+                    | Operation::Ended { .. }
                     | Operation::Events { .. }
                     | Operation::Reopen => Commit::default(),
                 };

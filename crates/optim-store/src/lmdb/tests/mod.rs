@@ -51,6 +51,7 @@ fn everything(id: &str) -> Commit {
         workflows: vec![Write { expected: Revision(0), value: sample::workflow(id, 1, 1) }],
         texts: vec![sample::workflow_text(id, 1)],
         workflow_runs: vec![Write { expected: Revision(0), value: sample::workflow_run(id, id) }],
+        outputs: Vec::new(),
         throttles: [sample::throttle(id)].map(|t| (t.provider.clone(), Some(t))).into(),
         blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
         events: vec![sample::event(id, EventKind::CampaignCreated)],
