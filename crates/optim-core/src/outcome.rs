@@ -73,6 +73,10 @@ pub struct Usage {
     /// Time as the executor reports it; virtual for executors that simulate it.
     #[serde(rename = "latency_ms")]
     pub latency: Millis,
+    /// Whether a part of it is not counted but the most that it may have been: of a request that was
+    /// cut off, or of a server that does not count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 impl Usage {
@@ -90,6 +94,7 @@ impl Usage {
             completion_tokens: self.completion_tokens.plus(other.completion_tokens),
             cost: self.cost.plus(other.cost),
             latency: self.latency.plus(other.latency),
+            estimated: self.estimated || other.estimated,
         }
     }
 }

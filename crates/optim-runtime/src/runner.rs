@@ -40,10 +40,10 @@ const MESSAGE_CHARS_MAX: usize = 2000;
 
 /// The faults of a node's provider that make a run void. It is no matter of the node's attempts: a
 /// candidate with more of them would be better off in an outage.
-const FAULTS_MAX: u32 = 3;
+pub(crate) const FAULTS_MAX: u32 = 3;
 /// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
 /// waits in the queue.
-const REST_MAX: Millis = Millis(10_000);
+pub(crate) const REST_MAX: Millis = Millis(10_000);
 
 /// Executes case runs through one executor.
 pub struct Runner {
@@ -188,6 +188,11 @@ impl Meter {
         *used = used.plus(usage);
     }
 
+    /// A try that may use `most`, which is charged when the try is cut off.
+    fn begin(&self, most: Usage) -> Begun<'_> {
+        Begun { meter: self, since: tokio::time::Instant::now(), most, ended: None }
+    }
+
     /// Waits for a provider; not at all, when the run's time would be over by then.
     async fn wait(&self, rest: Millis) -> bool {
         let rest = Duration::from_millis(rest.0);
@@ -253,6 +258,29 @@ impl Meter {
     fn over_reported_time(&self) -> Option<String> {
         let (used, limit) = (self.used().latency, self.allowance.time?);
         (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
+    }
+}
+
+/// A try at work. Whoever is cut off in it may have to be paid all the same.
+struct Begun<'a> {
+    meter: &'a Meter,
+    since: tokio::time::Instant,
+    most: Usage,
+    /// What it has really used.
+    ended: Option<Usage>,
+}
+
+impl Begun<'_> {
+    /// What it is charged when it is cut off now.
+    fn cut_off(&self) -> Usage {
+        let took = self.since.elapsed().as_millis();
+        Usage { latency: Millis(u64::try_from(took).unwrap_or(u64::MAX)), ..self.most }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.meter.add(self.ended.unwrap_or_else(|| self.cut_off()));
     }
 }
 
@@ -433,7 +461,10 @@ impl Runner {
         let index = walk.next_ready()?;
         let node = Arc::clone(walk.workflow.nodes().get(index)?);
         let request = Self::prepare(errand, walk, (index, &node));
+        let agent = walk.workflow.agent(node.agent());
+        let is_served = agent.is_some_and(|agent| self.executor.provider(agent).is_some());
         let attempts = NodeAttempts {
+            is_served,
             executor: Arc::clone(&self.executor),
             matcher: Arc::clone(&self.matcher),
             folder: Arc::clone(&errand.folder),
@@ -453,21 +484,34 @@ impl Runner {
             let (from, _) = walk.workflow.node(&input.from_step_id)?;
             Some((input.alias.clone(), walk.outputs.get(&from)?.clone()))
         });
-        let agent = walk.workflow.agent(node.agent()).map(|agent| agent.definition.clone());
-        NodeRequest {
-            objective: node.objective().to_owned(),
-            inputs: if is_root { errand.inputs.clone() } else { Map::new() },
-            upstream: upstream.collect(),
-            contract: node.contract_json(),
-            attempt: Attempt { id: String::new(), number: 0, seed: 0 },
-            limits: Limits {
-                timeout_ms: node.time_limit().0,
-                max_output_bytes: OUTPUT_BYTES_MAX,
-                max_tokens: None,
-            },
-            working_directory: errand.folder.path().display().to_string(),
-            agent: agent.unwrap_or_default(),
-        }
+        let inputs = if is_root { errand.inputs.clone() } else { Map::new() };
+        let working_directory = errand.folder.path().display().to_string();
+        let request = request(&walk.workflow, node, inputs, upstream.collect());
+        NodeRequest { working_directory, ..request }
+    }
+}
+
+/// A request for an attempt at `node` without what belongs to a single run.
+pub(crate) fn request(
+    workflow: &Workflow,
+    node: &Node,
+    inputs: Map<String, Value>,
+    upstream: Map<String, Value>,
+) -> NodeRequest {
+    let agent = workflow.agent(node.agent()).map(|agent| agent.definition.clone());
+    NodeRequest {
+        objective: node.objective().to_owned(),
+        inputs,
+        upstream,
+        contract: node.contract_json(),
+        attempt: Attempt { id: String::new(), number: 0, seed: 0 },
+        limits: Limits {
+            timeout_ms: node.time_limit().0,
+            max_output_bytes: OUTPUT_BYTES_MAX,
+            max_tokens: None,
+        },
+        working_directory: String::new(),
+        agent: agent.unwrap_or_default(),
     }
 }
 
@@ -587,6 +631,8 @@ struct NodeAttempts {
     folder: Arc<dyn Folder>,
     progress: Arc<dyn Progress>,
     node: Arc<Node>,
+    /// Whether somebody outside serves its agent.
+    is_served: bool,
     /// Attempts that were made before.
     made: u32,
     meter: Meter,
@@ -621,7 +667,6 @@ impl NodeAttempts {
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
-            self.meter.add(usage);
             report.attempts = number;
             report.usage = report.usage.plus(usage);
             report.result = result;
@@ -650,9 +695,20 @@ impl NodeAttempts {
             if number >= node.attempts() {
                 break;
             }
+            if report.result.as_ref().is_err_and(|error| error.class == ErrorClass::Timeout) {
+                self.rest_after_timeout(&request.attempt).await;
+            }
             number += 1;
         }
         Ended::Failed(report)
+    }
+
+    /// Leaves a provider that did not answer in time alone for a while, as after a fault of its own: it
+    /// may be busy. The timeout is the definition's all the same, so there is a next attempt in any case.
+    async fn rest_after_timeout(&self, attempt: &Attempt) {
+        if self.is_served {
+            self.meter.wait(backoff::delay(attempt.number, attempt.seed).min(REST_MAX)).await;
+        }
     }
 
     fn meets_contract(&self, output: &Value) -> bool {
@@ -662,15 +718,18 @@ impl NodeAttempts {
 
     async fn attempt_once(&self, request: &NodeRequest) -> NodeResponse {
         let limit = Duration::from_millis(request.limits.timeout_ms);
-        match tokio::time::timeout(limit, self.executor.execute(request.clone())).await {
+        let mut begun = self.meter.begin(self.executor.quote(request).unwrap_or_default());
+        let executed = tokio::time::timeout(limit, self.executor.execute(request.clone())).await;
+        let response = match executed {
             Ok(response) => within(response, request.limits.max_output_bytes),
             Err(_) => {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
-                let usage =
-                    Usage { latency: Millis(request.limits.timeout_ms), ..Usage::default() };
-                NodeResponse { result: Err(NodeError::new(ErrorClass::Timeout, message)), usage }
+                let result = Err(NodeError::new(ErrorClass::Timeout, message));
+                NodeResponse { result, usage: begun.cut_off() }
             }
-        }
+        };
+        begun.ended = Some(response.usage);
+        response
     }
 
     /// The identity of an attempt. Its id is a hash, so that it tells the executor nothing.

@@ -119,6 +119,7 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         executor: "scripted".to_owned(),
         simulated: true,
         executor_settings: Digest::of(b"settings"),
+        worst_case: None,
         model: None,
         mode: SearchMode::Proposers,
     };

@@ -142,7 +142,7 @@ pub struct Frozen {
     pub executor: String,
     /// Whether the executor simulates; shown wherever its numbers are.
     pub simulated: bool,
-    /// The most that one case run can use, where the executor knows it.
+    /// The most that one case run of the first baseline can use, where the executor knows it.
     #[serde(default)]
     pub worst_case: Option<Allowance>,
     /// The executor's settings, as a digest; absent in campaigns that were created without.
@@ -160,6 +160,9 @@ pub struct Baseline {
     pub snapshot: Digest,
     /// The definition's fingerprint.
     pub fingerprint: Fingerprint,
+    /// The most that one case run of it can use, where the executor knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_case: Option<Allowance>,
     /// The difference from the source to here.
     pub patch: Patch,
     /// The replays of this version that count, oldest first.
@@ -491,6 +494,7 @@ impl Campaign {
             version: 0,
             snapshot: source.snapshot,
             fingerprint: source.fingerprint,
+            worst_case: frozen.worst_case,
             patch: Patch::default(),
             replays: Vec::new(),
             established: None,

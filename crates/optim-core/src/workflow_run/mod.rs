@@ -158,6 +158,7 @@ impl Used {
             completion_tokens: now.completion_tokens.minus(then.completion_tokens),
             cost: now.cost.minus(then.cost),
             latency: now.latency.minus(then.latency),
+            estimated: now.estimated,
         };
         Self { usage, worked: self.worked.minus(earlier.worked) }
     }

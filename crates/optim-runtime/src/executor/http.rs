@@ -208,7 +208,7 @@ mod tests {
             (Step::json("[1]"), ErrorClass::InvalidOutput, "a list, not an object"),
             (Step::Endless, ErrorClass::InvalidOutput, "more than 263144 bytes"),
             (Step::raw(cut), ErrorClass::Provider, "broke off"),
-            (Step::raw(""), ErrorClass::Provider, "cannot be reached"),
+            (Step::raw(""), ErrorClass::Provider, "broke off"),
             (Step::status("500 Oops", "", ""), ErrorClass::Provider, "answers 500"),
             (Step::status("404 Not Found", "", ""), ErrorClass::Configuration, "executor.url"),
         ] {

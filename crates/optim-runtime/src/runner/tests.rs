@@ -57,6 +57,12 @@ impl NodeExecutor for Scripted {
         agent.models().ok()?.default.map(|model| model.provider().clone())
     }
 
+    fn quote(&self, request: &NodeRequest) -> Option<Usage> {
+        let prompt_tokens = Tokens(u64::try_from(request.objective.len()).unwrap());
+        let (completion_tokens, cost) = (Tokens(100), MicroUsd(1000));
+        Some(Usage { prompt_tokens, completion_tokens, cost, estimated: true, ..Usage::default() })
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let answer = json!(format!("output of {}", request.objective));
         let asked = {
@@ -398,6 +404,8 @@ async fn an_executor_may_say_much_but_the_record_of_it_is_short() {
             result: Err(NodeError::new(class, format!("begin{}end", "ö".repeat(1 << 20)))),
             usage: Usage::default(),
         });
+        executor.expect_provider().return_const(None);
+        executor.expect_quote().return_const(None);
         let runner = Runner::new(
             Arc::new(executor),
             Arc::new(Engines::default()),
@@ -526,7 +534,7 @@ async fn a_node_that_a_limit_stops_is_reported_as_stopped_and_its_attempts_are_p
     };
     let limits = json!({"max_total_runtime_ms": 50});
     let ran = run_as(&claimed(), workflow(limits, nodes.clone()), usage, script).await;
-    assert_eq!(ran.report.usage.tokens(), Tokens(30));
+    assert_eq!(ran.report.usage.tokens(), Tokens(30 + 101), "the second one was cut off");
     assert!(ran.node("a").attempts > 0);
     assert_eq!(ran.measured().blocked.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["b"]);
     // Within a node, an attempt more than the limit allows is not made, and each knows what is left.
@@ -538,6 +546,56 @@ async fn a_node_that_a_limit_stops_is_reported_as_stopped_and_its_attempts_are_p
         ran.requests.iter().map(|request| request.limits.max_tokens).collect::<Vec<_>>(),
         [Some(50), Some(20)]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_cut_off_is_charged_what_it_may_have_cost() {
+    let quote = Usage {
+        prompt_tokens: Tokens(1),
+        completion_tokens: Tokens(100),
+        cost: MicroUsd(1000),
+        estimated: true,
+        ..Usage::default()
+    };
+    let timed = |ms| Usage { latency: Millis(ms), ..quote };
+    // By the timeout of its node: the second attempt answers.
+    let slow = json!({"timeout_ms": 1000, "retry_policy": {"max_attempts": 2}});
+    let script: Script = |_, number| Reply::Slow(if number == 1 { 60_000 } else { 1 });
+    let counted = Usage { prompt_tokens: Tokens(3), ..Usage::default() };
+    let nodes = json!([node("a", &[], slow)]);
+    let ran = run_as(&claimed(), workflow(json!({}), nodes), counted, script).await;
+    assert_eq!(ran.node("a").usage, timed(1000).plus(counted));
+    assert_eq!(ran.report.usage, ran.node("a").usage);
+    // By the time of the run, and by a fault of another node at work.
+    let both = || json!([node("a", &[], json!({})), node("b", &[], json!({}))]);
+    let parallel = json!({"max_parallel_agents": 2, "max_total_runtime_ms": 500});
+    let ran = run(workflow(parallel.clone(), both()), |_, _| Reply::Slow(60_000)).await;
+    assert_eq!(ran.report.usage, timed(500).plus(timed(500)));
+    let script: Script = |node, _| match node {
+        "a" => Reply::Fail(ErrorClass::Configuration),
+        _ => Reply::Slow(60_000),
+    };
+    let ran = run(workflow(parallel, both()), script).await;
+    assert_eq!((ran.fault(), ran.report.usage), ("as the test says", timed(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_did_not_answer_in_time_is_left_alone_before_the_next_attempt() {
+    let slow = json!({"timeout_ms": 1000, "retry_policy": {"max_attempts": 3}});
+    let took = async |execution: Value, model: Option<&str>| {
+        let agents = json!([{"agent_id": "x", "model_policy": model}]);
+        let nodes = json!([node("a", &[], slow.clone())]);
+        let json = json!({"automation_id": "w", "agents": agents, "execution": execution, "flow": {"nodes": nodes}});
+        let begun = tokio::time::Instant::now();
+        let ran = run(Workflow::from_json(json).unwrap(), |_, _| Reply::Slow(60_000)).await;
+        (ran.requests.len(), ran.node("a").attempts, begun.elapsed().as_millis())
+    };
+    let (asked, attempts, rested) = took(json!({}), Some("acme/m")).await;
+    assert_eq!((asked, attempts), (3, 3), "a timeout is an attempt of the definition");
+    assert!((3000 + 1500..=3000 + 3000).contains(&rested), "{rested}");
+    assert_eq!(took(json!({}), None).await, (3, 3, 3000), "nobody outside is to be left alone");
+    let short = json!({"max_total_runtime_ms": 1400});
+    assert_eq!(took(short, Some("acme/m")).await, (2, 1, 1400), "the run has no time to wait");
 }
 
 #[tokio::test(start_paused = true)]
@@ -672,6 +730,8 @@ async fn an_executor_is_asked_once_for_an_output_that_meets_its_contract() {
         .expect_execute()
         .times(1)
         .returning(|_| NodeResponse { result: Ok(json!("done")), usage: Usage::default() });
+    executor.expect_provider().return_const(None);
+    executor.expect_quote().return_const(None);
     let clock = Arc::new(ManualClock::at(Timestamp(0)));
     let runner = Runner::new(Arc::new(executor), Arc::new(Engines::default()), clock);
     let workflow = workflow(

@@ -158,7 +158,7 @@ impl Rendering {
         self.payloads.insert(experiment.snapshot);
         fields!(self, experiment: Experiment {
             id, campaign, number, proposer, mutation, baseline_version, baseline, candidate,
-            snapshot, state, created_at,
+            snapshot, worst_case, state, created_at,
         });
     }
 

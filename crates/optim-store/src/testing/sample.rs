@@ -68,6 +68,7 @@ pub fn campaign(id: &str) -> Campaign {
             version: 0,
             snapshot,
             fingerprint,
+            worst_case: None,
             patch: Patch::default(),
             replays: Vec::new(),
             established: None,
@@ -159,6 +160,7 @@ pub fn experiment(campaign: &str, number: u32) -> Experiment {
         baseline: fingerprint("source"),
         candidate: fingerprint("candidate"),
         snapshot: Digest::of(b"snapshot of the candidate"),
+        worst_case: None,
         state: ExperimentState::Evaluating,
         created_at: NOW,
     }

@@ -62,7 +62,7 @@ impl Reply {
 pub(super) enum ExchangeError {
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    #[error("its reply broke off: {0}")]
+    #[error("the connection broke off: {0}")]
     Broken(String),
     #[error("its reply has more than {0} bytes")]
     TooLarge(u64),
@@ -73,6 +73,14 @@ pub(super) enum ExchangeError {
 }
 
 impl ExchangeError {
+    /// Whether the server may have done the work all the same, for money: it had the request.
+    pub(super) fn may_be_charged(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::TooLarge(_) | Self::NotWritten(_) => true,
+            Self::Unreachable(_) | Self::NotRecorded(_) => false,
+        }
+    }
+
     /// The error of an attempt that got no reply from `server`.
     pub(super) fn of(self, server: &str) -> NodeError {
         let class = match self {

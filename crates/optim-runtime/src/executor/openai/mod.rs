@@ -16,10 +16,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use optim_core::digest::Digest;
 use optim_core::id::ProviderId;
-use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
+use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
 use optim_core::quantity::{MicroUsd, Millis, Tokens};
-use optim_core::workflow::{Agent, ModelRef, Node, Workflow};
+use optim_core::workflow::{Agent, ModelRef, Workflow};
 use serde_json::{Map, Value, json};
 
 pub use config::{OpenAiConfig, OpenAiConfigError, ProviderConfig, StructuredOutput};
@@ -46,6 +46,14 @@ pub struct OpenAi {
 struct Target<'a> {
     model: ModelRef,
     provider: &'a ProviderConfig,
+}
+
+impl Target<'_> {
+    /// `usage` with what its tokens cost.
+    fn charge(&self, usage: Usage) -> Usage {
+        let price = self.provider.prices.of(self.model.model()).unwrap_or_default();
+        Usage { cost: price.cost(&usage), ..usage }
+    }
 }
 
 impl OpenAi {
@@ -85,26 +93,11 @@ impl OpenAi {
         }
     }
 
-    /// The most tokens of one attempt at `node`: no token is shorter than a byte.
-    fn most(&self, node: &Node, workflow: &Workflow, input_bytes: u64) -> Usage {
-        let agent = workflow.agent(node.agent()).map(|agent| agent.definition.clone());
-        let request = NodeRequest {
-            objective: node.objective().to_owned(),
-            inputs: Map::new(),
-            upstream: Map::new(),
-            contract: node.contract_json(),
-            attempt: Attempt { id: String::new(), number: 1, seed: 0 },
-            limits: Limits { timeout_ms: 0, max_output_bytes: 0, max_tokens: None },
-            working_directory: String::new(),
-            agent: agent.unwrap_or_default(),
-        };
-        let own = Value::Array(prompt::messages(&request)).to_string();
-        let upstream = u64::try_from(node.input_refs().len()).unwrap_or(u64::MAX);
-        let mut most = usage::at_most(own.as_bytes(), &[]);
-        let read = upstream.saturating_mul(self.config.max_completion_tokens);
-        most.prompt_tokens = most.prompt_tokens.plus(Tokens(read)).plus(Tokens(input_bytes));
-        most.completion_tokens = Tokens(self.config.max_completion_tokens);
-        most
+    /// The most that the exchange of `body` can use: no token is shorter than a byte, and no answer
+    /// longer than it may be.
+    fn most(&self, target: &Target<'_>, request: &NodeRequest, body: &[u8]) -> Usage {
+        let completion_tokens = self.tokens_max(request);
+        target.charge(Usage { completion_tokens, ..usage::at_most(body, &[]) })
     }
 
     fn is_replay(&self) -> bool {
@@ -163,14 +156,11 @@ impl NodeExecutor for OpenAi {
         Ok(())
     }
 
-    fn quote(&self, workflow: &Workflow, input_bytes: u64) -> Option<MicroUsd> {
-        let costs = workflow.nodes().iter().map(|node| {
-            let Target { model, provider } = self.target(workflow.agent(node.agent())?).ok()?;
-            let price = provider.prices.of(model.model())?;
-            let once = self.most(node, workflow, input_bytes);
-            Some(MicroUsd(price.cost(&once).0.saturating_mul(node.attempts().into())))
-        });
-        costs.sum::<Option<MicroUsd>>().filter(|cost| cost.0 > 0)
+    fn quote(&self, request: &NodeRequest) -> Option<Usage> {
+        let agent = agent_of(request)?;
+        let target = self.target(&agent).ok()?;
+        let body = self.body(request, &target.model).to_string();
+        Some(self.most(&target, request, body.as_bytes()))
     }
 
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
@@ -202,7 +192,12 @@ impl OpenAi {
             Some(key) => NodeError { message: key.hide_in(&error.message), ..error },
             None => error,
         };
-        let reply = self.exchange.post(post).await.map_err(|error| error.of(&server))?;
+        let reply = self.exchange.post(post).await.map_err(|error| {
+            if error.may_be_charged() {
+                *usage = self.most(&target, request, &body);
+            }
+            error.of(&server)
+        })?;
         if !reply.is_good() {
             let address = format!("executor.providers.{}.base_url", model.provider());
             let key = provider.api_key_env.as_deref();
@@ -210,11 +205,12 @@ impl OpenAi {
         }
         let completion = Completion::read(&reply.body, &server);
         let counted = completion.as_ref().ok().and_then(|read| usage::counted(read.usage.as_ref()));
-        *usage = counted.unwrap_or_else(|| {
+        *usage = target.charge(counted.unwrap_or_else(|| {
             tracing::warn!(server, "tokens are not counted, or not as can be; bytes stand in");
-            usage::at_most(&body, &reply.body)
-        });
-        usage.cost = provider.prices.of(model.model()).unwrap_or_default().cost(usage);
+            let by_bytes = usage::at_most(&body, &reply.body);
+            let completion_tokens = by_bytes.completion_tokens.min(self.tokens_max(request));
+            Usage { completion_tokens, ..by_bytes }
+        }));
         completion.and_then(|read| read.output(&Wanted::of(request), &server)).map_err(hide)
     }
 
