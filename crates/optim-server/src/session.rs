@@ -249,7 +249,7 @@ fn executor(config: &ExecutorConfig, folder: &Path) -> Result<Arc<dyn NodeExecut
             Process::new(process.clone(), folder).map_err(|error| refuse(error.to_string()))?,
         ),
         ExecutorConfig::Http(http) => {
-            Arc::new(Http::new(http.clone()).map_err(|error| refuse(error.to_string()))?)
+            Arc::new(Http::new(http.clone(), folder).map_err(|error| refuse(error.to_string()))?)
         }
         ExecutorConfig::OpenAi(openai) => Arc::new(
             OpenAi::new(openai.clone(), folder).map_err(|error| refuse(error.to_string()))?,

@@ -1,5 +1,6 @@
 //! The judge: a rule over paired per-case outcomes. Pure, and the only place that decides.
 
+mod cost;
 mod point;
 #[cfg(test)]
 mod tests;
@@ -102,7 +103,9 @@ pub fn judge(eval: &EvalPolicy, evidence: &Evidence) -> Judgement {
 #[must_use]
 pub fn judge_by(rule: &Rule, score: Score, evidence: &Evidence) -> Judgement {
     match rule {
-        Rule::Point { max_flaky, .. } => point::judge(score, *max_flaky, evidence),
+        Rule::Point { max_flaky, cost_margin, .. } => {
+            point::judge(score, *max_flaky, *cost_margin, evidence)
+        }
     }
 }
 

@@ -81,7 +81,7 @@ type Share = fn(&Metrics, &EvalPolicy) -> Fraction;
 /// # Errors
 /// [`Instability`] names what disagrees.
 pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Instability> {
-    let Rule::Point { max_range, max_flaky } = &eval.rule;
+    let Rule::Point { max_range, max_flaky, .. } = &eval.rule;
     let counted = counting(replays, eval);
     if counted.len() < required(eval) {
         return Err(Instability::TooFew { found: counted.len(), required: required(eval) });

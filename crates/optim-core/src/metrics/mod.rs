@@ -20,7 +20,7 @@ use crate::workflow::Workflow;
 /// What one or several evaluations of one definition showed, as exact counts.
 ///
 /// Denominators are what the baseline is expected to produce, not what a run happened to produce.
-/// A void case run is in no count but its own and the usage: it says nothing about the definition.
+/// A void case run is in no count but its own: it says nothing about the definition.
 /// Counts of several replicates are added, so a mean is never rounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,7 +39,7 @@ pub struct Metrics {
     pub within_limits: bool,
     /// Case runs that the outside failed until their retries were used up.
     pub void: u32,
-    /// What the case runs consumed together.
+    /// What the case runs consumed together that are not void: what the definition costs.
     pub usage: Usage,
 }
 
@@ -70,8 +70,6 @@ impl Metrics {
         let mut metrics = Self { replicates: 1, within_limits: true, ..Self::default() };
         for (case, checks) in &expected.checks {
             let report = reports.get(case);
-            metrics.usage =
-                metrics.usage.plus(report.map_or(Usage::default(), |report| report.usage));
             let measured = match report.map(|report| &report.outcome) {
                 Some(CaseOutcome::Void { .. }) => {
                     metrics.void += 1;
@@ -80,6 +78,8 @@ impl Metrics {
                 Some(CaseOutcome::Measured(measured)) => Some(measured),
                 None => None,
             };
+            metrics.usage =
+                metrics.usage.plus(report.map_or(Usage::default(), |report| report.usage));
             metrics.cases.den += 1;
             metrics.checks.den += checks;
             metrics.blocked.den += expected.nodes;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::campaign::ledger::{Allowance, Ledger};
 use crate::id::WorkerId;
+use crate::policy::Rule;
 use crate::quantity::{MicroUsd, Millis};
 use crate::run::transition::{
     RunCommand, RunObservation, decide as decide_run, observe as observe_run,
@@ -273,6 +274,10 @@ fn a_campaign_of_an_older_store_is_read() {
     for (object, added) in [("frozen", "worst_case"), ("search", "retries")] {
         record.get_mut(object).unwrap().as_object_mut().unwrap().remove(added).unwrap();
     }
+    let rule = stored.pointer_mut("/frozen/policies/eval/rule").unwrap().as_object_mut().unwrap();
+    rule.remove("cost_margin").unwrap();
     let read: Campaign = serde_json::from_value(stored).unwrap();
+    let Rule::Point { cost_margin, .. } = read.frozen.policies.eval.rule;
+    assert_eq!(cost_margin, None, "it is judged as it was");
     assert_eq!((read.ledger.runs, read.ledger.usage), (2, usage));
 }

@@ -113,7 +113,7 @@ mod tests {
 
     async fn post(server: &Server, limit: u64) -> Result<Reply, ExchangeError> {
         let (url, key) = (server.url("/v1/x"), Secret::new("sk-1"));
-        let post = Post { url: &url, key: Some(&key), body: b"{}".to_vec(), limit };
+        let post = Post { url: &url, key: Some(&key), body: b"{}".to_vec(), own: &[], limit };
         Client::new([], None).unwrap().post(post).await
     }
 
@@ -156,7 +156,7 @@ mod tests {
         }
         let url = server.url("/");
         drop(server);
-        let post = Post { url: &url, key: None, body: Vec::new(), limit: 1 };
+        let post = Post { url: &url, key: None, body: Vec::new(), own: &[], limit: 1 };
         let gone = Client::new([], None).unwrap().post(post).await;
         assert!(matches!(gone, Err(ExchangeError::Unreachable(_))), "{gone:?}");
     }

@@ -11,12 +11,18 @@ pub(super) mod secret;
 #[cfg(test)]
 pub(super) mod server;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use optim_core::digest::Digest;
 use optim_core::node_io::{ErrorClass, Limits, NodeError};
 use optim_core::quantity::Millis;
 
+use self::cassette::{CassetteConfig, CassetteError};
+use self::client::{Client, ClientError};
 use self::secret::Secret;
+use super::address::Address;
 
 /// A JSON document to post.
 #[derive(Debug)]
@@ -25,6 +31,9 @@ pub(super) struct Post<'a> {
     /// Sent as the bearer token.
     pub(super) key: Option<&'a Secret>,
     pub(super) body: Vec<u8>,
+    /// Texts that belong to this request alone, such as the id of its attempt: a cassette knows the
+    /// request without them.
+    pub(super) own: &'a [&'a str],
     /// The most bytes of the reply.
     pub(super) limit: u64,
 }
@@ -89,6 +98,32 @@ impl ExchangeError {
         };
         NodeError::new(class, format!("{server}: {self}"))
     }
+}
+
+/// Servers that cannot be asked as the settings say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExchangeConfigError {
+    /// The network cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The cassette cannot be used.
+    #[error(transparent)]
+    Cassette(#[from] CassetteError),
+}
+
+/// The way to `addresses`: through `proxy` or none, and through a cassette of the project's `folder`
+/// or none.
+pub(super) fn open<'a>(
+    addresses: impl IntoIterator<Item = &'a Address>,
+    proxy: Option<&str>,
+    cassette: Option<&CassetteConfig>,
+    folder: &Path,
+) -> Result<Arc<dyn Exchange>, ExchangeConfigError> {
+    let client = Arc::new(Client::new(addresses, proxy)?);
+    Ok(match cassette {
+        Some(cassette) => cassette::insert(cassette, folder, client)?,
+        None => client,
+    })
 }
 
 /// Carries requests to servers.

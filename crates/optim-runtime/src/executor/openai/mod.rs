@@ -27,11 +27,10 @@ pub use price::{Free, Price, Prices};
 
 use self::answer::Completion;
 use self::prompt::Wanted;
-use super::exchange::cassette::{self, CassetteMode};
-use super::exchange::client::Client;
+use super::exchange::cassette::CassetteConfig;
 use super::exchange::refusal::refusal;
 use super::exchange::secret::Secret;
-use super::exchange::{Exchange, Post, reply_bytes_max};
+use super::exchange::{self, Exchange, Post, reply_bytes_max};
 use super::{Capabilities, NodeExecutor, Unready};
 
 /// Asks models.
@@ -65,18 +64,18 @@ impl OpenAi {
     pub fn new(config: OpenAiConfig, folder: &Path) -> Result<Self, OpenAiConfigError> {
         config.check()?;
         let addresses = config.providers.values().map(|provider| &provider.base_url);
-        let client = Client::new(addresses, config.proxy.as_deref())?;
-        let client: Arc<dyn Exchange> = Arc::new(client);
-        let exchange = match &config.cassette {
-            Some(cassette) => cassette::insert(cassette, folder, client)?,
-            None => client,
-        };
+        let (proxy, cassette) = (config.proxy.as_deref(), config.cassette.as_ref());
+        let exchange = exchange::open(addresses, proxy, cassette, folder)?;
+        Ok(Self::over(exchange, config))
+    }
+
+    fn over(exchange: Arc<dyn Exchange>, config: OpenAiConfig) -> Self {
         let key = |(id, provider): (&ProviderId, &ProviderConfig)| {
             Some((id.clone(), Secret::from_env(provider.api_key_env.as_deref()?)?))
         };
         let keys = config.providers.iter().filter_map(key).collect();
         let settings = super::digest_of(&config);
-        Ok(Self { config, keys, exchange, settings })
+        Self { config, keys, exchange, settings }
     }
 
     /// The model of an agent: its own, else that of the settings.
@@ -98,10 +97,6 @@ impl OpenAi {
     fn most(&self, target: &Target<'_>, request: &NodeRequest, body: &[u8]) -> Usage {
         let completion_tokens = self.tokens_max(request);
         target.charge(Usage { completion_tokens, ..usage::at_most(body, &[]) })
-    }
-
-    fn is_replay(&self) -> bool {
-        self.config.cassette.as_ref().is_some_and(|tape| tape.mode == CassetteMode::Replay)
     }
 }
 
@@ -136,6 +131,7 @@ impl NodeExecutor for OpenAi {
 
     fn ready(&self, workflow: &Workflow, cost_limit: Option<MicroUsd>) -> Result<(), Unready> {
         let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+        let is_replay = self.config.cassette.as_ref().is_some_and(CassetteConfig::is_replay);
         for agent in agents {
             let Target { model, provider } = self.target(agent)?;
             let price = provider.prices.of(model.model());
@@ -144,9 +140,7 @@ impl NodeExecutor for OpenAi {
                 return Err(Unready::CostLimitMissing { model });
             }
             match &provider.api_key_env {
-                Some(variable)
-                    if !self.is_replay() && !self.keys.contains_key(model.provider()) =>
-                {
+                Some(variable) if !is_replay && !self.keys.contains_key(model.provider()) => {
                     let provider = model.provider().clone();
                     return Err(Unready::KeyMissing { provider, variable: variable.clone() });
                 }
@@ -186,6 +180,7 @@ impl OpenAi {
             url: &provider.base_url.at("/chat/completions"),
             key,
             body: body.clone(),
+            own: &[],
             limit: reply_bytes_max(&request.limits),
         };
         let hide = |error: NodeError| match key {
