@@ -70,7 +70,8 @@ impl Http {
         Ok(Self::over(exchange, config))
     }
 
-    fn over(exchange: Arc<dyn Exchange>, config: HttpConfig) -> Self {
+    /// The same with another way to its servers.
+    pub(super) fn over(exchange: Arc<dyn Exchange>, config: HttpConfig) -> Self {
         let token = config.token_env.as_deref().and_then(Secret::from_env);
         let (provider, settings) = (ProviderId::new(PROVIDER).ok(), super::digest_of(&config));
         Self { config, token, exchange, provider, settings }

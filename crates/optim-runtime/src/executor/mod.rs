@@ -4,6 +4,8 @@
 //! schemas are in docs/reference.
 
 pub mod address;
+#[cfg(test)]
+mod campaigns;
 pub mod exchange;
 pub mod http;
 pub mod lexical;

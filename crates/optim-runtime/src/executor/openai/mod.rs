@@ -69,7 +69,8 @@ impl OpenAi {
         Ok(Self::over(exchange, config))
     }
 
-    fn over(exchange: Arc<dyn Exchange>, config: OpenAiConfig) -> Self {
+    /// The same with another way to its servers.
+    pub(super) fn over(exchange: Arc<dyn Exchange>, config: OpenAiConfig) -> Self {
         let key = |(id, provider): (&ProviderId, &ProviderConfig)| {
             Some((id.clone(), Secret::from_env(provider.api_key_env.as_deref()?)?))
         };
