@@ -80,6 +80,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Whether nothing was used.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// All tokens.
     #[must_use]
     pub fn tokens(&self) -> Tokens {
@@ -95,6 +101,18 @@ impl Usage {
             cost: self.cost.plus(other.cost),
             latency: self.latency.plus(other.latency),
             estimated: self.estimated || other.estimated,
+        }
+    }
+
+    /// What is left of it without `part`; whether that is estimated is not known apart.
+    #[must_use]
+    pub fn minus(&self, part: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.minus(part.prompt_tokens),
+            completion_tokens: self.completion_tokens.minus(part.completion_tokens),
+            cost: self.cost.minus(part.cost),
+            latency: self.latency.minus(part.latency),
+            estimated: self.estimated,
         }
     }
 }

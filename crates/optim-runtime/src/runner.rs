@@ -164,6 +164,8 @@ struct Meter {
     earlier: Duration,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
+    /// What of that went to tries that a provider failed.
+    spent_on_faults: Arc<Mutex<Usage>>,
     /// The time that nodes have waited for their providers.
     waited: Arc<Mutex<Duration>>,
 }
@@ -172,7 +174,8 @@ impl Meter {
     fn new(limits: Execution, allowance: Allowance, used: Used) -> Self {
         let earlier = Duration::from_millis(used.worked.0);
         let (begun, used) = (tokio::time::Instant::now(), Arc::new(Mutex::new(used.usage)));
-        Self { limits, allowance, begun, earlier, used, waited: Arc::default() }
+        let (spent_on_faults, waited) = (Arc::default(), Arc::default());
+        Self { limits, allowance, begun, earlier, used, spent_on_faults, waited }
     }
 
     fn elapsed(&self) -> Duration {
@@ -183,9 +186,14 @@ impl Meter {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, usage: Usage) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        *used = used.plus(usage);
+    fn spent_on_faults(&self) -> Usage {
+        *self.spent_on_faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the definition has used itself. Its limits are about that: a fault of a provider counts
+    /// against nobody.
+    fn used_itself(&self) -> Usage {
+        self.used().minus(self.spent_on_faults())
     }
 
     /// A try that may use `most`, which is charged when the try is cut off.
@@ -215,10 +223,24 @@ impl Meter {
         })
     }
 
+    /// Why the run is void, when it would be within its limits and its share of the campaign's budget
+    /// but for what providers failed, in this claim and before.
+    fn faults_too_dear(&self, run: &Run) -> Option<String> {
+        let (share, used) = (run.allowance, self.used_itself());
+        let faults = run.spent_on_faults.plus(self.spent_on_faults());
+        let over = self.over(self.own_limits(), used).or_else(|| self.over(share, used));
+        let is_why = over.or_else(|| over_reported_time(share, used)).is_none();
+        is_why.then(|| {
+            let (tokens, cost) = (faults.tokens().0, faults.cost);
+            format!("campaign budget: tries that a provider failed took {tokens} tokens, {cost}")
+        })
+    }
+
     fn tokens_left(&self) -> Option<u64> {
-        let limits = [self.limits.max_total_tokens, self.allowance.tokens];
-        let least = limits.into_iter().flatten().min()?;
-        Some(least.minus(self.used().tokens()).0)
+        let own =
+            self.limits.max_total_tokens.map(|limit| limit.minus(self.used_itself().tokens()));
+        let budget = self.allowance.tokens.map(|limit| limit.minus(self.used().tokens()));
+        Some([own, budget].into_iter().flatten().min()?.0)
     }
 
     fn time_left(&self) -> Option<Duration> {
@@ -232,16 +254,20 @@ impl Meter {
 
     /// The limit that is broken, with the numbers.
     fn over_limit(&self) -> Option<String> {
-        let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
-        let (time, tokens, cost) = (max_total_runtime, max_total_tokens, max_total_cost);
-        let own = self.over(Allowance { time, tokens, cost });
-        let budget = || self.over(self.allowance).or_else(|| self.over_reported_time());
+        let own = self.over(self.own_limits(), self.used_itself());
+        let (allowance, used) = (self.allowance, self.used());
+        let budget = || self.over(allowance, used).or_else(|| over_reported_time(allowance, used));
         own.or_else(|| Some(format!("campaign budget: {}", budget()?)))
     }
 
-    fn over(&self, limits: Allowance) -> Option<String> {
+    /// The limits of the workflow.
+    fn own_limits(&self) -> Allowance {
+        let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
+        Allowance { time: max_total_runtime, tokens: max_total_tokens, cost: max_total_cost }
+    }
+
+    fn over(&self, limits: Allowance, used: Usage) -> Option<String> {
         let elapsed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let used = self.used();
         if let Some(limit) = limits.time.filter(|limit| elapsed >= limit.0) {
             return Some(format!("max_total_runtime_ms: {elapsed} of {}", limit.0));
         }
@@ -253,12 +279,17 @@ impl Meter {
         }
         None
     }
+}
 
-    /// The budget counts the time that the executor reports, which may be more than has passed.
-    fn over_reported_time(&self) -> Option<String> {
-        let (used, limit) = (self.used().latency, self.allowance.time?);
-        (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
-    }
+/// The budget counts the time that the executor reports, which may be more than has passed.
+fn over_reported_time(budget: Allowance, used: Usage) -> Option<String> {
+    let (used, limit) = (used.latency, budget.time?);
+    (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
+}
+
+fn add(sum: &Mutex<Usage>, usage: Usage) {
+    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+    *sum = sum.plus(usage);
 }
 
 /// A try at work. Whoever is cut off in it may have to be paid all the same.
@@ -280,7 +311,7 @@ impl Begun<'_> {
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        self.meter.add(self.ended.unwrap_or_else(|| self.cut_off()));
+        add(&self.meter.used, self.ended.unwrap_or_else(|| self.cut_off()));
     }
 }
 
@@ -345,17 +376,16 @@ impl Runner {
             Ok(walk) => walk,
             Err(fault) => {
                 let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
-                let (nodes, usage) = (Vec::new(), Usage::default());
-                let throttled = None;
                 return RunReport {
                     executed,
                     outcome,
-                    nodes,
-                    usage,
+                    nodes: Vec::new(),
+                    usage: Usage::default(),
+                    spent_on_faults: Usage::default(),
                     started_at,
                     finished_at,
                     denied,
-                    throttled,
+                    throttled: None,
                 };
             }
         };
@@ -371,7 +401,17 @@ impl Runner {
             let provider = self.executor.provider(job.workflow.agent(node.agent())?)?;
             Some(Throttled { provider, retry_after })
         });
-        RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
+        RunReport {
+            executed,
+            outcome,
+            nodes,
+            usage,
+            spent_on_faults: walk.meter.spent_on_faults(),
+            started_at,
+            finished_at,
+            denied,
+            throttled,
+        }
     }
 
     /// The folder of a run: a copy of the template that the workflow names, else an empty one.
@@ -397,10 +437,13 @@ impl Runner {
         };
         let over_limit = match self.walk(&errand, walk).await {
             Walked::Through => None,
-            Walked::OverLimit(limit) => match walk.meter.waited_too_long() {
-                Some(fault) => return CaseOutcome::Void { fault },
-                None => Some(limit),
-            },
+            Walked::OverLimit(limit) => {
+                let waited = walk.meter.waited_too_long();
+                match waited.or_else(|| walk.meter.faults_too_dear(job.run)) {
+                    Some(fault) => return CaseOutcome::Void { fault },
+                    None => Some(limit),
+                }
+            }
             Walked::Fault(fault) => return CaseOutcome::Void { fault },
         };
         walk.report_the_stopped();
@@ -678,6 +721,7 @@ impl NodeAttempts {
                 }
                 Err(error) if error.class == ErrorClass::Provider => {
                     faults += 1;
+                    add(&self.meter.spent_on_faults, usage);
                     let rest = backoff::delay(faults, request.attempt.seed);
                     let rest = rest.max(error.retry_after.unwrap_or_default());
                     let patient = faults < FAULTS_MAX && rest <= REST_MAX;

@@ -463,6 +463,7 @@ fn ended(run: &Run, usage: Usage) -> Ended {
         usage,
         started_at: Timestamp(1),
         finished_at: Timestamp(2),
+        spent_on_faults: Usage::default(),
         throttled: None,
         denied: Vec::new(),
     };

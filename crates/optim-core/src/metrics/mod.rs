@@ -39,7 +39,8 @@ pub struct Metrics {
     pub within_limits: bool,
     /// Case runs that the outside failed until their retries were used up.
     pub void: u32,
-    /// What the case runs consumed together that are not void: what the definition costs.
+    /// What the measured case runs consumed together, without what faults of the outside did: what the
+    /// definition costs.
     pub usage: Usage,
 }
 
@@ -78,8 +79,10 @@ impl Metrics {
                 Some(CaseOutcome::Measured(measured)) => Some(measured),
                 None => None,
             };
-            metrics.usage =
-                metrics.usage.plus(report.map_or(Usage::default(), |report| report.usage));
+            metrics.usage = metrics.usage.plus(
+                report
+                    .map_or(Usage::default(), |report| report.usage.minus(report.spent_on_faults)),
+            );
             metrics.cases.den += 1;
             metrics.checks.den += checks;
             metrics.blocked.den += expected.nodes;

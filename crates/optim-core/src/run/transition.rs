@@ -180,6 +180,7 @@ fn stalled(run: &Run, started_at: Timestamp, finished_at: Timestamp) -> RunRepor
         denied: Vec::new(),
         started_at,
         finished_at,
+        spent_on_faults: Usage::default(),
         throttled: None,
     }
 }
@@ -266,6 +267,7 @@ pub(crate) mod tests {
             started_at: Timestamp(2),
             finished_at: Timestamp(3),
             denied: Vec::new(),
+            spent_on_faults: Usage::default(),
             throttled: None,
         })
     }

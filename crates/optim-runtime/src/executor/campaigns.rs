@@ -11,8 +11,8 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::quantity::{Millis, Timestamp};
-use optim_store::memory::Memory;
 use optim_store::Page;
+use optim_store::memory::Memory;
 use serde_json::json;
 
 use super::exchange::{Exchange, ExchangeError, Post, Reply};
@@ -85,9 +85,11 @@ enum Step {
     Hangs,
 }
 
+type Script = fn() -> Step;
+
 /// A server that does the same about every request, and counts what it was asked.
 struct Server {
-    step: fn() -> Step,
+    step: Script,
     asked: AtomicU64,
     bytes: AtomicU64,
 }
@@ -106,7 +108,7 @@ impl Exchange for Server {
 }
 
 impl Server {
-    fn new(step: fn() -> Step) -> Arc<Self> {
+    fn new(step: Script) -> Arc<Self> {
         Arc::new(Self { step, asked: AtomicU64::new(0), bytes: AtomicU64::new(0) })
     }
 
@@ -243,7 +245,7 @@ async fn a_campaign_outlives_every_fault_of_its_provider_with_bounded_retries_an
         "usage": {"prompt_tokens": 100, "completion_tokens": 10}}"#;
     // Two evaluations of two case runs, each of which is tried three times.
     let (storm, once) = (12 * 3, 12);
-    let table: [(&str, fn() -> Step, Status, Option<u64>, Charge); 12] = [
+    let table: [(&str, Script, Status, Option<u64>, Charge); 12] = [
         ("429 storm", || status(429, None), Status::Failed, Some(storm), Charge::Nothing),
         (
             "a year",
@@ -301,7 +303,7 @@ async fn a_campaign_outlives_every_fault_of_its_provider_with_bounded_retries_an
 
 #[tokio::test(start_paused = true)]
 async fn a_campaign_outlives_an_agent_that_dies_hangs_or_answers_for_another_request() {
-    let table: [(&str, fn() -> Step, Status, Option<u64>); 7] = [
+    let table: [(&str, Script, Status, Option<u64>); 7] = [
         (
             "gone",
             || Step::Fails(ExchangeError::Unreachable("refused".to_owned())),

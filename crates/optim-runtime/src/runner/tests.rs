@@ -298,6 +298,46 @@ async fn faults_of_a_provider_take_no_attempts_from_the_definition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_faults_of_a_provider_have_cost_breaks_no_limit_of_the_definition() {
+    let once: Script = |_, number| match number {
+        1 => Reply::Fail(ErrorClass::Provider),
+        _ => Reply::Answer(json!(1)),
+    };
+    let usage = Usage { prompt_tokens: Tokens(30), ..Usage::default() };
+    let one = || json!([node("a", &[], json!({}))]);
+    let limited = workflow(json!({"max_total_tokens": 50}), one());
+    let ran = run_as(&claimed(), limited, usage, once).await;
+    assert_eq!((ran.measured().over_limit.as_deref(), ran.requests.len()), (None, 2));
+    assert_eq!(ran.requests[1].limits.max_tokens, Some(50), "the fault took none of them");
+    // The budget of the campaign counts all of it; what it does not cover is nobody's failure.
+    let tokens = |tokens| Allowance { tokens: Some(Tokens(tokens)), ..Allowance::default() };
+    let earlier = Usage { prompt_tokens: Tokens(25), ..Usage::default() };
+    for (share, spent_on_faults, took) in [(50, Usage::default(), 30), (60, earlier, 55)] {
+        let run = Run { allowance: tokens(share), spent_on_faults, ..claimed() };
+        let ran = run_as(&run, workflow(json!({}), one()), usage, once).await;
+        let took = format!("campaign budget: tries that a provider failed took {took} tokens");
+        assert!(ran.fault().starts_with(&took), "{}", ran.fault());
+    }
+    let run = Run { allowance: tokens(25), ..claimed() };
+    let ran = run_as(&run, workflow(json!({}), one()), usage, once).await;
+    assert!(ran.measured().over_limit.is_some(), "it would be over without the fault, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_faults_of_a_provider_have_cost_is_told_apart() {
+    let script: Script = |_, number| match number {
+        1 | 2 => Reply::Fail(ErrorClass::Provider),
+        3 => Reply::Fail(ErrorClass::Failed),
+        _ => Reply::Answer(json!(1)),
+    };
+    let usage = Usage { prompt_tokens: Tokens(10), ..Usage::default() };
+    let nodes = json!([node("a", &[], json!({"retry_policy": {"max_attempts": 2}}))]);
+    let ran = run_as(&claimed(), workflow(json!({}), nodes), usage, script).await;
+    let RunReport { usage, spent_on_faults, .. } = ran.report;
+    assert_eq!((usage.tokens(), spent_on_faults.tokens()), (Tokens(40), Tokens(20)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_gets_the_rest_that_it_asks_for_a_short_one_within_the_run() {
     let begun = tokio::time::Instant::now();
     let once: Script = |_, number| if number == 1 { Reply::Busy(9000) } else { Reply::Slow(0) };
@@ -492,8 +532,8 @@ async fn a_run_stops_at_what_the_budget_of_the_campaign_leaves_it() {
         (none, faults, None),
         (Allowance { tokens: Some(Tokens(60)), ..none }, Usage::default(), None),
         (
-            Allowance { tokens: Some(Tokens(54)), ..none },
-            faults,
+            Allowance { tokens: Some(Tokens(29)), ..none },
+            Usage::default(),
             Some("campaign budget: max_total_tokens: 30 of 29"),
         ),
         (

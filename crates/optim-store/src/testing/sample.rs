@@ -232,6 +232,7 @@ pub fn finished(run: &Run) -> Run {
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
         denied: vec![Denial::OutputTarget { target: "s3://größe/票".to_owned() }],
+        spent_on_faults: Usage::default(),
         throttled: None,
     };
     Run { state: RunState::Finished(report), ..run.clone() }
