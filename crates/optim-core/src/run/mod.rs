@@ -97,7 +97,7 @@ pub enum RunState {
         lease: Lease,
     },
     /// Over, with a result.
-    Finished(RunReport),
+    Finished(Box<RunReport>),
     /// Stopped before it had a result.
     Cancelled {
         /// When.

@@ -235,7 +235,7 @@ pub fn finished(run: &Run) -> Run {
         spent_on_faults: Usage::default(),
         throttled: None,
     };
-    Run { state: RunState::Finished(report), ..run.clone() }
+    Run { state: RunState::Finished(Box::new(report)), ..run.clone() }
 }
 
 /// JSON with floats that a careless parser rounds, text of several scripts, and depth beyond what a
