@@ -534,7 +534,8 @@ impl Runner {
     }
 }
 
-/// A request for an attempt at `node` without what belongs to a single run.
+/// A request for an attempt at `node` without what belongs to a single run. None that is made of it is
+/// longer but for its folder: its seed has the most digits.
 pub(crate) fn request(
     workflow: &Workflow,
     node: &Node,
@@ -547,7 +548,7 @@ pub(crate) fn request(
         inputs,
         upstream,
         contract: node.contract_json(),
-        attempt: Attempt { id: String::new(), number: 0, seed: 0 },
+        attempt: Attempt { id: String::new(), number: 0, seed: u64::MAX },
         limits: Limits {
             timeout_ms: node.time_limit().0,
             max_output_bytes: OUTPUT_BYTES_MAX,
