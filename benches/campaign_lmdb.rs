@@ -145,6 +145,7 @@ fn draft(folder: &Path, id: &str) -> Outcome<NewCampaign> {
         executor: "no-op".to_owned(),
         simulated: true,
         executor_settings: Digest::of(b"no-op"),
+        worst_case: None,
         model: None,
         mode: SearchMode::Proposers,
     };

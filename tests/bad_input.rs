@@ -119,11 +119,13 @@ fn an_objective_is_cut_between_characters() {
 }
 
 #[test]
-fn agents_that_print_garbage_fail_their_cases_and_nothing_else() {
-    let project = Project::scripted_by("cat >/dev/null; echo 'not json'");
-    let report = project.optim(["run", "--json"]).document(0);
-    assert_eq!(report["campaign"]["baseline"]["cases"]["num"], 0);
-    assert_eq!(report["campaign"]["status"], "completed");
+fn agents_that_print_garbage_or_die_fail_their_cases_and_nothing_else() {
+    for script in ["cat >/dev/null; echo 'not json'", "kill -9 $$"] {
+        let project = Project::scripted_by(script);
+        let report = project.optim(["run", "--json"]).document(0);
+        assert_eq!(report["campaign"]["baseline"]["cases"]["num"], 0);
+        assert_eq!(report["campaign"]["status"], "completed");
+    }
 }
 
 #[test]

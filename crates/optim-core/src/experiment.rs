@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::campaign::ledger::Allowance;
 use crate::digest::Digest;
 use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId};
 use crate::metrics::Metrics;
@@ -33,6 +34,9 @@ pub struct Experiment {
     pub candidate: Fingerprint,
     /// The candidate's definition, by content digest.
     pub snapshot: Digest,
+    /// The most that one case run of it can use, where the executor knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_case: Option<Allowance>,
     /// Where it stands.
     pub state: ExperimentState,
     /// Its comparison with the baseline under the sequential rule.

@@ -73,9 +73,19 @@ pub struct Usage {
     /// Time as the executor reports it; virtual for executors that simulate it.
     #[serde(rename = "latency_ms")]
     pub latency: Millis,
+    /// Whether a part of it is not counted but the most that it may have been: of a request that was
+    /// cut off, or of a server that does not count.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 impl Usage {
+    /// Whether nothing was used.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// All tokens.
     #[must_use]
     pub fn tokens(&self) -> Tokens {
@@ -90,6 +100,19 @@ impl Usage {
             completion_tokens: self.completion_tokens.plus(other.completion_tokens),
             cost: self.cost.plus(other.cost),
             latency: self.latency.plus(other.latency),
+            estimated: self.estimated || other.estimated,
+        }
+    }
+
+    /// What is left of it without `part`; whether that is estimated is not known apart.
+    #[must_use]
+    pub fn minus(&self, part: Self) -> Self {
+        Self {
+            prompt_tokens: self.prompt_tokens.minus(part.prompt_tokens),
+            completion_tokens: self.completion_tokens.minus(part.completion_tokens),
+            cost: self.cost.minus(part.cost),
+            latency: self.latency.minus(part.latency),
+            estimated: self.estimated,
         }
     }
 }

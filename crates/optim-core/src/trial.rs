@@ -16,7 +16,6 @@ use crate::judge::error_budget::Stake;
 use crate::judge::look::{Funds, Look};
 use crate::judge::pair::{Faulted, PairFigures, PairRecord};
 use crate::metrics::Metrics;
-use crate::outcome::Usage;
 use crate::policy::{Score, Sequential};
 
 /// A candidate's comparison.
@@ -102,8 +101,8 @@ impl Trial {
                             self.candidate.add_case(candidate);
                         }
                         None => {
-                            self.baseline.add_void(Usage::default());
-                            self.candidate.add_void(Usage::default());
+                            self.baseline.void += 1;
+                            self.candidate.void += 1;
                         }
                     }
                 }

@@ -533,6 +533,7 @@ fn void(engine: &Engine, run: &Run, fault: String) -> RunReport {
         started_at: now,
         finished_at: now,
         denied: Vec::new(),
+        spent_on_faults: Usage::default(),
         throttled: None,
     }
 }

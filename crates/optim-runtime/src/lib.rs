@@ -18,6 +18,7 @@ pub mod live;
 pub mod matcher;
 pub mod project;
 pub mod proposer;
+pub mod quote;
 pub mod reaper;
 pub mod reconcile;
 pub mod runner;

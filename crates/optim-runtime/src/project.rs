@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use optim_core::assertion::Matcher as _;
+use optim_core::campaign::ledger::Allowance;
 use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, Frozen, SearchMode, Source};
 use optim_core::canonical;
@@ -88,6 +89,8 @@ pub struct Setup {
     pub simulated: bool,
     /// Its settings, as a digest.
     pub executor_settings: Digest,
+    /// The most that one case run can use, where the executor knows it.
+    pub worst_case: Option<Allowance>,
     /// The model for every agent, instead of its own.
     pub model: Option<ModelRef>,
     /// Where candidates come from.
@@ -299,7 +302,7 @@ impl Project {
             files: self.files.clone(),
             executor: setup.executor,
             simulated: setup.simulated,
-            worst_case: None,
+            worst_case: setup.worst_case,
             executor_settings: Some(setup.executor_settings),
         };
         let name = setup.name.unwrap_or_else(|| format!("Optimize {}", self.workflow.name()));

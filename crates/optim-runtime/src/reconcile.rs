@@ -8,7 +8,7 @@ pub mod rounds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use optim_core::campaign::ledger::Amount;
+use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::campaign::observation::{Candidate, Observation};
 use optim_core::campaign::pairing::Pairing;
 use optim_core::campaign::work::{Work, next_wakeup, work};
@@ -20,12 +20,15 @@ use optim_core::outcome::Usage;
 use optim_core::pack::Split;
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
+use optim_core::workflow::Workflow;
 use optim_store::Blob;
 
 use crate::engine::{Engine, EngineError};
 use crate::evidence;
+use crate::executor::NodeExecutor;
 use crate::live::measurement;
 use crate::proposer::{ProposalRequest, Proposer};
+use crate::quote;
 use crate::source;
 
 use self::rounds::Rounds;
@@ -34,6 +37,8 @@ use self::rounds::Rounds;
 pub struct Reconciler {
     engine: Arc<Engine>,
     proposers: Vec<Arc<dyn Proposer>>,
+    /// Knows what case runs can use at most.
+    executor: Option<Arc<dyn NodeExecutor>>,
     rounds: Rounds,
 }
 
@@ -41,7 +46,13 @@ impl Reconciler {
     /// A loop that asks `proposers` in turn.
     #[must_use]
     pub fn new(engine: Arc<Engine>, proposers: Vec<Arc<dyn Proposer>>) -> Self {
-        Self { engine, proposers, rounds: Rounds::default() }
+        Self { engine, proposers, executor: None, rounds: Rounds::default() }
+    }
+
+    /// The same loop, whose candidates are quoted by `executor` before anything is set aside for them.
+    #[must_use]
+    pub fn quoting(self, executor: Arc<dyn NodeExecutor>) -> Self {
+        Self { executor: Some(executor), ..self }
     }
 
     /// One step; whether there may be another.
@@ -210,9 +221,21 @@ impl Reconciler {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let blob = Blob::new(canonical::bytes(&workflow.to_json()));
+        let worst_case = self.quote(campaign, &workflow).await?;
         let (mutation, fingerprint, snapshot) =
             (mutation.clone(), workflow.fingerprint(), blob.digest());
-        Ok(Ok((Candidate { mutation, fingerprint, snapshot }, blob)))
+        Ok(Ok((Candidate { mutation, fingerprint, snapshot, worst_case }, blob)))
+    }
+
+    /// The most that one case run of `workflow` can use, where that is known.
+    async fn quote(
+        &self,
+        campaign: &Campaign,
+        workflow: &Workflow,
+    ) -> Result<Option<Allowance>, EngineError> {
+        let Some(executor) = &self.executor else { return Ok(None) };
+        let pack = self.engine.pack(campaign.frozen.pack).await?;
+        Ok(quote::worst_case(executor.as_ref(), workflow, &pack))
     }
 
     /// Sets aside what the proposers may use at most; whether the call may be made.

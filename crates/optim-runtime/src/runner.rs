@@ -41,10 +41,10 @@ const MESSAGE_CHARS_MAX: usize = 2000;
 
 /// The faults of a node's provider that make a run void. It is no matter of the node's attempts: a
 /// candidate with more of them would be better off in an outage.
-const FAULTS_MAX: u32 = 3;
+pub(crate) const FAULTS_MAX: u32 = 3;
 /// The longest that a run waits for a provider. Whoever wants a longer rest gets it while the run
 /// waits in the queue.
-const REST_MAX: Millis = Millis(10_000);
+pub(crate) const REST_MAX: Millis = Millis(10_000);
 
 /// Executes case runs through one executor.
 pub struct Runner {
@@ -172,6 +172,8 @@ struct Meter {
     earlier: Duration,
     /// Of the attempts that have ended, those of nodes that were stopped later included.
     used: Arc<Mutex<Usage>>,
+    /// What of that went to tries that a provider failed.
+    spent_on_faults: Arc<Mutex<Usage>>,
     /// The time that nodes have waited for their providers.
     waited: Arc<Mutex<Duration>>,
 }
@@ -180,7 +182,8 @@ impl Meter {
     fn new(limits: Execution, allowance: Allowance, used: Used) -> Self {
         let earlier = Duration::from_millis(used.worked.0);
         let (begun, used) = (tokio::time::Instant::now(), Arc::new(Mutex::new(used.usage)));
-        Self { limits, allowance, begun, earlier, used, waited: Arc::default() }
+        let (spent_on_faults, waited) = (Arc::default(), Arc::default());
+        Self { limits, allowance, begun, earlier, used, spent_on_faults, waited }
     }
 
     fn elapsed(&self) -> Duration {
@@ -191,9 +194,19 @@ impl Meter {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, usage: Usage) {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        *used = used.plus(usage);
+    fn spent_on_faults(&self) -> Usage {
+        *self.spent_on_faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the definition has used itself. Its limits are about that: a fault of a provider counts
+    /// against nobody.
+    fn used_itself(&self) -> Usage {
+        self.used().minus(self.spent_on_faults())
+    }
+
+    /// A try that may use `most`, which is charged when the try is cut off.
+    fn begin(&self, most: Usage) -> Begun<'_> {
+        Begun { meter: self, since: tokio::time::Instant::now(), most, ended: None }
     }
 
     /// Waits for a provider; not at all, when the run's time would be over by then.
@@ -218,10 +231,24 @@ impl Meter {
         })
     }
 
+    /// Why the run is void, when it would be within its limits and its share of the campaign's budget
+    /// but for what providers failed, in this claim and before.
+    fn faults_too_dear(&self, run: &Run) -> Option<String> {
+        let (share, used) = (run.allowance, self.used_itself());
+        let faults = run.spent_on_faults.plus(self.spent_on_faults());
+        let over = self.over(self.own_limits(), used).or_else(|| self.over(share, used));
+        let is_why = over.or_else(|| over_reported_time(share, used)).is_none();
+        is_why.then(|| {
+            let (tokens, cost) = (faults.tokens().0, faults.cost);
+            format!("campaign budget: tries that a provider failed took {tokens} tokens, {cost}")
+        })
+    }
+
     fn tokens_left(&self) -> Option<u64> {
-        let limits = [self.limits.max_total_tokens, self.allowance.tokens];
-        let least = limits.into_iter().flatten().min()?;
-        Some(least.minus(self.used().tokens()).0)
+        let own =
+            self.limits.max_total_tokens.map(|limit| limit.minus(self.used_itself().tokens()));
+        let budget = self.allowance.tokens.map(|limit| limit.minus(self.used().tokens()));
+        Some([own, budget].into_iter().flatten().min()?.0)
     }
 
     fn time_left(&self) -> Option<Duration> {
@@ -235,16 +262,20 @@ impl Meter {
 
     /// The limit that is broken, with the numbers.
     fn over_limit(&self) -> Option<String> {
-        let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
-        let (time, tokens, cost) = (max_total_runtime, max_total_tokens, max_total_cost);
-        let own = self.over(Allowance { time, tokens, cost });
-        let budget = || self.over(self.allowance).or_else(|| self.over_reported_time());
+        let own = self.over(self.own_limits(), self.used_itself());
+        let (allowance, used) = (self.allowance, self.used());
+        let budget = || self.over(allowance, used).or_else(|| over_reported_time(allowance, used));
         own.or_else(|| Some(format!("campaign budget: {}", budget()?)))
     }
 
-    fn over(&self, limits: Allowance) -> Option<String> {
+    /// The limits of the workflow.
+    fn own_limits(&self) -> Allowance {
+        let Execution { max_total_runtime, max_total_tokens, max_total_cost, .. } = self.limits;
+        Allowance { time: max_total_runtime, tokens: max_total_tokens, cost: max_total_cost }
+    }
+
+    fn over(&self, limits: Allowance, used: Usage) -> Option<String> {
         let elapsed = u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let used = self.used();
         if let Some(limit) = limits.time.filter(|limit| elapsed >= limit.0) {
             return Some(format!("max_total_runtime_ms: {elapsed} of {}", limit.0));
         }
@@ -256,11 +287,39 @@ impl Meter {
         }
         None
     }
+}
 
-    /// The budget counts the time that the executor reports, which may be more than has passed.
-    fn over_reported_time(&self) -> Option<String> {
-        let (used, limit) = (self.used().latency, self.allowance.time?);
-        (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
+/// The budget counts the time that the executor reports, which may be more than has passed.
+fn over_reported_time(budget: Allowance, used: Usage) -> Option<String> {
+    let (used, limit) = (used.latency, budget.time?);
+    (used > limit).then(|| format!("max_total_runtime_ms: {} of {}", used.0, limit.0))
+}
+
+fn add(sum: &Mutex<Usage>, usage: Usage) {
+    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+    *sum = sum.plus(usage);
+}
+
+/// A try at work. Whoever is cut off in it may have to be paid all the same.
+struct Begun<'a> {
+    meter: &'a Meter,
+    since: tokio::time::Instant,
+    most: Usage,
+    /// What it has really used.
+    ended: Option<Usage>,
+}
+
+impl Begun<'_> {
+    /// What it is charged when it is cut off now.
+    fn cut_off(&self) -> Usage {
+        let took = self.since.elapsed().as_millis();
+        Usage { latency: Millis(u64::try_from(took).unwrap_or(u64::MAX)), ..self.most }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        add(&self.meter.used, self.ended.unwrap_or_else(|| self.cut_off()));
     }
 }
 
@@ -336,17 +395,16 @@ impl Runner {
             Ok(walk) => walk,
             Err(fault) => {
                 let (outcome, finished_at) = (CaseOutcome::Void { fault }, self.clock.now());
-                let (nodes, usage) = (Vec::new(), Usage::default());
-                let throttled = None;
                 return RunReport {
                     executed,
                     outcome,
-                    nodes,
-                    usage,
+                    nodes: Vec::new(),
+                    usage: Usage::default(),
+                    spent_on_faults: Usage::default(),
                     started_at,
                     finished_at,
                     denied,
-                    throttled,
+                    throttled: None,
                 };
             }
         };
@@ -360,7 +418,17 @@ impl Runner {
         let throttled = walk.tired.and_then(|(node, rest)| {
             self.throttled(&job.workflow, job.workflow.nodes().get(node)?, rest)
         });
-        RunReport { executed, outcome, nodes, usage, started_at, finished_at, denied, throttled }
+        RunReport {
+            executed,
+            outcome,
+            nodes,
+            usage,
+            spent_on_faults: walk.meter.spent_on_faults(),
+            started_at,
+            finished_at,
+            denied,
+            throttled,
+        }
     }
 
     /// The folder of a run: a copy of the template that the workflow names, else an empty one.
@@ -386,10 +454,13 @@ impl Runner {
         };
         let over_limit = match self.walk(&errand, walk).await {
             Walked::Through => None,
-            Walked::OverLimit(limit) => match walk.meter.waited_too_long() {
-                Some(fault) => return CaseOutcome::Void { fault },
-                None => Some(limit),
-            },
+            Walked::OverLimit(limit) => {
+                let waited = walk.meter.waited_too_long();
+                match waited.or_else(|| walk.meter.faults_too_dear(job.run)) {
+                    Some(fault) => return CaseOutcome::Void { fault },
+                    None => Some(limit),
+                }
+            }
             Walked::Fault(fault) => return CaseOutcome::Void { fault },
         };
         walk.report_the_stopped();
@@ -453,7 +524,10 @@ impl Runner {
         let index = walk.next_ready()?;
         let node = Arc::clone(walk.workflow.nodes().get(index)?);
         let request = Self::prepare(errand, walk, (index, &node));
+        let agent = walk.workflow.agent(node.agent());
+        let is_served = agent.is_some_and(|agent| self.executor.provider(agent).is_some());
         let attempts = NodeAttempts {
+            is_served,
             executor: Arc::clone(&self.executor),
             matcher: Arc::clone(&self.matcher),
             folder: Arc::clone(&errand.folder),
@@ -473,21 +547,35 @@ impl Runner {
             let (from, _) = walk.workflow.node(&input.from_step_id)?;
             Some((input.alias.clone(), walk.outputs.get(&from)?.clone()))
         });
-        let agent = walk.workflow.agent(node.agent()).map(|agent| agent.definition.clone());
-        NodeRequest {
-            objective: node.objective().to_owned(),
-            inputs: if is_root { errand.inputs.clone() } else { Map::new() },
-            upstream: upstream.collect(),
-            contract: node.contract_json(),
-            attempt: Attempt { id: String::new(), number: 0, seed: 0 },
-            limits: Limits {
-                timeout_ms: node.time_limit().0,
-                max_output_bytes: OUTPUT_BYTES_MAX,
-                max_tokens: None,
-            },
-            working_directory: errand.folder.path().display().to_string(),
-            agent: agent.unwrap_or_default(),
-        }
+        let inputs = if is_root { errand.inputs.clone() } else { Map::new() };
+        let working_directory = errand.folder.path().display().to_string();
+        let request = request(&walk.workflow, node, inputs, upstream.collect());
+        NodeRequest { working_directory, ..request }
+    }
+}
+
+/// A request for an attempt at `node` without what belongs to a single run. None that is made of it is
+/// longer but for its folder: its seed has the most digits.
+pub(crate) fn request(
+    workflow: &Workflow,
+    node: &Node,
+    inputs: Map<String, Value>,
+    upstream: Map<String, Value>,
+) -> NodeRequest {
+    let agent = workflow.agent(node.agent()).map(|agent| agent.definition.clone());
+    NodeRequest {
+        objective: node.objective().to_owned(),
+        inputs,
+        upstream,
+        contract: node.contract_json(),
+        attempt: Attempt { id: String::new(), number: 0, seed: u64::MAX },
+        limits: Limits {
+            timeout_ms: node.time_limit().0,
+            max_output_bytes: OUTPUT_BYTES_MAX,
+            max_tokens: None,
+        },
+        working_directory: String::new(),
+        agent: agent.unwrap_or_default(),
     }
 }
 
@@ -634,6 +722,8 @@ struct NodeAttempts {
     folder: Arc<dyn Folder>,
     progress: Arc<dyn Progress>,
     node: Arc<Node>,
+    /// Whether somebody outside serves its agent.
+    is_served: bool,
     /// Attempts that were made before.
     made: u32,
     meter: Meter,
@@ -668,7 +758,6 @@ impl NodeAttempts {
             request.attempt = self.attempt(number);
             request.limits.max_tokens = self.meter.tokens_left();
             let NodeResponse { result, usage } = self.attempt_once(&request).await;
-            self.meter.add(usage);
             report.attempts = number;
             report.usage = report.usage.plus(usage);
             report.result = result;
@@ -680,6 +769,7 @@ impl NodeAttempts {
                 }
                 Err(error) if error.class == ErrorClass::Provider => {
                     faults += 1;
+                    add(&self.meter.spent_on_faults, usage);
                     let rest = backoff::delay(faults, request.attempt.seed);
                     let rest = rest.max(error.retry_after.unwrap_or_default());
                     let patient = faults < FAULTS_MAX && rest <= REST_MAX;
@@ -697,9 +787,20 @@ impl NodeAttempts {
             if number >= node.attempts() {
                 break;
             }
+            if report.result.as_ref().is_err_and(|error| error.class == ErrorClass::Timeout) {
+                self.rest_after_timeout(&request.attempt).await;
+            }
             number += 1;
         }
         Ended::Failed(report)
+    }
+
+    /// Leaves a provider that did not answer in time alone for a while, as after a fault of its own: it
+    /// may be busy. The timeout is the definition's all the same, so there is a next attempt in any case.
+    async fn rest_after_timeout(&self, attempt: &Attempt) {
+        if self.is_served {
+            self.meter.wait(backoff::delay(attempt.number, attempt.seed).min(REST_MAX)).await;
+        }
     }
 
     fn meets_contract(&self, output: &Value) -> bool {
@@ -709,15 +810,18 @@ impl NodeAttempts {
 
     async fn attempt_once(&self, request: &NodeRequest) -> NodeResponse {
         let limit = Duration::from_millis(request.limits.timeout_ms);
-        match tokio::time::timeout(limit, self.executor.execute(request.clone())).await {
+        let mut begun = self.meter.begin(self.executor.quote(request).unwrap_or_default());
+        let executed = tokio::time::timeout(limit, self.executor.execute(request.clone())).await;
+        let response = match executed {
             Ok(response) => within(response, request.limits.max_output_bytes),
             Err(_) => {
                 let message = format!("no answer within {} ms", request.limits.timeout_ms);
-                let usage =
-                    Usage { latency: Millis(request.limits.timeout_ms), ..Usage::default() };
-                NodeResponse { result: Err(NodeError::new(ErrorClass::Timeout, message)), usage }
+                let result = Err(NodeError::new(ErrorClass::Timeout, message));
+                NodeResponse { result, usage: begun.cut_off() }
             }
-        }
+        };
+        begun.ended = Some(response.usage);
+        response
     }
 
     /// The identity of an attempt. Its id is a hash, so that it tells the executor nothing.

@@ -95,6 +95,7 @@ impl Service {
         let mut tasks = TaskSet::new();
         let purged = Arc::clone(&engine);
         tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
+        let quoting = Arc::clone(&executor);
         let runner =
             Runner::new(executor, Arc::new(Engines::default()), Arc::clone(engine.clock()));
         let runner = Arc::new(match scratch_root().await {
@@ -112,7 +113,8 @@ impl Service {
         tasks.supervise("reaper", move |shutdown| Arc::clone(&reaper).run(shutdown));
         let (kept, age) = (Arc::clone(&engine), config.retention);
         tasks.supervise("retention", move |shutdown| retain(Arc::clone(&kept), age, shutdown));
-        let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), config.proposers));
+        let reconciler = Reconciler::new(Arc::clone(&engine), config.proposers).quoting(quoting);
+        let reconciler = Arc::new(reconciler);
         if campaigns {
             let looped = Arc::clone(&reconciler);
             tasks.supervise("reconciler", move |shutdown| Arc::clone(&looped).run(shutdown));

@@ -119,6 +119,7 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         executor: "scripted".to_owned(),
         simulated: true,
         executor_settings: Digest::of(b"settings"),
+        worst_case: None,
         model: None,
         mode: SearchMode::Proposers,
     };
@@ -462,6 +463,7 @@ fn ended(run: &Run, usage: Usage) -> Ended {
         usage,
         started_at: Timestamp(1),
         finished_at: Timestamp(2),
+        spent_on_faults: Usage::default(),
         throttled: None,
         denied: Vec::new(),
     };

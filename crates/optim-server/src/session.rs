@@ -20,6 +20,7 @@ use optim_runtime::executor::process::Process;
 use optim_runtime::executor::scripted::Scripted;
 use optim_runtime::project::{self, Project, Setup};
 use optim_runtime::proposer::{Proposer, built_in};
+use optim_runtime::quote;
 use optim_runtime::reaper::ReaperConfig;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_store::Page;
@@ -123,7 +124,8 @@ impl Session {
         let model = model.or_else(|| self.config.run.model.clone());
         let overridden = model.as_ref().map(|model| project.workflow.with_model(model));
         let cost_limit = project.policies.budget.max_total_cost;
-        self.executor.ready(overridden.as_ref().unwrap_or(&project.workflow), cost_limit)?;
+        let workflow = overridden.as_ref().unwrap_or(&project.workflow);
+        self.executor.ready(workflow, cost_limit)?;
         let now = self.engine.clock().now();
         let setup = Setup {
             id: self.engine.new_campaign_id(),
@@ -132,6 +134,7 @@ impl Session {
             executor: self.executor.name().to_owned(),
             simulated: self.executor.simulated(),
             executor_settings: self.executor.settings(),
+            worst_case: quote::worst_case(self.executor.as_ref(), workflow, &project.pack),
             model,
             mode,
         };
@@ -233,7 +236,7 @@ fn executor(config: &ExecutorConfig, folder: &Path) -> Result<Arc<dyn NodeExecut
             Process::new(process.clone(), folder).map_err(|error| refuse(error.to_string()))?,
         ),
         ExecutorConfig::Http(http) => {
-            Arc::new(Http::new(http.clone()).map_err(|error| refuse(error.to_string()))?)
+            Arc::new(Http::new(http.clone(), folder).map_err(|error| refuse(error.to_string()))?)
         }
         ExecutorConfig::OpenAi(openai) => Arc::new(
             OpenAi::new(openai.clone(), folder).map_err(|error| refuse(error.to_string()))?,

@@ -191,10 +191,13 @@ impl Amount {
         self.map(Self::default(), |amount, _| amount.saturating_mul(times))
     }
 
-    /// As usage. Which tokens were sent and which received is not known, so all count as sent.
+    /// As the usage of what has told no figures. Which tokens were sent and which received is not
+    /// known, so all count as sent.
     pub(super) fn usage(self) -> Usage {
         let Self { tokens, cost, time } = self;
-        Usage { prompt_tokens: tokens, completion_tokens: Tokens(0), cost, latency: time }
+        let estimated = self != Self::default();
+        let completion_tokens = Tokens(0);
+        Usage { prompt_tokens: tokens, completion_tokens, cost, latency: time, estimated }
     }
 }
 
@@ -203,6 +206,19 @@ impl Allowance {
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What covers both: the larger limit of each thing, and none where one of them has none.
+    #[must_use]
+    pub fn covering(self, other: Self) -> Self {
+        fn larger<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+            Some(one?.max(other?))
+        }
+        Self {
+            tokens: larger(self.tokens, other.tokens),
+            cost: larger(self.cost, other.cost),
+            time: larger(self.time, other.time),
+        }
     }
 
     /// What is left of it after `used`.

@@ -150,7 +150,7 @@ pub struct Frozen {
     pub executor: String,
     /// Whether the executor simulates; shown wherever its numbers are.
     pub simulated: bool,
-    /// The most that one case run can use, where the executor knows it.
+    /// The most that one case run of the first baseline can use, where the executor knows it.
     #[serde(default)]
     pub worst_case: Option<Allowance>,
     /// The executor's settings, as a digest; absent in campaigns that were created without.
@@ -171,6 +171,9 @@ pub struct Baseline {
     /// The definition of version 0 with its fingerprint, for later versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<(Digest, Fingerprint)>,
+    /// The most that one case run of it can use, where the executor knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_case: Option<Allowance>,
     /// The difference from the source to here.
     pub patch: Patch,
     /// The replays of this version that count, oldest first.
@@ -655,6 +658,7 @@ impl Campaign {
             snapshot: source.snapshot,
             fingerprint: source.fingerprint,
             origin: None,
+            worst_case: frozen.worst_case,
             patch: Patch::default(),
             replays: Vec::new(),
             established: None,

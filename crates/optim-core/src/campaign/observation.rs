@@ -11,7 +11,7 @@ use crate::outcome::Usage;
 use crate::workflow::Fingerprint;
 
 use super::CaseMark;
-use super::ledger::{Amount, Spent};
+use super::ledger::{Allowance, Amount, Spent};
 use super::pairing::Landings;
 
 /// Something that has happened. A fact about something that the campaign no longer waits for
@@ -126,6 +126,8 @@ pub struct Candidate {
     pub fingerprint: Fingerprint,
     /// Its definition, by content digest.
     pub snapshot: Digest,
+    /// The most that one case run of it can use, where the executor knows it.
+    pub worst_case: Option<Allowance>,
 }
 
 /// What the case runs of an evaluation showed together.

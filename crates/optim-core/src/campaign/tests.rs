@@ -123,7 +123,12 @@ pub(super) fn mutation(tag: u64) -> Mutation {
 fn candidate(tag: u64) -> Candidate {
     let bytes = format!("candidate {tag}");
     let digest = Digest::of(bytes.as_bytes());
-    Candidate { mutation: mutation(tag), fingerprint: Fingerprint(digest), snapshot: digest }
+    Candidate {
+        mutation: mutation(tag),
+        fingerprint: Fingerprint(digest),
+        snapshot: digest,
+        worst_case: None,
+    }
 }
 
 /// A campaign that is driven step by step, with everything that was asked of the outside.

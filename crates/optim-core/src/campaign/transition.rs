@@ -408,6 +408,7 @@ impl<'a> Step<'a> {
             baseline,
             candidate: candidate.fingerprint,
             snapshot: candidate.snapshot,
+            worst_case: candidate.worst_case,
             state: ExperimentState::Evaluating,
             trial,
             created_at: self.cx.now,
@@ -569,7 +570,7 @@ impl<'a> Step<'a> {
             return true;
         }
         // A candidate that cannot be measured is not looked for.
-        self.affordable(self.runs(Split::Search)).is_none()
+        self.affordable(self.runs(Split::Search), self.next.baseline.worst_case).is_none()
     }
 
     fn advance_evaluating(&mut self) -> bool {
@@ -581,6 +582,7 @@ impl<'a> Step<'a> {
             snapshot: experiment.snapshot,
             fingerprint: experiment.candidate,
             split: Split::Search,
+            worst_case: experiment.worst_case,
         };
         let queued = self.queue(vec![wanted]);
         if let (Some(queued), Phase::Evaluating { evaluation, .. }) = (queued, &mut self.next.phase)
@@ -615,12 +617,14 @@ impl<'a> Step<'a> {
             snapshot: self.next.baseline.snapshot,
             fingerprint: self.next.baseline.fingerprint,
             split,
+            worst_case: self.next.baseline.worst_case,
         };
         let new = Wanted {
             purpose: Purpose::ConfirmCandidate { experiment: winner.id },
             snapshot: winner.snapshot,
             fingerprint: winner.candidate,
             split,
+            worst_case: winner.worst_case,
         };
         let wanted = baseline.then_some(old).into_iter().chain(candidate.then_some(new)).collect();
         let queued = self.queue(wanted);

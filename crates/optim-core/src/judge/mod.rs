@@ -8,6 +8,7 @@
 pub mod anchor;
 pub mod batch;
 pub mod comparison;
+mod cost;
 pub mod difference;
 pub mod error_budget;
 pub mod evalue;
@@ -122,7 +123,9 @@ pub fn judge(eval: &EvalPolicy, evidence: &Evidence) -> Judgement {
 #[must_use]
 pub fn judge_by(rule: &Rule, score: Score, evidence: &Evidence) -> Judgement {
     match rule {
-        Rule::Point { max_flaky, .. } => point::judge(score, *max_flaky, evidence),
+        Rule::Point { max_flaky, cost_margin, .. } => {
+            point::judge(score, *max_flaky, *cost_margin, evidence)
+        }
         Rule::Sequential(_) => undecided(evidence),
     }
 }

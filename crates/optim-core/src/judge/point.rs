@@ -2,8 +2,9 @@
 //!
 //! The order is that of the seed; comparisons are of exact fractions, so a tie is a tie. Where the
 //! figures contradict each other or are not enough, a person decides: when a better pass rate comes
-//! with more unmet requirements, when more case runs are void than may be flaky, and when those that
-//! are void could undo what looks better. Void case runs are counted on neither side.
+//! with more unmet requirements, when more case runs are void than may be flaky, when those that are
+//! void could undo what looks better, and when what is better costs more than the policy's margin. Void
+//! case runs are counted on neither side.
 
 use crate::metrics::Metrics;
 use crate::policy::Score;
@@ -11,6 +12,7 @@ use crate::quantity::{Fraction, PerMillion};
 use crate::verdict::{ErrorControl, Judgement, RuleTrace, Verdict};
 
 use super::Evidence;
+use super::cost::Costs;
 
 /// One row of the rule: what it looks at, and what follows if it fires.
 struct Row {
@@ -21,7 +23,12 @@ struct Row {
     reason: String,
 }
 
-pub(super) fn judge(score: Score, void_max: PerMillion, evidence: &Evidence) -> Judgement {
+pub(super) fn judge(
+    score: Score,
+    void_max: PerMillion,
+    cost_margin: Option<PerMillion>,
+    evidence: &Evidence,
+) -> Judgement {
     let (baseline, candidate) = (evidence.baseline, evidence.candidate);
     let passes = passes(score, &baseline, &candidate);
     let otherwise = Row {
@@ -34,6 +41,7 @@ pub(super) fn judge(score: Score, void_max: PerMillion, evidence: &Evidence) -> 
     let rows = guardrails(&baseline, &candidate)
         .into_iter()
         .chain(review(score, void_max, &baseline, &candidate))
+        .chain([cost_trade_off(score, cost_margin, &baseline, &candidate)])
         .chain(gains(score, &baseline, &candidate))
         .chain([otherwise]);
     let (mut verdict, mut reason, mut trace) = (Verdict::Discard, String::new(), Vec::new());
@@ -103,6 +111,33 @@ fn review(score: Score, void_max: PerMillion, baseline: &Metrics, candidate: &Me
             reason: format!("more passes, but more requirements are unmet: {passes}; {unmet}"),
         },
     ]
+}
+
+/// Whether something better costs more than it may.
+fn cost_trade_off(
+    score: Score,
+    margin: Option<PerMillion>,
+    baseline: &Metrics,
+    candidate: &Metrics,
+) -> Row {
+    let (detail, is_over) = match (margin, Costs::of(baseline, candidate)) {
+        (None, _) => ("any cost is accepted".to_owned(), false),
+        (Some(_), None) => {
+            ("not measured: the executor reports neither cost nor tokens".to_owned(), false)
+        }
+        (Some(margin), Some(costs)) => {
+            (format!("{costs}; at most {margin} more"), costs.exceed(margin))
+        }
+    };
+    let is_better = gains(score, baseline, candidate).iter().any(|row| row.fires);
+    let passes = passes(score, baseline, candidate);
+    Row {
+        rule: "cost_trade_off",
+        reason: format!("better, but dearer: {passes}; {detail}"),
+        detail,
+        fires: is_better && is_over,
+        verdict: Verdict::NeedsOperatorReview,
+    }
 }
 
 /// What makes a candidate better: more passes, or as many with fewer unmet requirements.

@@ -15,8 +15,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::campaign::Spent;
 use crate::id::EvaluationId;
+use crate::outcome::Usage;
 use crate::policy::{DecisionProfile, PackRef, Score, Sequential};
-use crate::quantity::{Fraction, Timestamp};
+use crate::quantity::{Fraction, MicroUsd, Timestamp, Tokens};
 use crate::verdict::Verdict;
 
 /// Figures over 100 cases of one node each.
@@ -71,6 +72,36 @@ fn sums_decide_nothing_under_the_sequential_rule() {
     let evidence = evidence(metrics(100, 0, 0, 2), metrics(100, 0, 0, 1));
     let judgement = judge_by(&rule, Score::AllOrNothing, &evidence);
     assert_eq!(judgement.verdict, Verdict::NeedsOperatorReview);
+}
+
+#[test]
+fn what_is_better_and_dearer_than_the_margin_is_for_a_person_to_weigh() {
+    let paid = |metrics: Metrics, cost: u64, tokens: u64| {
+        let usage =
+            Usage { cost: MicroUsd(cost), prompt_tokens: Tokens(tokens), ..Usage::default() };
+        Metrics { usage, ..metrics }
+    };
+    let (old, more, fewer, same) =
+        (metrics(160, 4, 0, 2), metrics(85, 2, 0, 1), metrics(80, 1, 0, 1), metrics(80, 2, 0, 1));
+    use Verdict::{Discard, NeedsOperatorReview as Review, Promote};
+    for (baseline, candidate, verdict, detail) in [
+        (paid(old, 200, 0), paid(more, 125, 0), Promote, "$0.000125 in 100 case runs"),
+        (paid(old, 200, 0), paid(more, 126, 0), Review, "; at most 0.25 more"),
+        (paid(old, 200, 0), paid(fewer, 126, 0), Review, "1.26 times as much each"),
+        (paid(old, 200, 0), paid(same, 500, 0), Discard, "5.00 times as much each"),
+        (paid(old, 0, 200), paid(more, 0, 126), Review, "126 tokens in 100 case runs"),
+        (old, more, Promote, "not measured: the executor reports neither cost nor tokens"),
+    ] {
+        let judgement = decide(baseline, candidate);
+        assert_eq!(judgement.verdict, verdict, "{}", judgement.reason);
+        let rule = judgement.trace.iter().find(|rule| rule.rule == "cost_trade_off").unwrap();
+        assert!(rule.detail.contains(detail), "{}", rule.detail);
+        assert_eq!(rule.fired, verdict == Review);
+    }
+    let Rule::Point { max_range, max_flaky, .. } = Rule::default() else { panic!() };
+    let careless = Rule::Point { max_range, max_flaky, cost_margin: None };
+    let dear = evidence(paid(old, 200, 0), paid(more, 9_000, 0));
+    assert_eq!(judge_by(&careless, Score::AllOrNothing, &dear).verdict, Promote);
 }
 
 #[test]
@@ -262,13 +293,17 @@ proptest! {
         (old_pass, old_unmet, old_blocked) in (0..=180u64, 0..50u64, 0..50u64),
         (new_pass, new_unmet, new_blocked) in (0..=90u64, 0..50u64, 0..50u64),
         (old_void, new_void) in (0..=20u32, 0..=10u32),
+        (old_cost, new_cost) in (0..400u64, 0..400u64),
     ) {
         let voided = |metrics: Metrics, void: u32| {
             let less = |share: Fraction| Fraction::new(share.num, share.den - u64::from(void));
             Metrics { cases: less(metrics.cases), checks: less(metrics.checks), void, ..metrics }
         };
-        let baseline = voided(metrics(old_pass, old_unmet, old_blocked, 2), old_void);
-        let candidate = voided(metrics(new_pass, new_unmet, new_blocked, 1), new_void);
+        let paid = |metrics: Metrics, cost: u64| {
+            Metrics { usage: Usage { cost: MicroUsd(cost), ..Usage::default() }, ..metrics }
+        };
+        let baseline = paid(voided(metrics(old_pass, old_unmet, old_blocked, 2), old_void), old_cost);
+        let candidate = paid(voided(metrics(new_pass, new_unmet, new_blocked, 1), new_void), new_cost);
         let judgement = decide(baseline, candidate);
         prop_assert_eq!(&judgement, &decide(baseline, candidate));
         prop_assert_eq!(judgement.trace.iter().filter(|rule| rule.fired).count(), 1);
@@ -278,10 +313,12 @@ proptest! {
             let fewer_unmet = new == old && old_void + new_void == 0 && new_unmet * 2 < old_unmet;
             prop_assert!(new > old || fewer_unmet);
             prop_assert!(candidate.blocked <= baseline.blocked);
+            let (new, old) = (new_cost * baseline.cases.den, old_cost * candidate.cases.den);
+            prop_assert!(new * 4 <= old * 5);
         }
         // More passes never turn a candidate that would do into one that does not.
         if new_pass < 90 && judgement.verdict == Verdict::Promote {
-            let better = voided(metrics(new_pass + 1, new_unmet, new_blocked, 1), new_void);
+            let better = paid(voided(metrics(new_pass + 1, new_unmet, new_blocked, 1), new_void), new_cost);
             prop_assert!(decide(baseline, better).verdict != Verdict::Discard);
         }
     }

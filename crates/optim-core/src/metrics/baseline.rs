@@ -86,7 +86,7 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
         return Err(Instability::TooFew { found: counted.len(), required: required(eval) });
     }
     match &eval.rule {
-        Rule::Point { max_range, max_flaky } => agree(counted, eval, *max_range, *max_flaky)?,
+        Rule::Point { max_range, max_flaky, .. } => agree(counted, eval, *max_range, *max_flaky)?,
         // Each pair has a fresh run of the baseline, so replays inform and stop nothing.
         Rule::Sequential(_) => {}
     }

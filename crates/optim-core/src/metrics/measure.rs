@@ -21,7 +21,7 @@ pub struct CaseMeasure {
     pub blocked: Fraction,
     /// Whether it broke no limit of the workflow.
     pub within_limits: bool,
-    /// What it consumed.
+    /// What it consumed, faults of the outside left out.
     pub usage: Usage,
 }
 
@@ -42,7 +42,8 @@ impl Expected {
     #[must_use]
     pub fn measure(&self, case: &CaseId, report: Option<&RunReport>) -> Option<CaseMeasure> {
         let checks = self.checks.get(case).copied().unwrap_or(0);
-        let usage = report.map_or(Usage::default(), |report| report.usage);
+        let usage =
+            report.map_or(Usage::default(), |report| report.usage.minus(report.spent_on_faults));
         match report.map(|report| &report.outcome) {
             Some(CaseOutcome::Void { .. }) => None,
             Some(CaseOutcome::Measured(measured)) => Some(self.measured(measured, checks, usage)),

@@ -23,7 +23,7 @@ use self::measure::CaseMeasure;
 /// What one or several evaluations of one definition showed, as exact counts.
 ///
 /// Denominators are what the baseline is expected to produce, not what a run happened to produce.
-/// A void case run is in no count but its own and the usage: it says nothing about the definition.
+/// A void case run is in no count but its own: it says nothing about the definition.
 /// Counts of several replicates are added, so a mean is never rounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +42,8 @@ pub struct Metrics {
     pub within_limits: bool,
     /// Case runs that the outside failed until their retries were used up.
     pub void: u32,
-    /// What the case runs consumed together.
+    /// What the measured case runs consumed together, without what faults of the outside did: what the
+    /// definition costs.
     pub usage: Usage,
 }
 
@@ -75,7 +76,7 @@ impl Metrics {
             let report = reports.get(case).copied();
             match expected.measure(case, report) {
                 Some(measure) => metrics.add_case(&measure),
-                None => metrics.add_void(report.map_or(Usage::default(), |report| report.usage)),
+                None => metrics.void += 1,
             }
         }
         metrics
@@ -96,12 +97,6 @@ impl Metrics {
         self.unmet += case.unmet;
         self.within_limits &= case.within_limits;
         self.usage = self.usage.plus(case.usage);
-    }
-
-    /// Counts a case run that the outside failed.
-    pub fn add_void(&mut self, usage: Usage) {
-        self.void += 1;
-        self.usage = self.usage.plus(usage);
     }
 
     /// Both together, as replicates of one definition on the same cases.

@@ -54,6 +54,7 @@ fn report(outcome: CaseOutcome) -> RunReport {
         started_at: Timestamp(0),
         finished_at: Timestamp(8000),
         denied: Vec::new(),
+        spent_on_faults: Usage::default(),
         throttled: None,
     }
 }
@@ -120,10 +121,18 @@ fn a_void_run_is_counted_apart_and_nowhere_else() {
     let alone = metrics(&[case("a")], &[("a", good())]);
     let both = metrics(&[case("a"), case("b")], &[("a", good()), ("b", void)]);
     assert_eq!((both.void, both.void_share()), (1, Fraction::new(1, 2)));
-    assert_eq!(both.usage.tokens(), Tokens(200), "it is paid all the same");
-    let without = Metrics { void: 0, usage: alone.usage, ..both };
+    let without = Metrics { void: 0, ..both };
     let counts = |metrics: Metrics| serde_json::to_value(metrics).unwrap();
     assert_eq!(counts(without), counts(alone));
+}
+
+#[test]
+fn what_faults_of_the_outside_have_cost_is_no_cost_of_the_definition() {
+    let spent_on_faults = Usage { prompt_tokens: Tokens(70), ..Usage::default() };
+    let faulty = RunReport { spent_on_faults, ..measured(Vec::new(), &[]) };
+    let found =
+        metrics(&[case("a"), case("b")], &[("a", faulty), ("b", measured(Vec::new(), &[]))]);
+    assert_eq!(found.usage.tokens(), Tokens(30 + 100));
 }
 
 #[test]

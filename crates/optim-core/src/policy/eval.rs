@@ -117,6 +117,10 @@ pub enum Rule {
         max_range: PerMillion,
         /// The largest accepted share of flaky cases, and of void case runs (default 0.10).
         max_flaky: PerMillion,
+        /// How much more a case run of a candidate may cost, as a share of what one of the baseline
+        /// costs (default 0.25); absent means that nothing weighs the cost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cost_margin: Option<PerMillion>,
     },
     /// Paired evidence under the campaign's error budget: bounds the probability of any false promotion.
     Sequential(Sequential),
@@ -124,7 +128,11 @@ pub enum Rule {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self::Point { max_range: PerMillion(50_000), max_flaky: PerMillion(100_000) }
+        Self::Point {
+            max_range: PerMillion(50_000),
+            max_flaky: PerMillion(100_000),
+            cost_margin: Some(PerMillion(250_000)),
+        }
     }
 }
 
@@ -267,10 +275,20 @@ impl Named {
 }
 
 fn point(keys: &mut Keys<'_, '_>) -> Option<Rule> {
-    keys.section("point", |keys| keys.section("stability", stability))
+    keys.section("point", |keys| {
+        let cost_margin = keys.read(
+            "cost_margin",
+            "how much more a candidate may cost without a review, as a share of what the baseline costs; null for any",
+            kind::or_null(kind::share(0..=1_000_000, 0..=100_000_000).or(250_000)),
+        );
+        let stability = keys.section("stability", stability);
+        let (max_range, max_flaky) = stability?;
+        Some(Rule::Point { max_range, max_flaky, cost_margin: cost_margin? })
+    })
 }
 
-fn stability(keys: &mut Keys<'_, '_>) -> Option<Rule> {
+/// The accepted spread, and the accepted share of flaky cases.
+fn stability(keys: &mut Keys<'_, '_>) -> Option<(PerMillion, PerMillion)> {
     let max_range = keys.read(
         "max_range",
         "the largest accepted spread of the pass rate between replays",
@@ -281,5 +299,5 @@ fn stability(keys: &mut Keys<'_, '_>) -> Option<Rule> {
         "the largest accepted share of cases whose result differs between replays, and of void case runs",
         kind::share(0..=100_000, 0..=1_000_000).or(100_000),
     );
-    Some(Rule::Point { max_range: max_range?, max_flaky: max_flaky? })
+    max_range.zip(max_flaky)
 }

@@ -228,6 +228,34 @@ fn decimal(text: &str, places: usize) -> Result<u64, NotDecimal> {
     format!("{whole}{decimals:0<places$}").parse().map_err(|_| NotDecimal::Outside)
 }
 
+/// A value that may be `null`, for none.
+pub(super) struct OrNull<K>(K);
+
+/// A value of `kind`, or `null`.
+pub(super) fn or_null<K: Kind>(kind: K) -> OrNull<K> {
+    OrNull(kind)
+}
+
+impl<K: Kind> Kind for OrNull<K> {
+    type Value = Option<K::Value>;
+
+    fn read(&self, value: &Value<'_>, source: &mut Source<'_>) -> Option<Self::Value> {
+        match value.node.kind {
+            document::Kind::Null => Some(None),
+            _ => self.0.read(value, source).map(Some),
+        }
+    }
+
+    fn allowed(&self, profile: Profile) -> String {
+        format!("{} or null", self.0.allowed(profile))
+    }
+
+    fn fallback(&self) -> Option<(Self::Value, String)> {
+        let (value, written) = self.0.fallback()?;
+        Some((Some(value), written))
+    }
+}
+
 /// A switch with one legal position.
 pub(super) struct Switch {
     only: bool,

@@ -101,6 +101,11 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
                     max_flaky: PerMillion(
                         100000,
                     ),
+                    cost_margin: Some(
+                        PerMillion(
+                            250000,
+                        ),
+                    ),
                 },
                 post_apply: PostApply {
                     measure: OnRequest,
@@ -615,6 +620,8 @@ fn eval_keys_are_checked() {
                 "{rule: point, alpha: 0.05}",
                 "{point: {stability: {max_range: 0.06, max_flaky: 1.5}}}",
                 "{point: {stability: {max_flakey: 0.1}}}",
+                "{point: {cost_margin: 1.5}}",
+                "{point: {cost_margin: null}}",
             ],
         ),
     ];
@@ -662,7 +669,9 @@ fn eval_keys_are_checked() {
         decision: {rule: pont, point: {}} => error[unknown_value] `rule` has the value `pont`, allowed is `point` or `sequential` (did you mean `point`?)
         decision: {rule: point, alpha: 0.05} => warning[no_effect] `alpha` has no effect under `rule: point` (remove it, or choose the other rule)
         decision: {point: {stability: {max_range: 0.06, max_flaky: 1.5}}} => error[out_of_range] `max_range` is `0.06`, allowed is 0 to 0.05 (`profile: custom` allows 0 to 1); error[out_of_range] `max_flaky` is `1.5`, allowed is 0 to 0.1 (even `profile: custom` allows only 0 to 1)
-        decision: {point: {stability: {max_flakey: 0.1}}} => error[unknown_key] unknown key `max_flakey` (did you mean `max_flaky`?)"#]].assert_eq(&table("eval.yaml", &rows));
+        decision: {point: {stability: {max_flakey: 0.1}}} => error[unknown_key] unknown key `max_flakey` (did you mean `max_flaky`?)
+        decision: {point: {cost_margin: 1.5}} => error[out_of_range] `cost_margin` is `1.5`, allowed is 0 to 1 (`profile: custom` allows 0 to 100)
+        decision: {point: {cost_margin: null}} => accepted"#]].assert_eq(&table("eval.yaml", &rows));
 }
 
 #[test]

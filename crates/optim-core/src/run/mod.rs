@@ -101,7 +101,7 @@ pub enum RunState {
         lease: Lease,
     },
     /// Over, with a result.
-    Finished(RunReport),
+    Finished(Box<RunReport>),
     /// Stopped before it had a result.
     Cancelled {
         /// When.
@@ -174,6 +174,9 @@ pub struct RunReport {
     pub nodes: Vec<NodeReport>,
     /// What it consumed, attempts that failed included.
     pub usage: Usage,
+    /// What of that went to tries that a provider failed: it is paid, and no cost of the definition.
+    #[serde(default, skip_serializing_if = "Usage::is_nothing")]
+    pub spent_on_faults: Usage,
     /// When it started.
     pub started_at: Timestamp,
     /// When it ended.

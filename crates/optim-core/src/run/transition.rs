@@ -155,7 +155,7 @@ pub fn observe(run: &Run, observation: RunObservation) -> Result<Run, Ignored> {
     };
     let mut next = run.clone();
     match observation {
-        RunObservation::Finished { report, .. } => finish(&mut next, *report),
+        RunObservation::Finished { report, .. } => finish(&mut next, report),
         // A worker that is gone is no fault of the case: the run goes back whatever the count.
         RunObservation::Lost { .. } => next.state = RunState::Queued,
         RunObservation::Renewed { .. } => {
@@ -166,7 +166,7 @@ pub fn observe(run: &Run, observation: RunObservation) -> Result<Run, Ignored> {
             if run.signs() != Some(signs) {
                 return Err(Ignored::Alive);
             }
-            finish(&mut next, stalled(run, since, at));
+            finish(&mut next, Box::new(stalled(run, since, at)));
         }
     }
     Ok(next)
@@ -182,11 +182,12 @@ fn stalled(run: &Run, started_at: Timestamp, finished_at: Timestamp) -> RunRepor
         denied: Vec::new(),
         started_at,
         finished_at,
+        spent_on_faults: Usage::default(),
         throttled: None,
     }
 }
 
-fn finish(run: &mut Run, mut report: RunReport) {
+fn finish(run: &mut Run, mut report: Box<RunReport>) {
     if report.executed != run.fingerprint {
         let fault = format!(
             "another definition was executed: {} instead of {}",
@@ -269,6 +270,7 @@ pub(crate) mod tests {
             started_at: Timestamp(2),
             finished_at: Timestamp(3),
             denied: Vec::new(),
+            spent_on_faults: Usage::default(),
             throttled: None,
         })
     }

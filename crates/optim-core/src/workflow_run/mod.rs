@@ -162,13 +162,7 @@ impl Used {
     /// What is left of `self` without `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
-        let (now, then) = (self.usage, earlier.usage);
-        let usage = Usage {
-            prompt_tokens: now.prompt_tokens.minus(then.prompt_tokens),
-            completion_tokens: now.completion_tokens.minus(then.completion_tokens),
-            cost: now.cost.minus(then.cost),
-            latency: now.latency.minus(then.latency),
-        };
+        let usage = self.usage.minus(earlier.usage);
         Self { usage, worked: self.worked.minus(earlier.worked) }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -19,14 +20,15 @@ use optim_core::workflow::{Agent, Workflow};
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
-use super::exchange::client::{Client, ClientError};
+use super::exchange::cassette::CassetteConfig;
 use super::exchange::refusal::refusal;
 use super::exchange::secret::Secret;
-use super::exchange::{Exchange, ExchangeError, Post, reply_bytes_max};
+use super::exchange::{self, Exchange, ExchangeConfigError, ExchangeError, Post, reply_bytes_max};
 use super::{Capabilities, NodeExecutor, Unready};
 
 /// What the scheduler calls the agent when it wants to be left alone.
 const PROVIDER: &str = "http";
+
 /// The settings of the `http` executor. What is not written into their digest changes no result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +44,9 @@ pub struct HttpConfig {
     /// The address of a proxy; those of the environment are not used.
     #[serde(default, skip_serializing)]
     pub proxy: Option<String>,
+    /// Records answers, or plays them back.
+    #[serde(default, skip_serializing)]
+    pub cassette: Option<CassetteConfig>,
 }
 
 /// Posts each attempt to an agent.
@@ -58,12 +63,18 @@ impl Http {
     /// missed when it is needed.
     ///
     /// # Errors
-    /// The network cannot be used as the settings say.
-    pub fn new(config: HttpConfig) -> Result<Self, ClientError> {
-        let exchange = Arc::new(Client::new([&config.url], config.proxy.as_deref())?);
+    /// The agent cannot be asked as the settings say.
+    pub fn new(config: HttpConfig, folder: &Path) -> Result<Self, ExchangeConfigError> {
+        let (proxy, cassette) = (config.proxy.as_deref(), config.cassette.as_ref());
+        let exchange = exchange::open([&config.url], proxy, cassette, folder)?;
+        Ok(Self::over(exchange, config))
+    }
+
+    /// The same with another way to its servers.
+    pub(super) fn over(exchange: Arc<dyn Exchange>, config: HttpConfig) -> Self {
         let token = config.token_env.as_deref().and_then(Secret::from_env);
         let (provider, settings) = (ProviderId::new(PROVIDER).ok(), super::digest_of(&config));
-        Ok(Self { config, token, exchange, provider, settings })
+        Self { config, token, exchange, provider, settings }
     }
 
     async fn attempt(&self, request: &NodeRequest) -> Result<NodeResponse, NodeError> {
@@ -73,7 +84,8 @@ impl Http {
             NodeError::new(ErrorClass::Provider, format!("the request cannot be written: {error}"))
         })?;
         let limit = reply_bytes_max(&request.limits);
-        let post = Post { url: &url, key: self.token.as_ref(), body, limit };
+        let own = [request.attempt.id.as_str(), request.working_directory.as_str()];
+        let post = Post { url: &url, key: self.token.as_ref(), body, own: &own, limit };
         let reply = self.exchange.post(post).await.map_err(|error| match error {
             // An agent is to blame for what it answers; a network is not.
             ExchangeError::TooLarge(_) => {
@@ -120,8 +132,9 @@ impl NodeExecutor for Http {
     }
 
     fn ready(&self, _workflow: &Workflow, _cost_limit: Option<MicroUsd>) -> Result<(), Unready> {
+        let is_replay = self.config.cassette.as_ref().is_some_and(CassetteConfig::is_replay);
         match (&self.config.token_env, &self.token, &self.provider) {
-            (Some(variable), None, Some(provider)) => {
+            (Some(variable), None, Some(provider)) if !is_replay => {
                 Err(Unready::KeyMissing { provider: provider.clone(), variable: variable.clone() })
             }
             _ => Ok(()),
@@ -170,7 +183,7 @@ mod tests {
     fn executor(server: &Server, more: &Value) -> Http {
         let mut config = json!({"url": server.url("/agent")});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Http::new(serde_json::from_value(config).unwrap()).unwrap()
+        Http::new(serde_json::from_value(config).unwrap(), Path::new("/")).unwrap()
     }
 
     async fn answer(step: Step) -> Result<Value, (ErrorClass, String)> {
@@ -208,7 +221,7 @@ mod tests {
             (Step::json("[1]"), ErrorClass::InvalidOutput, "a list, not an object"),
             (Step::Endless, ErrorClass::InvalidOutput, "more than 263144 bytes"),
             (Step::raw(cut), ErrorClass::Provider, "broke off"),
-            (Step::raw(""), ErrorClass::Provider, "cannot be reached"),
+            (Step::raw(""), ErrorClass::Provider, "broke off"),
             (Step::status("500 Oops", "", ""), ErrorClass::Provider, "answers 500"),
             (Step::status("404 Not Found", "", ""), ErrorClass::Configuration, "executor.url"),
         ] {
@@ -228,6 +241,30 @@ mod tests {
         };
         assert_eq!(ready("CARGO_PKG_NAME"), Ok(()));
         assert_eq!(ready("NOT_SET_ANYWHERE").unwrap_err().code(), "key_missing");
+    }
+
+    #[tokio::test]
+    async fn an_answer_on_record_is_played_back_to_the_same_request_of_another_run() {
+        let reply = r#"{"content": "see /scratch/log", "attempt_id": "1f"}"#;
+        let server = Server::start(vec![Step::json(reply)]).await;
+        let folder = tempfile::tempdir().unwrap();
+        let tape = folder.path().join("tape.jsonl");
+        let with =
+            |mode: &str| executor(&server, &json!({"cassette": {"file": tape, "mode": mode}}));
+        let recorded = with("record").execute(request()).await;
+        assert_eq!(recorded.result, Ok(json!("see /scratch/log")));
+        let player = with("replay");
+        let mut other = request();
+        (other.attempt.id, other.working_directory) = ("2e".to_owned(), "/elsewhere".to_owned());
+        assert_eq!(player.execute(other.clone()).await.result, Ok(json!("see /elsewhere/log")));
+        other.attempt.seed = 2;
+        let error = player.execute(other).await.result.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Configuration, "another seed is another request");
+        assert_eq!(server.requests().len(), 1);
+        let keyless =
+            json!({"token_env": "NOT_SET_ANYWHERE", "cassette": {"file": tape, "mode": "replay"}});
+        let workflow = Workflow::from_json(json!({"automation_id": "w", "flow": {"nodes": []}}));
+        assert_eq!(executor(&server, &keyless).ready(&workflow.unwrap(), None), Ok(()));
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@
 //! schemas are in docs/reference.
 
 pub mod address;
+#[cfg(test)]
+mod campaigns;
 pub mod exchange;
 pub mod http;
 pub mod lexical;
@@ -25,6 +27,7 @@ use optim_core::canonical;
 use optim_core::digest::Digest;
 use optim_core::id::ProviderId;
 use optim_core::node_io::{NodeRequest, NodeResponse};
+use optim_core::outcome::Usage;
 use optim_core::quantity::MicroUsd;
 use optim_core::workflow::{Agent, Workflow};
 
@@ -82,9 +85,9 @@ pub trait NodeExecutor: Send + Sync {
         Ok(())
     }
 
-    /// The most that one case run of `workflow` costs when its case has so many bytes of inputs;
-    /// `None` when it costs nothing, or nobody knows.
-    fn quote(&self, _workflow: &Workflow, _input_bytes: u64) -> Option<MicroUsd> {
+    /// The most tokens and money that one try of `request` can use, without its time; `None` when
+    /// nobody knows. It is what a try is charged that was cut off.
+    fn quote(&self, _request: &NodeRequest) -> Option<Usage> {
         None
     }
 

@@ -100,6 +100,7 @@ fn answers_as_they_are_written_meet_the_schema() {
         completion_tokens: Tokens(2),
         cost: MicroUsd(3),
         latency: Millis(u64::MAX),
+        estimated: true,
     };
     let classes = [
         ErrorClass::Provider,
@@ -146,6 +147,8 @@ fn the_schema_of_answers_and_the_type_agree_on_what_is_no_answer() {
         (json!({"content": 1, "usage": {"prompt_tokens": -1}}), false),
         (json!({"content": 1, "usage": {"cost_micro_usd": 0.5}}), false),
         (json!({"content": 1, "usage": null}), false),
+        (json!({"content": 1, "usage": {"estimated": false}}), true),
+        (json!({"content": 1, "usage": {"estimated": 1}}), false),
     ] {
         assert_eq!(accepts::<NodeResponse>(&schema, &answer), is_one, "{answer}");
     }

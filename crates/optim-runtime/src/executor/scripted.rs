@@ -105,6 +105,7 @@ impl NodeExecutor for Scripted {
             completion_tokens: Tokens(1),
             cost: MicroUsd(self.config.cost_micro_usd),
             latency: Millis(self.config.latency_ms),
+            estimated: false,
         };
         let result = if happens(self.config.fault_per_mille) {
             Err(NodeError::new(ErrorClass::Provider, "a simulated outage"))

@@ -59,7 +59,8 @@ fn openai(server: &Server) -> OpenAi {
 }
 
 fn http(server: &Server) -> Http {
-    Http::new(serde_json::from_value(json!({"url": server.url("/")})).unwrap()).unwrap()
+    let config = serde_json::from_value(json!({"url": server.url("/")})).unwrap();
+    Http::new(config, Path::new("/")).unwrap()
 }
 
 fn request(folder: &Path, seed: u64) -> NodeRequest {

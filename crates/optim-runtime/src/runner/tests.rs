@@ -57,6 +57,12 @@ impl NodeExecutor for Scripted {
         agent.models().ok()?.default.map(|model| model.provider().clone())
     }
 
+    fn quote(&self, request: &NodeRequest) -> Option<Usage> {
+        let prompt_tokens = Tokens(u64::try_from(request.objective.len()).unwrap());
+        let (completion_tokens, cost) = (Tokens(100), MicroUsd(1000));
+        Some(Usage { prompt_tokens, completion_tokens, cost, estimated: true, ..Usage::default() })
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let answer = json!(format!("output of {}", request.objective));
         let asked = {
@@ -292,6 +298,46 @@ async fn faults_of_a_provider_take_no_attempts_from_the_definition() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_faults_of_a_provider_have_cost_breaks_no_limit_of_the_definition() {
+    let once: Script = |_, number| match number {
+        1 => Reply::Fail(ErrorClass::Provider),
+        _ => Reply::Answer(json!(1)),
+    };
+    let usage = Usage { prompt_tokens: Tokens(30), ..Usage::default() };
+    let one = || json!([node("a", &[], json!({}))]);
+    let limited = workflow(json!({"max_total_tokens": 50}), one());
+    let ran = run_as(&claimed(), limited, usage, once).await;
+    assert_eq!((ran.measured().over_limit.as_deref(), ran.requests.len()), (None, 2));
+    assert_eq!(ran.requests[1].limits.max_tokens, Some(50), "the fault took none of them");
+    // The budget of the campaign counts all of it; what it does not cover is nobody's failure.
+    let tokens = |tokens| Allowance { tokens: Some(Tokens(tokens)), ..Allowance::default() };
+    let earlier = Usage { prompt_tokens: Tokens(25), ..Usage::default() };
+    for (share, spent_on_faults, took) in [(50, Usage::default(), 30), (60, earlier, 55)] {
+        let run = Run { allowance: tokens(share), spent_on_faults, ..claimed() };
+        let ran = run_as(&run, workflow(json!({}), one()), usage, once).await;
+        let took = format!("campaign budget: tries that a provider failed took {took} tokens");
+        assert!(ran.fault().starts_with(&took), "{}", ran.fault());
+    }
+    let run = Run { allowance: tokens(25), ..claimed() };
+    let ran = run_as(&run, workflow(json!({}), one()), usage, once).await;
+    assert!(ran.measured().over_limit.is_some(), "it would be over without the fault, too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_faults_of_a_provider_have_cost_is_told_apart() {
+    let script: Script = |_, number| match number {
+        1 | 2 => Reply::Fail(ErrorClass::Provider),
+        3 => Reply::Fail(ErrorClass::Failed),
+        _ => Reply::Answer(json!(1)),
+    };
+    let usage = Usage { prompt_tokens: Tokens(10), ..Usage::default() };
+    let nodes = json!([node("a", &[], json!({"retry_policy": {"max_attempts": 2}}))]);
+    let ran = run_as(&claimed(), workflow(json!({}), nodes), usage, script).await;
+    let RunReport { usage, spent_on_faults, .. } = ran.report;
+    assert_eq!((usage.tokens(), spent_on_faults.tokens()), (Tokens(40), Tokens(20)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_provider_gets_the_rest_that_it_asks_for_a_short_one_within_the_run() {
     let begun = tokio::time::Instant::now();
     let once: Script = |_, number| if number == 1 { Reply::Busy(9000) } else { Reply::Slow(0) };
@@ -398,6 +444,8 @@ async fn an_executor_may_say_much_but_the_record_of_it_is_short() {
             result: Err(NodeError::new(class, format!("begin{}end", "ö".repeat(1 << 20)))),
             usage: Usage::default(),
         });
+        executor.expect_provider().return_const(None);
+        executor.expect_quote().return_const(None);
         let runner = Runner::new(
             Arc::new(executor),
             Arc::new(Engines::default()),
@@ -484,8 +532,8 @@ async fn a_run_stops_at_what_the_budget_of_the_campaign_leaves_it() {
         (none, faults, None),
         (Allowance { tokens: Some(Tokens(60)), ..none }, Usage::default(), None),
         (
-            Allowance { tokens: Some(Tokens(54)), ..none },
-            faults,
+            Allowance { tokens: Some(Tokens(29)), ..none },
+            Usage::default(),
             Some("campaign budget: max_total_tokens: 30 of 29"),
         ),
         (
@@ -526,7 +574,7 @@ async fn a_node_that_a_limit_stops_is_reported_as_stopped_and_its_attempts_are_p
     };
     let limits = json!({"max_total_runtime_ms": 50});
     let ran = run_as(&claimed(), workflow(limits, nodes.clone()), usage, script).await;
-    assert_eq!(ran.report.usage.tokens(), Tokens(30));
+    assert_eq!(ran.report.usage.tokens(), Tokens(30 + 101), "the second one was cut off");
     assert!(ran.node("a").attempts > 0);
     assert_eq!(ran.measured().blocked.iter().map(NodeId::as_str).collect::<Vec<_>>(), ["b"]);
     // Within a node, an attempt more than the limit allows is not made, and each knows what is left.
@@ -538,6 +586,56 @@ async fn a_node_that_a_limit_stops_is_reported_as_stopped_and_its_attempts_are_p
         ran.requests.iter().map(|request| request.limits.max_tokens).collect::<Vec<_>>(),
         [Some(50), Some(20)]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_cut_off_is_charged_what_it_may_have_cost() {
+    let quote = Usage {
+        prompt_tokens: Tokens(1),
+        completion_tokens: Tokens(100),
+        cost: MicroUsd(1000),
+        estimated: true,
+        ..Usage::default()
+    };
+    let timed = |ms| Usage { latency: Millis(ms), ..quote };
+    // By the timeout of its node: the second attempt answers.
+    let slow = json!({"timeout_ms": 1000, "retry_policy": {"max_attempts": 2}});
+    let script: Script = |_, number| Reply::Slow(if number == 1 { 60_000 } else { 1 });
+    let counted = Usage { prompt_tokens: Tokens(3), ..Usage::default() };
+    let nodes = json!([node("a", &[], slow)]);
+    let ran = run_as(&claimed(), workflow(json!({}), nodes), counted, script).await;
+    assert_eq!(ran.node("a").usage, timed(1000).plus(counted));
+    assert_eq!(ran.report.usage, ran.node("a").usage);
+    // By the time of the run, and by a fault of another node at work.
+    let both = || json!([node("a", &[], json!({})), node("b", &[], json!({}))]);
+    let parallel = json!({"max_parallel_agents": 2, "max_total_runtime_ms": 500});
+    let ran = run(workflow(parallel.clone(), both()), |_, _| Reply::Slow(60_000)).await;
+    assert_eq!(ran.report.usage, timed(500).plus(timed(500)));
+    let script: Script = |node, _| match node {
+        "a" => Reply::Fail(ErrorClass::Configuration),
+        _ => Reply::Slow(60_000),
+    };
+    let ran = run(workflow(parallel, both()), script).await;
+    assert_eq!((ran.fault(), ran.report.usage), ("as the test says", timed(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_did_not_answer_in_time_is_left_alone_before_the_next_attempt() {
+    let slow = json!({"timeout_ms": 1000, "retry_policy": {"max_attempts": 3}});
+    let took = async |execution: Value, model: Option<&str>| {
+        let agents = json!([{"agent_id": "x", "model_policy": model}]);
+        let nodes = json!([node("a", &[], slow.clone())]);
+        let json = json!({"automation_id": "w", "agents": agents, "execution": execution, "flow": {"nodes": nodes}});
+        let begun = tokio::time::Instant::now();
+        let ran = run(Workflow::from_json(json).unwrap(), |_, _| Reply::Slow(60_000)).await;
+        (ran.requests.len(), ran.node("a").attempts, begun.elapsed().as_millis())
+    };
+    let (asked, attempts, rested) = took(json!({}), Some("acme/m")).await;
+    assert_eq!((asked, attempts), (3, 3), "a timeout is an attempt of the definition");
+    assert!((3000 + 1500..=3000 + 3000).contains(&rested), "{rested}");
+    assert_eq!(took(json!({}), None).await, (3, 3, 3000), "nobody outside is to be left alone");
+    let short = json!({"max_total_runtime_ms": 1400});
+    assert_eq!(took(short, Some("acme/m")).await, (2, 1, 1400), "the run has no time to wait");
 }
 
 #[tokio::test(start_paused = true)]
@@ -710,6 +808,8 @@ async fn an_executor_is_asked_once_for_an_output_that_meets_its_contract() {
         .expect_execute()
         .times(1)
         .returning(|_| NodeResponse { result: Ok(json!("done")), usage: Usage::default() });
+    executor.expect_provider().return_const(None);
+    executor.expect_quote().return_const(None);
     let clock = Arc::new(ManualClock::at(Timestamp(0)));
     let runner = Runner::new(Arc::new(executor), Arc::new(Engines::default()), clock);
     let workflow = workflow(

@@ -60,6 +60,8 @@ struct SpendView {
     cost_micro_usd: u64,
     /// Run time as the executor reports it, summed over case runs.
     run_time_ms: u64,
+    /// Whether a part of it is the most that it may have been, and not counted.
+    estimated: bool,
 }
 
 /// The budget that counts, and what became of it so far.
@@ -207,6 +209,7 @@ impl Report {
                 completion_tokens: ledger.usage.completion_tokens.0,
                 cost_micro_usd: ledger.usage.cost.0,
                 run_time_ms: ledger.usage.latency.0,
+                estimated: ledger.usage.estimated,
             },
             ledger: campaign.into(),
             after_apply: AfterApply::of(campaign),

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use optim_core::campaign::command::Command;
 use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
-use optim_core::canonical;
 use optim_core::id::CampaignId;
-use optim_core::pack::Case;
 use optim_core::workflow::{ModelRef, Workflow};
 use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
@@ -212,11 +210,9 @@ async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError>
     let session = &call.session;
     let workflow = ready(session, campaign).await?;
     let limit = campaign.frozen.policies.budget.max_total_cost;
-    let pack = session.engine.pack(campaign.frozen.pack).await?;
-    let bytes = |case: &Case| canonical::object_bytes(&case.inputs).len();
-    let longest = pack.cases.iter().map(bytes).max().unwrap_or(0);
-    let longest = u64::try_from(longest).unwrap_or(u64::MAX);
-    if let (Some(limit), Some(quote)) = (limit, session.executor.quote(&workflow, longest)) {
+    session.executor.ready(&workflow, limit)?;
+    let quote = campaign.baseline.worst_case.and_then(|worst| worst.cost);
+    if let (Some(limit), Some(quote)) = (limit, quote.filter(|quote| quote.0 > 0)) {
         call.out.error_line(&format!(
             "note: models cost money here: at most {limit} in this campaign (max_total_cost_usd), \
              at most {quote} for one case run"

@@ -148,7 +148,7 @@ impl Rendering {
         self.payloads.insert(experiment.snapshot);
         fields!(self, experiment: Experiment {
             id, campaign, number, proposer, mutation, baseline_version, baseline, candidate,
-            snapshot, state, trial, created_at,
+            snapshot, worst_case, state, trial, created_at,
         });
     }
 

@@ -72,6 +72,7 @@ pub fn campaign(id: &str) -> Campaign {
             snapshot,
             fingerprint,
             origin: None,
+            worst_case: None,
             patch: Patch::default(),
             replays: Vec::new(),
             established: None,
@@ -166,6 +167,7 @@ pub fn experiment(campaign: &str, number: u32) -> Experiment {
         baseline: fingerprint("source"),
         candidate: fingerprint("candidate"),
         snapshot: Digest::of(b"snapshot of the candidate"),
+        worst_case: None,
         state: ExperimentState::Evaluating,
         trial: None,
         created_at: NOW,
@@ -239,9 +241,10 @@ pub fn finished(run: &Run) -> Run {
         started_at: NOW,
         finished_at: NOW.after(Millis(1_200)),
         denied: vec![Denial::OutputTarget { target: "s3://größe/票".to_owned() }],
+        spent_on_faults: Usage::default(),
         throttled: None,
     };
-    Run { state: RunState::Finished(report), ..run.clone() }
+    Run { state: RunState::Finished(Box::new(report)), ..run.clone() }
 }
 
 /// JSON with floats that a careless parser rounds, text of several scripts, and depth beyond what a

@@ -3,6 +3,7 @@
 use super::*;
 use crate::campaign::ledger::{Allowance, Ledger};
 use crate::id::WorkerId;
+use crate::policy::Rule;
 use crate::quantity::{MicroUsd, Millis};
 use crate::run::transition::{
     RunCommand, RunObservation, decide as decide_run, observe as observe_run,
@@ -196,6 +197,54 @@ fn a_known_worst_case_leaves_the_rest_of_the_budget_alone() {
     assert_eq!(free.tokens, Some(Tokens(0)), "an executor that uses none needs none");
 }
 
+/// What each case run in flight may use.
+fn allowed(driven: &Driven) -> Vec<u64> {
+    driven.campaign.in_flight().map(|open| open.allowance.tokens.unwrap().0).collect()
+}
+
+#[test]
+fn each_definition_gets_its_own_worst_case_from_the_first_evaluation_on() {
+    let worst = |tokens| Some(Allowance { tokens: Some(Tokens(tokens)), ..Allowance::default() });
+    let mut campaign = campaign(5, 4);
+    campaign.baseline.worst_case = worst(40);
+    let mut driven = Driven::new(campaign);
+    driven.command(Command::Start { reason: None }).unwrap();
+    assert_eq!(allowed(&driven), [40], "nothing is known yet but the worst case");
+    assert_eq!(driven.campaign.ledger.taken().tokens, Tokens(40 * CASES));
+    driven.land(Some(6));
+    driven.land(Some(6));
+    driven.observe(Observation::Proposed {
+        baseline: driven.campaign.baseline.fingerprint,
+        proposer: Proposer { name: "test".to_owned(), version: 1 },
+        candidate: Candidate { worst_case: worst(70), ..candidate(1) },
+        refused: BTreeMap::new(),
+        usage: Usage::default(),
+    });
+    assert_eq!(allowed(&driven), [70], "the candidate may use more than the baseline");
+    driven.land(Some(9));
+    assert_eq!(allowed(&driven), [70, 70], "both sides of a confirmation are covered");
+    driven.land(Some(9));
+    driven.land(Some(9));
+    let experiment = driven.campaign.current_experiment().unwrap().id;
+    driven.command(Command::Approve { experiment, reason: None }).unwrap();
+    assert_eq!(allowed(&driven), [70], "what is approved is the baseline, with its worst case");
+    driven.land(Some(9));
+    driven.land(Some(9));
+    driven.propose(2);
+    assert_eq!(allowed(&driven), [(10_000 - 70) / CASES], "not quoted: all that is left");
+}
+
+#[test]
+fn an_allowance_that_covers_two_has_a_limit_where_both_have_one() {
+    let limits = |tokens: Option<u64>, cost: Option<u64>| Allowance {
+        tokens: tokens.map(Tokens),
+        cost: cost.map(MicroUsd),
+        time: None,
+    };
+    let covering = limits(Some(3), Some(5)).covering(limits(Some(4), None));
+    assert_eq!(covering, limits(Some(4), None));
+}
+
 #[test]
 fn a_claim_without_a_report_counts_as_the_dearest_run() {
     let queued = crate::run::transition::tests::run();
@@ -225,6 +274,10 @@ fn a_campaign_of_an_older_store_is_read() {
     for (object, added) in [("frozen", "worst_case"), ("search", "retries")] {
         record.get_mut(object).unwrap().as_object_mut().unwrap().remove(added).unwrap();
     }
+    let rule = stored.pointer_mut("/frozen/policies/eval/rule").unwrap().as_object_mut().unwrap();
+    rule.remove("cost_margin").unwrap();
     let read: Campaign = serde_json::from_value(stored).unwrap();
+    let Rule::Point { cost_margin, .. } = read.frozen.policies.eval.rule else { panic!() };
+    assert_eq!(cost_margin, None, "it is judged as it was");
     assert_eq!((read.ledger.runs, read.ledger.usage), (2, usage));
 }

@@ -101,7 +101,8 @@ impl Step<'_> {
         let Some((rules, _)) = self.sequential() else { return false };
         let pairs = u64::from(rules.batch.min(self.next.frozen.search_cases));
         let sides = u64::try_from(candidates.len()).unwrap_or(u64::MAX).saturating_add(1);
-        if self.is_affordable(pairs.saturating_mul(sides)) {
+        let worst = self.worst_case(candidates);
+        if self.share(pairs.saturating_mul(sides), worst).is_ok() {
             return false;
         }
         let looked = candidates.iter().filter_map(|candidate| {
@@ -119,6 +120,13 @@ impl Step<'_> {
         let Phase::Comparing { reviews, .. } = self.enter(Phase::Searching) else { return false };
         self.conclude(promising, reviews);
         true
+    }
+
+    /// The most that one case run of a group can use, where that is known.
+    fn worst_case(&self, candidates: &[Experiment]) -> Option<Allowance> {
+        let worst = candidates.iter().map(|candidate| candidate.worst_case);
+        let all = worst.chain([self.next.baseline.worst_case]);
+        all.reduce(|one, other| Some(one?.covering(other?))).flatten()
     }
 
     /// The next batch of a group: drawn anew from all search cases.
@@ -142,7 +150,7 @@ impl Step<'_> {
     /// Queues what is missing of the batch; `None` when the budget does not cover it.
     fn queue_round(&mut self, candidates: &[Experiment], mut pairing: Pairing) -> Option<Pairing> {
         let runs = pairing.missing.iter().map(Missing::runs).sum();
-        let allowance = self.affordable(runs)?;
+        let allowance = self.affordable(runs, self.worst_case(candidates))?;
         let round = pairing.next_round();
         for missing in std::mem::take(&mut pairing.missing) {
             let evaluation = self.queue_side(candidates, pairing.batch, round, missing, allowance);

@@ -59,6 +59,7 @@ impl Step<'_> {
         baseline.version += 1;
         baseline.snapshot = experiment.snapshot;
         baseline.fingerprint = experiment.candidate;
+        baseline.worst_case = experiment.worst_case;
         baseline.patch = patch;
         // The candidate's own runs were selected for being good; they are no evidence about the new
         // baseline, which is measured afresh.

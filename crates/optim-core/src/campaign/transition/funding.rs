@@ -19,18 +19,22 @@ pub(super) struct Wanted {
     pub(super) snapshot: Digest,
     pub(super) fingerprint: Fingerprint,
     pub(super) split: Split,
+    /// The most that one of its case runs can use, where that is known.
+    pub(super) worst_case: Option<Allowance>,
 }
 
 impl Step<'_> {
     /// Queues all of `wanted`, or holds the campaign when the budget does not cover them together.
     pub(super) fn queue(&mut self, wanted: Vec<Wanted>) -> Option<Vec<Evaluation>> {
         let runs = wanted.iter().map(|wanted| self.runs(wanted.split)).sum();
-        let each = self.affordable(runs)?;
+        let worst = wanted.iter().map(|wanted| wanted.worst_case);
+        let worst = worst.reduce(|one, other| Some(one?.covering(other?))).flatten();
+        let each = self.affordable(runs, worst)?;
         Some(wanted.into_iter().map(|wanted| self.queue_one(wanted, each)).collect())
     }
 
     pub(super) fn queue_one(&mut self, wanted: Wanted, allowance: Allowance) -> Evaluation {
-        let Wanted { purpose, snapshot, fingerprint, split } = wanted;
+        let Wanted { purpose, snapshot, fingerprint, split, .. } = wanted;
         let evaluation = Evaluation {
             id: purpose.evaluation_id(&self.next.id, self.next.search.retries),
             purpose,
@@ -49,9 +53,10 @@ impl Step<'_> {
         evaluation
     }
 
-    /// What each of `runs` case runs may use; the campaign is held when that is too little.
-    pub(super) fn affordable(&mut self, runs: u64) -> Option<Allowance> {
-        match self.share(runs) {
+    /// What each of `runs` case runs may use, at most `worst`; the campaign is held when that is too
+    /// little.
+    pub(super) fn affordable(&mut self, runs: u64, worst: Option<Allowance>) -> Option<Allowance> {
+        match self.share(runs, worst) {
             Ok(each) => Some(each),
             Err(reason) => {
                 self.hold(Hold::Budget { reason });
@@ -60,16 +65,10 @@ impl Step<'_> {
         }
     }
 
-    /// What each of `runs` case runs may use, or which limit that is too little for.
-    pub(super) fn share(&self, runs: u64) -> Result<Allowance, String> {
-        let worst = self.next.frozen.worst_case.as_ref();
-        let share = self.next.ledger.share(runs, &self.total(), worst);
+    /// What each of `runs` case runs may use, at most `worst`, or which limit that is too little for.
+    pub(super) fn share(&self, runs: u64, worst: Option<Allowance>) -> Result<Allowance, String> {
+        let share = self.next.ledger.share(runs, &self.total(), worst.as_ref());
         share.map_err(|shortage| shortage.to_string())
-    }
-
-    /// Whether the budget covers `runs` case runs.
-    pub(super) fn is_affordable(&self, runs: u64) -> bool {
-        self.share(runs).is_ok()
     }
 
     pub(super) fn runs(&self, split: Split) -> u64 {

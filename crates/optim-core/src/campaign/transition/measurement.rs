@@ -38,7 +38,7 @@ impl Step<'_> {
         // What is in flight has its share of the budget, and mostly gives some of it back.
         let all_is_settled = self.next.ledger.reserved.is_empty();
         let runs = self.runs(Split::Search) + self.runs(Split::Holdout);
-        if let (true, Err(shortage)) = (all_is_settled, self.share(runs)) {
+        if let (true, Err(shortage)) = (all_is_settled, self.share(runs, None)) {
             return Err(Rejection::Unaffordable { what: "a measurement", shortage });
         }
         self.want_measurement(self.decided(reason), None);
@@ -95,10 +95,10 @@ impl Step<'_> {
             .into_iter()
             .filter(|split| self.next.frozen.cases(*split) > 0 && waiting.landed(*split).is_none());
         let open: Vec<_> = open.collect();
-        let each = self.share(open.iter().map(|split| self.runs(*split)).sum())?;
+        let each = self.share(open.iter().map(|split| self.runs(*split)).sum(), None)?;
         for split in open {
             let purpose = Purpose::MeasureLive { number: waiting.number, split };
-            let wanted = Wanted { purpose, snapshot, fingerprint, split };
+            let wanted = Wanted { purpose, snapshot, fingerprint, split, worst_case: None };
             let queued = self.queue_one(wanted, each);
             if let Some(measuring) = &mut self.next.live.measuring {
                 measuring.evaluations.push(queued);

@@ -92,6 +92,7 @@ impl Step<'_> {
                 snapshot: self.next.baseline.snapshot,
                 fingerprint: self.next.baseline.fingerprint,
                 split: Split::Search,
+                worst_case: self.next.baseline.worst_case,
             };
             if let Some(queued) = self.queue(vec![wanted]) {
                 self.next.search.replays += 1;

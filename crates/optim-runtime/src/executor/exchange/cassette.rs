@@ -1,8 +1,9 @@
 //! Replies on record: kept in a file while a server answers, and played back without it.
 //!
 //! A reply belongs to the digest of the whole request body, so a request that differs in anything is
-//! another request. Only good replies are recorded: faults belong to the day. Keys are no part of a
-//! body, so none gets into the file.
+//! another request. What belongs to one request alone, such as the id of its attempt, has a mark in its
+//! place, in the request and in the reply, and comes back when the reply is played. Only good replies
+//! are recorded: faults belong to the day. Keys are no part of a body, so none gets into the file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -63,9 +64,9 @@ pub enum CassetteError {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
-    /// The digest of the request's body.
+    /// The digest of the request's body, with marks.
     request: Digest,
-    /// The reply's body.
+    /// The reply's body, with marks.
     reply: String,
 }
 
@@ -80,6 +81,31 @@ pub(in crate::executor) fn insert(
         CassetteMode::Record => Arc::new(Recorder::new(&path, exchange)?),
         CassetteMode::Replay => Arc::new(Player::new(&path)?),
     })
+}
+
+impl CassetteConfig {
+    /// Whether no server is asked, so that no key is needed.
+    pub(in crate::executor) fn is_replay(&self) -> bool {
+        self.mode == CassetteMode::Replay
+    }
+}
+
+/// What stands in the place of the own text with this index.
+fn mark(index: usize) -> String {
+    format!("[own text {index}]")
+}
+
+/// `text` with marks in the place of the texts that belong to one request alone.
+fn marked(text: &[u8], own: &[&str]) -> String {
+    let text = String::from_utf8_lossy(text).into_owned();
+    let own = own.iter().enumerate().filter(|(_, own)| !own.is_empty());
+    own.fold(text, |text, (index, own)| text.replace(own, &mark(index)))
+}
+
+/// `text` with the texts of this request in the place of the marks.
+fn unmarked(text: &str, own: &[&str]) -> String {
+    let own = own.iter().enumerate();
+    own.fold(text.to_owned(), |text, (index, own)| text.replace(&mark(index), own))
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> CassetteError {
@@ -99,9 +125,12 @@ impl Recorder {
         Ok(Self { exchange, file: Mutex::new(file) })
     }
 
-    fn keep(&self, request: Digest, reply: &[u8]) -> std::io::Result<()> {
+    fn keep(&self, request: Digest, reply: &[u8], own: &[&str]) -> std::io::Result<()> {
         // A reply that is no text is no JSON either.
-        let Ok(reply) = String::from_utf8(reply.to_vec()) else { return Ok(()) };
+        if std::str::from_utf8(reply).is_err() {
+            return Ok(());
+        }
+        let reply = marked(reply, own);
         let mut line = serde_json::to_vec(&Line { request, reply })?;
         line.push(b'\n');
         self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
@@ -111,10 +140,10 @@ impl Recorder {
 #[async_trait]
 impl Exchange for Recorder {
     async fn post(&self, post: Post<'_>) -> Result<Reply, ExchangeError> {
-        let request = Digest::of(&post.body);
+        let (request, own) = (Digest::of(marked(&post.body, post.own).as_bytes()), post.own);
         let reply = self.exchange.post(post).await?;
         if reply.is_good() {
-            let kept = self.keep(request, &reply.body);
+            let kept = self.keep(request, &reply.body, own);
             kept.map_err(|error| ExchangeError::NotWritten(error.to_string()))?;
         }
         Ok(reply)
@@ -145,9 +174,9 @@ impl Player {
 #[async_trait]
 impl Exchange for Player {
     async fn post(&self, post: Post<'_>) -> Result<Reply, ExchangeError> {
-        let request = Digest::of(&post.body);
+        let request = Digest::of(marked(&post.body, post.own).as_bytes());
         let reply = self.0.get(&request).ok_or(ExchangeError::NotRecorded(request))?;
-        Ok(Reply::good(reply.as_bytes().to_vec()))
+        Ok(Reply::good(unmarked(reply, post.own).into_bytes()))
     }
 }
 
@@ -173,7 +202,7 @@ mod tests {
     async fn ask(exchange: &dyn Exchange, body: &str) -> Result<String, ExchangeError> {
         let key = Secret::new("sk-secret");
         let body = body.as_bytes().to_vec();
-        let post = Post { url: "http://x/", key: Some(&key), body, limit: 10 };
+        let post = Post { url: "http://x/", key: Some(&key), body, own: &[], limit: 10 };
         Ok(String::from_utf8(exchange.post(post).await?.body).unwrap())
     }
 

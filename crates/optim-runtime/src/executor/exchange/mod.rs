@@ -11,12 +11,18 @@ pub(super) mod secret;
 #[cfg(test)]
 pub(super) mod server;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use optim_core::digest::Digest;
 use optim_core::node_io::{ErrorClass, Limits, NodeError};
 use optim_core::quantity::Millis;
 
+use self::cassette::{CassetteConfig, CassetteError};
+use self::client::{Client, ClientError};
 use self::secret::Secret;
+use super::address::Address;
 
 /// A JSON document to post.
 #[derive(Debug)]
@@ -25,6 +31,9 @@ pub(super) struct Post<'a> {
     /// Sent as the bearer token.
     pub(super) key: Option<&'a Secret>,
     pub(super) body: Vec<u8>,
+    /// Texts that belong to this request alone, such as the id of its attempt: a cassette knows the
+    /// request without them.
+    pub(super) own: &'a [&'a str],
     /// The most bytes of the reply.
     pub(super) limit: u64,
 }
@@ -62,7 +71,7 @@ impl Reply {
 pub(super) enum ExchangeError {
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
-    #[error("its reply broke off: {0}")]
+    #[error("the connection broke off: {0}")]
     Broken(String),
     #[error("its reply has more than {0} bytes")]
     TooLarge(u64),
@@ -73,6 +82,14 @@ pub(super) enum ExchangeError {
 }
 
 impl ExchangeError {
+    /// Whether the server may have done the work all the same, for money: it had the request.
+    pub(super) fn may_be_charged(&self) -> bool {
+        match self {
+            Self::Broken(_) | Self::TooLarge(_) | Self::NotWritten(_) => true,
+            Self::Unreachable(_) | Self::NotRecorded(_) => false,
+        }
+    }
+
     /// The error of an attempt that got no reply from `server`.
     pub(super) fn of(self, server: &str) -> NodeError {
         let class = match self {
@@ -81,6 +98,32 @@ impl ExchangeError {
         };
         NodeError::new(class, format!("{server}: {self}"))
     }
+}
+
+/// Servers that cannot be asked as the settings say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExchangeConfigError {
+    /// The network cannot be used.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The cassette cannot be used.
+    #[error(transparent)]
+    Cassette(#[from] CassetteError),
+}
+
+/// The way to `addresses`: through `proxy` or none, and through a cassette of the project's `folder`
+/// or none.
+pub(super) fn open<'a>(
+    addresses: impl IntoIterator<Item = &'a Address>,
+    proxy: Option<&str>,
+    cassette: Option<&CassetteConfig>,
+    folder: &Path,
+) -> Result<Arc<dyn Exchange>, ExchangeConfigError> {
+    let client = Arc::new(Client::new(addresses, proxy)?);
+    Ok(match cassette {
+        Some(cassette) => cassette::insert(cassette, folder, client)?,
+        None => client,
+    })
 }
 
 /// Carries requests to servers.

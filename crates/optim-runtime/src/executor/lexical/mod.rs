@@ -52,6 +52,7 @@ impl NodeExecutor for Lexical {
             completion_tokens: Tokens(completion),
             cost: MicroUsd(0),
             latency: Millis(LATENCY_BASE + LATENCY_TOKEN * (prompt + completion)),
+            estimated: false,
         };
         NodeResponse { result: Ok(content), usage }
     }

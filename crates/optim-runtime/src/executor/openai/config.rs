@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::price::Prices;
 use crate::executor::address::Address;
-use crate::executor::exchange::cassette::{CassetteConfig, CassetteError};
-use crate::executor::exchange::client::ClientError;
+use crate::executor::exchange::ExchangeConfigError;
+use crate::executor::exchange::cassette::CassetteConfig;
 
 /// The settings of the `openai` executor. What is not written into their digest changes no result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,12 +97,9 @@ pub enum OpenAiConfigError {
     /// The limit is out of range.
     #[error("executor.max_completion_tokens is {0}, allowed are 1..=1000000")]
     MaxCompletionTokens(u64),
-    /// The network cannot be used.
+    /// The servers cannot be asked so.
     #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The cassette cannot be used.
-    #[error(transparent)]
-    Cassette(#[from] CassetteError),
+    Exchange(#[from] ExchangeConfigError),
 }
 
 impl OpenAiConfig {

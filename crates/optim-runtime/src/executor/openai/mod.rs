@@ -16,10 +16,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use optim_core::digest::Digest;
 use optim_core::id::ProviderId;
-use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest, NodeResponse};
+use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
 use optim_core::quantity::{MicroUsd, Millis, Tokens};
-use optim_core::workflow::{Agent, ModelRef, Node, Workflow};
+use optim_core::workflow::{Agent, ModelRef, Workflow};
 use serde_json::{Map, Value, json};
 
 pub use config::{OpenAiConfig, OpenAiConfigError, ProviderConfig, StructuredOutput};
@@ -27,11 +27,10 @@ pub use price::{Free, Price, Prices};
 
 use self::answer::Completion;
 use self::prompt::Wanted;
-use super::exchange::cassette::{self, CassetteMode};
-use super::exchange::client::Client;
+use super::exchange::cassette::CassetteConfig;
 use super::exchange::refusal::refusal;
 use super::exchange::secret::Secret;
-use super::exchange::{Exchange, Post, reply_bytes_max};
+use super::exchange::{self, Exchange, Post, reply_bytes_max};
 use super::{Capabilities, NodeExecutor, Unready};
 
 /// Asks models.
@@ -48,6 +47,14 @@ struct Target<'a> {
     provider: &'a ProviderConfig,
 }
 
+impl Target<'_> {
+    /// `usage` with what its tokens cost.
+    fn charge(&self, usage: Usage) -> Usage {
+        let price = self.provider.prices.of(self.model.model()).unwrap_or_default();
+        Usage { cost: price.cost(&usage), ..usage }
+    }
+}
+
 impl OpenAi {
     /// An executor with these settings. Keys are read from the environment now, and missed when they
     /// are needed.
@@ -57,18 +64,19 @@ impl OpenAi {
     pub fn new(config: OpenAiConfig, folder: &Path) -> Result<Self, OpenAiConfigError> {
         config.check()?;
         let addresses = config.providers.values().map(|provider| &provider.base_url);
-        let client = Client::new(addresses, config.proxy.as_deref())?;
-        let client: Arc<dyn Exchange> = Arc::new(client);
-        let exchange = match &config.cassette {
-            Some(cassette) => cassette::insert(cassette, folder, client)?,
-            None => client,
-        };
+        let (proxy, cassette) = (config.proxy.as_deref(), config.cassette.as_ref());
+        let exchange = exchange::open(addresses, proxy, cassette, folder)?;
+        Ok(Self::over(exchange, config))
+    }
+
+    /// The same with another way to its servers.
+    pub(super) fn over(exchange: Arc<dyn Exchange>, config: OpenAiConfig) -> Self {
         let key = |(id, provider): (&ProviderId, &ProviderConfig)| {
             Some((id.clone(), Secret::from_env(provider.api_key_env.as_deref()?)?))
         };
         let keys = config.providers.iter().filter_map(key).collect();
         let settings = super::digest_of(&config);
-        Ok(Self { config, keys, exchange, settings })
+        Self { config, keys, exchange, settings }
     }
 
     /// The model of an agent: its own, else that of the settings.
@@ -85,30 +93,11 @@ impl OpenAi {
         }
     }
 
-    /// The most tokens of one attempt at `node`: no token is shorter than a byte.
-    fn most(&self, node: &Node, workflow: &Workflow, input_bytes: u64) -> Usage {
-        let agent = workflow.agent(node.agent()).map(|agent| agent.definition.clone());
-        let request = NodeRequest {
-            objective: node.objective().to_owned(),
-            inputs: Map::new(),
-            upstream: Map::new(),
-            contract: node.contract_json(),
-            attempt: Attempt { id: String::new(), number: 1, seed: 0 },
-            limits: Limits { timeout_ms: 0, max_output_bytes: 0, max_tokens: None },
-            working_directory: String::new(),
-            agent: agent.unwrap_or_default(),
-        };
-        let own = Value::Array(prompt::messages(&request)).to_string();
-        let upstream = u64::try_from(node.input_refs().len()).unwrap_or(u64::MAX);
-        let mut most = usage::at_most(own.as_bytes(), &[]);
-        let read = upstream.saturating_mul(self.config.max_completion_tokens);
-        most.prompt_tokens = most.prompt_tokens.plus(Tokens(read)).plus(Tokens(input_bytes));
-        most.completion_tokens = Tokens(self.config.max_completion_tokens);
-        most
-    }
-
-    fn is_replay(&self) -> bool {
-        self.config.cassette.as_ref().is_some_and(|tape| tape.mode == CassetteMode::Replay)
+    /// The most that the exchange of `body` can use: no token is shorter than a byte, and no answer
+    /// longer than it may be.
+    fn most(&self, target: &Target<'_>, request: &NodeRequest, body: &[u8]) -> Usage {
+        let completion_tokens = self.tokens_max(request);
+        target.charge(Usage { completion_tokens, ..usage::at_most(body, &[]) })
     }
 }
 
@@ -143,6 +132,7 @@ impl NodeExecutor for OpenAi {
 
     fn ready(&self, workflow: &Workflow, cost_limit: Option<MicroUsd>) -> Result<(), Unready> {
         let agents = workflow.nodes().iter().filter_map(|node| workflow.agent(node.agent()));
+        let is_replay = self.config.cassette.as_ref().is_some_and(CassetteConfig::is_replay);
         for agent in agents {
             let Target { model, provider } = self.target(agent)?;
             let price = provider.prices.of(model.model());
@@ -151,9 +141,7 @@ impl NodeExecutor for OpenAi {
                 return Err(Unready::CostLimitMissing { model });
             }
             match &provider.api_key_env {
-                Some(variable)
-                    if !self.is_replay() && !self.keys.contains_key(model.provider()) =>
-                {
+                Some(variable) if !is_replay && !self.keys.contains_key(model.provider()) => {
                     let provider = model.provider().clone();
                     return Err(Unready::KeyMissing { provider, variable: variable.clone() });
                 }
@@ -163,14 +151,11 @@ impl NodeExecutor for OpenAi {
         Ok(())
     }
 
-    fn quote(&self, workflow: &Workflow, input_bytes: u64) -> Option<MicroUsd> {
-        let costs = workflow.nodes().iter().map(|node| {
-            let Target { model, provider } = self.target(workflow.agent(node.agent())?).ok()?;
-            let price = provider.prices.of(model.model())?;
-            let once = self.most(node, workflow, input_bytes);
-            Some(MicroUsd(price.cost(&once).0.saturating_mul(node.attempts().into())))
-        });
-        costs.sum::<Option<MicroUsd>>().filter(|cost| cost.0 > 0)
+    fn quote(&self, request: &NodeRequest) -> Option<Usage> {
+        let agent = agent_of(request)?;
+        let target = self.target(&agent).ok()?;
+        let body = self.body(request, &target.model).to_string();
+        Some(self.most(&target, request, body.as_bytes()))
     }
 
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
@@ -196,13 +181,19 @@ impl OpenAi {
             url: &provider.base_url.at("/chat/completions"),
             key,
             body: body.clone(),
+            own: &[],
             limit: reply_bytes_max(&request.limits),
         };
         let hide = |error: NodeError| match key {
             Some(key) => NodeError { message: key.hide_in(&error.message), ..error },
             None => error,
         };
-        let reply = self.exchange.post(post).await.map_err(|error| error.of(&server))?;
+        let reply = self.exchange.post(post).await.map_err(|error| {
+            if error.may_be_charged() {
+                *usage = self.most(&target, request, &body);
+            }
+            error.of(&server)
+        })?;
         if !reply.is_good() {
             let address = format!("executor.providers.{}.base_url", model.provider());
             let key = provider.api_key_env.as_deref();
@@ -210,11 +201,12 @@ impl OpenAi {
         }
         let completion = Completion::read(&reply.body, &server);
         let counted = completion.as_ref().ok().and_then(|read| usage::counted(read.usage.as_ref()));
-        *usage = counted.unwrap_or_else(|| {
+        *usage = target.charge(counted.unwrap_or_else(|| {
             tracing::warn!(server, "tokens are not counted, or not as can be; bytes stand in");
-            usage::at_most(&body, &reply.body)
-        });
-        usage.cost = provider.prices.of(model.model()).unwrap_or_default().cost(usage);
+            let by_bytes = usage::at_most(&body, &reply.body);
+            let completion_tokens = by_bytes.completion_tokens.min(self.tokens_max(request));
+            Usage { completion_tokens, ..by_bytes }
+        }));
         completion.and_then(|read| read.output(&Wanted::of(request), &server)).map_err(hide)
     }
 

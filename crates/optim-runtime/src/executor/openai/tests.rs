@@ -1,5 +1,7 @@
 //! Attempts against a server over a real socket.
 
+use optim_core::node_io::{Attempt, Limits};
+
 use super::super::exchange::server::{Server, Step};
 use super::*;
 
@@ -109,7 +111,7 @@ async fn every_fault_of_a_provider_has_its_class_and_is_no_answer() {
     for (step, wanted, says) in [
         (Step::status("503 Service Unavailable", "", "down"), ErrorClass::Provider, "503: down"),
         (Step::raw(cut), ErrorClass::Provider, "broke off"),
-        (Step::raw(""), ErrorClass::Provider, "cannot be reached"),
+        (Step::raw(""), ErrorClass::Provider, "broke off"),
         (Step::json("{\"choices\": ["), ErrorClass::Provider, "no chat completion"),
         (Step::json("<html>hello</html>"), ErrorClass::Provider, "<html>hello</html>"),
         (Step::json("{}"), ErrorClass::Provider, "missing field `choices`"),
@@ -170,7 +172,11 @@ async fn tokens_that_are_not_counted_are_paid_for_by_the_byte() {
         let Usage { prompt_tokens, completion_tokens, cost, .. } = answer.usage;
         assert_eq!(completion_tokens.0, u64::try_from(body.len()).unwrap());
         assert!(prompt_tokens > Tokens(100) && cost > MicroUsd(200), "{:?}", answer.usage);
+        assert!(answer.usage.estimated);
     }
+    let choice = json!({"message": {"content": "x".repeat(2000)}});
+    let wordy = ask(Step::json(&json!({"choices": [choice]}).to_string()), request()).await;
+    assert_eq!(wordy.usage.completion_tokens, Tokens(1024), "no answer has more than it may");
     let lost = ask(Step::json("{\"choices\": ["), request()).await;
     assert!(lost.usage.cost > MicroUsd(200), "an answer that cannot be read is paid for, too");
     let refused = ask(Step::status("503 Service Unavailable", "", "down"), request()).await;
@@ -221,17 +227,54 @@ async fn what_is_missing_is_found_before_anything_is_spent() {
 }
 
 #[tokio::test]
-async fn a_quote_is_no_less_than_a_run_can_cost() {
+async fn a_quote_is_no_less_than_a_try_can_cost() {
     let server = Server::start(vec![completion("x")]).await;
     let with = |max: u64| executor(&server, json!({"max_completion_tokens": max}));
-    let quote = |executor: &OpenAi, policy: Value, bytes| executor.quote(&workflow(policy), bytes);
-    let small = quote(&with(100), json!("acme/small"), 0).unwrap();
-    assert!(small >= MicroUsd(800), "100 tokens at 8 dollars a million: {small}");
-    let long = quote(&with(100), json!("acme/small"), 1000).unwrap();
-    assert_eq!(long, small.plus(MicroUsd(2000)), "each byte of the inputs may be a token");
-    assert_eq!(quote(&with(100), json!("acme/large"), 0), None);
+    let asking = |model: &str, text: &str| {
+        let mut asking = request();
+        asking.agent.insert("model_policy".to_owned(), json!({"default_model": model}));
+        asking.inputs.insert("text".to_owned(), json!(text));
+        asking
+    };
+    let quote = |max: u64, text: &str| with(max).quote(&asking("acme/small", text)).unwrap();
+    let small = quote(100, "");
+    assert_eq!(small.completion_tokens, Tokens(100));
+    assert_eq!(
+        quote(1000, "").cost,
+        small.cost.plus(MicroUsd(900 * 8 + 2)),
+        "one digit more is sent"
+    );
+    let long = quote(100, &"x".repeat(1000));
+    assert_eq!(
+        long.cost,
+        small.cost.plus(MicroUsd(2000)),
+        "each byte of the inputs may be a token"
+    );
+    assert_eq!(with(100).quote(&asking("other/small", "")), None);
     let answer = with(100).execute(request()).await;
-    assert!(quote(&with(100), json!("acme/small"), 20).unwrap() >= answer.usage.cost);
+    let quoted = with(100).quote(&request()).unwrap();
+    assert!(quoted.cost >= answer.usage.cost && quoted.tokens() >= answer.usage.tokens());
+    assert!(quoted.estimated && !answer.usage.estimated);
+}
+
+#[tokio::test]
+async fn a_request_whose_reply_is_lost_is_charged_its_quote_and_one_that_was_not_sent_nothing() {
+    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"choices\": [";
+    for lost in [Step::raw(cut), Step::raw(""), Step::Endless] {
+        let server = Server::start(vec![lost.clone()]).await;
+        let executor = executor(&server, json!({}));
+        let mut answer = executor.execute(request()).await;
+        answer.usage.latency = Millis(0);
+        assert_eq!(answer.result.unwrap_err().class, ErrorClass::Provider, "{lost:?}");
+        assert_eq!(Some(answer.usage), executor.quote(&request()), "{lost:?}");
+    }
+    let server = Server::start(vec![completion("x")]).await;
+    let executor = executor(&server, json!({}));
+    drop(server);
+    let mut answer = executor.execute(request()).await;
+    answer.usage.latency = Millis(0);
+    assert!(answer.result.unwrap_err().message.contains("cannot be reached"));
+    assert_eq!(answer.usage, Usage::default());
 }
 
 #[tokio::test]

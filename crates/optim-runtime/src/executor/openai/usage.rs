@@ -27,7 +27,7 @@ pub(super) fn counted(usage: Option<&Value>) -> Option<Usage> {
 /// stands in for a count that is missing, so that no answer is taken for a free one.
 pub(super) fn at_most(request: &[u8], answer: &[u8]) -> Usage {
     let bytes = |bytes: &[u8]| u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    tokens(bytes(request), bytes(answer))
+    Usage { estimated: true, ..tokens(bytes(request), bytes(answer)) }
 }
 
 fn tokens(prompt: u64, completion: u64) -> Usage {
