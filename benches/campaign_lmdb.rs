@@ -158,7 +158,7 @@ async fn campaign(store: &Arc<Lmdb>, folder: &Path, id: &str, capacity: u32) -> 
     let new = draft(folder, id)?;
     let id = new.campaign.id.clone();
     engine.create(new, actor.clone()).await?;
-    engine.submit(&id, &Command::Start, actor).await?;
+    engine.submit(&id, &Command::Start { reason: None }, actor).await?;
     let before = Row::now(store, &engine).await?;
     let dispatch = DispatchConfig { capacity, ..DispatchConfig::default() };
     let config = ServiceConfig {

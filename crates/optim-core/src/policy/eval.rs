@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
+use super::post_apply::{self, PostApply};
 use super::sequential::{self, Sequential};
 use super::{Profile, kind};
 use crate::quantity::PerMillion;
@@ -34,6 +35,9 @@ pub struct EvalPolicy {
     pub score: Score,
     /// How a verdict is reached.
     pub rule: Rule,
+    /// What is measured after an apply.
+    #[serde(default)]
+    pub post_apply: PostApply,
 }
 
 /// A day: evaluations end by themselves, so this is for those that nothing can end any more.
@@ -57,6 +61,7 @@ impl EvalPolicy {
             evaluation_deadline_minutes: deadline_minutes(),
             score: Score::AllOrNothing,
             rule: Rule::default(),
+            post_apply: PostApply::default(),
         }
     }
 }
@@ -174,6 +179,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
             .or_first(),
     );
     let rule = keys.section("decision", rule);
+    let post_apply = keys.section("post_apply", post_apply::read);
     Some(EvalPolicy {
         profile: profile?,
         pack_ref: pack_ref?,
@@ -186,6 +192,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
         evaluation_deadline_minutes: evaluation_deadline_minutes?,
         score: score?,
         rule: rule?,
+        post_apply: post_apply?,
     })
 }
 

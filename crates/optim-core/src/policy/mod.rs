@@ -9,6 +9,7 @@ mod keys;
 mod kind;
 mod mutation;
 mod objective;
+mod post_apply;
 mod scope;
 mod sequential;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use eval::{EvalPolicy, Guardrail, MetricName, PackRef, Rule, Score};
 pub use keys::Row;
 pub use mutation::MutationPolicy;
 pub use objective::{OBJECTIVE_BYTES_MAX, Objective};
+pub use post_apply::{AfterApply, PostApply};
 pub use scope::{FieldPattern, PatternError, ScopePolicy};
 pub use sequential::{DecisionProfile, Margins, Sequential};
 

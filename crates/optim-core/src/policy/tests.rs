@@ -102,6 +102,13 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
                         100000,
                     ),
                 },
+                post_apply: PostApply {
+                    measure: OnRequest,
+                    window_minutes: 60,
+                    max_drop: PerMillion(
+                        50000,
+                    ),
+                },
             },
             mutation: MutationPolicy {
                 profile: Strict,
