@@ -1,6 +1,5 @@
-//! What the benchmarks share: workloads of any size, a plain reference, medians, and a simulated world.
+//! What the benchmarks share: workloads of any size, a plain reference, and medians.
 
 pub mod measure;
 pub mod reference;
 pub mod workload;
-pub mod world;

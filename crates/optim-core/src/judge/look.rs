@@ -192,7 +192,7 @@ pub(super) const RULES: [Rule; 8] = [
         decide: shortfall,
         detail: |seen| {
             let Terms { rules, score, .. } = seen.terms();
-            let hoped = hoped_for(&seen.gain(), rules.mde, *score, &seen.goal(), rules);
+            let hoped = hoped_for(seen.gain(), rules.mde, *score, &seen.goal(), rules);
             format!("evidence to hope for after {} pairs: {hoped}", rules.n_max)
         },
     },

@@ -7,33 +7,33 @@ use optim_core::judge::split_mix::SplitMix64;
 
 /// What a definition really does, case by case.
 #[derive(Debug, Clone)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// The probability that a run of the case passes.
-    pub pass: Vec<f64>,
+    pub(crate) pass: Vec<f64>,
     /// How far the distribution of unmet requirements is shifted to fewer, 0 to 1.
-    pub shift: f64,
+    pub(crate) shift: f64,
     /// The probability that a run has a blocked node.
-    pub blocked: f64,
+    pub(crate) blocked: f64,
     /// What its cost is multiplied with.
-    pub cost: f64,
+    pub(crate) cost: f64,
 }
 
 /// What one case run shows.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CaseRun {
+pub(crate) struct CaseRun {
     /// Whether it passed.
-    pub passed: bool,
+    pub(crate) passed: bool,
     /// Unmet requirements.
-    pub unmet: u8,
+    pub(crate) unmet: u8,
     /// Whether a node was blocked.
-    pub blocked: bool,
+    pub(crate) blocked: bool,
     /// Its cost.
-    pub cost: f64,
+    pub(crate) cost: f64,
 }
 
 /// What a candidate changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Nothing.
     Nothing,
     /// The mean pass rate rises by so much, where there is room.
@@ -52,35 +52,31 @@ pub enum Change {
 
 impl Change {
     /// Whether to promote it is an error.
-    #[must_use]
-    pub fn is_no_better(self) -> bool {
+    pub(crate) fn is_no_better(self) -> bool {
         matches!(self, Self::Nothing | Self::Harm(_) | Self::Uneven)
     }
 
     /// Whether it breaks a guardrail.
-    #[must_use]
-    pub fn is_violator(self) -> bool {
+    pub(crate) fn is_violator(self) -> bool {
         matches!(self, Self::GainAndBlocked(_) | Self::GainAndCost(_))
     }
 }
 
 /// A uniform number from 0 to below 1.
 #[expect(clippy::as_conversions, reason = "53 bits fit into a float")]
-pub fn uniform(random: &mut SplitMix64) -> f64 {
+pub(crate) fn uniform(random: &mut SplitMix64) -> f64 {
     (random.next_u64() >> 11) as f64 / 9_007_199_254_740_992.0
 }
 
 /// The mean of `values`; there is at least one.
-#[must_use]
 #[expect(clippy::as_conversions, reason = "the number of cases is small")]
-pub fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 impl Definition {
     /// A pack of `cases`, by the share of the cases that have each pass probability.
-    #[must_use]
-    pub fn of_pack(cases: u32, classes: &[(f64, f64)]) -> Self {
+    pub(crate) fn of_pack(cases: u32, classes: &[(f64, f64)]) -> Self {
         let class = |case: u32| {
             let place = (f64::from(case) + 0.5) / f64::from(cases);
             let mut end = 0.0;
@@ -95,8 +91,7 @@ impl Definition {
     }
 
     /// The change, as far as it is still possible: one whose effect is used up changes nothing.
-    #[must_use]
-    pub fn possible(&self, change: Change) -> Change {
+    pub(crate) fn possible(&self, change: Change) -> Change {
         let is_used_up = match change {
             Change::Gain(_) | Change::GainAndBlocked(_) | Change::GainAndCost(_) => {
                 mean(&self.pass) >= 1.0 - 1e-9
@@ -108,8 +103,7 @@ impl Definition {
     }
 
     /// Whether all of the change's effect is still possible: what power is counted over.
-    #[must_use]
-    pub fn has_room_for(&self, change: Change) -> bool {
+    pub(crate) fn has_room_for(&self, change: Change) -> bool {
         match change {
             Change::Gain(gain) => gain <= 1.0 - mean(&self.pass),
             Change::FewerUnmet => true,
@@ -118,8 +112,7 @@ impl Definition {
     }
 
     /// The definition with `change`.
-    #[must_use]
-    pub fn with(&self, change: Change) -> Self {
+    pub(crate) fn with(&self, change: Change) -> Self {
         let mut next = self.clone();
         match change {
             Change::Nothing => {}
@@ -157,8 +150,7 @@ impl Definition {
     }
 
     /// One run of the case with this index. Always draws five numbers.
-    #[must_use]
-    pub fn run(&self, case: usize, random: &mut SplitMix64) -> CaseRun {
+    pub(crate) fn run(&self, case: usize, random: &mut SplitMix64) -> CaseRun {
         let [first, second, third, fourth, fifth] = std::array::from_fn(|_| uniform(random));
         let passed = self.pass.get(case).is_some_and(|pass| first < *pass);
         let unmet = match second {
