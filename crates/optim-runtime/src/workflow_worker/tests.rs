@@ -136,22 +136,24 @@ impl Plant {
         id
     }
 
+    /// Waits, in virtual time, until there is enough of a run; the run.
     async fn until(&self, id: WorkflowRunId, enough: impl Fn(&WorkflowRun) -> bool) -> WorkflowRun {
-        loop {
-            if let Ok(run) = self.engine.workflow_run(id).await
-                && enough(&run.value)
-            {
-                return run.value;
+        let reached = async {
+            loop {
+                if let Ok(run) = self.engine.workflow_run(id).await
+                    && enough(&run.value)
+                {
+                    return run.value;
+                }
+                sleep_for(Some(Duration::from_millis(100))).await;
             }
-            // In virtual time.
-            sleep_for(Some(Duration::from_millis(100))).await;
-        }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(10_000), reached).await;
+        in_time.expect("it comes to that")
     }
 
     async fn ended(&self, id: WorkflowRunId) -> WorkflowRun {
-        let over = |run: &WorkflowRun| run.state.status().is_terminal();
-        let ended = self.until(id, over);
-        tokio::time::timeout(Duration::from_secs(100_000), ended).await.expect("the run ends")
+        self.until(id, |run| run.state.status().is_terminal()).await
     }
 }
 

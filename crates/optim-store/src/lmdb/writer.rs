@@ -397,10 +397,10 @@ fn put_outputs(
         let value = seal("workflow_run_outputs", &key, Codec::Raw, output.bytes())?;
         tables.workflow_run_outputs.put(txn, &key, &value)?;
     }
-    let listed: BTreeSet<_> = run.outputs().map(|output| output_key(seq, output)).collect();
+    let listed: BTreeSet<_> = run.outputs().map(|it| output_key(seq, it).to_vec()).collect();
     let stored = tables.workflow_run_outputs.prefix_iter(txn, &seq.to_be_bytes())?;
     let keys = stored.map(|entry| Ok(entry?.0.to_vec())).collect::<Result<Vec<_>, Error>>()?;
-    for key in keys.iter().filter(|key| !listed.iter().any(|listed| listed == key.as_slice())) {
+    for key in keys.iter().filter(|key| !listed.contains(*key)) {
         tables.workflow_run_outputs.delete(txn, key)?;
     }
     Ok(())

@@ -75,6 +75,41 @@ fn the_directory_is_for_this_user_alone() {
 }
 
 #[test]
+fn what_a_run_lists_no_more_takes_no_space_and_what_others_refer_to_stays() {
+    let directory = directory();
+    block_on(async {
+        let store = open(directory.path());
+        let queued = ["one", "other"].map(|id| sample::workflow_run(id, "w"));
+        let [(run, output), (other, its)] =
+            queued.map(|run| sample::with_output(&sample::claimed_workflow_run(&run), &[7; 9000]));
+        let payload = output.output.clone();
+        let ended = sample::ended(&run);
+        let write = |value: &_| Write { expected: Revision(0), value: Clone::clone(value) };
+        let commit = Commit {
+            workflow_runs: vec![write(&ended), write(&other)],
+            outputs: vec![output, its],
+            // Somebody else refers to the same bytes.
+            blobs: vec![payload.clone()],
+            ..Commit::default()
+        };
+        store.commit(commit).await.unwrap();
+        let outputs = || {
+            let environment = &store.environment.0;
+            environment.read(|view| Ok(view.tables.workflow_run_outputs.len(view.txn)?)).unwrap()
+        };
+        assert_eq!(outputs(), 2);
+        let expired = Write { expected: Revision(1), value: sample::expired(&ended) };
+        let commit = Commit { workflow_runs: vec![expired], ..Commit::default() };
+        store.commit(commit).await.unwrap();
+        assert_eq!(outputs(), 1);
+        let kept = store.workflow_run_output(other.id, payload.digest()).await.unwrap();
+        assert_eq!(kept.as_deref(), Some(payload.bytes()));
+        assert_eq!(store.blob(payload.digest()).await.unwrap().as_deref(), Some(payload.bytes()));
+        expect_intact(&store).await;
+    });
+}
+
+#[test]
 fn a_reader_that_goes_away_or_a_store_that_closes_under_it_harms_nobody() {
     let directory = directory();
     block_on(async {
