@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod exchange;
+pub mod guard;
 pub mod http;
 pub mod lexical;
 mod needs;
