@@ -93,7 +93,7 @@ async fn campaign(store: &Arc<Lmdb>, id: &str, capacity: u32) -> Outcome<Row> {
     let new = draft(id);
     let id = new.campaign.id.clone();
     engine.create(new, actor.clone()).await?;
-    engine.submit(&id, &Command::Start, actor).await?;
+    engine.submit(&id, &Command::Start { reason: None }, actor).await?;
     let before = Row::now(store, &engine).await?;
     let dispatch = DispatchConfig { capacity, ..DispatchConfig::default() };
     let config = ServiceConfig {

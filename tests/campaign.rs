@@ -41,6 +41,7 @@ fn a_campaign_ends_in_an_applied_winner_that_can_be_rolled_back() {
         "nothing is written before a person asks for it"
     );
     project.optim(["apply"]).refused(6, "nothing_to_apply");
+    project.optim(["run", "--reason", "again"]).refused(2, "already_started");
 
     let number = winner["number"].to_string();
     assert_eq!(project.optim(["approve", &number]).code, 0);

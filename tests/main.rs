@@ -7,6 +7,7 @@
     reason = "helpers fail the test that calls them"
 )]
 
+mod after_apply;
 mod bad_input;
 mod budget;
 mod campaign;
@@ -18,5 +19,6 @@ mod honest;
 mod openai;
 mod signals;
 mod support;
+mod tenants;
 mod workflow;
 mod workflow_runs;

@@ -34,6 +34,20 @@ pub(crate) fn optim() -> &'static Path {
     })
 }
 
+const ONE_NODE: &str = "automation_id: w
+agents: [{agent_id: a}]
+flow:
+  nodes:
+    - node_id: n
+      agent_id: a
+      objective: Answer the question that was asked in one word.
+      output_contract: {kind: j, validator: structured_json, schema: {type: object, required: [ok]}}
+";
+const THREE_CASES: &str = r#"{"id":"a","inputs":{"text":"one"},"split":"search"}
+{"id":"b","inputs":{"text":"two"},"split":"search"}
+{"id":"c","inputs":{"text":"three"},"split":"holdout"}
+"#;
+
 /// A copy of the example project in a folder of its own.
 pub(crate) struct Project {
     folder: tempfile::TempDir,
@@ -68,6 +82,18 @@ impl Project {
             .collect();
         project.write("cases/tickets.jsonl", lines.join("\n"));
         project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
+        project
+    }
+
+    /// A project of one node and three cases, one of them a holdout: an answer passes when it has the
+    /// field `ok`. `executor` is that section of its settings.
+    pub(crate) fn of_one_node(executor: &str) -> Self {
+        let project = Self::example();
+        project
+            .write("optim.toml", format!("workflow = \"workflow.yaml\"\n[executor]\n{executor}\n"));
+        project.write("workflow.yaml", ONE_NODE);
+        project.write("cases/tickets.jsonl", THREE_CASES);
+        project.replace("policy/scope.yaml", "forbidden_fields:", "forbidden_fields: [] #");
         project
     }
 

@@ -208,6 +208,12 @@ impl fmt::Display for Fraction {
 pub struct PerMillion(pub u32);
 
 impl PerMillion {
+    /// The nearest float.
+    #[must_use]
+    pub fn to_f64(self) -> f64 {
+        f64::from(self.0) / 1e6
+    }
+
     /// `self` of `amount`, rounded up.
     #[must_use]
     pub fn of_ceil(self, amount: u64) -> u64 {

@@ -598,7 +598,7 @@ impl Engine {
         let mut page = Page::first();
         loop {
             let listed = self.store.campaigns(page).await?;
-            for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
+            for campaign in listed.items.iter().filter(|campaign| campaign.is_at_work()) {
                 self.record(&campaign.id, &Observation::Continued, Vec::new()).await?;
             }
             match listed.next {

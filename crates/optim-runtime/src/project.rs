@@ -11,7 +11,7 @@ use optim_core::digest::Digest;
 use optim_core::id::{CampaignId, WorkflowId};
 use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::{
-    self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles,
+    self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles, Rule,
 };
 use optim_core::quantity::Timestamp;
 use optim_core::shadow;
@@ -160,6 +160,12 @@ fn read_with(
         None => Pack::implicit(),
     };
     let mut findings = warnings;
+    if let Rule::Sequential(_) = policies.eval.rule {
+        let place = Place::file(&refs.eval).path("/decision/rule");
+        let message = "campaigns do not decide by `rule: sequential` yet";
+        let fault = Diagnostic::error("rule_not_available", place, message);
+        findings.0.push(fault.help("write `rule: point`, which controls no error"));
+    }
     let mut of_workflow = check(&workflow, Some(&policies));
     of_workflow.extend(unmet_needs(&workflow, capabilities));
     of_workflow.extend(shadow::findings(&workflow));

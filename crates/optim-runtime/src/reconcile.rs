@@ -23,6 +23,7 @@ use optim_store::Blob;
 
 use crate::engine::{Engine, EngineError};
 use crate::evidence;
+use crate::live::measurement;
 use crate::proposer::{ProposalRequest, Proposer};
 use crate::source;
 
@@ -47,6 +48,7 @@ impl Reconciler {
         match work(&campaign) {
             Work::AwaitRuns(_) => self.collect(&campaign).await,
             Work::Settle(_) => self.engine.settle(&campaign).await.map(|_| true),
+            Work::ReadLive => measurement::begin(&self.engine, &campaign).await.map(|_| true),
             Work::Suggested(_) | Work::Propose if self.source_is_gone(&campaign).await? => {
                 Ok(false)
             }

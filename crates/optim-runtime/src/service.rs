@@ -236,7 +236,7 @@ async fn wake_open_campaigns(engine: &Engine) -> Result<(), EngineError> {
     let mut page = Page::first();
     loop {
         let listed = engine.store().campaigns(page).await?;
-        for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
+        for campaign in listed.items.iter().filter(|campaign| campaign.is_at_work()) {
             engine.wakes().campaign_changed(&campaign.id);
         }
         match listed.next {

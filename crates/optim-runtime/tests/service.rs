@@ -142,7 +142,7 @@ async fn whole<S: Store>(store: &Arc<S>, new: &NewCampaign) -> Campaign {
         }
     }
     for _ in 0..100 {
-        match engine.submit(&id, &Command::Start, actor()).await {
+        match engine.submit(&id, &Command::Start { reason: None }, actor()).await {
             Ok(_) | Err(EngineError::Rejected(_)) => break,
             Err(_) => {}
         }
@@ -193,7 +193,7 @@ async fn a_campaign_that_cannot_go_on_holds_up_no_other() {
     for new in [broken, draft("sound", 1)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
-        engine.submit(&id, &Command::Start, actor()).await.unwrap();
+        engine.submit(&id, &Command::Start { reason: None }, actor()).await.unwrap();
     }
     let service = serve(&engine, rules()).await.unwrap();
     let sound = to_the_end(&engine, &service, &CampaignId::new("sound").unwrap()).await;
@@ -225,7 +225,7 @@ async fn a_panic_in_one_campaign_is_its_own() {
     for new in [draft("unlucky", 13), draft("lucky", 7)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
-        engine.submit(&id, &Command::Start, actor()).await.unwrap();
+        engine.submit(&id, &Command::Start { reason: None }, actor()).await.unwrap();
     }
     let service = serve(&engine, Arc::new(Explosive)).await.unwrap();
     let lucky = to_the_end(&engine, &service, &CampaignId::new("lucky").unwrap()).await;
@@ -263,7 +263,7 @@ async fn a_proposer_that_thinks_for_long_holds_up_no_other_campaign_and_no_shutd
     for new in [draft("slow", 13), draft("quick", 7)] {
         let id = new.campaign.id.clone();
         engine.create(new, actor()).await.unwrap();
-        engine.submit(&id, &Command::Start, actor()).await.unwrap();
+        engine.submit(&id, &Command::Start { reason: None }, actor()).await.unwrap();
     }
     let service = serve(&engine, Arc::new(Brooding)).await.unwrap();
     let quick = to_the_end(&engine, &service, &CampaignId::new("quick").unwrap()).await;
@@ -281,7 +281,7 @@ async fn a_process_that_dies_in_any_phase_is_succeeded_by_the_next() {
     let id = new.campaign.id.clone();
     let first = engine(Arc::clone(&store));
     first.create(new, actor()).await.unwrap();
-    first.submit(&id, &Command::Start, actor()).await.unwrap();
+    first.submit(&id, &Command::Start { reason: None }, actor()).await.unwrap();
     let mut deaths = 0;
     let ended = loop {
         let engine = engine(Arc::clone(&store));
@@ -310,7 +310,7 @@ async fn two_writers_of_one_campaign_lose_nothing() {
     let id = new.campaign.id.clone();
     engine.create(new.clone(), actor()).await.unwrap();
     assert!(matches!(engine.create(new, actor()).await, Err(EngineError::Exists(_))));
-    let starts = (0..4).map(|_| engine.submit(&id, &Command::Start, actor()));
+    let starts = (0..4).map(|_| engine.submit(&id, &Command::Start { reason: None }, actor()));
     let mut started = 0;
     for start in starts {
         started += u32::from(start.await.is_ok());
@@ -342,7 +342,7 @@ async fn a_proposer_that_repeats_itself_ends_the_search() {
     let new = draft("c", 1);
     let id = new.campaign.id.clone();
     engine.create(new, actor()).await.unwrap();
-    engine.submit(&id, &Command::Start, actor()).await.unwrap();
+    engine.submit(&id, &Command::Start { reason: None }, actor()).await.unwrap();
     let service = serve(&engine, Arc::new(Stubborn)).await.unwrap();
     let ended = to_the_end(&engine, &service, &id).await;
     assert_eq!(ended.search.experiments, 1);
@@ -357,7 +357,7 @@ async fn a_proposer_that_repeats_itself_ends_the_search() {
 async fn started(engine: &Engine, new: NewCampaign) -> CampaignId {
     let id = new.campaign.id.clone();
     engine.create(new, actor()).await.unwrap();
-    engine.submit(&id, &Command::Start, actor()).await.unwrap();
+    engine.submit(&id, &Command::Start { reason: None }, actor()).await.unwrap();
     id
 }
 

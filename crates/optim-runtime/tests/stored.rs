@@ -22,7 +22,7 @@ use optim_runtime::clock::ManualClock;
 use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
 use optim_runtime::executor::lexical::Lexical;
-use optim_runtime::live::{self, DefinitionText, LiveError};
+use optim_runtime::live::{self, DefinitionText, LiveError, LiveRequest};
 use optim_runtime::reaper::ReaperConfig;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_store::memory::Memory;
@@ -112,11 +112,11 @@ fn code(error: &LiveError) -> &'static str {
 #[tokio::test]
 async fn an_apply_edits_the_text_in_place_and_a_rollback_gives_the_former_bytes() {
     let (engine, campaign) = approved().await;
-    let applied = live::apply(&engine, &campaign.id, actor(), None).await.unwrap();
+    let applied = live::apply(&engine, &campaign.id, LiveRequest::by(actor())).await.unwrap();
     assert_eq!((applied.campaign.live.intent, applied.campaign.live.applied.len()), (None, 1));
     let expected = TEXT.replace("Read the ticket.", "Read the ticket twice.");
     assert_eq!(stored_text(&engine).await, (2, expected));
-    let again = live::apply(&engine, &campaign.id, actor(), None).await.unwrap_err();
+    let again = live::apply(&engine, &campaign.id, LiveRequest::by(actor())).await.unwrap_err();
     assert_eq!(code(&again), "nothing_to_apply");
     assert_eq!(stored_text(&engine).await.0, 2);
 
@@ -129,9 +129,9 @@ async fn an_apply_edits_the_text_in_place_and_a_rollback_gives_the_former_bytes(
     );
     assert_eq!(told["owner_team"]["pager"], "007");
 
-    live::rollback(&engine, &campaign.id, actor(), None).await.unwrap();
+    live::rollback(&engine, &campaign.id, LiveRequest::by(actor())).await.unwrap();
     assert_eq!(stored_text(&engine).await, (3, TEXT.to_owned()));
-    let again = live::rollback(&engine, &campaign.id, actor(), None).await.unwrap_err();
+    let again = live::rollback(&engine, &campaign.id, LiveRequest::by(actor())).await.unwrap_err();
     assert_eq!(code(&again), "nothing_to_roll_back");
 }
 
@@ -140,11 +140,17 @@ async fn an_edit_of_another_field_is_drift_that_only_a_reason_accepts_and_nothin
     let (engine, campaign) = approved().await;
     let edited = TEXT.replace("Answer it.", "Answer it politely.");
     engine.put_workflow(&text(&edited), None, actor()).await.unwrap();
-    let refused = live::apply(&engine, &campaign.id, actor(), None).await.unwrap_err();
+    let refused = live::apply(&engine, &campaign.id, LiveRequest::by(actor())).await.unwrap_err();
     assert_eq!(code(&refused), "live_drift");
     assert_eq!(stored_text(&engine).await, (2, edited.clone()));
     let reason = Some("only the tone".to_owned());
-    live::apply(&engine, &campaign.id, actor(), reason).await.unwrap();
+    live::apply(
+        &engine,
+        &campaign.id,
+        LiveRequest { accept_drift: reason, ..LiveRequest::by(actor()) },
+    )
+    .await
+    .unwrap();
     let both = edited.replace("Read the ticket.", "Read the ticket twice.");
     assert_eq!(stored_text(&engine).await, (3, both));
 }
@@ -155,7 +161,13 @@ async fn an_edit_of_the_same_field_is_drift_that_no_reason_accepts() {
     let edited = TEXT.replace("Read the ticket.", "Skim the ticket.");
     engine.put_workflow(&text(&edited), None, actor()).await.unwrap();
     let reason = Some("I insist".to_owned());
-    let refused = live::apply(&engine, &campaign.id, actor(), reason).await.unwrap_err();
+    let refused = live::apply(
+        &engine,
+        &campaign.id,
+        LiveRequest { accept_drift: reason, ..LiveRequest::by(actor()) },
+    )
+    .await
+    .unwrap_err();
     assert_eq!(code(&refused), "live_drift");
     assert_eq!(stored_text(&engine).await, (2, edited));
 }
@@ -171,7 +183,7 @@ async fn every_approved_change_is_applied_at_once_also_two_of_one_field() {
     ];
     let campaign = campaign("c", &text(TEXT), &changes);
     create(&engine, &campaign).await.unwrap();
-    live::apply(&engine, &campaign.id, actor(), None).await.unwrap();
+    live::apply(&engine, &campaign.id, LiveRequest::by(actor())).await.unwrap();
     let both = TEXT.replace("Read the ticket.", "Read it twice.");
     let both = both.replace("Answer it.", "Answer it at once.");
     assert_eq!(stored_text(&engine).await, (2, both));
@@ -185,7 +197,7 @@ async fn a_field_that_the_scope_forbids_is_not_applied_however_it_came_to_be_app
     let mut campaign = campaign("c", &text(TEXT), &[change]);
     campaign.frozen.policies.scope.forbidden_fields = vec!["nodes.first".parse().unwrap()];
     create(&engine, &campaign).await.unwrap();
-    let refused = live::apply(&engine, &campaign.id, actor(), None).await.unwrap_err();
+    let refused = live::apply(&engine, &campaign.id, LiveRequest::by(actor())).await.unwrap_err();
     assert_eq!(code(&refused), "field_forbidden");
     assert_eq!(stored_text(&engine).await, (1, TEXT.to_owned()));
 }
@@ -197,8 +209,8 @@ async fn of_two_campaigns_on_one_workflow_the_second_apply_meets_drift() {
     let second =
         Campaign { id: CampaignId::new("d").unwrap(), ..campaign("d", &text(TEXT), &[change]) };
     create(&engine, &second).await.unwrap();
-    live::apply(&engine, &first.id, actor(), None).await.unwrap();
-    let refused = live::apply(&engine, &second.id, actor(), None).await.unwrap_err();
+    live::apply(&engine, &first.id, LiveRequest::by(actor())).await.unwrap();
+    let refused = live::apply(&engine, &second.id, LiveRequest::by(actor())).await.unwrap_err();
     assert_eq!(code(&refused), "live_drift");
     assert!(refused.to_string().contains("it was edited since"), "{refused}");
     assert_eq!(stored_text(&engine).await.0, 2);
@@ -217,7 +229,7 @@ async fn an_apply_whose_commit_failed_took_effect_whole_or_not_at_all() {
         while engine.put_workflow(&text(TEXT), None, actor()).await.is_err() {}
         while !matches!(create(&engine, &campaign).await, Ok(_) | Err(EngineError::Exists(_))) {}
         let codes = loop {
-            match live::apply(&engine, &campaign.id, actor(), None).await {
+            match live::apply(&engine, &campaign.id, LiveRequest::by(actor())).await {
                 Ok(_) => break "applied",
                 Err(error) if code(&error) == "store_io" => {}
                 Err(error) => break code(&error),
@@ -387,7 +399,10 @@ async fn no_campaign_begins_on_a_workflow_that_is_not_in_use() {
     let campaign = campaign("c", &text(TEXT), &[]);
     engine.change_workflow(&id(), &delete(), actor()).await.unwrap();
     assert_eq!(create(&engine, &campaign).await.unwrap_err().code(), "workflow_deleted");
-    engine.change_workflow(&id(), &WorkflowCommand::Restore, actor()).await.unwrap();
+    engine
+        .change_workflow(&id(), &WorkflowCommand::Restore { reason: None }, actor())
+        .await
+        .unwrap();
     create(&engine, &campaign).await.unwrap();
     assert_eq!(create(&engine, &campaign).await.unwrap_err().code(), "campaign_exists");
 }
@@ -401,7 +416,10 @@ async fn a_deleted_workflow_is_not_read_can_be_restored_and_is_purged_after_its_
     let read = engine.definition(&id(), None).await.unwrap_err();
     assert_eq!(read.code(), "workflow_deleted");
     assert_eq!(engine.purge_workflows().await.unwrap(), 0);
-    engine.change_workflow(&id(), &WorkflowCommand::Restore, actor()).await.unwrap();
+    engine
+        .change_workflow(&id(), &WorkflowCommand::Restore { reason: None }, actor())
+        .await
+        .unwrap();
     assert_eq!(stored_text(&engine).await, (1, TEXT.to_owned()));
 
     engine.change_workflow(&id(), &delete(), actor()).await.unwrap();
@@ -412,7 +430,10 @@ async fn a_deleted_workflow_is_not_read_can_be_restored_and_is_purged_after_its_
     assert_eq!(engine.purge_workflows().await.unwrap(), 0);
     let text = engine.store().workflow_text(&id(), VersionNumber(1)).await.unwrap();
     assert_eq!(text, None);
-    let late = engine.change_workflow(&id(), &WorkflowCommand::Restore, actor()).await.unwrap_err();
+    let late = engine
+        .change_workflow(&id(), &WorkflowCommand::Restore { reason: None }, actor())
+        .await
+        .unwrap_err();
     assert_eq!(late.code(), "restore_window_over");
     let tombstone = engine.stored_workflow(&id()).await.unwrap().value.deleted.unwrap();
     assert_eq!(tombstone.reason, "no use any more");

@@ -192,6 +192,7 @@ fn engine_exit(error: &EngineError) -> Exit {
             Exit::Usage
         }
         EngineError::Plan(_) => Exit::Invalid,
+        EngineError::Rejected(Rejection::Unaffordable { .. }) => Exit::Budget,
         EngineError::Rejected(_)
         | EngineError::Workflow(_)
         | EngineError::Exists(_)

@@ -159,20 +159,21 @@ impl Session {
         Ok(self.engine.campaign(&id).await?.value)
     }
 
-    /// The campaigns that are not over, newest first.
+    /// The campaigns that the loops may take further, newest first: those that are not over, and those
+    /// whose apply is to be measured.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn open_campaigns(&self) -> Result<Vec<Campaign>, CliError> {
-        let (mut open, mut page) = (Vec::new(), Page::first());
+    pub async fn campaigns_at_work(&self) -> Result<Vec<Campaign>, CliError> {
+        let (mut at_work, mut page) = (Vec::new(), Page::first());
         loop {
             let listed = self.engine.store().campaigns(page).await?;
-            for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
-                open.push(self.engine.campaign(&campaign.id).await?.value);
+            for campaign in listed.items.iter().filter(|campaign| campaign.is_at_work()) {
+                at_work.push(self.engine.campaign(&campaign.id).await?.value);
             }
             match listed.next {
                 Some(after) => page = Page { after: Some(after), ..Page::first() },
-                None => return Ok(open),
+                None => return Ok(at_work),
             }
         }
     }

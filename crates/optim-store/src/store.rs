@@ -212,6 +212,8 @@ pub struct CampaignSummary {
     pub status: Status,
     /// Its experiments so far.
     pub experiments: u32,
+    /// Whether a measurement of what is live is wanted or in flight.
+    pub measuring: bool,
     /// Whether a person took it out of the lists.
     pub archived: bool,
     /// When it was created.
@@ -227,9 +229,16 @@ impl CampaignSummary {
             name: campaign.name.clone(),
             status: campaign.status(),
             experiments: campaign.search.experiments,
+            measuring: campaign.live.measuring.is_some(),
             archived: campaign.archived.is_some(),
             created_at: campaign.created_at,
         }
+    }
+
+    /// Whether something may be to be done for it: it is not over, or what it applied is to be measured.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.measuring || self.status.is_open()
     }
 }
 

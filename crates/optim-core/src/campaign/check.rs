@@ -4,7 +4,7 @@ use crate::experiment::ExperimentState;
 use crate::metrics::baseline::required;
 
 use super::transition::SUGGESTIONS_MAX;
-use super::{Campaign, Fate, Phase};
+use super::{Campaign, Fate, Phase, Purpose};
 
 /// A rule that a campaign breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,10 +85,14 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         );
     }
     require(
-        !matches!(phase, Phase::Draft | Phase::Closed { .. })
-            || campaign.in_flight().next().is_none(),
-        "nothing_runs_before_start_or_after_the_end",
+        phase.in_flight().iter().all(|open| !matches!(open.purpose, Purpose::MeasureLive { .. })),
+        "a_phase_waits_for_its_own_evaluations",
         format!("{phase:?}"),
+    );
+    require(
+        live.measuring.is_none() || !live.applied.is_empty(),
+        "only_what_was_applied_is_measured",
+        format!("{:?}", live.measuring),
     );
     require(
         !(campaign.is_closed() && campaign.hold.is_some()),

@@ -15,7 +15,10 @@ use super::{Fate, Status};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Begins the work of a draft.
-    Start,
+    Start {
+        /// Why.
+        reason: Option<String>,
+    },
     /// Stops new work; what runs still lands, unless it is cancelled.
     Pause {
         /// Why.
@@ -82,6 +85,14 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Asks for a measurement of what was applied. Asked again while one waits or runs, it changes
+    /// nothing.
+    Measure {
+        /// What is live now.
+        live: Fingerprint,
+        /// Why.
+        reason: Option<String>,
+    },
     /// Announces a write of the approved baseline to the live workflow.
     Apply(LiveChange),
     /// Announces a write of the inverse of the last apply.
@@ -116,6 +127,8 @@ pub struct LiveChange {
     pub patch: Patch,
     /// Why a live workflow that differs elsewhere is accepted; absent means that it is not.
     pub accept_drift: Option<String>,
+    /// Why it is written.
+    pub reason: Option<String>,
 }
 
 /// All that a decision may depend on besides the state. Passed in, never fetched.
@@ -209,6 +222,29 @@ pub enum Rejection {
         /// What was found.
         found: Fingerprint,
     },
+    /// Nothing that this campaign wrote is live.
+    #[error("there is nothing to measure: no apply of this campaign is in effect")]
+    NothingToMeasure,
+    /// The live workflow is not what was applied.
+    #[error(
+        "the live workflow is {found}, and what was applied is {expected}: it was edited since, so a measurement would say nothing about the apply; undo the edit, or start a new campaign on it"
+    )]
+    MeasuresDrift {
+        /// What was applied.
+        expected: Fingerprint,
+        /// What was found.
+        found: Fingerprint,
+    },
+    /// The budget does not cover it.
+    #[error(
+        "the budget does not cover {what}: {shortage}; `optim extend` adds to it while the campaign is open"
+    )]
+    Unaffordable {
+        /// What was asked for.
+        what: &'static str,
+        /// Which limit, with figures.
+        shortage: String,
+    },
     /// The prepared changes are not the planned ones.
     #[error("the changes were prepared for another state of the campaign; prepare them again")]
     StalePatch,
@@ -237,7 +273,9 @@ impl Rejection {
             Self::NothingToApply { .. } => "nothing_to_apply",
             Self::NothingToRollBack => "nothing_to_roll_back",
             Self::WriteInProgress => "write_in_progress",
-            Self::LiveDrift { .. } => "live_drift",
+            Self::LiveDrift { .. } | Self::MeasuresDrift { .. } => "live_drift",
+            Self::NothingToMeasure => "nothing_to_measure",
+            Self::Unaffordable { .. } => "budget_too_small",
             Self::StalePatch => "stale_patch",
         }
     }

@@ -16,6 +16,7 @@ use crate::workflow_run::event::WorkflowRunEvent;
 
 use super::ledger::{Amount, Spent};
 use super::live::LiveWriteKind;
+use super::measurement::Measured;
 use super::{Ending, Hold, Purpose};
 
 /// An event with who and when. The store adds its sequence number.
@@ -65,7 +66,11 @@ pub enum EventKind {
     /// The campaign was created.
     CampaignCreated,
     /// The campaign was started.
-    CampaignStarted,
+    CampaignStarted {
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
     /// Nothing new starts.
     CampaignHeld {
         /// Why.
@@ -234,6 +239,9 @@ pub enum EventKind {
         to: Fingerprint,
         /// Why a live workflow that differs elsewhere was accepted.
         accepted_drift: Option<String>,
+        /// Why it is written.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// The write took effect.
     LiveWriteDone {
@@ -242,6 +250,25 @@ pub enum EventKind {
     },
     /// The write did not take effect.
     LiveWriteFailed {
+        /// Why.
+        reason: String,
+    },
+    /// A measurement of what was applied is wanted.
+    MeasurementWanted {
+        /// The baseline's version that is live.
+        version: u32,
+        /// Why; absent when the policy asks for it.
+        reason: Option<String>,
+    },
+    /// What was applied is measured.
+    LiveMeasured {
+        /// The baseline's version that is live.
+        version: u32,
+        /// What was found. The apply's own record of it goes with a rollback.
+        measured: Box<Measured>,
+    },
+    /// A measurement of what was applied ended without figures.
+    MeasurementGivenUp {
         /// Why.
         reason: String,
     },
@@ -265,7 +292,11 @@ pub enum EventKind {
         restore_until: Timestamp,
     },
     /// A delete or a retirement was taken back.
-    WorkflowRestored,
+    WorkflowRestored {
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
     /// The history of a deleted workflow is gone.
     WorkflowPurged,
     /// Something happened to a workflow run.

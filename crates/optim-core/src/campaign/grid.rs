@@ -16,7 +16,7 @@ fn stations() -> Vec<(&'static str, Campaign)> {
     let searching = || Driven::searching(fresh(), 6);
     let replaying = {
         let mut driven = Driven::new(fresh());
-        driven.command(Command::Start).unwrap();
+        driven.command(Command::Start { reason: None }).unwrap();
         driven.campaign
     };
     let evaluating = || {
@@ -34,6 +34,20 @@ fn stations() -> Vec<(&'static str, Campaign)> {
         driven.land(Some(4));
         driven.land(Some(4));
         driven
+    };
+    let applied = || {
+        let mut driven = awaiting();
+        let experiment = driven.pending();
+        driven.command(Command::Approve { experiment, reason: None }).unwrap();
+        driven.apply();
+        driven.command(Command::Cancel { reason: None }).unwrap();
+        driven
+    };
+    let measuring = {
+        let mut driven = applied();
+        let live = driven.campaign.live.expected;
+        driven.command(Command::Measure { live, reason: None }).unwrap();
+        driven.campaign
     };
     let after = |mut driven: Driven, command: Command| {
         driven.command(command).unwrap();
@@ -58,6 +72,8 @@ fn stations() -> Vec<(&'static str, Campaign)> {
         ("awaiting approval, paused", after(awaiting(), pause())),
         ("evaluating, failed", failed),
         ("closed", after(searching(), Command::Cancel { reason: None })),
+        ("closed, applied", applied().campaign),
+        ("closed, measuring", measuring),
     ]
 }
 
@@ -65,7 +81,7 @@ fn commands(campaign: &Campaign) -> Vec<(&'static str, Command)> {
     let named = campaign.current_experiment().map(|experiment| experiment.id);
     let experiment = named.unwrap_or_else(|| crate::id::ExperimentId::derive(&[b"none"]));
     vec![
-        ("start", Command::Start),
+        ("start", Command::Start { reason: None }),
         ("pause", Command::Pause { reason: None, cancel_runs: false }),
         ("resume", Command::Resume { reason: None }),
         ("suggest", Command::Suggest { mutation: mutation(7) }),
@@ -74,6 +90,7 @@ fn commands(campaign: &Campaign) -> Vec<(&'static str, Command)> {
         ("queue replay", Command::QueueReplay { reason: None }),
         ("extend", Command::Extend { by: one_experiment(), reason: "why".to_owned() }),
         ("reset failures", Command::ResetFailures { reason: "why".to_owned() }),
+        ("measure", Command::Measure { live: campaign.live.expected, reason: None }),
         ("close", Command::Close { reason: None }),
         ("cancel", Command::Cancel { reason: None }),
         ("archive", Command::Archive { reason: None }),
@@ -99,7 +116,12 @@ fn phase(campaign: &Campaign) -> String {
         Some(Hold::Failures { .. }) => ", failed",
         Some(_) => ", paused",
     };
-    format!("{name}{held}")
+    let live = match &campaign.live {
+        live if live.measuring.is_some() => ", measuring",
+        live if !live.applied.is_empty() => ", applied",
+        _ => "",
+    };
+    format!("{name}{held}{live}")
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A campaign's dealings with the live workflow: apply and rollback.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -8,8 +10,9 @@ use crate::mutation::patch::Patch;
 use crate::quantity::Timestamp;
 use crate::workflow::Fingerprint;
 
-use super::Campaign;
 use super::command::Rejection;
+use super::measurement::{Figures, Measured, Measuring, Unmeasured};
+use super::{Campaign, Evaluation};
 
 /// What the campaign knows of the live workflow, and what it has done to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,15 @@ pub struct Live {
     pub intent: Option<LiveWrite>,
     /// The applies that are in effect, oldest first. A rollback takes the last one off.
     pub applied: Vec<LiveWrite>,
+    /// What the versions of the baseline showed when people decided about them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<u32, Figures>,
+    /// Measurements of what is live so far.
+    #[serde(default)]
+    pub measurements: u32,
+    /// The one that is wanted or in flight; at most one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measuring: Option<Box<Measuring>>,
 }
 
 /// One write to the live workflow.
@@ -45,6 +57,12 @@ pub struct LiveWrite {
     pub actor: Actor,
     /// When it was announced.
     pub at: Timestamp,
+    /// What the newest measurement with figures showed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Box<Measured>>,
+    /// Why the newest measurement gave no figures; absent when it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmeasured: Option<Unmeasured>,
 }
 
 /// The texts of the live workflow around a write, by content digest. The former one is stored, so that
@@ -72,7 +90,31 @@ impl Live {
     /// The live workflow is the source, as the campaign froze it.
     #[must_use]
     pub fn new(source: Fingerprint) -> Self {
-        Self { expected: source, intent: None, applied: Vec::new() }
+        Self {
+            expected: source,
+            intent: None,
+            applied: Vec::new(),
+            figures: BTreeMap::new(),
+            measurements: 0,
+            measuring: None,
+        }
+    }
+
+    /// The measurement that waits for its turn.
+    #[must_use]
+    pub fn waiting(&self) -> Option<&Measuring> {
+        self.measuring.as_deref().filter(|measuring| measuring.evaluations.is_empty())
+    }
+
+    /// The evaluations in flight of a measurement.
+    #[must_use]
+    pub fn in_flight(&self) -> &[Evaluation] {
+        self.measuring.as_ref().map_or(&[], |measuring| &measuring.evaluations)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn in_flight_mut(&mut self) -> &mut [Evaluation] {
+        self.measuring.as_mut().map_or(&mut [], |measuring| &mut measuring.evaluations)
     }
 
     /// The baseline's version that is live; 0 is the source.

@@ -10,6 +10,7 @@ pub mod event;
 pub mod ledger;
 pub mod live;
 pub mod location;
+pub mod measurement;
 pub mod observation;
 pub mod recheck;
 pub mod transition;
@@ -247,6 +248,13 @@ pub enum Purpose {
         /// The winner.
         experiment: ExperimentId,
     },
+    /// Measures what is live after an apply.
+    MeasureLive {
+        /// Counts the measurements of the campaign from 1.
+        number: u32,
+        /// The cases; each split is an evaluation of its own.
+        split: Split,
+    },
 }
 
 /// Where a campaign stands.
@@ -441,6 +449,12 @@ impl Purpose {
             Self::ConfirmCandidate { experiment } => {
                 (b"confirm-candidate", experiment.as_bytes().to_vec())
             }
+            Self::MeasureLive { number, split: Split::Search } => {
+                (b"measure-live", number.to_be_bytes().to_vec())
+            }
+            Self::MeasureLive { number, split: Split::Holdout } => {
+                (b"measure-live-holdout", number.to_be_bytes().to_vec())
+            }
         };
         let mut intent = vec![campaign.as_str().as_bytes(), kind, &subject];
         let retries = retries.to_be_bytes();
@@ -472,6 +486,35 @@ impl Fate {
             Self::Rejected => "rejected",
             Self::Approved => "approved",
             Self::Pending => "proposed and not decided",
+        }
+    }
+}
+
+impl Phase {
+    /// The evaluations in flight that the phase waits for.
+    #[must_use]
+    pub fn in_flight(&self) -> &[Evaluation] {
+        match self {
+            Self::Replaying { evaluation } | Self::Evaluating { evaluation, .. } => {
+                evaluation.as_slice()
+            }
+            Self::Confirming { evaluations, .. } => evaluations,
+            Self::Draft | Self::Searching | Self::AwaitingApproval { .. } | Self::Closed { .. } => {
+                &[]
+            }
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn in_flight_mut(&mut self) -> &mut [Evaluation] {
+        match self {
+            Self::Replaying { evaluation } | Self::Evaluating { evaluation, .. } => {
+                evaluation.as_mut_slice()
+            }
+            Self::Confirming { evaluations, .. } => evaluations,
+            Self::Draft | Self::Searching | Self::AwaitingApproval { .. } | Self::Closed { .. } => {
+                &mut []
+            }
         }
     }
 }
@@ -525,19 +568,20 @@ impl Campaign {
         self
     }
 
-    /// The evaluations whose case runs are queued or running.
+    /// The evaluations whose case runs are queued or running: those of its phase, and those of a
+    /// measurement of what is live.
     pub fn in_flight(&self) -> impl Iterator<Item = &Evaluation> {
-        match &self.phase {
-            Phase::Replaying { evaluation } | Phase::Evaluating { evaluation, .. } => {
-                evaluation.as_slice()
-            }
-            Phase::Confirming { evaluations, .. } => evaluations.as_slice(),
-            Phase::Draft
-            | Phase::Searching
-            | Phase::AwaitingApproval { .. }
-            | Phase::Closed { .. } => &[],
-        }
-        .iter()
+        self.phase.in_flight().iter().chain(self.live.in_flight())
+    }
+
+    /// Whether a measurement waits for nothing but to be told what is live now.
+    #[must_use]
+    pub fn wants_live(&self) -> bool {
+        self.live.waiting().is_some()
+            && self.hold.is_none()
+            && self.live.intent.is_none()
+            && self.in_flight().next().is_none()
+            && self.unsettled().next().is_none()
     }
 
     /// The experiment that is being measured or awaits a decision.

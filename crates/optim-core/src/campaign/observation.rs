@@ -85,6 +85,8 @@ pub enum Observation {
         /// What is live now.
         found: Fingerprint,
     },
+    /// The live workflow was read for the measurement that waits for it, or why it could not be.
+    LiveRead(Result<LiveRead, String>),
     /// The workflow that the campaign optimizes is not there any more.
     SourceGone {
         /// What became of it.
@@ -92,6 +94,17 @@ pub enum Observation {
     },
     /// Time has passed; something may be due.
     Woke,
+}
+
+/// The live workflow as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveRead {
+    /// What is live.
+    pub found: Fingerprint,
+    /// The same with the campaign's model, if it has one: what is executed.
+    pub fingerprint: Fingerprint,
+    /// Its definition, by content digest.
+    pub snapshot: Digest,
 }
 
 /// A candidate, its definition stored under `snapshot`.

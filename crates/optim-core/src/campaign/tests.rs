@@ -3,6 +3,7 @@
 mod decision;
 mod ending;
 mod funding;
+mod measurement;
 mod replay;
 mod setback;
 
@@ -16,7 +17,7 @@ use super::event::EventKind;
 use super::ledger::Amount;
 use super::live::{Texts, plan_apply, plan_rollback};
 use super::location::Location;
-use super::observation::{Candidate, EvaluationResult, Observation};
+use super::observation::{Candidate, EvaluationResult, LiveRead, Observation};
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
 use super::*;
@@ -25,7 +26,7 @@ use crate::id::NodeId;
 use crate::mutation::{FieldValue, MutableField, Mutation};
 use crate::outcome::Usage;
 use crate::policy::{
-    BudgetPolicy, EvalPolicy, Extension, MutationPolicy, PackRef, Profile, ScopePolicy,
+    AfterApply, BudgetPolicy, EvalPolicy, Extension, MutationPolicy, PackRef, Profile, ScopePolicy,
 };
 use crate::quantity::{Fraction, Tokens};
 
@@ -225,14 +226,43 @@ impl Driven {
     /// Started, with a baseline that passes `passed` cases.
     pub(super) fn searching(campaign: Campaign, passed: u64) -> Self {
         let mut driven = Self::new(campaign);
-        driven.command(Command::Start).unwrap();
+        driven.command(Command::Start { reason: None }).unwrap();
         driven.land(Some(passed));
         driven.land(Some(passed));
         assert_eq!(work(&driven.campaign), Work::Propose);
         driven
     }
 
-    fn pending(&self) -> ExperimentId {
+    /// Writes the approved baseline to the live workflow.
+    pub(super) fn apply(&mut self) {
+        let patch = plan_apply(&self.campaign).unwrap();
+        let to = self.campaign.baseline.fingerprint;
+        self.write_live(Command::Apply, patch, to);
+    }
+
+    /// Takes the last apply back.
+    fn roll_back(&mut self) {
+        let patch = plan_rollback(&self.campaign).unwrap();
+        let to = self.campaign.live.applied.last().unwrap().from;
+        self.write_live(Command::Rollback, patch, to);
+    }
+
+    fn write_live(&mut self, kind: fn(LiveChange) -> Command, patch: Patch, to: Fingerprint) {
+        let from = self.campaign.live.expected;
+        let texts = texts("before", "after");
+        self.command(kind(LiveChange { from, to, texts, patch, accept_drift: None, reason: None }))
+            .unwrap();
+        self.observe(Observation::LiveWriteEnded { found: to });
+    }
+
+    /// Reads the live workflow, as this campaign left it.
+    fn read_live(&mut self) {
+        let fingerprint = self.campaign.live.expected;
+        let read = LiveRead { found: fingerprint, fingerprint, snapshot: fingerprint.0 };
+        self.observe(Observation::LiveRead(Ok(read)));
+    }
+
+    pub(super) fn pending(&self) -> ExperimentId {
         self.campaign.current_experiment().expect("an experiment is pending").id
     }
 }
@@ -244,9 +274,12 @@ fn nothing_runs_before_start() {
     driven.observe(Observation::Woke);
     driven.propose(1);
     assert!(driven.queued.is_empty());
-    driven.command(Command::Start).unwrap();
+    driven.command(Command::Start { reason: None }).unwrap();
     assert_eq!(driven.queued.len(), 1);
-    assert_eq!(driven.command(Command::Start).unwrap_err().code(), "campaign_wrong_status");
+    assert_eq!(
+        driven.command(Command::Start { reason: None }).unwrap_err().code(),
+        "campaign_wrong_status"
+    );
 }
 
 #[test]
@@ -396,7 +429,7 @@ fn a_campaign_ends_only_when_nothing_is_in_flight() {
 #[test]
 fn replays_that_disagree_hold_the_campaign_and_resume_measures_afresh() {
     let mut driven = Driven::new(campaign(5, 0));
-    driven.command(Command::Start).unwrap();
+    driven.command(Command::Start { reason: None }).unwrap();
     driven.land(Some(9));
     driven.land(Some(4));
     assert_eq!(driven.campaign.status(), Status::PausedEvaluatorUnstable);
@@ -438,12 +471,12 @@ fn every_status_is_that_of_some_campaign() {
     see(&waiting);
 
     let mut failing = Driven::new(campaign(1, 0));
-    failing.command(Command::Start).unwrap();
+    failing.command(Command::Start { reason: None }).unwrap();
     (0..3).for_each(|_| failing.land(None));
     see(&failing);
 
     let mut unstable = Driven::new(campaign(1, 0));
-    unstable.command(Command::Start).unwrap();
+    unstable.command(Command::Start { reason: None }).unwrap();
     unstable.land(Some(9));
     unstable.land(Some(2));
     see(&unstable);
@@ -453,7 +486,7 @@ fn every_status_is_that_of_some_campaign() {
     let mut costly = campaign(1, 0);
     costly.frozen.policies.budget.max_total_tokens = Some(Tokens(10));
     let mut spent = Driven::new(costly);
-    spent.command(Command::Start).unwrap();
+    spent.command(Command::Start { reason: None }).unwrap();
     spent.land(Some(6));
     see(&spent);
     let all = [
@@ -517,6 +550,7 @@ fn apply_and_rollback_are_announced_checked_for_drift_and_recorded_once() {
         texts: texts(from, to),
         patch: patch.clone(),
         accept_drift: None,
+        reason: None,
     };
     let drifted = Command::Apply(change("edited", "candidate 1", &patch));
     assert_eq!(driven.command(drifted).unwrap_err().code(), "live_drift");
@@ -569,7 +603,8 @@ fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
         let patch = plan_apply(&driven.campaign).unwrap();
         let texts = texts(from, to);
         let (from, to) = (fingerprint(from), fingerprint(to));
-        let change = LiveChange { from, to, texts, patch: patch.clone(), accept_drift: None };
+        let change =
+            LiveChange { from, to, texts, patch: patch.clone(), accept_drift: None, reason: None };
         driven.command(Command::Apply(change)).unwrap();
         driven.observe(Observation::LiveWriteEnded { found: to });
         patch
@@ -612,6 +647,10 @@ enum Move {
     Reject,
     Repeat,
     SourceGone,
+    Apply,
+    RollBack,
+    Measure,
+    ReadLive(bool),
     Woke,
 }
 
@@ -640,17 +679,22 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
         1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::SourceGone } else { Move::Woke }),
+        2 => prop::bool::weighted(0.8).prop_map(|yes| if yes { Move::Apply } else { Move::RollBack }),
+        1 => Just(Move::Measure),
+        3 => prop::bool::weighted(0.9).prop_map(Move::ReadLive),
     ];
     prop::collection::vec(one, 0..60)
 }
 
-fn walk(moves: &[Move], holdout: u32) -> Driven {
-    let mut driven = Driven::new(campaign(4, holdout));
+fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
+    let mut draft = campaign(4, holdout);
+    draft.frozen.policies.eval.post_apply.measure = measure;
+    let mut driven = Driven::new(draft);
     let mut last = None;
     for step in moves {
         let pending = driven.campaign.current_experiment().map(|experiment| experiment.id);
         let command = match step {
-            Move::Start => Some(Command::Start),
+            Move::Start => Some(Command::Start { reason: None }),
             Move::Pause(cancel_runs) => {
                 Some(Command::Pause { reason: None, cancel_runs: *cancel_runs })
             }
@@ -746,6 +790,29 @@ fn walk(moves: &[Move], holdout: u32) -> Driven {
                 driven.observe(Observation::SourceGone { reason: "deleted".to_owned() });
                 None
             }
+            Move::Apply => {
+                if plan_apply(&driven.campaign).is_ok() {
+                    driven.apply();
+                }
+                None
+            }
+            Move::RollBack => {
+                if plan_rollback(&driven.campaign).is_ok() {
+                    driven.roll_back();
+                }
+                None
+            }
+            Move::Measure => {
+                Some(Command::Measure { live: driven.campaign.live.expected, reason: None })
+            }
+            Move::ReadLive(true) => {
+                driven.read_live();
+                None
+            }
+            Move::ReadLive(false) => {
+                driven.observe(Observation::LiveRead(Err("it is gone".to_owned())));
+                None
+            }
             Move::Woke => {
                 driven.observe(Observation::Woke);
                 None
@@ -765,11 +832,43 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn every_walk_keeps_the_invariants_and_equal_walks_are_equal(moves in moves(), holdout in 0..2u32) {
-        let (one, two) = (walk(&moves, holdout), walk(&moves, holdout));
+    fn every_walk_keeps_the_invariants_and_equal_walks_are_equal(
+        moves in moves(),
+        holdout in 0..2u32,
+        measure in prop_oneof![Just(AfterApply::OnRequest), Just(AfterApply::Automatic)],
+    ) {
+        let (one, two) = (walk(&moves, holdout, measure), walk(&moves, holdout, measure));
         prop_assert_eq!(one.campaign, two.campaign);
         prop_assert_eq!(one.experiments, two.experiments);
     }
+}
+
+#[test]
+fn a_start_and_a_write_are_told_with_their_reason() {
+    let told = |driven: &Driven, command: &Command| {
+        let decision = decide(&driven.campaign, command, &cx(99)).unwrap();
+        decision.events.into_iter().find_map(|event| match event.what {
+            EventKind::CampaignStarted { reason }
+            | EventKind::LiveWriteAnnounced { reason, .. } => reason,
+            _ => None,
+        })
+    };
+    let why = Some("the quarter ends".to_owned());
+    let start = Command::Start { reason: why.clone() };
+    assert_eq!(told(&Driven::new(campaign(1, 0)), &start), why);
+    let mut driven = Driven::searching(campaign(1, 0), 6);
+    driven.propose(1);
+    driven.land(Some(9));
+    driven.command(Command::Approve { experiment: driven.pending(), reason: None }).unwrap();
+    let change = LiveChange {
+        from: driven.campaign.live.expected,
+        to: driven.campaign.baseline.fingerprint,
+        texts: texts("before", "after"),
+        patch: plan_apply(&driven.campaign).unwrap(),
+        accept_drift: None,
+        reason: why.clone(),
+    };
+    assert_eq!(told(&driven, &Command::Apply(change)), why);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod decision;
 mod ending;
 mod funding;
+mod measurement;
 mod replay;
 mod setback;
 
@@ -81,7 +82,7 @@ pub fn create(campaign: Campaign, cx: &Context) -> Decision {
 pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<Decision, Rejection> {
     let mut step = Step::new(campaign, cx);
     match command {
-        Command::Start => step.start()?,
+        Command::Start { reason } => step.start(reason.clone())?,
         Command::Pause { reason, cancel_runs } => step.pause(reason.clone(), *cancel_runs)?,
         Command::Resume { reason } => step.resume(reason.clone())?,
         Command::Cancel { reason } => step.cancel(reason.clone())?,
@@ -94,6 +95,7 @@ pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<De
         Command::Suggest { mutation } => step.suggest(mutation)?,
         Command::Approve { experiment, reason } => step.approve(*experiment, reason.clone())?,
         Command::Reject { experiment, reason } => step.reject(*experiment, reason)?,
+        Command::Measure { live, reason } => step.measure(*live, reason.clone())?,
         Command::Apply(change) => step.announce(LiveWriteKind::Apply, change)?,
         Command::Rollback(change) => step.announce(LiveWriteKind::Rollback, change)?,
     }
@@ -147,6 +149,7 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
             }
         }
         Observation::LiveWriteEnded { found } => step.live_write_ended(*found),
+        Observation::LiveRead(read) => step.live_read(read),
         Observation::SourceGone { reason } => {
             if !step.next.is_closed() {
                 step.close(Ending::SourceGone { reason: reason.clone() });
@@ -210,11 +213,11 @@ impl<'a> Step<'a> {
 
     // --- commands ---------------------------------------------------------------------------
 
-    fn start(&mut self) -> Result<(), Rejection> {
+    fn start(&mut self, reason: Option<String>) -> Result<(), Rejection> {
         match self.next.phase {
             Phase::Draft => {
                 self.enter(Phase::Replaying { evaluation: None });
-                self.tell(EventKind::CampaignStarted);
+                self.tell(EventKind::CampaignStarted { reason });
                 Ok(())
             }
             _ => Err(self.wrong_status("start", "only a draft can")),
@@ -297,13 +300,24 @@ impl<'a> Step<'a> {
         let (actor, at) = (self.cx.actor.clone(), self.cx.now);
         let LiveChange { from, to, texts, .. } = *change;
         let texts = Some(texts);
-        self.next.live.intent =
-            Some(LiveWrite { kind, patch, from, to, texts, version, actor, at });
+        self.next.live.intent = Some(LiveWrite {
+            measured: None,
+            unmeasured: None,
+            kind,
+            patch,
+            from,
+            to,
+            texts,
+            version,
+            actor,
+            at,
+        });
         self.tell(EventKind::LiveWriteAnnounced {
             kind,
             from,
             to,
             accepted_drift: change.accept_drift.clone(),
+            reason: change.reason.clone(),
         });
         Ok(())
     }
@@ -325,13 +339,18 @@ impl<'a> Step<'a> {
             self.tell(EventKind::LiveWriteFailed { reason });
             return;
         }
-        let live = &mut self.next.live;
+        // A measurement is of what was live.
+        self.give_up_measurement("the live workflow was written again".to_owned());
+        let (live, kind) = (&mut self.next.live, write.kind);
         live.expected = write.to;
-        match write.kind {
+        match kind {
             LiveWriteKind::Apply => live.applied.push(write),
             LiveWriteKind::Rollback => drop(live.applied.pop()),
         }
         self.tell(EventKind::LiveWriteDone { to: found });
+        if kind == LiveWriteKind::Apply {
+            self.measure_by_policy();
+        }
     }
 
     fn wants_candidate(&self, baseline: Fingerprint) -> bool {
@@ -379,14 +398,9 @@ impl<'a> Step<'a> {
     /// A process takes up the work: what an earlier one has waited counts against no deadline.
     fn continued(&mut self) {
         self.proposers_lost();
-        let open = match &mut self.next.phase {
-            Phase::Replaying { evaluation } | Phase::Evaluating { evaluation, .. } => {
-                evaluation.as_mut_slice()
-            }
-            Phase::Confirming { evaluations, .. } => evaluations.as_mut_slice(),
-            _ => &mut [],
-        };
-        open.iter_mut().for_each(|evaluation| evaluation.continued_at = Some(self.cx.now));
+        let Campaign { phase, live, .. } = &mut self.next;
+        let open = phase.in_flight_mut().iter_mut().chain(live.in_flight_mut());
+        open.for_each(|evaluation| evaluation.continued_at = Some(self.cx.now));
         let open: Vec<_> = self.next.in_flight().map(|evaluation| evaluation.id).collect();
         for evaluation in open {
             self.tell(EventKind::EvaluationContinued { evaluation });
@@ -401,6 +415,10 @@ impl<'a> Step<'a> {
         };
         self.settle(id, &result.spent);
         self.tell(EventKind::EvaluationFinished { evaluation: id, purpose: evaluation.purpose });
+        if let Purpose::MeasureLive { split, .. } = evaluation.purpose {
+            self.measurement_landed(id, split, result);
+            return;
+        }
         match self.enter(Phase::Searching) {
             Phase::Replaying { .. } => self.replay_finished(id, result),
             Phase::Evaluating { experiment, .. } => {

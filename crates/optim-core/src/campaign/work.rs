@@ -15,6 +15,8 @@ pub enum Work {
     AwaitRuns(Vec<EvaluationId>),
     /// Take in what these cancelled evaluations have cost.
     Settle(Vec<EvaluationId>),
+    /// Read what is live, for the measurement that waits for it.
+    ReadLive,
     /// Make a candidate of this change that a person handed in.
     Suggested(Mutation),
     /// Find the next candidate.
@@ -36,6 +38,9 @@ pub fn work(campaign: &Campaign) -> Work {
     if !unsettled.is_empty() {
         return Work::Settle(unsettled);
     }
+    if campaign.wants_live() {
+        return Work::ReadLive;
+    }
     match &campaign.phase {
         Phase::Closed { .. } => Work::Nothing,
         _ if campaign.hold.is_some() => Work::AwaitOperator,
@@ -56,8 +61,9 @@ pub fn work(campaign: &Campaign) -> Work {
 #[must_use]
 pub fn next_wakeup(campaign: &Campaign) -> Option<Timestamp> {
     let eval = &campaign.frozen.policies.eval;
-    match (&campaign.phase, &campaign.hold) {
-        (Phase::Searching, None) => next_replay_at(&campaign.baseline.replays, eval),
-        _ => campaign.in_flight().map(|evaluation| evaluation.deadline(eval)).min(),
+    let deadline = campaign.in_flight().map(|evaluation| evaluation.deadline(eval)).min();
+    match (&campaign.phase, &campaign.hold, deadline) {
+        (Phase::Searching, None, None) => next_replay_at(&campaign.baseline.replays, eval),
+        (_, _, deadline) => deadline,
     }
 }

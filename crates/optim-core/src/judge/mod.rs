@@ -1,8 +1,28 @@
 //! The judge: a rule over paired per-case outcomes. Pure, and the only place that decides.
+//!
+//! The point rule compares sums. The sequential rule looks at [`pair`]s, [`batch`] by batch: a
+//! [`comparison`] weighs their [`difference`]s as [`evalue`]s, against a bar from the campaign's
+//! [`error_budget`]. [`guardrail`]s, an [`anchor`] check and the futility rules stand beside. [`sample`]
+//! draws the cases, [`plan`] tells beforehand what can be proven, and a [`trace`] says why.
 
+pub mod anchor;
+pub mod batch;
+pub mod comparison;
+pub mod difference;
+pub mod error_budget;
+pub mod evalue;
+mod futility;
+pub mod guardrail;
+pub mod interval;
+pub mod look;
+pub mod pair;
+pub mod plan;
 mod point;
+pub mod sample;
+pub mod split_mix;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 use crate::campaign::observation::EvaluationResult;
 use crate::campaign::{CaseMark, Replay};
@@ -11,7 +31,7 @@ use crate::id::CaseId;
 use crate::metrics::Metrics;
 use crate::metrics::baseline::counting;
 use crate::policy::{EvalPolicy, Rule, Score};
-use crate::verdict::Judgement;
+use crate::verdict::{ErrorControl, Judgement, Verdict};
 
 /// What a verdict may depend on: baseline and candidate, case by case and in sum.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,6 +123,19 @@ pub fn judge(eval: &EvalPolicy, evidence: &Evidence) -> Judgement {
 pub fn judge_by(rule: &Rule, score: Score, evidence: &Evidence) -> Judgement {
     match rule {
         Rule::Point { max_flaky, .. } => point::judge(score, *max_flaky, evidence),
+        Rule::Sequential(_) => undecided(evidence),
+    }
+}
+
+/// Sums say nothing to the sequential rule, which decides on [`pair`]s.
+fn undecided(evidence: &Evidence) -> Judgement {
+    Judgement {
+        verdict: Verdict::NeedsOperatorReview,
+        reason: "the sequential rule decides on pairs, and there are only sums".to_owned(),
+        trace: Vec::new(),
+        error_control: ErrorControl::None,
+        baseline: evidence.baseline,
+        candidate: evidence.candidate,
     }
 }
 

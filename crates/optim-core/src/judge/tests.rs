@@ -1,5 +1,13 @@
 //! The seed's rule, row by row, and what must hold whatever the figures.
 
+mod budget;
+mod laws;
+mod look;
+mod planning;
+mod sampling;
+mod traces;
+mod vectors;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -7,7 +15,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::campaign::Spent;
 use crate::id::EvaluationId;
-use crate::policy::{PackRef, Score};
+use crate::policy::{DecisionProfile, PackRef, Score, Sequential};
 use crate::quantity::{Fraction, Timestamp};
 use crate::verdict::Verdict;
 
@@ -55,6 +63,14 @@ fn the_rows_of_the_rule_decide_in_their_order() {
         assert_eq!((judgement.verdict, last.rule.as_str()), (verdict, rule));
         assert!(last.fired && judgement.trace.iter().rev().skip(1).all(|rule| !rule.fired));
     }
+}
+
+#[test]
+fn sums_decide_nothing_under_the_sequential_rule() {
+    let rule = Rule::Sequential(Sequential::of(DecisionProfile::Standard));
+    let evidence = evidence(metrics(100, 0, 0, 2), metrics(100, 0, 0, 1));
+    let judgement = judge_by(&rule, Score::AllOrNothing, &evidence);
+    assert_eq!(judgement.verdict, Verdict::NeedsOperatorReview);
 }
 
 #[test]

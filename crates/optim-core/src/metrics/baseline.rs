@@ -81,17 +81,34 @@ type Share = fn(&Metrics, &EvalPolicy) -> Fraction;
 /// # Errors
 /// [`Instability`] names what disagrees.
 pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Instability> {
-    let Rule::Point { max_range, max_flaky } = &eval.rule;
     let counted = counting(replays, eval);
     if counted.len() < required(eval) {
         return Err(Instability::TooFew { found: counted.len(), required: required(eval) });
     }
+    match &eval.rule {
+        Rule::Point { max_range, max_flaky } => agree(counted, eval, *max_range, *max_flaky)?,
+        // Each pair has a fresh run of the baseline, so replays inform and stop nothing.
+        Rule::Sequential(_) => {}
+    }
+    Ok(counted
+        .iter()
+        .map(|replay| replay.metrics)
+        .fold(Metrics { within_limits: true, ..Metrics::default() }, Metrics::plus))
+}
+
+/// Whether the replays are within limits and agree.
+fn agree(
+    counted: &[Replay],
+    eval: &EvalPolicy,
+    max_range: PerMillion,
+    max_flaky: PerMillion,
+) -> Result<(), Instability> {
     if counted.iter().any(|replay| !replay.metrics.within_limits) {
         return Err(Instability::OverLimits);
     }
     let voids = counted.iter().map(|replay| replay.metrics.void_share());
-    if let Some(share) = voids.max().filter(|share| !share.is_at_most(*max_flaky)) {
-        let limit = *max_flaky;
+    if let Some(share) = voids.max().filter(|share| !share.is_at_most(max_flaky)) {
+        let limit = max_flaky;
         return Err(Instability::TooManyVoid { share, limit });
     }
     let shares: [(&'static str, Share); 3] = [
@@ -103,14 +120,14 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
     for (metric, share) in shares {
         let values: Vec<_> = counted.iter().map(|replay| share(&replay.metrics, eval)).collect();
         if let (Some(low), Some(high)) = (values.iter().min(), values.iter().max())
-            && !low.is_within(*high, *max_range)
+            && !low.is_within(*high, max_range)
         {
             let (low, high, limit) = (low.to_string(), high.to_string(), max_range.to_string());
             return Err(Instability::Spread { metric, low, high, limit });
         }
     }
     let (flaky, cases) = flaky_cases(counted);
-    if !Fraction::new(count(flaky.len()), count(cases)).is_at_most(*max_flaky) {
+    if !Fraction::new(count(flaky.len()), count(cases)).is_at_most(max_flaky) {
         let examples = flaky.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join(", ");
         return Err(Instability::Flaky {
             flaky: flaky.len(),
@@ -119,10 +136,7 @@ pub fn establish(replays: &[Replay], eval: &EvalPolicy) -> Result<Metrics, Insta
             examples,
         });
     }
-    Ok(counted
-        .iter()
-        .map(|replay| replay.metrics)
-        .fold(Metrics { within_limits: true, ..Metrics::default() }, Metrics::plus))
+    Ok(())
 }
 
 /// The cases whose outcome is not the same in every replay, and the number of cases. A case that is

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::id::{CaseId, EvaluationId, NodeId};
 use crate::outcome::{Check, CheckKind, Measured};
 use crate::pack::Split;
-use crate::policy::{EvalPolicy, PackRef};
+use crate::policy::{DecisionProfile, EvalPolicy, PackRef, Rule, Sequential};
 use crate::quantity::{Millis, Timestamp, Tokens};
 use crate::workflow::{Fingerprint, ValidatorKind};
 
@@ -232,6 +232,16 @@ fn every_figure_that_decides_must_agree() {
     assert_eq!(establish(&[over, replay(80, 0, 0)], &eval()), Err(Instability::OverLimits));
     let few = establish(&[replay(80, 0, 0)], &eval());
     assert_eq!(few, Err(Instability::TooFew { found: 1, required: 2 }));
+}
+
+#[test]
+fn replays_only_inform_under_the_sequential_rule() {
+    let rule = Rule::Sequential(Sequential::of(DecisionProfile::Standard));
+    let eval = EvalPolicy { rule, ..eval() };
+    let far_apart = [replay(20, 9, 6), replay(80, 0, 0)];
+    assert_eq!(establish(&far_apart, &eval).unwrap().cases.num, 100);
+    let few = Err(Instability::TooFew { found: 1, required: 2 });
+    assert_eq!(establish(&far_apart[..1], &eval), few);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
+use super::post_apply::{self, PostApply};
+use super::sequential::{self, Sequential};
 use super::{Profile, kind};
 use crate::quantity::PerMillion;
 
@@ -33,6 +35,9 @@ pub struct EvalPolicy {
     pub score: Score,
     /// How a verdict is reached.
     pub rule: Rule,
+    /// What is measured after an apply.
+    #[serde(default)]
+    pub post_apply: PostApply,
 }
 
 /// A day: evaluations end by themselves, so this is for those that nothing can end any more.
@@ -56,6 +61,7 @@ impl EvalPolicy {
             evaluation_deadline_minutes: deadline_minutes(),
             score: Score::AllOrNothing,
             rule: Rule::default(),
+            post_apply: PostApply::default(),
         }
     }
 }
@@ -112,6 +118,8 @@ pub enum Rule {
         /// The largest accepted share of flaky cases, and of void case runs (default 0.10).
         max_flaky: PerMillion,
     },
+    /// Paired evidence under the campaign's error budget: bounds the probability of any false promotion.
+    Sequential(Sequential),
 }
 
 impl Default for Rule {
@@ -171,6 +179,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
             .or_first(),
     );
     let rule = keys.section("decision", rule);
+    let post_apply = keys.section("post_apply", post_apply::read);
     Some(EvalPolicy {
         profile: profile?,
         pack_ref: pack_ref?,
@@ -183,6 +192,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<EvalPolicy> {
         evaluation_deadline_minutes: evaluation_deadline_minutes?,
         score: score?,
         rule: rule?,
+        post_apply: post_apply?,
     })
 }
 
@@ -227,17 +237,34 @@ fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     let rule = keys.read(
         "rule",
         "the rule that decides between promotion and discard",
-        kind::choice(RULES).or_first(),
+        kind::choice([Named::Point, Named::Sequential].map(|rule| (rule.as_str(), rule)))
+            .or_first(),
     );
-    // The section of a rule that is misspelt is read too, so that it does not count as unknown.
-    rule.unwrap_or(point)(keys)
+    // The keys of both rules are read, so that none counts as unknown and each is checked.
+    let other_than = |used| rule.filter(|rule| *rule != used).map(Named::as_str);
+    let sequential = keys.idle_under(other_than(Named::Sequential), sequential::read);
+    let point = keys.idle_under(other_than(Named::Point), point);
+    match rule? {
+        Named::Point => point,
+        Named::Sequential => sequential.map(Rule::Sequential),
+    }
 }
 
-/// Reads the section of one rule.
-type ReadRule = fn(&mut Keys<'_, '_>) -> Option<Rule>;
+/// The rules as they are named in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Point,
+    Sequential,
+}
 
-/// The rules, each with the section that it is set up in; the first one is the default.
-const RULES: [(&str, ReadRule); 1] = [("point", point)];
+impl Named {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Point => "point",
+            Self::Sequential => "sequential",
+        }
+    }
+}
 
 fn point(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     keys.section("point", |keys| keys.section("stability", stability))

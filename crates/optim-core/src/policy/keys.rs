@@ -239,6 +239,25 @@ impl<'s> Keys<'s, '_> {
         value
     }
 
+    /// Reads keys with `read`. Under another `rule` than theirs they have no effect, and each that is
+    /// there gets a warning.
+    pub(super) fn idle_under<T>(
+        &mut self,
+        rule: Option<&str>,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let before = self.known.clone();
+        let value = read(self);
+        let Some(rule) = rule else { return value };
+        for name in self.known.clone().difference(&before) {
+            if self.value(name).is_some() {
+                let message = format!("`{name}` has no effect under `rule: {rule}`");
+                self.warn(name, "no_effect", &message, "remove it, or choose the other rule");
+            }
+        }
+        value
+    }
+
     /// Refuses the key `name` for a reason that its kind cannot know.
     pub(super) fn refuse(
         &mut self,

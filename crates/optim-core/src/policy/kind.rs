@@ -273,6 +273,36 @@ impl Kind for Switch {
     }
 }
 
+/// True or false.
+pub(super) struct Flag {
+    default: bool,
+}
+
+/// A flag that is `default` when its key is absent.
+pub(super) fn flag(default: bool) -> Flag {
+    Flag { default }
+}
+
+impl Kind for Flag {
+    type Value = bool;
+
+    fn read(&self, value: &Value<'_>, source: &mut Source<'_>) -> Option<bool> {
+        let document::Kind::Bool(found) = value.node.kind else {
+            source.wrong_type(value, "true or false", "write true or false");
+            return None;
+        };
+        Some(found)
+    }
+
+    fn allowed(&self, _: Profile) -> String {
+        "true or false".to_owned()
+    }
+
+    fn fallback(&self) -> Option<(bool, String)> {
+        Some((self.default, self.default.to_string()))
+    }
+}
+
 /// One word of a set.
 pub(super) struct Choice<T> {
     words: Vec<(&'static str, T)>,

@@ -9,13 +9,15 @@ mod keys;
 mod kind;
 mod mutation;
 mod objective;
+mod post_apply;
 mod scope;
+mod sequential;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostic::{Checked, Diagnostics};
+use crate::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
 use crate::digest::Digest;
 
 pub use budget::{BudgetPolicy, Extension, ExtensionError};
@@ -23,7 +25,9 @@ pub use eval::{EvalPolicy, Guardrail, MetricName, PackRef, Rule, Score};
 pub use keys::Row;
 pub use mutation::MutationPolicy;
 pub use objective::{OBJECTIVE_BYTES_MAX, Objective};
+pub use post_apply::{AfterApply, PostApply};
 pub use scope::{FieldPattern, PatternError, ScopePolicy};
+pub use sequential::{DecisionProfile, Margins, Sequential};
 
 /// How wide the accepted range of a key is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +93,23 @@ pub fn read(files: &PolicyFiles<'_>) -> Result<Checked<(Objective, Policies)>, D
     let budget = keys::read(budget.name, budget.bytes, &mut faults, budget::read);
     let policies =
         || Some(Policies { eval: eval?, mutation: mutation?, scope: scope?, budget: budget? });
-    Checked::new(objective.zip(policies()), Diagnostics(faults))
+    let policies = policies();
+    faults.extend(policies.as_ref().and_then(|policies| too_many_for_frugal(files, policies)));
+    Checked::new(objective.zip(policies), Diagnostics(faults))
+}
+
+/// The frugal profile is for few experiments, each with a large share of the error budget.
+fn too_many_for_frugal(files: &PolicyFiles<'_>, policies: &Policies) -> Option<Diagnostic> {
+    let Rule::Sequential(Sequential { profile: DecisionProfile::Frugal, .. }) = policies.eval.rule
+    else {
+        return None;
+    };
+    let (planned, most) = (policies.budget.max_experiments, sequential::FRUGAL_EXPERIMENTS_MAX);
+    let message =
+        format!("`max_experiments` is {planned}, `profile: frugal` is for at most {most}");
+    let help = format!("set it to {most}, or choose `profile: standard` in {}", files.eval.name);
+    let place = Place::file(files.budget.name).path("/max_experiments".to_owned());
+    (planned > most).then(|| Diagnostic::error("out_of_range", place, message).help(help))
 }
 
 /// The keys of the four YAML files, in the order in which they are read, for the documentation.

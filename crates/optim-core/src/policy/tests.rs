@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::diagnostic::Diagnostic;
+use crate::quantity::PerMillion;
 
 const MANUAL: &str = include_str!("../../../../docs/policies.md");
 
@@ -99,6 +100,13 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
                     ),
                     max_flaky: PerMillion(
                         100000,
+                    ),
+                },
+                post_apply: PostApply {
+                    measure: OnRequest,
+                    window_minutes: 60,
+                    max_drop: PerMillion(
+                        50000,
                     ),
                 },
             },
@@ -427,6 +435,149 @@ fn mutation_bounds_are_checked() {
         unknown_thing: 1 => error[unknown_key] unknown key `unknown_thing` (known keys here: allow_text_and_knob_bundle, allowed_knob_fields, allowed_text_fields, max_field_families_changed_per_candidate, max_nodes_changed_per_candidate, max_text_delta_chars, max_text_delta_ratio, profile, retry_delta, retry_max, retry_min, text_delta_floor_chars, timeout_delta_ms, timeout_delta_percent, timeout_max_ms, timeout_min_ms)"#]].assert_eq(&table("mutation_policy.yaml", &rows));
 }
 
+/// The rule of an `eval.yaml` whose `decision` has `lines`, with 5 experiments in `budget.yaml`.
+fn rule_of(lines: &str) -> Rule {
+    let eval = varied("eval.yaml", "decision", &format!("decision:\n{lines}"));
+    let budget = varied("budget.yaml", "max_experiments", "max_experiments: 5");
+    let content = |name: &'static str| match name {
+        "eval.yaml" => PolicyFile { name, bytes: eval.as_bytes() },
+        "budget.yaml" => PolicyFile { name, bytes: budget.as_bytes() },
+        _ => PolicyFile { name, bytes: example(name).as_bytes() },
+    };
+    let read = read(&PolicyFiles {
+        objective: content("objective.md"),
+        eval: content("eval.yaml"),
+        mutation: content("mutation_policy.yaml"),
+        scope: content("scope.yaml"),
+        budget: content("budget.yaml"),
+    });
+    read.unwrap().value.1.eval.rule
+}
+
+#[test]
+fn a_profile_of_the_sequential_rule_is_its_defaults() {
+    for (profile, name) in [
+        (DecisionProfile::Standard, "standard"),
+        (DecisionProfile::Thorough, "thorough"),
+        (DecisionProfile::Frugal, "frugal"),
+    ] {
+        let rule = rule_of(&format!("  rule: sequential\n  profile: {name}"));
+        assert_eq!(rule, Rule::Sequential(Sequential::of(profile)));
+    }
+    let standard = Sequential::of(DecisionProfile::Standard);
+    assert_eq!(rule_of("  rule: sequential"), Rule::Sequential(standard));
+    let thorough = Sequential::of(DecisionProfile::Thorough);
+    let raised = Sequential { n_max: 800, ..thorough };
+    let lines = "  profile: thorough\n  n_max: 800\n  rule: sequential";
+    assert_eq!(rule_of(lines), Rule::Sequential(raised), "the order of the keys says nothing");
+    let text = serde_json::to_string(&Rule::Sequential(raised)).unwrap();
+    assert_eq!(serde_json::from_str::<Rule>(&text).unwrap(), Rule::Sequential(raised));
+}
+
+#[test]
+fn every_key_of_the_sequential_rule_is_read() {
+    let lines = "  rule: sequential
+  binding: step
+  error_control: fwer
+  alpha: 0.04
+  alpha_step: 0.10
+  max_applies: 1
+  batch: 9
+  group: 4
+  n_min: 16
+  n_max: 401
+  mde: 0.11
+  beta: 0.24
+  slack: 1.5
+  secondary_weight: 0.2
+  mde_secondary: 0.21
+  ni_primary: 0.06
+  alpha_guardrail: 0.12
+  alpha_harm: 0.07
+  alpha_review: 0.22
+  guardrails:
+    blocked_node_rate: {kind: hard, margin: 0.05}
+    cost:    {kind: soft, ratio_margin: 0.26}
+    tokens:  {kind: off, ratio_margin: 0.25}
+    latency: {ratio_margin: 0.5}
+  anchor_check: false";
+    let wanted = Sequential {
+        profile: DecisionProfile::Standard,
+        alpha: PerMillion(40_000),
+        batch: 9,
+        group: 4,
+        n_min: 16,
+        n_max: 401,
+        mde: PerMillion(110_000),
+        beta: PerMillion(240_000),
+        slack: PerMillion(1_500_000),
+        secondary_weight: PerMillion(200_000),
+        mde_secondary: PerMillion(210_000),
+        ni_primary: PerMillion(60_000),
+        alpha_guardrail: PerMillion(120_000),
+        alpha_harm: PerMillion(70_000),
+        alpha_review: PerMillion(220_000),
+        guardrails: Margins {
+            blocked_node_rate: Some(PerMillion(50_000)),
+            cost: Some(PerMillion(260_000)),
+            tokens: None,
+            latency: Some(PerMillion(500_000)),
+        },
+        anchor_check: false,
+    };
+    assert_eq!(rule_of(lines), Rule::Sequential(wanted));
+}
+
+#[test]
+fn the_keys_of_the_sequential_rule_are_checked() {
+    let rows: [(&str, &[&str]); 1] = [(
+        "decision",
+        &[
+            "{rule: sequential, alpha: 0}",
+            "{rule: sequential, alpha: 1}",
+            "{rule: sequential, alpha: 0.5}",
+            "{rule: sequential, alpha: .nan}",
+            "{rule: sequential, alhpa: 0.01}",
+            "{rule: sequential, mde: 1}",
+            "{rule: sequential, secondary_weight: 1}",
+            "{rule: sequential, n_min: 0}",
+            "{rule: sequential, n_min: 300}",
+            "{rule: sequential, binding: apply}",
+            "{rule: sequential, error_control: fdr}",
+            "{rule: sequential, alpha_step: 0.2}",
+            "{rule: sequential, anchor_check: 1}",
+            "{rule: sequential, profile: frugal}",
+            "{rule: sequential, guardrails: {blocked_node_rate: {margin: 0}}}",
+            "{rule: sequential, guardrails: {cost: {kind: hard}}}",
+            "{rule: sequential, guardrails: {quality: {kind: hard}}}",
+            "{rule: sequential, point: {}}",
+            "{alpha: 0.01}",
+            "{rule: sequental, alpha: 2}",
+        ],
+    )];
+    expect![[r#"
+        decision: {rule: sequential, alpha: 0} => error[out_of_range] `alpha` is `0`, allowed is above 0, up to 0.1 (even `profile: custom` allows only above 0, up to 0.999999)
+        decision: {rule: sequential, alpha: 1} => error[out_of_range] `alpha` is `1`, allowed is above 0, up to 0.1 (even `profile: custom` allows only above 0, up to 0.999999)
+        decision: {rule: sequential, alpha: 0.5} => error[out_of_range] `alpha` is `0.5`, allowed is above 0, up to 0.1 (`profile: custom` allows above 0, up to 0.999999)
+        decision: {rule: sequential, alpha: .nan} => error[out_of_range] `alpha` is `.nan`, allowed is above 0, up to 0.1 (even `profile: custom` allows only above 0, up to 0.999999)
+        decision: {rule: sequential, alhpa: 0.01} => error[unknown_key] unknown key `alhpa` (did you mean `alpha`?)
+        decision: {rule: sequential, mde: 1} => error[out_of_range] `mde` is `1`, allowed is above 0, up to 0.999999 (the same holds in every profile)
+        decision: {rule: sequential, secondary_weight: 1} => error[out_of_range] `secondary_weight` is `1`, allowed is 0 to 0.5 (even `profile: custom` allows only 0 to 0.999999)
+        decision: {rule: sequential, n_min: 0} => error[out_of_range] `n_min` is `0`, allowed is 1 to 1000 (even `profile: custom` allows only 1 to 100000)
+        decision: {rule: sequential, n_min: 300} => error[out_of_range] `n_min` is 300, more than `n_max`, which is 240 (lower `n_min` or raise `n_max`)
+        decision: {rule: sequential, binding: apply} => error[unknown_value] `binding` has the value `apply`, allowed is `step` (write `step`)
+        decision: {rule: sequential, error_control: fdr} => error[unknown_value] `error_control` has the value `fdr`, allowed is `fwer` (write `fwer`)
+        decision: {rule: sequential, alpha_step: 0.2} => error[out_of_range] `alpha_step` is `0.2`, allowed is 0.1 (it would count for `binding: apply`, which does not exist)
+        decision: {rule: sequential, anchor_check: 1} => error[wrong_type] `anchor_check` must be true or false, found an integer `1` (write true or false)
+        decision: {rule: sequential, profile: frugal} => error[out_of_range] `max_experiments` is 20, `profile: frugal` is for at most 5 (set it to 5, or choose `profile: standard` in eval.yaml)
+        decision: {rule: sequential, guardrails: {blocked_node_rate: {margin: 0}}} => error[out_of_range] `margin` is `0`, allowed is above 0, up to 0.2 (even `profile: custom` allows only above 0, up to 0.999999)
+        decision: {rule: sequential, guardrails: {cost: {kind: hard}}} => error[unknown_value] `kind` has the value `hard`, allowed is `soft` or `off` (write `soft` or `off`)
+        decision: {rule: sequential, guardrails: {quality: {kind: hard}}} => error[unknown_key] unknown key `quality` (known keys here: blocked_node_rate, cost, latency, tokens)
+        decision: {rule: sequential, point: {}} => warning[no_effect] `point` has no effect under `rule: sequential` (remove it, or choose the other rule)
+        decision: {alpha: 0.01} => warning[no_effect] `alpha` has no effect under `rule: point` (remove it, or choose the other rule)
+        decision: {rule: sequental, alpha: 2} => error[unknown_value] `rule` has the value `sequental`, allowed is `point` or `sequential` (did you mean `sequential`?); error[out_of_range] `alpha` is `2`, allowed is above 0, up to 0.1 (even `profile: custom` allows only above 0, up to 0.999999)"#]].assert_eq(&table("eval.yaml", &rows));
+}
+
 #[test]
 fn eval_keys_are_checked() {
     let rows: [(&str, &[&str]); 9] = [
@@ -508,8 +659,8 @@ fn eval_keys_are_checked() {
         decision: {} => accepted
         decision: point => error[wrong_type] `decision` must be a section of keys, found a string `point` (indent its keys below it)
         decision: {rule: point} => accepted
-        decision: {rule: pont, point: {}} => error[unknown_value] `rule` has the value `pont`, allowed is `point` (did you mean `point`?)
-        decision: {rule: point, alpha: 0.05} => error[unknown_key] unknown key `alpha` (known keys here: point, rule)
+        decision: {rule: pont, point: {}} => error[unknown_value] `rule` has the value `pont`, allowed is `point` or `sequential` (did you mean `point`?)
+        decision: {rule: point, alpha: 0.05} => warning[no_effect] `alpha` has no effect under `rule: point` (remove it, or choose the other rule)
         decision: {point: {stability: {max_range: 0.06, max_flaky: 1.5}}} => error[out_of_range] `max_range` is `0.06`, allowed is 0 to 0.05 (`profile: custom` allows 0 to 1); error[out_of_range] `max_flaky` is `1.5`, allowed is 0 to 0.1 (even `profile: custom` allows only 0 to 1)
         decision: {point: {stability: {max_flakey: 0.1}}} => error[unknown_key] unknown key `max_flakey` (did you mean `max_flaky`?)"#]].assert_eq(&table("eval.yaml", &rows));
 }

@@ -81,6 +81,8 @@ mod tests {
             version: 1,
             actor: Actor::engine(),
             at: Timestamp(7),
+            measured: None,
+            unmeasured: None,
         };
         CampaignWrite { campaign: CampaignId::new("c").unwrap(), write }
     }

@@ -33,7 +33,10 @@ pub enum WorkflowCommand {
         reason: String,
     },
     /// Takes back a delete within its window, or else a retirement.
-    Restore,
+    Restore {
+        /// Why.
+        reason: Option<String>,
+    },
 }
 
 /// A command that is not allowed now. Nothing changed.
@@ -129,7 +132,7 @@ pub fn decide(
         }
         WorkflowCommand::Retire { reason } => step.retire(reason)?,
         WorkflowCommand::Delete { reason } => step.delete(reason)?,
-        WorkflowCommand::Restore => step.restore()?,
+        WorkflowCommand::Restore { reason } => step.restore(reason.clone())?,
     }
     Ok(step.finish())
 }
@@ -237,7 +240,7 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    fn restore(&mut self) -> Result<(), WorkflowRejection> {
+    fn restore(&mut self, reason: Option<String>) -> Result<(), WorkflowRejection> {
         match &self.next.deleted {
             Some(tombstone) if is_over(tombstone, self.cx.now) || self.next.versions.is_empty() => {
                 return Err(WorkflowRejection::TooLate { id: self.id() });
@@ -246,7 +249,7 @@ impl<'a> Step<'a> {
             None if self.next.retired.is_some() => self.next.retired = None,
             None => return Err(WorkflowRejection::NothingToRestore { id: self.id() }),
         }
-        self.tell(EventKind::WorkflowRestored);
+        self.tell(EventKind::WorkflowRestored { reason });
         Ok(())
     }
 }
@@ -357,9 +360,13 @@ mod tests {
             assert_eq!(refused(&deleted, &command, 1), "workflow_deleted");
         }
         let last = RESTORE_WINDOW.0 + 1;
-        let restored = decide(&deleted, &WorkflowCommand::Restore, &at(last)).unwrap().next;
+        let restored =
+            decide(&deleted, &WorkflowCommand::Restore { reason: None }, &at(last)).unwrap().next;
         assert_eq!(restored, kept);
-        assert_eq!(refused(&deleted, &WorkflowCommand::Restore, last + 1), "restore_window_over");
+        assert_eq!(
+            refused(&deleted, &WorkflowCommand::Restore { reason: None }, last + 1),
+            "restore_window_over"
+        );
     }
 
     #[test]
@@ -372,7 +379,10 @@ mod tests {
         assert_eq!((purged.versions.len(), purged.deleted.clone()), (0, deleted.deleted));
         assert_eq!(refused(&purged, &put("a", Some(0)), 1), "workflow_deleted");
         // Also for a clock that was set back.
-        assert_eq!(refused(&purged, &WorkflowCommand::Restore, 1), "restore_window_over");
+        assert_eq!(
+            refused(&purged, &WorkflowCommand::Restore { reason: None }, 1),
+            "restore_window_over"
+        );
         assert_eq!(observe(&purged, &at(u64::MAX)).events, []);
     }
 
@@ -384,11 +394,16 @@ mod tests {
         assert_eq!(refused(&retired, &put("b", None), 1), "workflow_retired");
         assert_eq!(refused(&retired, &retire(), 1), "workflow_retired");
         let deleted = decide(&retired, &delete(), &at(1)).unwrap().next;
-        let restored = decide(&deleted, &WorkflowCommand::Restore, &at(2)).unwrap().next;
+        let restored =
+            decide(&deleted, &WorkflowCommand::Restore { reason: None }, &at(2)).unwrap().next;
         assert_eq!(restored.state(), "retired");
-        let in_use = decide(&restored, &WorkflowCommand::Restore, &at(3)).unwrap().next;
+        let in_use =
+            decide(&restored, &WorkflowCommand::Restore { reason: None }, &at(3)).unwrap().next;
         assert_eq!(in_use.state(), "active");
-        assert_eq!(refused(&in_use, &WorkflowCommand::Restore, 4), "nothing_to_restore");
+        assert_eq!(
+            refused(&in_use, &WorkflowCommand::Restore { reason: None }, 4),
+            "nothing_to_restore"
+        );
     }
 
     fn commands() -> impl Strategy<Value = (Option<WorkflowCommand>, u64)> {
@@ -397,7 +412,7 @@ mod tests {
                 .prop_map(|(text, expected)| Some(put(&text.to_string(), expected))),
             1 => Just(Some(retire())),
             2 => Just(Some(delete())),
-            3 => Just(Some(WorkflowCommand::Restore)),
+            3 => Just(Some(WorkflowCommand::Restore { reason: None })),
             1 => Just(None),
         ];
         (command, prop_oneof![4 => 0..10_u64, 1 => Just(RESTORE_WINDOW.0)])

@@ -329,6 +329,7 @@ mod tests {
             texts: texts(&read.definition, &written),
             patch,
             accept_drift: None,
+            reason: None,
         };
         // Somebody else edits the other node now.
         engine.put_workflow(&definition("old", "edited"), None, Actor::engine()).await.unwrap();

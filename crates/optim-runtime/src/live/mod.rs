@@ -6,6 +6,7 @@
 
 mod definition;
 mod file;
+pub(crate) mod measurement;
 
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ use crate::engine::{Engine, EngineError, StoredDefinition};
 
 pub use self::definition::DefinitionText;
 pub use self::file::WorkflowFile;
+pub use self::measurement::measure;
 
 /// The most bytes that a workflow may have.
 pub const WORKFLOW_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -116,6 +118,25 @@ impl From<Rejection> for LiveError {
     }
 }
 
+/// Who wants a write, and why.
+#[derive(Debug, Clone)]
+pub struct LiveRequest {
+    /// Who.
+    pub actor: Actor,
+    /// Why; kept in the audit log.
+    pub reason: Option<String>,
+    /// Why a live workflow that was edited elsewhere is accepted; absent means that it is not.
+    pub accept_drift: Option<String>,
+}
+
+impl LiveRequest {
+    /// A write on a live workflow that nobody has edited.
+    #[must_use]
+    pub fn by(actor: Actor) -> Self {
+        Self { actor, reason: None, accept_drift: None }
+    }
+}
+
 /// What a write did.
 #[derive(Debug, Clone)]
 pub struct LiveOutcome {
@@ -136,10 +157,9 @@ pub struct LiveOutcome {
 pub async fn apply(
     engine: &Engine,
     id: &CampaignId,
-    actor: Actor,
-    accept_drift: Option<String>,
+    request: LiveRequest,
 ) -> Result<LiveOutcome, LiveError> {
-    write(engine, id, actor, LiveWriteKind::Apply, accept_drift).await
+    write(engine, id, LiveWriteKind::Apply, request).await
 }
 
 /// Takes back the last apply.
@@ -149,19 +169,18 @@ pub async fn apply(
 pub async fn rollback(
     engine: &Engine,
     id: &CampaignId,
-    actor: Actor,
-    accept_drift: Option<String>,
+    request: LiveRequest,
 ) -> Result<LiveOutcome, LiveError> {
-    write(engine, id, actor, LiveWriteKind::Rollback, accept_drift).await
+    write(engine, id, LiveWriteKind::Rollback, request).await
 }
 
 async fn write(
     engine: &Engine,
     id: &CampaignId,
-    actor: Actor,
     kind: LiveWriteKind,
-    accept_drift: Option<String>,
+    request: LiveRequest,
 ) -> Result<LiveOutcome, LiveError> {
+    let LiveRequest { actor, reason, accept_drift } = request;
     let campaign = settle(engine, id).await?;
     let patch = match kind {
         LiveWriteKind::Apply => plan_apply(&campaign)?,
@@ -182,6 +201,7 @@ async fn write(
         texts: texts(&before, &after),
         patch,
         accept_drift,
+        reason,
     };
     let command = match kind {
         LiveWriteKind::Apply => Command::Apply(change),
@@ -197,14 +217,7 @@ async fn write(
     };
     let announced = match announced {
         Err(EngineError::Rejected(rejection @ Rejection::LiveDrift { .. })) => {
-            // Without the text that the campaign knows, the refusal stands all the same.
-            return Err(match known(engine, &campaign).await {
-                Ok(known) => {
-                    let differences = differences(&known, &before.workflow);
-                    LiveError::Edited { rejection, differences }
-                }
-                Err(_) => rejection.into(),
-            });
+            return Err(edited(engine, &campaign, rejection, &before.workflow).await);
         }
         announced => announced?,
     };
@@ -243,6 +256,20 @@ async fn rolled_back(
     let same =
         |former: &DefinitionText| former.workflow.fingerprint() == patched.workflow.fingerprint();
     Ok(former.filter(same).unwrap_or(patched))
+}
+
+/// A refusal because of drift, with its places. Without the text that the campaign knows, it stands all
+/// the same.
+async fn edited(
+    engine: &Engine,
+    campaign: &Campaign,
+    rejection: Rejection,
+    live: &Workflow,
+) -> LiveError {
+    match known(engine, campaign).await {
+        Ok(known) => LiveError::Edited { rejection, differences: differences(&known, live) },
+        Err(_) => rejection.into(),
+    }
 }
 
 /// The live workflow as the campaign knows it: what it wrote last, else the source.
@@ -339,7 +366,7 @@ flow:
 ";
 
     /// A live file with [`PLAIN`], and an engine with a campaign whose approved text needs quotation marks.
-    async fn applied() -> (tempfile::TempDir, PathBuf, Engine, CampaignId) {
+    pub(super) async fn applied() -> (tempfile::TempDir, PathBuf, Engine, CampaignId) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("workflow.yaml");
         std::fs::write(&path, PLAIN).unwrap();
@@ -359,7 +386,7 @@ flow:
         let id = campaign.id.clone();
         let new = NewCampaign { campaign, blobs: Vec::new() };
         engine.create(new, Actor::engine()).await.unwrap();
-        apply(&engine, &id, Actor::engine(), None).await.unwrap();
+        apply(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap();
         (folder, path, engine, id)
     }
 
@@ -367,7 +394,7 @@ flow:
     async fn a_rollback_gives_the_former_text_back_to_the_byte() {
         let (_folder, path, engine, id) = applied().await;
         assert!(std::fs::read_to_string(&path).unwrap().contains("\"Aim: name the day\""));
-        rollback(&engine, &id, Actor::engine(), None).await.unwrap();
+        rollback(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), PLAIN);
     }
 
@@ -376,7 +403,7 @@ flow:
         let (_folder, path, engine, id) = applied().await;
         let edited = format!("# Ours.\n{}", std::fs::read_to_string(&path).unwrap());
         std::fs::write(&path, edited).unwrap();
-        rollback(&engine, &id, Actor::engine(), None).await.unwrap();
+        rollback(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("# Ours.\n") && text.contains("Name the day"), "{text}");
         assert!(!text.contains("Aim"), "{text}");
@@ -388,7 +415,7 @@ flow:
         let edited = std::fs::read_to_string(&path).unwrap();
         let edited = edited.replace("{agent_id: a}", "{agent_id: a, skills: [s]}");
         std::fs::write(&path, &edited).unwrap();
-        let refused = rollback(&engine, &id, Actor::engine(), None).await.unwrap_err();
+        let refused = rollback(&engine, &id, LiveRequest::by(Actor::engine())).await.unwrap_err();
         let LiveError::Edited { differences, .. } = &refused else { panic!("{refused}") };
         assert_eq!(differences, &["agents[0].skills"]);
         assert!(refused.to_string().ends_with("it differs in agents[0].skills"), "{refused}");

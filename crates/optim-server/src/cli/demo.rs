@@ -65,7 +65,7 @@ pub(super) async fn demo(args: Args, json: bool) -> Outcome {
             .await?
         }
     };
-    let campaign = run::follow(&call, campaign, settled).await?;
+    let campaign = run::follow(&call, campaign, None, settled).await?;
     run::finish(&call, &campaign).await?;
     Ok(Exit::Success)
 }

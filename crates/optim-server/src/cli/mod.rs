@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr. Every human view ends with the next commands;
 //! the JSON document has the same list as `next`.
 
+mod after_apply;
 mod apply;
 mod archive;
 pub(crate) mod call;
@@ -11,6 +12,7 @@ mod demo;
 mod extend;
 mod hold;
 mod list;
+mod measure;
 pub(crate) mod output;
 mod progress;
 mod replay;
@@ -92,6 +94,8 @@ pub(crate) enum Verb {
     Apply(apply::Args),
     /// Take the last apply back, after the same drift check.
     Rollback(apply::Args),
+    /// Measure what is live after an apply, and compare it with what was promised. Nothing is rolled back.
+    Measure(measure::Args),
     /// Stop new work; what runs still lands.
     Pause(hold::PauseArgs),
     /// End a pause, or a hold for an unstable baseline.
@@ -197,8 +201,9 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Show(args) => show::show(call, args).await,
         Verb::Approve(args) => decide::approve(call, args).await,
         Verb::Reject(args) => decide::reject(call, args).await,
-        Verb::Apply(args) => apply::apply(call, args).await,
+        Verb::Apply(args) => Box::pin(apply::apply(call, args)).await,
         Verb::Rollback(args) => apply::rollback(call, args).await,
+        Verb::Measure(args) => Box::pin(measure::measure(call, args)).await,
         Verb::Pause(args) => hold::pause(call, args).await,
         Verb::Resume(args) => hold::resume(call, args).await,
         Verb::Replay(args) => replay::replay(call, args).await,

@@ -9,6 +9,7 @@ use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::Experiment;
 use optim_core::id::{EvaluationId, ExperimentId};
 use optim_core::outcome::CaseOutcome;
+use optim_core::pack::Split;
 use optim_core::run::Run;
 use optim_runtime::engine::Engine;
 use optim_store::{EventSeq, RunFilter, Store, StoreError};
@@ -170,7 +171,7 @@ impl Follower {
     /// The line for an event; none for those that say nothing to a person who follows.
     async fn line(&self, event: &Event) -> Option<String> {
         let text = match &event.what {
-            EventKind::CampaignStarted => {
+            EventKind::CampaignStarted { .. } => {
                 let frozen = &self.campaign.frozen;
                 let model = self.campaign.execution_override.as_ref();
                 format!(
@@ -225,6 +226,9 @@ impl Follower {
             EventKind::SuggestionRefused { mutation, reason } => {
                 format!("  {mutation} is refused: {reason}")
             }
+            EventKind::MeasurementGivenUp { reason } => {
+                format!("  the measurement of what is live is given up: {reason}")
+            }
             EventKind::CampaignHeld { .. } => "  the campaign is held".to_owned(),
             _ => return None,
         };
@@ -238,5 +242,7 @@ fn purpose(purpose: &Purpose) -> String {
         Purpose::Candidate { .. } => "candidate".to_owned(),
         Purpose::ConfirmBaseline { .. } => "baseline on holdout".to_owned(),
         Purpose::ConfirmCandidate { .. } => "candidate on holdout".to_owned(),
+        Purpose::MeasureLive { split: Split::Search, .. } => "live workflow".to_owned(),
+        Purpose::MeasureLive { split: Split::Holdout, .. } => "live workflow on holdout".to_owned(),
     }
 }

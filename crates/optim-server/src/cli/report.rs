@@ -10,6 +10,8 @@ use optim_core::verdict::{RuleTrace, Verdict};
 use optim_core::workflow::ModelRef;
 use serde::Serialize;
 
+use super::after_apply::AfterApply;
+
 /// The document's shape; raised when a field changes its meaning.
 pub const SCHEMA: &str = "optim/v1/campaign";
 
@@ -20,6 +22,8 @@ pub struct Report {
     campaign: CampaignView,
     spend: SpendView,
     ledger: LedgerView,
+    /// What is live of it; absent when nothing that it applied is.
+    after_apply: Option<AfterApply>,
     /// Case runs that ended.
     runs_executed: u64,
     experiments: Vec<ExperimentView>,
@@ -205,6 +209,7 @@ impl Report {
                 run_time_ms: ledger.usage.latency.0,
             },
             ledger: campaign.into(),
+            after_apply: AfterApply::of(campaign),
             runs_executed: ledger.runs,
             experiments: experiments.iter().map(Into::into).collect(),
             next: next(campaign, prefix),
@@ -290,7 +295,8 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
     }
 }
 
-fn next(campaign: &Campaign, prefix: &str) -> Vec<String> {
+/// The commands that make sense next, each beginning with `prefix`.
+pub(super) fn next(campaign: &Campaign, prefix: &str) -> Vec<String> {
     let mut next = Vec::new();
     let command = |words: String| format!("{prefix} {words}");
     match (&campaign.phase, &campaign.hold) {
@@ -312,7 +318,10 @@ fn next(campaign: &Campaign, prefix: &str) -> Vec<String> {
     }
     if campaign.live.version() < campaign.baseline.version {
         next.push(command("apply".to_owned()));
-    } else if campaign.live.version() > 0 {
+    } else if let Some(write) = campaign.live.applied.last() {
+        if write.measured.is_none() || campaign.live.measuring.is_some() {
+            next.push(command("measure".to_owned()));
+        }
         next.push(command("rollback".to_owned()));
     }
     if campaign.is_closed() {

@@ -8,7 +8,7 @@ use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::canonical;
 use optim_core::id::CampaignId;
 use optim_core::pack::Case;
-use optim_core::workflow::ModelRef;
+use optim_core::workflow::{ModelRef, Workflow};
 use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// when absent.
     #[arg(long, value_name = "PROVIDER/MODEL")]
     model: Option<ModelRef>,
+    /// Why a new campaign is started; kept in the audit log.
+    #[arg(long, value_name = "WHY")]
+    reason: Option<String>,
 }
 
 pub(super) async fn run(call: &Call, args: Args) -> Outcome {
@@ -45,6 +48,13 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
         return Err(CliError::AlreadyRunning { owner: std::process::id() });
     }
     let campaign = match open_campaign(&call.session).await? {
+        Some(open) if !args.new && open.phase != Phase::Draft && args.reason.is_some() => {
+            let message = format!(
+                "campaign {} was started before; leave --reason out to go on with it, or start another one with --new",
+                open.id
+            );
+            return Err(CliError::Usage { code: "already_started", message });
+        }
         Some(open) if !args.new => open,
         open => {
             if let Some(open) = open {
@@ -67,21 +77,23 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
         return finish(call, &campaign).await;
     }
     let until = if args.wait { Campaign::is_closed } else { settled };
-    let campaign = follow(call, campaign, until).await?;
+    let campaign = follow(call, campaign, args.reason, until).await?;
     finish(call, &campaign).await
 }
 
-/// Starts a draft, works the campaign off until it is as `until` says, and shows how it goes.
+/// Starts a draft for `reason`, works the campaign off until it is as `until` says, and shows how it goes.
 pub(super) async fn follow(
     call: &Call,
     campaign: Campaign,
+    reason: Option<String>,
     until: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
     announce_cost(call, &campaign).await?;
     let id = campaign.id.clone();
     let progress = Progress::start(call, &campaign).await?;
     if campaign.phase == Phase::Draft {
-        call.session.engine.submit(&id, &Command::Start, call.actor.clone()).await?;
+        let start = Command::Start { reason };
+        call.session.engine.submit(&id, &start, call.actor.clone()).await?;
     }
     let reached = match &call.service {
         Some(service) => watch(call, service, &id, until).await,
@@ -149,12 +161,26 @@ pub(super) async fn host<T>(
     }
 }
 
-/// The newest campaign that is not over. The loops take every open one further, so each of them must have
-/// begun with the executor of the settings.
+/// The newest campaign that is not over. The loops take every one further that has something to do, so
+/// each of them must have begun with the executor of the settings.
 pub(super) async fn open_campaign(session: &Session) -> Result<Option<Campaign>, CliError> {
-    let open = session.open_campaigns().await?;
-    open.iter().try_for_each(|campaign| same_executor(session, campaign))?;
-    Ok(open.into_iter().next())
+    let at_work = session.campaigns_at_work().await?;
+    at_work.iter().try_for_each(|campaign| same_executor(session, campaign))?;
+    Ok(at_work.into_iter().find(|campaign| !campaign.is_closed()))
+}
+
+/// Whether the loops may take `campaign` further in this process, and with it every other one at work.
+pub(super) async fn may_follow(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
+    same_executor(session, campaign)?;
+    open_campaign(session).await?;
+    ready(session, campaign).await.map(drop)
+}
+
+/// The workflow of `campaign`, which the executor of the settings is ready for.
+async fn ready(session: &Session, campaign: &Campaign) -> Result<Arc<Workflow>, CliError> {
+    let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
+    session.executor.ready(&workflow, campaign.frozen.policies.budget.max_total_cost)?;
+    Ok(workflow)
 }
 
 /// A campaign compares what one executor gives; another one in the middle of it, or other settings of
@@ -180,13 +206,12 @@ fn same_executor(session: &Session, campaign: &Campaign) -> Result<(), CliError>
 
 /// Says what a campaign may cost, before its first call.
 async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError> {
-    if campaign.is_closed() {
+    if campaign.is_closed() && campaign.live.measuring.is_none() {
         return Ok(());
     }
     let session = &call.session;
-    let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
+    let workflow = ready(session, campaign).await?;
     let limit = campaign.frozen.policies.budget.max_total_cost;
-    session.executor.ready(&workflow, limit)?;
     let pack = session.engine.pack(campaign.frozen.pack).await?;
     let bytes = |case: &Case| canonical::object_bytes(&case.inputs).len();
     let longest = pack.cases.iter().map(bytes).max().unwrap_or(0);
@@ -207,7 +232,7 @@ pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
     if call.json {
         call.out.document(&report);
     } else {
-        super::status::print(&call.out, campaign, &experiments);
+        super::status::print(call, campaign, &experiments);
         call.out.next(report.next());
     }
     Ok(exit(campaign))

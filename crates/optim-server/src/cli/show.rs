@@ -10,6 +10,7 @@ use serde_json::json;
 use similar::{ChangeTag, TextDiff};
 
 use super::Outcome;
+use super::after_apply::{self, AfterApply};
 use super::call::Call;
 use super::output::Output;
 use super::status::metrics_words;
@@ -31,9 +32,13 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
     let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
     let denied = denied(call, &campaign, &experiment).await?;
     if call.json {
-        call.out.document(
-            &json!({"schema": "optim/v1/experiment", "experiment": experiment, "denied": denied}),
-        );
+        let after_apply = applied(&campaign, &experiment).then(|| AfterApply::of(&campaign));
+        call.out.document(&json!({
+            "schema": "optim/v1/experiment",
+            "experiment": experiment,
+            "denied": denied,
+            "after_apply": after_apply.flatten(),
+        }));
     } else {
         if campaign.frozen.simulated {
             call.out.line("SIMULATED FIGURES");
@@ -42,8 +47,21 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
         for denial in &denied {
             call.out.line(&format!("  its runs did not get {denial}"));
         }
+        if applied(&campaign, &experiment) {
+            let lines = after_apply::lines(&campaign, &call.prefix());
+            lines.iter().for_each(|line| call.out.line(line));
+        }
     }
     Ok(Exit::Success)
+}
+
+/// Whether the last apply in effect brought the experiment's change.
+fn applied(campaign: &Campaign, experiment: &Experiment) -> bool {
+    let mut applied = campaign.live.applied.iter().rev().map(|write| write.version);
+    let (live, before) = (applied.next().unwrap_or(0), applied.next().unwrap_or(0));
+    let version = experiment.baseline_version.saturating_add(1);
+    matches!(experiment.state, ExperimentState::Approved { .. })
+        && (before < version && version <= live)
 }
 
 /// What the runs on the search cases were denied. All execute one definition, so the first one tells.

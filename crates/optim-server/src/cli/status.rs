@@ -9,11 +9,10 @@ use optim_runtime::service::settled;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
-use super::output::Output;
 use super::progress::Progress;
 use super::report::{Report, reason};
 use super::work::WorkView;
-use super::{Outcome, run};
+use super::{Outcome, after_apply, run};
 use crate::error::Exit;
 
 /// The flags of `optim status`.
@@ -42,7 +41,7 @@ pub(super) async fn status(call: &Call, args: Args) -> Outcome {
     if call.json {
         call.out.document(&Standing { report: &report, work });
     } else {
-        print(&call.out, &campaign, &experiments);
+        print(call, &campaign, &experiments);
         if let Some(work) = work {
             work.print(&call.out);
         }
@@ -61,7 +60,8 @@ struct Standing<'a> {
 }
 
 /// Prints a campaign for people.
-pub(super) fn print(out: &Output, campaign: &Campaign, experiments: &[Experiment]) {
+pub(super) fn print(call: &Call, campaign: &Campaign, experiments: &[Experiment]) {
+    let out = &call.out;
     let status = campaign.status().name();
     let simulated = if campaign.frozen.simulated { "  SIMULATED FIGURES" } else { "" };
     out.line(&format!("campaign {}  {status}{simulated}", campaign.id));
@@ -75,6 +75,7 @@ pub(super) fn print(out: &Output, campaign: &Campaign, experiments: &[Experiment
     for experiment in experiments {
         out.line(&experiment_line(experiment));
     }
+    after_apply::lines(campaign, &call.prefix()).iter().for_each(|line| out.line(line));
     out.line(&format!("  spent: {}", spending_words(campaign)));
     let over = campaign.ledger.overdrawn;
     if over != Amount::default() {

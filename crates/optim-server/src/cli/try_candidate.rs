@@ -73,7 +73,8 @@ pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
             && search.tried.get(&key) != Some(&Fate::Pending)
     };
     let campaign =
-        run::follow(call, campaign, |campaign| settled(campaign) || decided(campaign)).await?;
+        run::follow(call, campaign, None, |campaign| settled(campaign) || decided(campaign))
+            .await?;
     run::finish(call, &campaign).await
 }
 

@@ -52,6 +52,9 @@ pub(crate) enum Verb {
     Restore {
         /// The workflow.
         id: String,
+        /// Why; kept in the audit log.
+        #[arg(long, value_name = "WHY")]
+        reason: Option<String>,
     },
 }
 
@@ -77,7 +80,9 @@ pub(super) async fn workflow(call: &Call, verb: Verb) -> Outcome {
         Verb::Delete(EndArgs { id, reason }) => {
             change(call, &id, WorkflowCommand::Delete { reason }).await
         }
-        Verb::Restore { id } => change(call, &id, WorkflowCommand::Restore).await,
+        Verb::Restore { id, reason } => {
+            change(call, &id, WorkflowCommand::Restore { reason }).await
+        }
     }
 }
 

@@ -197,7 +197,7 @@ pub async fn of_racing_writers_exactly_one_wins(fixture: Fixture) {
         let race = |writer: usize| {
             let campaign =
                 Campaign { name: format!("of writer {writer}"), ..sample::campaign("c") };
-            let events = vec![sample::event("c", EventKind::CampaignStarted)];
+            let events = vec![sample::event("c", EventKind::CampaignStarted { reason: None })];
             let commit = Commit { events, ..campaign_commit(revision, &campaign) };
             start.wait();
             runtime().block_on(store.commit(commit)).ok().map(|_| campaign.name)
@@ -231,7 +231,7 @@ pub async fn a_commit_with_a_conflict_leaves_no_trace(fixture: Fixture) {
         experiments: vec![sample::experiment("c", 1)],
         runs: vec![write(0, &second), write(0, &sample::claimed(&first))],
         blobs: vec![blob.clone()],
-        events: vec![sample::event("c", EventKind::CampaignStarted)],
+        events: vec![sample::event("c", EventKind::CampaignStarted { reason: None })],
         ..campaign_commit(1, &Campaign { name: "changed".to_owned(), ..sample::campaign("c") })
     };
     expect_conflict(store.commit(commit).await, &format!("run {}", first.id));
@@ -602,7 +602,7 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
         runs_commit(1, [&run])
     };
     let new_run = sample::run("c", evaluation, 1);
-    let unknown = sample::event("unknown", EventKind::CampaignStarted);
+    let unknown = sample::event("unknown", EventKind::CampaignStarted { reason: None });
     let again = base(2).campaigns;
     let twice = Commit { campaigns: [base(1).campaigns, again].concat(), ..Commit::default() };
     let broken = [
@@ -850,7 +850,7 @@ pub async fn workflow_commits_that_break_a_rule_are_refused(fixture: Fixture) {
         "workflow w",
     );
     let wrong = WorkflowText { text: text.text.clone(), ..next.clone() };
-    let event = sample::workflow_event("unknown", EventKind::WorkflowRestored);
+    let event = sample::workflow_event("unknown", EventKind::WorkflowRestored { reason: None });
     let twice = [write(1, &first), write(2, &first)].to_vec();
     for (number, commit) in [
         workflow_commit(1, &second, Vec::new()),

@@ -239,7 +239,7 @@ mod tests {
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![
                     sample::event("c", EventKind::EvaluationQueued { evaluation, purpose }),
-                    sample::workflow_event("w", EventKind::WorkflowRestored),
+                    sample::workflow_event("w", EventKind::WorkflowRestored { reason: None }),
                 ],
             };
             store.commit(commit).await.unwrap();

@@ -21,8 +21,8 @@ use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::outcome::{CaseOutcome, Check, CheckKind, Measured, Outcome, Usage};
 use optim_core::policy::{
-    BudgetPolicy, EvalPolicy, Extension, MetricName, MutationPolicy, PackRef, Policies, Profile,
-    Rule, ScopePolicy, Score,
+    BudgetPolicy, EvalPolicy, Extension, MetricName, MutationPolicy, PackRef, Policies, PostApply,
+    Profile, Rule, ScopePolicy, Score,
 };
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
@@ -88,7 +88,7 @@ pub fn campaign(id: &str) -> Campaign {
         },
         extension: Extension::default(),
         ledger: Ledger::default(),
-        live: Live { expected: fingerprint, intent: None, applied: Vec::new() },
+        live: Live::new(fingerprint),
         closing: None,
         archived: None,
         created_at: NOW,
@@ -124,6 +124,7 @@ fn policies() -> Policies {
             evaluation_deadline_minutes: 1440,
             score: Score::default(),
             rule: Rule::default(),
+            post_apply: PostApply::default(),
         },
         mutation: MutationPolicy::strict(BTreeSet::from(MutableField::ALL)),
         scope: ScopePolicy::default(),

@@ -38,7 +38,7 @@ fn record(evaluation: EvaluationId) -> ReplayRecord {
 #[test]
 fn only_a_whole_measurable_replay_of_this_baseline_is_recorded_and_each_once() {
     let mut driven = Driven::new(campaign(5, 0));
-    driven.command(Command::Start).unwrap();
+    driven.command(Command::Start { reason: None }).unwrap();
     let replay = driven.open();
     let sound = record(replay);
     let refused = |driven: &mut Driven, record: ReplayRecord| {

@@ -12,7 +12,7 @@ fn failed(campaign: &Campaign) -> Option<(u32, &str)> {
 #[test]
 fn replays_that_fail_again_and_again_hold_the_campaign_until_a_person_has_looked() {
     let mut driven = Driven::new(campaign(5, 0));
-    driven.command(Command::Start).unwrap();
+    driven.command(Command::Start { reason: None }).unwrap();
     for _ in 0..3 {
         driven.land(None);
     }
@@ -81,7 +81,7 @@ fn a_process_that_takes_up_the_work_later_gives_the_evaluation_its_whole_time() 
 #[test]
 fn runs_that_are_not_on_record_are_queued_again_and_given_up_in_the_end() {
     let mut driven = Driven::new(campaign(5, 0));
-    driven.command(Command::Start).unwrap();
+    driven.command(Command::Start { reason: None }).unwrap();
     let evaluation = driven.open();
     for _ in 0..2 {
         driven.observe(Observation::RunsMissing { evaluation });

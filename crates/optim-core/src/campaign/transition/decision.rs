@@ -48,6 +48,7 @@ impl Step<'_> {
         };
         let patch = self.next.baseline.patch.then(&experiment.mutation);
         let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
+        self.keep_figures(&judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
         self.next.search.refused.clear();
         self.next.search.replay_wanted = false;

@@ -9,6 +9,11 @@ use super::Step;
 
 impl Step<'_> {
     pub(super) fn cancel(&mut self, reason: Option<String>) -> Result<(), Rejection> {
+        if self.next.is_closed() && self.next.live.measuring.is_some() {
+            let why = reason.map(|why| format!(": {why}")).unwrap_or_default();
+            self.give_up_measurement(format!("cancelled by {}{why}", self.cx.actor));
+            return Ok(());
+        }
         if self.next.is_closed() {
             return Err(self.wrong_status("cancel", "it is over already"));
         }
@@ -64,7 +69,11 @@ impl Step<'_> {
 
     /// Ends the campaign: runs in flight are cancelled, an undecided experiment is superseded.
     pub(super) fn close(&mut self, ending: Ending) {
-        self.drop_all("the campaign ended");
+        if matches!(ending, Ending::Cancelled { .. } | Ending::SourceGone { .. }) {
+            self.give_up_measurement("the campaign was ended".to_owned());
+        }
+        let open: Vec<_> = self.next.phase.in_flight().iter().map(|open| open.id).collect();
+        open.into_iter().for_each(|id| self.drop_evaluation(id, "the campaign ended"));
         let phase = self.enter(Phase::Closed { ending: ending.clone(), at: self.cx.now });
         if let Phase::Evaluating { mut experiment, .. }
         | Phase::Confirming { mut experiment, .. }

@@ -29,7 +29,7 @@ impl Step<'_> {
         Some(wanted.into_iter().map(|wanted| self.queue_one(wanted, each)).collect())
     }
 
-    fn queue_one(&mut self, wanted: Wanted, allowance: Allowance) -> Evaluation {
+    pub(super) fn queue_one(&mut self, wanted: Wanted, allowance: Allowance) -> Evaluation {
         let Wanted { purpose, snapshot, fingerprint, split } = wanted;
         let evaluation = Evaluation {
             id: purpose.evaluation_id(&self.next.id, self.next.search.retries),
@@ -50,14 +50,20 @@ impl Step<'_> {
 
     /// What each of `runs` case runs may use; the campaign is held when that is too little.
     pub(super) fn affordable(&mut self, runs: u64) -> Option<Allowance> {
-        let worst = self.next.frozen.worst_case.as_ref();
-        match self.next.ledger.share(runs, &self.total(), worst) {
+        match self.share(runs) {
             Ok(each) => Some(each),
-            Err(shortage) => {
-                self.hold(Hold::Budget { reason: shortage.to_string() });
+            Err(reason) => {
+                self.hold(Hold::Budget { reason });
                 None
             }
         }
+    }
+
+    /// What each of `runs` case runs may use, or which limit that is too little for.
+    pub(super) fn share(&self, runs: u64) -> Result<Allowance, String> {
+        let worst = self.next.frozen.worst_case.as_ref();
+        let share = self.next.ledger.share(runs, &self.total(), worst);
+        share.map_err(|shortage| shortage.to_string())
     }
 
     pub(super) fn runs(&self, split: Split) -> u64 {

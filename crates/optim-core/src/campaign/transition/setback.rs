@@ -4,7 +4,7 @@ use crate::id::EvaluationId;
 
 use super::super::command::Rejection;
 use super::super::event::EventKind;
-use super::super::{Hold, Phase};
+use super::super::{Campaign, Hold, Phase};
 use super::{Effect, Step, has_words};
 
 /// How often the runs of one evaluation are queued again because they are not on record.
@@ -20,8 +20,11 @@ impl Step<'_> {
             .collect();
         let minutes = eval.evaluation_deadline_minutes;
         for evaluation in overdue {
-            self.drop_evaluation(evaluation, "it did not end before its deadline");
-            self.count_failure(format!("an evaluation did not end within {minutes} minutes"));
+            self.lose(
+                evaluation,
+                "it did not end before its deadline",
+                format!("an evaluation did not end within {minutes} minutes"),
+            );
         }
     }
 
@@ -31,14 +34,9 @@ impl Step<'_> {
         if self.next.hold.is_some() {
             return;
         }
-        let evaluation = match &mut self.next.phase {
-            Phase::Replaying { evaluation } | Phase::Evaluating { evaluation, .. } => {
-                evaluation.as_mut_slice()
-            }
-            Phase::Confirming { evaluations, .. } => evaluations.as_mut_slice(),
-            _ => return,
-        };
-        let Some(evaluation) = evaluation.iter_mut().find(|evaluation| evaluation.id == id) else {
+        let Campaign { phase, live, .. } = &mut self.next;
+        let mut open = phase.in_flight_mut().iter_mut().chain(live.in_flight_mut());
+        let Some(evaluation) = open.find(|evaluation| evaluation.id == id) else {
             return;
         };
         if evaluation.requeued < REQUEUES_MAX {
@@ -48,8 +46,19 @@ impl Step<'_> {
             self.effects.push(Effect::QueueRuns(evaluation));
             self.tell(EventKind::EvaluationQueued { evaluation: id, purpose });
         } else {
-            self.drop_evaluation(id, "runs of it are missing");
-            self.count_failure("case runs of an evaluation went missing".to_owned());
+            let failure = "case runs of an evaluation went missing".to_owned();
+            self.lose(id, "runs of it are missing", failure);
+        }
+    }
+
+    /// Drops an evaluation that gives no result. That is a failure of the search, unless it is of a
+    /// measurement, which is not tried again by itself.
+    fn lose(&mut self, id: EvaluationId, reason: &'static str, failure: String) {
+        if self.next.live.in_flight().iter().any(|open| open.id == id) {
+            self.give_up_measurement(failure);
+        } else {
+            self.drop_evaluation(id, reason);
+            self.count_failure(failure);
         }
     }
 
@@ -62,6 +71,9 @@ impl Step<'_> {
             }
             Phase::Confirming { evaluations, .. } => evaluations.retain(|open| open.id != id),
             _ => {}
+        }
+        if let Some(measuring) = &mut self.next.live.measuring {
+            measuring.evaluations.retain(|open| open.id != id);
         }
         self.next.search.retries += 1;
         self.effects.push(Effect::CancelRuns { evaluation: id, reason });

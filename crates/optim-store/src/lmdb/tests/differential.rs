@@ -118,8 +118,9 @@ impl Draft {
             commit.throttles.insert(throttle.provider.clone(), set.then_some(throttle));
         }
         commit.blobs = self.blobs.iter().map(|byte| Blob::new(vec![*byte; 5000])).collect();
-        let event =
-            |campaign: &usize| sample::event(CAMPAIGNS[*campaign], EventKind::CampaignStarted);
+        let event = |campaign: &usize| {
+            sample::event(CAMPAIGNS[*campaign], EventKind::CampaignStarted { reason: None })
+        };
         commit.events = self.events.iter().map(event).collect();
         commit
     }

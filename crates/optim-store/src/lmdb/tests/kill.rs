@@ -33,7 +33,7 @@ fn step(writer: u32, revision: u64) -> Commit {
     Commit {
         campaigns: vec![Write { expected: Revision(revision), value: sample::campaign(&id) }],
         runs: vec![Write { expected: Revision(0), value: run }],
-        events: vec![sample::event(&id, EventKind::CampaignStarted)],
+        events: vec![sample::event(&id, EventKind::CampaignStarted { reason: None })],
         ..Commit::default()
     }
 }

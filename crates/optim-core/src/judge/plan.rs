@@ -1,0 +1,196 @@
+//! What a pack and a budget can prove, before money is spent.
+//!
+//! The figures are for people and decide nothing. They take the cases as equally flaky: of pairs with
+//! two runs of one definition, the share `flips` differs.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::comparison::{Comparison, Terms};
+use super::difference::{Difference, Differences};
+use super::error_budget::Stake;
+use super::look::{Funds, Look};
+use crate::policy::{Margins, Score, Sequential};
+use crate::quantity::{Fraction, PerMillion};
+
+/// The most pairs of a candidate that a forecast goes through; beyond, it would take too long.
+const FORECAST_PAIRS_MAX: u32 = 1000;
+/// Probabilities below this are left out of a forecast.
+const NEGLIGIBLE: f64 = 1e-13;
+/// Nats that the evidence overshoots its bar by, on average; measured.
+const OVERSHOOT: f64 = 1.2;
+/// The pairs for a power of 80 %, over the expected ones; measured.
+const FOR_80_PERCENT: f64 = 1.5;
+/// The gains of the table, in percentage points.
+const GAINS: [PerMillion; 3] = [PerMillion(50_000), PerMillion(100_000), PerMillion(200_000)];
+
+/// What becomes of a candidate with a certain gain, whose guardrails hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Forecast {
+    /// The probability that its evidence reaches the bar.
+    pub power: f64,
+    /// The pairs until it is decided, on average.
+    pub pairs: f64,
+}
+
+/// What a campaign can prove.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Cases of the pack's search split.
+    pub cases: u32,
+    /// Pairs of one candidate at most.
+    pub pairs: u32,
+    /// The smallest gain that the rules look for.
+    pub mde: PerMillion,
+    /// What the first candidate risks.
+    pub stake: Stake,
+    /// For a gain of 5, 10 and 20 points.
+    pub rows: Vec<PlanRow>,
+}
+
+/// What becomes of one gain.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlanRow {
+    /// The gain.
+    pub gain: PerMillion,
+    /// What is expected within the pairs; `None` when they are too many to go through.
+    pub forecast: Option<Forecast>,
+    /// The pairs that would prove it with a probability of 80 %.
+    pub needed: f64,
+}
+
+/// What `rules` can prove on a pack of `cases`, of which the share `flips` differs between two replays,
+/// for a campaign of `experiments` candidates.
+#[must_use]
+pub fn plan(
+    rules: Sequential,
+    score: Score,
+    cases: u32,
+    flips: Fraction,
+    experiments: u32,
+) -> Plan {
+    let whole = Stake::whole(rules.alpha);
+    let stake = whole.shared_by(experiments);
+    let terms = Terms { rules, score, stake };
+    let flips = flips.to_f64();
+    let row = |gain: PerMillion| PlanRow {
+        gain,
+        forecast: forecast(terms, flips, gain.to_f64()),
+        needed: FOR_80_PERCENT * pairs_to_promote(stake, flips, gain.to_f64()),
+    };
+    Plan { cases, pairs: rules.n_max, mde: rules.mde, stake, rows: GAINS.map(row).to_vec() }
+}
+
+/// The pairs that it takes to promote a candidate with the gain `gain`, on average, if nothing stops it:
+/// the bar over the growth of the best bet.
+#[must_use]
+pub fn pairs_to_promote(stake: Stake, flips: f64, gain: f64) -> f64 {
+    let (more, less) = outcomes(flips, gain);
+    let bet = (gain / (more + less)).min(0.95);
+    let growth = more * libm::log1p(bet) + less * libm::log1p(-bet);
+    (stake.bar().ln() + OVERSHOOT) / growth
+}
+
+/// The shares of pairs that a candidate with this gain wins and loses. A gain makes half as many pairs
+/// differ on top, as it is won mostly where the baseline fails.
+fn outcomes(flips: f64, gain: f64) -> (f64, f64) {
+    let differ = (flips + gain.abs() / 2.0).max(gain.abs()).min(1.0);
+    (f64::midpoint(differ, gain), f64::midpoint(differ, -gain))
+}
+
+/// What the rule does with a candidate with the gain `gain`: exact, by going through all numbers of pairs
+/// won and lost. Guardrails and the secondary metric are left out. `None` for more than 1000 pairs.
+#[must_use]
+pub fn forecast(terms: Terms, flips: f64, gain: f64) -> Option<Forecast> {
+    if terms.rules.n_max > FORECAST_PAIRS_MAX {
+        return None;
+    }
+    let guardrails = Margins { blocked_node_rate: None, cost: None, tokens: None, latency: None };
+    let rules = Sequential { secondary_weight: PerMillion(0), guardrails, ..terms.rules };
+    let terms = Terms { rules, ..terms };
+    let (more, less) = outcomes(flips, gain);
+    let mut states = States::start();
+    let mut forecast = Forecast { power: 0.0, pairs: 0.0 };
+    let batch = rules.batch.max(1);
+    let mut pairs = 0;
+    while !states.is_empty() {
+        (0..batch).for_each(|_| states.add_pair(more, less));
+        pairs += batch;
+        states.keep(|won, lost, probability| {
+            let comparison = Comparison::of_gain(terms, seen(pairs, won, lost));
+            let look = comparison.look(Funds::Left);
+            if look == Look::Continue {
+                return true;
+            }
+            forecast.pairs += probability * f64::from(pairs);
+            if look == Look::Promote {
+                forecast.power += probability;
+            }
+            false
+        });
+    }
+    Some(forecast)
+}
+
+fn seen(pairs: u32, won: u32, lost: u32) -> Differences {
+    let mut seen = Differences::default();
+    seen.add_many(Difference::MORE, won);
+    seen.add_many(Difference::NONE, pairs.saturating_sub(won.saturating_add(lost)));
+    seen.add_many(Difference::LESS, lost);
+    seen
+}
+
+/// The probability of each number of pairs won and lost, of comparisons that go on.
+struct States(BTreeMap<(u32, u32), f64>);
+
+impl States {
+    fn start() -> Self {
+        Self(std::iter::once(((0, 0), 1.0)).collect())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add_pair(&mut self, more: f64, less: f64) {
+        let mut next = BTreeMap::new();
+        for ((won, lost), probability) in std::mem::take(&mut self.0) {
+            let ways = [((won + 1, lost), more), ((won, lost + 1), less)];
+            for (state, share) in ways.into_iter().chain([((won, lost), 1.0 - more - less)]) {
+                *next.entry(state).or_default() += probability * share;
+            }
+        }
+        self.0 = next;
+    }
+
+    /// Leaves the states out for which `goes_on` says no, and those that hardly occur.
+    fn keep(&mut self, mut goes_on: impl FnMut(u32, u32, f64) -> bool) {
+        self.0.retain(|(won, lost), probability| {
+            *probability >= NEGLIGIBLE && goes_on(*won, *lost, *probability)
+        });
+    }
+}
+
+/// The sentence that a person would say.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "with {} cases and {} pairs a candidate:", self.cases, self.pairs)?;
+        for PlanRow { gain, forecast, needed } in &self.rows {
+            write!(f, "\n  +{:.0} points: ", gain.to_f64() * 100.0)?;
+            if let Some(Forecast { power, pairs }) = forecast {
+                let percent = power * 100.0;
+                write!(
+                    f,
+                    "proven with a probability of {percent:.0} %, after {pairs:.0} pairs on average; "
+                )?;
+            }
+            write!(f, "80 % takes about {needed:.0} pairs")?;
+            // Smaller gains than the rules look for are given up, however many pairs there are.
+            let mde = PerMillion(gain.0 / 4 * 3);
+            if mde < self.mde {
+                write!(f, " and `mde: {mde}`")?;
+            }
+        }
+        Ok(())
+    }
+}
