@@ -4,28 +4,26 @@
 //! Counted, not timed: commits by the engine's own counter, syncs by LMDB's transaction number (two for
 //! each), bytes by what the process hands to the system to write. Processor time is the whole process's.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use optim_benches::measure::{cpu_ns, float};
 use optim_benches::workload;
+use optim_core::campaign::Campaign;
 use optim_core::campaign::command::Command;
-use optim_core::campaign::{Campaign, SearchMode};
-use optim_core::digest::Digest;
 use optim_core::id::{Actor, CampaignId, EvaluationId, RunId};
 use optim_core::node_io::{NodeRequest, NodeResponse};
 use optim_core::outcome::Usage;
 use optim_core::quantity::Millis;
 use optim_core::run::Run;
-use optim_runtime::clock::{Clock as _, SystemClock};
+use optim_runtime::clock::SystemClock;
 use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, NewCampaign};
 use optim_runtime::executor::{Capabilities, NodeExecutor};
-use optim_runtime::project::{self, ProjectRefs, Setup};
 use optim_runtime::proposer::built_in;
 use optim_runtime::reaper::ReaperConfig;
 use optim_runtime::service::{Service, ServiceConfig};
+use optim_runtime::testing::SmallProject;
 use optim_store::lmdb::{Lmdb, Options};
 use optim_store::{Commit, Page, Revision, RunFilter, Store, Write};
 use serde_json::{Value, json};
@@ -37,46 +35,6 @@ const NODES: usize = 24;
 /// Case runs in the store before the campaign.
 const HISTORY: [usize; 3] = [1_000, 10_000, 100_000];
 const CAPACITIES: [u32; 3] = [1, 4, 16];
-
-const EVAL: &str = "
-pack_ref: cases.jsonl
-primary_metric: artifact_validator_pass_rate
-secondary_metric: unmet_requirement_count
-hard_guardrails: [blocked_node_rate, budget_ceilings]
-campaign_start_baseline_runs: 2
-baseline_replay_every_candidates: 5
-baseline_replay_every_minutes: 30
-decision: {rule: point, point: {stability: {max_range: 1.0, max_flaky: 1.0}}}
-profile: custom
-";
-const MUTATION: &str = "
-max_nodes_changed_per_candidate: 1
-max_field_families_changed_per_candidate: 1
-allowed_text_fields: [objective, output_contract_summary_guidance]
-allowed_knob_fields: [timeout_ms, retry_policy_max_attempts]
-max_text_delta_chars: 300
-max_text_delta_ratio: 0.25
-timeout_delta_percent: 0.15
-timeout_delta_ms: 30000
-timeout_min_ms: 30000
-timeout_max_ms: 600000
-retry_delta: 1
-retry_min: 0
-retry_max: 3
-";
-const SCOPE: &str = "
-candidate_snapshot_only: true
-allow_live_source_mutation: false
-allow_external_side_effects_in_eval: false
-promotion_requires_operator_approval: true
-";
-const BUDGET: &str = "
-max_experiments: 100
-max_runtime_minutes: 1440
-max_consecutive_failures: 3
-max_total_tokens: null
-max_total_cost_usd: null
-";
 
 /// Answers at once what every contract of the workload accepts.
 struct NoOp(Value);
@@ -110,53 +68,29 @@ impl NodeExecutor for NoOp {
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// A campaign on the workload.
-fn draft(folder: &Path, id: &str) -> Outcome<NewCampaign> {
-    let write = |file: &str, text: &str| std::fs::write(folder.join(file), text);
+fn draft(id: &str) -> NewCampaign {
     let mut workflow = workload::document(NODES);
-    // Its files are those of this folder.
+    // Its files are those of its folder.
     if let Some(workflow) = workflow.as_object_mut() {
         workflow.remove("workspace_root");
     }
-    write("workflow.yaml", &workflow.to_string())?;
-    write("objective.md", "Write digests that a newcomer understands at once. Name every source.")?;
-    for (file, text) in
-        [("eval", EVAL), ("mutation", MUTATION), ("scope", SCOPE), ("budget", BUDGET)]
-    {
-        write(&format!("{file}.yaml"), text)?;
-    }
     let case =
         |index| format!("{}\n", json!({"id": format!("c{index}"), "inputs": {"text": index}}));
-    write("cases.jsonl", &(0..CASES).map(case).collect::<String>())?;
-    let refs = ProjectRefs {
-        folder: folder.to_owned(),
-        workflow: "workflow.yaml".to_owned(),
-        objective: "objective.md".to_owned(),
-        eval: "eval.yaml".to_owned(),
-        mutation_policy: "mutation.yaml".to_owned(),
-        scope: "scope.yaml".to_owned(),
-        budget: "budget.yaml".to_owned(),
+    let project = SmallProject {
+        workflow: &workflow.to_string(),
+        cases: &(0..CASES).map(case).collect::<String>(),
+        text_fields: "[objective, output_contract_summary_guidance]",
+        knob_fields: "[timeout_ms, retry_policy_max_attempts]",
+        max_experiments: EXPERIMENTS,
     };
-    let project =
-        project::read(&refs, &Capabilities::default()).map_err(|findings| findings.to_string())?;
-    let setup = Setup {
-        id: CampaignId::new(id)?,
-        name: None,
-        seed: 7,
-        executor: "no-op".to_owned(),
-        simulated: true,
-        executor_settings: Digest::of(b"no-op"),
-        worst_case: None,
-        model: None,
-        mode: SearchMode::Proposers,
-    };
-    Ok(project.draft(setup, SystemClock.now()))
+    project.draft(id, 7, "no-op")
 }
 
 /// Works a campaign off; the campaign at its end.
-async fn campaign(store: &Arc<Lmdb>, folder: &Path, id: &str, capacity: u32) -> Outcome<Row> {
+async fn campaign(store: &Arc<Lmdb>, id: &str, capacity: u32) -> Outcome<Row> {
     let engine = Arc::new(Engine::new(Arc::<Lmdb>::clone(store), Arc::new(SystemClock)));
     let actor = Actor::new("local:bench")?;
-    let new = draft(folder, id)?;
+    let new = draft(id);
     let id = new.campaign.id.clone();
     engine.create(new, actor.clone()).await?;
     engine.submit(&id, &Command::Start { reason: None }, actor).await?;
@@ -263,13 +197,13 @@ async fn report() -> Outcome<()> {
     );
     let mut have = 0;
     for (round, capacity) in CAPACITIES.into_iter().enumerate() {
-        let row = campaign(&store, directory.path(), &format!("warm-{round}"), capacity).await?;
+        let row = campaign(&store, &format!("warm-{round}"), capacity).await?;
         row.print(have, capacity);
         have += row.runs;
     }
     for history in HISTORY {
         have = fill(&store, "warm-0", have, history).await?.max(have);
-        let row = campaign(&store, directory.path(), &format!("after-{history}"), 4).await?;
+        let row = campaign(&store, &format!("after-{history}"), 4).await?;
         row.print(have, 4);
         have += row.runs;
     }

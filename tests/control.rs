@@ -6,9 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::support::{Project, Ran, optim, temporary};
 use serde_json::{Value, json};
+
+/// How long an owner waits for an asker that does not read.
+const DEAF_MAX: Duration = Duration::from_secs(10);
 
 /// Agents wait at a gate before they answer.
 struct Gate {
@@ -351,6 +355,71 @@ fn nonsense_on_the_socket_is_refused_and_disturbs_nobody() {
     let open = gate.open();
     assert_eq!(ended(owner).document(0)["campaign"]["status"], "completed");
     drop((open, deaf));
+}
+
+/// Has the owner execute `verb` for an asker that reads no more than that.
+fn accepted(project: &Project, verb: Value) -> UnixStream {
+    let mut asker = UnixStream::connect(socket(project)).unwrap();
+    asker.write_all(&request(1, verb)).unwrap();
+    let mut said = [0; b"\"accepted\"\n".len()];
+    asker.read_exact(&mut said).unwrap();
+    assert_eq!(said, *b"\"accepted\"\n");
+    asker
+}
+
+#[test]
+fn an_owner_that_answers_all_it_can_refuses_the_next_and_is_free_again_later() {
+    let gate = Gate::shut();
+    let project = gate.project();
+    let mut owner = start(&project, &["run"]);
+    gate.await_agent(&mut owner);
+    status(&project);
+    let follow = json!({"status": {"campaign": null, "follow": true}});
+    let mut followers: Vec<_> = (0..64).map(|_| accepted(&project, follow.clone())).collect();
+    let refused = project.optim(["pause"]);
+    refused.refused(10, "control_busy");
+    assert!(refused.stderr.contains("answers 64 requests already"), "{refused}");
+    drop(followers.pop());
+    // The owner notices a little later that the follower is gone.
+    let freed = loop {
+        let status = project.optim(["status", "--json"]);
+        if status.code != 10 {
+            break status.document(0);
+        }
+    };
+    assert_eq!(freed["campaign"]["status"], "running", "the refused verb was not executed");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+}
+
+#[test]
+fn a_second_signal_ends_an_owner_that_waits_for_one_that_does_not_read() {
+    let gate = Gate::shut();
+    let project = gate.project();
+    // More than the socket holds.
+    let comment = format!("{}\n# {}\n", project.read("workflow.yaml"), "x".repeat(4 << 20));
+    project.write("large.yaml", comment);
+    project
+        .optim(["workflow", "put", &project.path().join("large.yaml").display().to_string()])
+        .ended(0);
+    let mut owner = start(&project, &["run"]);
+    gate.await_agent(&mut owner);
+    status(&project);
+    let get = json!({"workflow": {"get": {"id": "ticket-triage", "version": null}}});
+    let _deaf = accepted(&project, get);
+    let term = || {
+        let sent = Command::new("kill").args(["-TERM", &owner.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    term();
+    // The owner takes no more requests from when it has heard.
+    while socket(&project).exists() {
+        std::thread::yield_now();
+    }
+    let begun = Instant::now();
+    term();
+    ended(owner).refused(143, "error[stopped]");
+    assert!(begun.elapsed() < DEAF_MAX / 2, "it waited for {:?}", begun.elapsed());
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod budget;
 mod campaign;
 mod control;
 mod crash;
+mod formats;
+mod guard;
 mod honest;
 mod openai;
 mod signals;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Project, root};
 
 /// A server that answers every request alike, and keeps what it was asked.
-struct Server {
+pub(crate) struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<Value>>>,
 }
@@ -30,7 +30,7 @@ impl Server {
     }
 
     /// A model that finds the same day in every order.
-    fn stubborn() -> Self {
+    pub(crate) fn stubborn() -> Self {
         Self::start("200 OK", |_| completion("tomorrow"))
     }
 
@@ -51,7 +51,7 @@ impl Server {
         })
     }
 
-    fn requests(&self) -> Vec<Value> {
+    pub(crate) fn requests(&self) -> Vec<Value> {
         self.requests.lock().unwrap().clone()
     }
 }
@@ -99,7 +99,7 @@ fn project(server: &Server) -> Project {
 }
 
 /// The example with a provider that costs money.
-fn priced(server: &Server) -> Project {
+pub(crate) fn priced(server: &Server) -> Project {
     let project = project(server);
     let prices = "prices.\"qwen2.5-coder-0.5b-instruct\" = \
                   { input_usd_per_million = 1.5, output_usd_per_million = 6.0 }";

@@ -6,10 +6,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::openai::{Server, priced};
 use crate::support::{Project, temporary};
 use serde_json::Value;
 
@@ -35,6 +39,8 @@ capacity = 1
 kind = \"process\"
 command = [\"/bin/sh\", \"agent.sh\"]
 ";
+/// The longest that an agent may live on when optim was killed.
+const AGENT_END_MAX: Duration = Duration::from_secs(20);
 /// Executions of a campaign: two replays and a candidate on four cases, and both on two others.
 const EXECUTIONS: usize = 16;
 
@@ -108,16 +114,18 @@ impl Watched {
         }
     }
 
-    /// Sends `signal`, and ends the execution that was under way if the process could not.
+    /// Sends `signal`, and waits until the process and the execution that was under way have ended.
     fn interrupt(&mut self, mut process: Child, signal: &str) -> ExitStatus {
         send(signal, &process.id().to_string());
         let status = process.wait().unwrap();
-        let last = self.executions().pop().unwrap();
+        let last = format!("/proc/{}/cmdline", self.executions().pop().unwrap());
+        let begun = Instant::now();
         // One that is dead, and that nobody has asked about, has no command line.
-        let left = std::fs::read(format!("/proc/{last}/cmdline")).unwrap_or_default();
-        assert!(signal == "KILL" || left.is_empty(), "no agent is left behind");
-        if !left.is_empty() {
-            send("KILL", &last);
+        while std::fs::read(&last).is_ok_and(|words| !words.is_empty()) {
+            // Whoever was killed has a guard that ends the agent right after.
+            let left = signal != "KILL" || begun.elapsed() > AGENT_END_MAX;
+            assert!(!left, "no agent is left behind");
+            std::thread::yield_now();
         }
         self.interrupted += 1;
         status
@@ -193,6 +201,57 @@ fn a_terminated_campaign_goes_on_from_any_phase() {
 #[test]
 fn a_killed_campaign_goes_on_from_any_phase() {
     survives_in_each_phase("KILL", |status| status.signal() == Some(9));
+}
+
+/// A stream that nobody reads and that takes nothing more: whoever writes to it waits.
+fn full() -> (UnixStream, UnixStream) {
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    for chunk in [4096, 1] {
+        while writer.write(&vec![b'.'; chunk]).is_ok() {}
+    }
+    writer.set_nonblocking(false).unwrap();
+    (reader, writer)
+}
+
+/// Changes that the store has seen: the higher number of a transaction in the two first pages of its file.
+fn transactions(project: &Project) -> u64 {
+    let data = File::open(project.path().join(".optim/data/data.mdb")).unwrap();
+    let of_page = |page: u64| {
+        let mut number = [0; 8];
+        data.read_exact_at(&mut number, page * 4096 + 144).unwrap();
+        u64::from_ne_bytes(number)
+    };
+    of_page(0).max(of_page(1))
+}
+
+#[test]
+fn a_draft_that_a_signal_left_is_started_by_the_next_run() {
+    for (signal, number) in [("TERM", 15), ("KILL", 9)] {
+        let server = Server::stubborn();
+        let project = priced(&server);
+        let limit = "max_total_cost_usd: 0.005";
+        project.replace("policy/budget.yaml", "max_total_cost_usd: null", limit);
+        project.optim(["status"]).refused(5, "campaign_not_found");
+        let before = transactions(&project);
+        // What the campaign may cost is said when it is there and before it starts.
+        let (_reader, writer) = full();
+        let mut run = project.command(["run"]);
+        let run = run.stdout(Stdio::null()).stderr(OwnedFd::from(writer)).spawn();
+        let mut process = run.expect("optim starts");
+        while transactions(&project) == before {
+            assert!(process.try_wait().unwrap().is_none(), "it ended early");
+            std::thread::yield_now();
+        }
+        send(signal, &process.id().to_string());
+        assert_eq!(process.wait().unwrap().signal(), Some(number));
+        let report = project.optim(["status", "--json"]).document(0);
+        assert_eq!(report["campaign"]["status"], "draft", "{signal}");
+        assert!(server.requests().is_empty(), "nothing was asked");
+        let next = project.optim(["run", "--json"]).document(8);
+        assert_eq!(next["campaign"]["id"], report["campaign"]["id"]);
+        assert_eq!(next["campaign"]["status"], "paused_budget");
+    }
 }
 
 #[test]

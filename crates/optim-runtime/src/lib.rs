@@ -26,6 +26,8 @@ pub mod scheduler;
 pub mod service;
 pub mod source;
 pub mod tasks;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod wake;
 pub mod workflow_order;
 mod workflow_worker;

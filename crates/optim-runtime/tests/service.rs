@@ -3,7 +3,6 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail the test that calls them")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use optim_core::campaign::command::Command;
 use optim_core::campaign::event::EventKind;
 use optim_core::campaign::ledger::{Amount, Ledger};
 use optim_core::campaign::location::Location;
-use optim_core::campaign::{Campaign, Ending, Hold, Phase, SearchMode, Status};
+use optim_core::campaign::{Campaign, Ending, Hold, Phase, Status};
 use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
@@ -24,13 +23,12 @@ use optim_runtime::clock::{Clock, ManualClock};
 use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::turn::Ended;
 use optim_runtime::engine::{Engine, EngineError, NewCampaign};
-use optim_runtime::executor::Capabilities;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
-use optim_runtime::project::{self, ProjectRefs, Setup};
 use optim_runtime::proposer::{ProposalRequest, Proposals, Proposer, built_in};
 use optim_runtime::reconcile::Reconciler;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_runtime::tasks::TaskSet;
+use optim_runtime::testing::SmallProject;
 use optim_store::memory::Memory;
 use optim_store::testing::faulty::FaultyStore;
 use optim_store::{Commit, EventSeq, Page, RunFilter, Store, Versioned, Write};
@@ -48,94 +46,21 @@ flow:
       timeout_ms: 60000
       output_contract: {kind: j, validator: structured_json, schema: {type: object, required: [ok]}}
 ";
-const EVAL: &str = "
-pack_ref: cases.jsonl
-primary_metric: artifact_validator_pass_rate
-secondary_metric: unmet_requirement_count
-hard_guardrails: [blocked_node_rate, budget_ceilings]
-campaign_start_baseline_runs: 2
-baseline_replay_every_candidates: 5
-baseline_replay_every_minutes: 30
-decision: {rule: point, point: {stability: {max_range: 1.0, max_flaky: 1.0}}}
-profile: custom
-";
-const MUTATION: &str = "
-max_nodes_changed_per_candidate: 1
-max_field_families_changed_per_candidate: 1
-allowed_text_fields: [objective]
-allowed_knob_fields: [timeout_ms]
-max_text_delta_chars: 300
-max_text_delta_ratio: 0.25
-timeout_delta_percent: 0.15
-timeout_delta_ms: 30000
-timeout_min_ms: 30000
-timeout_max_ms: 600000
-retry_delta: 1
-retry_min: 0
-retry_max: 3
-";
-const SCOPE: &str = "
-candidate_snapshot_only: true
-allow_live_source_mutation: false
-allow_external_side_effects_in_eval: false
-promotion_requires_operator_approval: true
-";
-const BUDGET: &str = "
-max_experiments: 4
-max_runtime_minutes: 600
-max_consecutive_failures: 3
-max_total_tokens: null
-max_total_cost_usd: null
-";
-
 /// A campaign on a small project of eight cases.
 fn draft(id: &str, seed: u64) -> NewCampaign {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
-    write("workflow.yaml", WORKFLOW);
-    write("objective.md", "Answers keep to the form. Name the evidence.");
-    for (file, text) in [
-        ("eval.yaml", EVAL),
-        ("mutation.yaml", MUTATION),
-        ("scope.yaml", SCOPE),
-        ("budget.yaml", BUDGET),
-    ] {
-        write(file, text);
-    }
     let case = |index: u32| {
         let split = if index < 6 { "search" } else { "holdout" };
-        format!(
-            "{}\n",
-            json!({"id": format!("c{index}"), "inputs": {"text": index}, "split": split})
-        )
+        let inputs = json!({"text": index});
+        format!("{}\n", json!({"id": format!("c{index}"), "inputs": inputs, "split": split}))
     };
-    write("cases.jsonl", &(0..8).map(case).collect::<String>());
-    let refs = refs(folder.path());
-    let project = project::read(&refs, &Capabilities::default()).unwrap();
-    let setup = Setup {
-        id: CampaignId::new(id).unwrap(),
-        name: None,
-        seed,
-        executor: "scripted".to_owned(),
-        simulated: true,
-        executor_settings: Digest::of(b"settings"),
-        worst_case: None,
-        model: None,
-        mode: SearchMode::Proposers,
+    let project = SmallProject {
+        workflow: WORKFLOW,
+        cases: &(0..8).map(case).collect::<String>(),
+        text_fields: "[objective]",
+        knob_fields: "[timeout_ms]",
+        max_experiments: 4,
     };
-    project.draft(setup, Timestamp(0))
-}
-
-fn refs(folder: &Path) -> ProjectRefs {
-    ProjectRefs {
-        folder: folder.to_owned(),
-        workflow: "workflow.yaml".to_owned(),
-        objective: "objective.md".to_owned(),
-        eval: "eval.yaml".to_owned(),
-        mutation_policy: "mutation.yaml".to_owned(),
-        scope: "scope.yaml".to_owned(),
-        budget: "budget.yaml".to_owned(),
-    }
+    project.draft(id, seed, "scripted")
 }
 
 /// An engine over `store`, with the clock standing still.

@@ -27,6 +27,7 @@ use optim_store::Page;
 
 use crate::config::{Config, ExecutorConfig, RunConfig};
 use crate::error::CliError;
+use crate::guard;
 
 /// An open project. It owns the store; a second process is refused.
 pub struct Session {
@@ -233,7 +234,9 @@ fn executor(config: &ExecutorConfig, folder: &Path) -> Result<Arc<dyn NodeExecut
     Ok(match config {
         ExecutorConfig::Lexical => Arc::new(Lexical),
         ExecutorConfig::Process(process) => Arc::new(
-            Process::new(process.clone(), folder).map_err(|error| refuse(error.to_string()))?,
+            Process::new(process.clone(), folder)
+                .map_err(|error| refuse(error.to_string()))?
+                .guarded_by(guard::of_this_binary()),
         ),
         ExecutorConfig::Http(http) => {
             Arc::new(Http::new(http.clone(), folder).map_err(|error| refuse(error.to_string()))?)

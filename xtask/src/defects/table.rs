@@ -220,21 +220,23 @@ fn line_at(text: &str, offset: usize) -> usize {
     text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
+/// An entry for tests, of a repository with a member `x`.
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ENTRY: &str = r#"
+pub(crate) const SAMPLE: &str = r#"
 [[defect]]
-id = "D9"
+id = "D1"
 wrong = "It waited for ever."
 instead = "It gives up."
-package = "optim-core"
-test = "campaign::tests::it_gives_up"
-file = "crates/optim-core/src/campaign/mod.rs"
+package = "x"
+test = "tests::it_gives_up"
+file = "crates/x/src/lib.rs"
 find = "if late {"
 replace = "if false {"
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     fn read(text: &str) -> Result<Table, Unreadable> {
         let files = [("tests/defects/a.toml".to_owned(), text.to_owned())];
@@ -243,12 +245,12 @@ replace = "if false {"
 
     #[test]
     fn entries_are_read_with_their_place_in_the_order_of_their_numbers() {
-        let table = read(&format!("[[open]]\nid = \"D67\"\nwhy = \"later\"\n{ENTRY}{}", {
-            ENTRY.replace("D9", "D3")
+        let table = read(&format!("[[open]]\nid = \"D67\"\nwhy = \"later\"\n{}{SAMPLE}", {
+            SAMPLE.replace("D1", "D3")
         }))
         .unwrap();
         let numbers: Vec<String> = table.defects().map(|one| one.id.to_string()).collect();
-        assert_eq!(numbers, ["D3", "D9"]);
+        assert_eq!(numbers, ["D1", "D3"]);
         assert_eq!(table.defects[1].line, 5);
         assert_eq!(table.open[0].entry.why, "later");
         assert!(!table.defects[0].entry.replay);
@@ -257,10 +259,10 @@ replace = "if false {"
     #[test]
     fn what_is_no_entry_is_refused_with_its_line() {
         for (text, line, what) in [
-            (ENTRY.replace("D9", "D79"), 3, "\"D79\" is not one of D1 to D78"),
-            (ENTRY.replace("D9", "D09"), 3, "\"D09\" is not one of D1 to D78"),
-            (ENTRY.replace("find =", "found ="), 9, "unknown field `found`"),
-            (ENTRY.replace("test =", "# test ="), 2, "missing field `test`"),
+            (SAMPLE.replace("D1", "D79"), 3, "\"D79\" is not one of D1 to D78"),
+            (SAMPLE.replace("D1", "D09"), 3, "\"D09\" is not one of D1 to D78"),
+            (SAMPLE.replace("find =", "found ="), 9, "unknown field `found`"),
+            (SAMPLE.replace("test =", "# test ="), 2, "missing field `test`"),
         ] {
             let refused = read(&text).unwrap_err();
             assert!(refused.what.contains(what), "{}", refused.what);
@@ -270,18 +272,18 @@ replace = "if false {"
 
     #[test]
     fn a_break_replaces_exactly_one_line_and_keeps_its_indentation() {
-        let table = read(ENTRY).unwrap();
+        let table = read(SAMPLE).unwrap();
         let defect = &table.defects[0].entry;
         assert_eq!(defect.broken("a\n    if late {\nb").unwrap(), "a\n    if false {\nb");
         assert_eq!(defect.broken("if late { x }"), Err(NoBreak::Lines(0)));
         assert_eq!(defect.broken("if late {\n  if late {"), Err(NoBreak::Lines(2)));
-        let same = read(&ENTRY.replace("if false {", "  if late {")).unwrap();
+        let same = read(&SAMPLE.replace("if false {", "  if late {")).unwrap();
         assert_eq!(same.defects[0].entry.broken("if late {"), Err(NoBreak::Same));
     }
 
     #[test]
     fn a_test_is_known_by_the_name_of_its_function() {
-        let table = read(ENTRY).unwrap();
+        let table = read(SAMPLE).unwrap();
         let defect = &table.defects[0].entry;
         assert!(defect.is_tested_in("    async fn it_gives_up() {"));
         assert!(!defect.is_tested_in("fn it_gives_up_late() {} fn does_it_gives_up() {}"));

@@ -89,18 +89,8 @@ fn is_tested(repository: &Repository, defect: &Defect) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::defects::table::SAMPLE;
 
-    const ENTRY: &str = r#"
-[[defect]]
-id = "D1"
-wrong = "It waited for ever."
-instead = "It gives up."
-package = "x"
-test = "tests::it_gives_up"
-file = "crates/x/src/lib.rs"
-find = "if late {"
-replace = "if false {"
-"#;
     const SOURCE: &str = "if late {\n}\n#[test]\nfn it_gives_up() {}";
 
     /// What is wrong with a table of this entry, in which all other numbers are open.
@@ -123,19 +113,23 @@ replace = "if false {"
 
     #[test]
     fn a_whole_table_passes() {
-        assert_eq!(wrong(ENTRY, SOURCE), Vec::<String>::new());
-        assert_eq!(wrong(&format!("{ENTRY}{ENTRY}"), SOURCE), Vec::<String>::new());
+        assert_eq!(wrong(SAMPLE, SOURCE), Vec::<String>::new());
+        assert_eq!(wrong(&format!("{SAMPLE}{SAMPLE}"), SOURCE), Vec::<String>::new());
     }
 
     #[test]
     fn a_break_that_cannot_be_applied_and_a_test_that_is_not_there_are_found() {
         for (entry, source, what) in [
-            (ENTRY.replace("src/lib.rs", "src/no.rs"), SOURCE, "crates/x/src/no.rs does not exist"),
-            (ENTRY.to_owned(), "fn it_gives_up() {}", "`find` is 0 lines of the file, not one"),
-            (ENTRY.replace("if false", "if late"), SOURCE, "`replace` changes nothing"),
-            (ENTRY.replace("it_gives_up", "it_goes_on"), SOURCE, "x has no function it_goes_on"),
-            (ENTRY.replace("\"x\"", "\"y\""), SOURCE, "y has no function it_gives_up"),
-            (ENTRY.replace("id =", "number ="), SOURCE, "unknown field `number`"),
+            (
+                SAMPLE.replace("src/lib.rs", "src/no.rs"),
+                SOURCE,
+                "crates/x/src/no.rs does not exist",
+            ),
+            (SAMPLE.to_owned(), "fn it_gives_up() {}", "`find` is 0 lines of the file, not one"),
+            (SAMPLE.replace("if false", "if late"), SOURCE, "`replace` changes nothing"),
+            (SAMPLE.replace("it_gives_up", "it_goes_on"), SOURCE, "x has no function it_goes_on"),
+            (SAMPLE.replace("\"x\"", "\"y\""), SOURCE, "y has no function it_gives_up"),
+            (SAMPLE.replace("id =", "number ="), SOURCE, "unknown field `number`"),
         ] {
             let wrong = wrong(&entry, source);
             assert_eq!(wrong.len(), 1, "{what}: {wrong:?}");
@@ -151,7 +145,7 @@ replace = "if false {"
             ["tests/defects/:1: nothing is said about D1; add its test, or say why it is open"]
         );
         assert_eq!(
-            wrong(&format!("{ENTRY}[[open]]\nid = \"D1\"\nwhy = \"later\"\n"), SOURCE),
+            wrong(&format!("{SAMPLE}[[open]]\nid = \"D1\"\nwhy = \"later\"\n"), SOURCE),
             ["tests/defects/a.toml:11: D1 is called open and has a test; remove the line"]
         );
     }

@@ -7,7 +7,8 @@ use super::repository::{Package, Repository, line_where};
 const EDGES: &[(&str, &[&str])] = &[
     ("optim-core", &[]),
     ("optim-store", &["optim-core"]),
-    ("optim-runtime", &["optim-core", "optim-store"]),
+    // Its own tests want it with the feature `testing`.
+    ("optim-runtime", &["optim-core", "optim-store", "optim-runtime"]),
     ("optim-server", &["optim-core", "optim-store", "optim-runtime"]),
     ("optim-tests", &["optim-core", "optim-store", "optim-runtime", "optim-server"]),
     ("optim-benches", &["optim-core", "optim-store", "optim-runtime"]),

@@ -7,6 +7,7 @@ pub mod address;
 #[cfg(test)]
 mod campaigns;
 pub mod exchange;
+pub mod guard;
 pub mod http;
 pub mod lexical;
 mod needs;

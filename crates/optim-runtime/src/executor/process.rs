@@ -2,9 +2,9 @@
 //! comes from its stdout as one JSON document.
 //!
 //! The program runs in a process group of its own and in the scratch copy. The whole group is killed
-//! when the attempt ends, is cancelled, times out, or answers too much. A process that leaves the group
-//! (`setsid`) is not found again: it is not killed, and not waited for either. Of the environment the
-//! program sees what the settings name, and PATH.
+//! when the attempt ends, is cancelled, times out, or answers too much, and under a [`Guard`] also when
+//! optim is killed. A process that leaves the group (`setsid`) is not found again: it is not killed, and
+//! not waited for either. Of the environment the program sees what the settings name, and PATH.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
+use super::guard::{Guard, REQUEST_END};
 use super::{Capabilities, NodeExecutor, abridged};
 
 /// What is kept of the end of a program's stderr, for its error message.
@@ -70,6 +71,7 @@ pub struct Process {
     environment: Vec<(String, String)>,
     capabilities: Capabilities,
     settings: Digest,
+    guard: Option<Guard>,
 }
 
 impl Process {
@@ -97,11 +99,21 @@ impl Process {
         // What the program can do is not known here; it is its owner's business.
         let capabilities = Capabilities { tools: true, mcp: true, waits: false };
         let arguments = words.map(in_folder).collect();
-        Ok(Self { program, arguments, environment, capabilities, settings })
+        Ok(Self { program, arguments, environment, capabilities, settings, guard: None })
+    }
+
+    /// Starts programs under `guard`, or as children of this process that may outlive it.
+    #[must_use]
+    pub fn guarded_by(self, guard: Option<Guard>) -> Self {
+        Self { guard, ..self }
     }
 
     fn spawn(&self, request: &NodeRequest) -> std::io::Result<Child> {
-        Command::new(&self.program)
+        let command = match &self.guard {
+            Some(guard) => guard.command(&self.program),
+            None => std::process::Command::new(&self.program),
+        };
+        Command::from(command)
             .args(&self.arguments)
             .current_dir(&request.working_directory)
             .env_clear()
@@ -159,14 +171,18 @@ impl NodeExecutor for Process {
 impl Process {
     async fn attempt(&self, request: &NodeRequest) -> Result<NodeResponse, NodeError> {
         let provider = |message: String| NodeError::new(ErrorClass::Provider, message);
-        let document = serde_json::to_vec(request)
+        let mut document = serde_json::to_vec(request)
             .map_err(|error| provider(format!("the request cannot be written: {error}")))?;
+        if self.guard.is_some() {
+            document.push(REQUEST_END);
+        }
         // The program was there at the start; that it cannot be started now is the machine's fault.
         let child = self.spawn(request).map_err(|error| {
             provider(format!("{} cannot be started: {error}", self.program.display()))
         })?;
         let limit = request.limits.max_output_bytes;
-        let Ended { status, answer, errors } = converse(child, &document, limit).await;
+        let Ended { status, answer, errors } =
+            converse(child, &document, limit, self.guard.is_some()).await;
         if is_longer(&answer, limit) {
             let message = format!("the program answered more than {limit} bytes");
             return Err(NodeError::new(ErrorClass::InvalidOutput, message));
@@ -191,7 +207,7 @@ struct Ended {
 }
 
 /// Hands the request over and listens until the program has ended.
-async fn converse(mut child: Child, document: &[u8], limit: u64) -> Ended {
+async fn converse(mut child: Child, document: &[u8], limit: u64, guarded: bool) -> Ended {
     let group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (mut answer, mut errors) = (Vec::new(), Vec::new());
@@ -204,7 +220,7 @@ async fn converse(mut child: Child, document: &[u8], limit: u64) -> Ended {
         };
         let talk = async {
             let listening = read_end(stderr, &mut errors);
-            tokio::join!(answering, listening, feed(stdin, document))
+            tokio::join!(answering, listening, feed(stdin, document, guarded))
         };
         // What the program left behind may hold its pipes open; it dies with the program.
         let end = async {
@@ -214,7 +230,8 @@ async fn converse(mut child: Child, document: &[u8], limit: u64) -> Ended {
         };
         let (mut talk, mut end) = (pin!(talk), pin!(end));
         tokio::select! {
-            _ = &mut talk => end.await,
+            // A guard would take the end of its stdin for the end of this process.
+            _kept = &mut talk => end.await,
             status = &mut end => {
                 // Whether or not all was read in time, what was read is the answer.
                 drop(tokio::time::timeout(PIPES_GRACE, talk).await);
@@ -248,12 +265,12 @@ impl Drop for Group {
     }
 }
 
-/// Writes the request. A program that does not read it is free to answer all the same.
-async fn feed(stdin: Option<ChildStdin>, document: &[u8]) {
-    if let Some(mut stdin) = stdin {
-        drop(stdin.write_all(document).await);
-        drop(stdin.shutdown().await);
-    }
+/// Writes the request, and gives back the stdin of a guard. A program that does not read it is free to
+/// answer all the same.
+async fn feed(stdin: Option<ChildStdin>, document: &[u8], guarded: bool) -> Option<ChildStdin> {
+    let mut stdin = stdin?;
+    drop(stdin.write_all(document).await);
+    guarded.then_some(stdin)
 }
 
 /// Reads up to `limit` bytes.

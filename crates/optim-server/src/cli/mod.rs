@@ -41,6 +41,7 @@ use self::output::Output;
 use crate::control::client;
 use crate::control::protocol::{PROTOCOL, Request};
 use crate::error::{CliError, Exit};
+use crate::guard;
 use crate::session::Session;
 
 /// How long a verb waits for a store that another one uses.
@@ -127,6 +128,9 @@ pub(crate) type Outcome = Result<Exit, CliError>;
 /// Parses the command line, runs the verb, prints errors.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = guard::if_asked() {
+        return code;
+    }
     let cli = Cli::parse();
     init_logging();
     let json = cli.json;

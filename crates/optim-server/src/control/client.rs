@@ -131,3 +131,25 @@ fn parse(line: &[u8]) -> Result<Answer, ControlError> {
 fn lost(why: String) -> ControlError {
     ControlError::Lost { why }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_owner_that_says_nothing_is_not_waited_for_forever() {
+        let project = tempfile::tempdir().unwrap();
+        std::fs::create_dir(project.path().join(".optim")).unwrap();
+        let _owner = UnixListener::bind(project.path().join(".optim/control.sock")).unwrap();
+        let request = json!({"protocol": 1, "directory": "/", "folder": ".", "json": false,
+            "verb": {"list": {"all": false}}});
+        let request = serde_json::from_value(request).unwrap();
+        let begun = tokio::time::Instant::now();
+        let error = ask(project.path(), &request, &Output::Terminal).await.unwrap_err();
+        assert_eq!((error.code(), error.exit()), ("control_silent", Exit::Unreachable));
+        assert_eq!(begun.elapsed(), ACCEPT_WAIT);
+    }
+}
