@@ -145,7 +145,7 @@ fn a_call_of_the_proposers_is_set_aside_before_it_and_settled_after_it() {
     assert_eq!(driven.campaign.ledger.taken().tokens, Tokens(520));
     driven.observe(Observation::NothingToPropose {
         baseline: driven.campaign.baseline.fingerprint,
-        refused: BTreeMap::new(),
+        refused: Refusals::default(),
         usage: Usage { completion_tokens: Tokens(30), ..Usage::default() },
     });
     assert_eq!(driven.campaign.ledger.taken().tokens, Tokens(50));

@@ -2,6 +2,7 @@
 
 use crate::experiment::{Experiment, ExperimentState};
 use crate::id::ExperimentId;
+use crate::proposal::refusals::Refusals;
 use crate::verdict::Verdict;
 
 use super::super::command::Rejection;
@@ -49,7 +50,7 @@ impl Step<'_> {
         let patch = self.next.baseline.patch.then(&experiment.mutation);
         let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
-        self.next.search.refused.clear();
+        self.next.search.refused = Refusals::default();
         self.next.search.replay_wanted = false;
         let baseline = &mut self.next.baseline;
         baseline.version += 1;
