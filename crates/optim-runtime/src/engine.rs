@@ -26,6 +26,7 @@ use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::Objective;
 use optim_core::run::Run;
+use optim_core::run::faults::Faults;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
@@ -33,7 +34,8 @@ use optim_core::workflow::Workflow;
 use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_core::workflow_run::node::PlanError;
 use optim_store::{
-    Blob, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError, Versioned, Write,
+    Blob, CampaignSummary, Commit, Page, Revision, RunFilter, RunSummary, Store, StoreError,
+    Versioned, Write,
 };
 use tokio::sync::watch;
 
@@ -583,8 +585,9 @@ impl Engine {
         Ok(Err(Ignored::StaleEpoch))
     }
 
-    /// Gives back every claimed run, and goes on waiting for the evaluations that are in flight. Called
-    /// once at the start of the process that owns the store: whoever was at work is gone.
+    /// Gives back every claimed run, goes on waiting for the evaluations that are in flight, and settles
+    /// what ended campaigns have still set aside. Called once at the start of the process that owns the
+    /// store: whoever was at work is gone.
     ///
     /// # Errors
     /// The store fails.
@@ -598,7 +601,9 @@ impl Engine {
         let mut page = Page::first();
         loop {
             let listed = self.store.campaigns(page).await?;
-            for campaign in listed.items.iter().filter(|campaign| campaign.status.is_open()) {
+            let goes_on =
+                |campaign: &&CampaignSummary| campaign.status.is_open() || campaign.reserves;
+            for campaign in listed.items.iter().filter(goes_on) {
                 self.record(&campaign.id, &Observation::Continued, Vec::new()).await?;
             }
             match listed.next {
@@ -663,7 +668,16 @@ impl Engine {
             (case.id.clone(), mark)
         });
         let spent = Spent::on(runs, campaign.ledger.dearest);
-        Ok(EvaluationResult { metrics, cases: cases.collect(), spent })
+        let (cases, faults) = (cases.collect(), Faults::of(runs));
+        Ok(EvaluationResult { metrics, cases, faults, spent })
+    }
+
+    /// Why case runs of an evaluation gave no outcome; `None` when none of them is void.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn faults(&self, evaluation: EvaluationId) -> Result<Option<Faults>, EngineError> {
+        Ok(Faults::of(&self.runs_of(evaluation).await?))
     }
 
     // --- payloads ---------------------------------------------------------------------------

@@ -214,6 +214,8 @@ pub struct CampaignSummary {
     pub experiments: u32,
     /// Whether a person took it out of the lists.
     pub archived: bool,
+    /// Whether something of its budget is set aside.
+    pub reserves: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -228,6 +230,7 @@ impl CampaignSummary {
             status: campaign.status(),
             experiments: campaign.search.experiments,
             archived: campaign.archived.is_some(),
+            reserves: campaign.ledger.reserves(),
             created_at: campaign.created_at,
         }
     }

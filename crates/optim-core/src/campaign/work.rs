@@ -42,11 +42,13 @@ pub fn work(campaign: &Campaign) -> Work {
         (Phase::Closed { .. }, _) => Work::Nothing,
         _ if campaign.hold.is_some() => Work::AwaitOperator,
         (_, Some(back_off)) => Work::BackOff(back_off.until),
-        (Phase::Searching, None) => match (campaign.search.suggestions.first(), campaign.search.mode) {
-            (Some(mutation), _) => Work::Suggested(mutation.clone()),
-            (None, SearchMode::Proposers) => Work::Propose,
-            (None, SearchMode::Suggestions) => Work::AwaitOperator,
-        },
+        (Phase::Searching, None) => {
+            match (campaign.search.suggestions.first(), campaign.search.mode) {
+                (Some(mutation), _) => Work::Suggested(mutation.clone()),
+                (None, SearchMode::Proposers) => Work::Propose,
+                (None, SearchMode::Suggestions) => Work::AwaitOperator,
+            }
+        }
         (
             Phase::Draft
             | Phase::Replaying { .. }

@@ -46,7 +46,7 @@ impl Prospect {
             match offer {
                 Offer::Proposal(proposal) => drop(found.insert(proposal.mutation.key())),
                 Offer::Refusal(Refusal { node, field, error }) => {
-                    refused.note(&node, Some(field), &error);
+                    refused.note(&node, field, &error);
                 }
             }
         }
@@ -61,7 +61,7 @@ impl Prospect {
             for field in fields {
                 match prepared.check_field(node, *field) {
                     Ok(()) => return Self::unknown(),
-                    Err(error) => prospect.refused.note(node.id(), Some(*field), &error),
+                    Err(error) => prospect.refused.note(node.id(), *field, &error),
                 }
             }
         }

@@ -27,9 +27,8 @@ pub struct Refusals {
 pub struct Refused {
     /// The node.
     pub node: NodeId,
-    /// The field; absent when no field of the node can change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<MutableField>,
+    /// The field.
+    pub field: MutableField,
     /// The stable code of the reason.
     pub code: String,
     /// The first such refusal as a sentence.
@@ -66,7 +65,7 @@ impl From<Stored> for Refusals {
 
 impl Refusals {
     /// Counts the refusal of an option for `field` of `node`.
-    pub fn note(&mut self, node: &NodeId, field: Option<MutableField>, error: &MutationError) {
+    pub fn note(&mut self, node: &NodeId, field: MutableField, error: &MutationError) {
         self.add(node, field, error.code(), || error.to_string());
     }
 
@@ -74,7 +73,7 @@ impl Refusals {
     pub fn add(
         &mut self,
         node: &NodeId,
-        field: Option<MutableField>,
+        field: MutableField,
         code: &str,
         reason: impl FnOnce() -> String,
     ) {
@@ -94,7 +93,7 @@ impl Refusals {
     fn add_many(
         &mut self,
         node: &NodeId,
-        field: Option<MutableField>,
+        field: MutableField,
         code: &str,
         count: u32,
         reason: impl FnOnce() -> String,
@@ -150,11 +149,11 @@ mod tests {
     #[test]
     fn a_refusal_is_kept_with_its_place_and_counted_however_often_it_comes() {
         let mut refusals = Refusals::default();
-        let field = Some(MutableField::TimeoutMs);
+        let field = MutableField::TimeoutMs;
         for number in [1, 2, 1, 1] {
             refusals.note(&node(number), field, &missing(number));
         }
-        refusals.note(&node(1), Some(MutableField::Objective), &missing(1));
+        refusals.note(&node(1), MutableField::Objective, &missing(1));
         let found = refusals.kept().iter().map(|one| (one.node.as_str(), one.count));
         assert_eq!(found.collect::<Vec<_>>(), [("n1", 3), ("n2", 1), ("n1", 1)]);
         assert_eq!(refusals.kept()[0].code, "node_missing");
@@ -166,9 +165,9 @@ mod tests {
     fn what_is_kept_is_bounded_and_nothing_is_left_uncounted() {
         let mut refusals = Refusals::default();
         for number in 0..3 * KEPT_MAX {
-            refusals.note(&node(number), None, &missing(number));
+            refusals.note(&node(number), MutableField::Objective, &missing(number));
         }
-        refusals.note(&node(0), None, &missing(0));
+        refusals.note(&node(0), MutableField::Objective, &missing(0));
         assert_eq!(refusals.kept().len(), KEPT_MAX);
         assert_eq!(refusals.others(), &BTreeMap::from([("node_missing".to_owned(), 100)]));
         assert_eq!(refusals.total(), 151);
@@ -183,7 +182,7 @@ mod tests {
         assert_eq!((older.total(), older.kept().len()), (4, 0));
         assert_eq!(serde_json::to_string(&Refusals::default()).unwrap(), "{}");
         let mut refusals = Refusals::default();
-        refusals.note(&node(1), None, &missing(1));
+        refusals.note(&node(1), MutableField::Objective, &missing(1));
         refusals.merge(older);
         let text = serde_json::to_string(&refusals).unwrap();
         assert_eq!(serde_json::from_str::<Refusals>(&text).unwrap(), refusals);

@@ -45,9 +45,8 @@ fn cause(report: &RunReport) -> Option<(&'static str, &str)> {
     let CaseOutcome::Void { fault } = &report.outcome else {
         return None;
     };
-    let of_outside = |class: &ErrorClass| {
-        matches!(class, ErrorClass::Provider | ErrorClass::Configuration)
-    };
+    let of_outside =
+        |class: &ErrorClass| matches!(class, ErrorClass::Provider | ErrorClass::Configuration);
     let classes = report.nodes.iter().filter_map(|node| Some(node.result.as_ref().err()?.class));
     let class = classes.filter(of_outside).last();
     Some((class.map_or("machine", ErrorClass::name), fault))
@@ -97,15 +96,9 @@ mod tests {
         assert_eq!(Faults::of(&[run(), sound()]), None);
         let words = |runs: &[Run]| Faults::of(runs).unwrap().to_string();
         let mut runs = vec![sound(), void(Configuration, "no key"), run()];
-        assert_eq!(
-            words(&runs),
-            "1 of 3 case runs gave no outcome, configuration: no key"
-        );
+        assert_eq!(words(&runs), "1 of 3 case runs gave no outcome, configuration: no key");
         runs.extend([void(Provider, "busy"), void(Provider, "busy"), void(Provider, "gone")]);
-        assert_eq!(
-            words(&runs),
-            "4 of 6 case runs gave no outcome, 2 of them for provider: busy"
-        );
+        assert_eq!(words(&runs), "4 of 6 case runs gave no outcome, 2 of them for provider: busy");
         runs.reverse();
         assert_eq!(Faults::of(&runs).unwrap().count, 2, "their order does not count");
         assert_eq!(

@@ -79,8 +79,8 @@ impl Step<'_> {
         self.next.search.last_failure = Some(reason);
         let failures = self.next.search.consecutive_failures;
         // Too many hold the campaign until a person has looked, however long that takes.
-        let back_off = (!self.has_failed())
-            .then(|| BackOff::begin(failures, self.next.seed, self.cx.now));
+        let back_off =
+            (!self.has_failed()).then(|| BackOff::begin(failures, self.next.seed, self.cx.now));
         self.next.search.back_off = back_off;
         if let Some(BackOff { until, .. }) = back_off {
             self.tell(EventKind::BackOffBegun { failures, until });
