@@ -14,6 +14,7 @@ mod control;
 mod crash;
 mod honest;
 mod openai;
+mod search;
 mod signals;
 mod support;
 mod workflow;

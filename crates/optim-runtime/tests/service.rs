@@ -691,7 +691,7 @@ async fn replays_that_fail_are_queued_only_after_a_wait_that_grows_and_nobody_lo
     assert_eq!(
         last,
         "a replay of the baseline gave no measurable result: \
-         6 of 6 case runs gave no outcome, machine: the model is busy"
+         6 of 6 case runs gave no outcome: the model is busy (machine)"
     );
     for (wait, longest) in waits.iter().zip([1000, 2000, 4000, 8000, 16_000, 30_000]) {
         assert!((longest / 2 - 1..=longest).contains(wait), "{waits:?}");

@@ -9,7 +9,7 @@ use crate::mutation::MutableField;
 use crate::mutation::validate::MutationError;
 
 /// Different refusals that are kept with their place; of further ones only the codes are counted.
-pub const KEPT_MAX: usize = 50;
+pub const KEPT_MAX: usize = 20;
 
 /// Refused options, counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,11 +169,11 @@ mod tests {
         }
         refusals.note(&node(0), MutableField::Objective, &missing(0));
         assert_eq!(refusals.kept().len(), KEPT_MAX);
-        assert_eq!(refusals.others(), &BTreeMap::from([("node_missing".to_owned(), 100)]));
-        assert_eq!(refusals.total(), 151);
+        assert_eq!(refusals.others(), &BTreeMap::from([("node_missing".to_owned(), 40)]));
+        assert_eq!(refusals.total(), 61);
         let mut twice = refusals.clone();
         twice.merge(refusals);
-        assert_eq!((twice.kept().len(), twice.total()), (KEPT_MAX, 302));
+        assert_eq!((twice.kept().len(), twice.total()), (KEPT_MAX, 122));
     }
 
     #[test]

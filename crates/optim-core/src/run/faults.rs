@@ -55,12 +55,11 @@ fn cause(report: &RunReport) -> Option<(&'static str, &str)> {
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { runs, void, code, reason, count } = self;
-        write!(f, "{void} of {runs} case runs gave no outcome, ")?;
-        if count == void {
-            write!(f, "{code}: {reason}")
-        } else {
-            write!(f, "{count} of them for {code}: {reason}")
+        write!(f, "{void} of {runs} case runs gave no outcome")?;
+        if count < void {
+            write!(f, ", {count} of them for this")?;
         }
+        write!(f, ": {reason} ({code})")
     }
 }
 
@@ -96,14 +95,17 @@ mod tests {
         assert_eq!(Faults::of(&[run(), sound()]), None);
         let words = |runs: &[Run]| Faults::of(runs).unwrap().to_string();
         let mut runs = vec![sound(), void(Configuration, "no key"), run()];
-        assert_eq!(words(&runs), "1 of 3 case runs gave no outcome, configuration: no key");
+        assert_eq!(words(&runs), "1 of 3 case runs gave no outcome: no key (configuration)");
         runs.extend([void(Provider, "busy"), void(Provider, "busy"), void(Provider, "gone")]);
-        assert_eq!(words(&runs), "4 of 6 case runs gave no outcome, 2 of them for provider: busy");
+        assert_eq!(
+            words(&runs),
+            "4 of 6 case runs gave no outcome, 2 of them for this: busy (provider)"
+        );
         runs.reverse();
         assert_eq!(Faults::of(&runs).unwrap().count, 2, "their order does not count");
         assert_eq!(
             words(&[void(Blocked, "no folder")]),
-            "1 of 1 case runs gave no outcome, machine: no folder"
+            "1 of 1 case runs gave no outcome: no folder (machine)"
         );
     }
 }

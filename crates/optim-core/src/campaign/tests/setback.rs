@@ -201,7 +201,7 @@ fn the_cause_of_a_failure_is_told_with_it() {
     let result = EvaluationResult { faults, ..result(None) };
     driven.observe(Observation::EvaluationFinished { evaluation, result });
     let words = "the candidate gave no measurable result: 10 of 10 case runs gave no outcome, \
-                 9 of them for provider: the model is busy";
+                 9 of them for this: the model is busy (provider)";
     assert_eq!(driven.campaign.search.last_failure.as_deref(), Some(words));
     let failed = ExperimentState::Failed { reason: words.to_owned() };
     assert_eq!(driven.experiments[&experiment].state, failed);
