@@ -17,6 +17,7 @@ mod formats;
 mod guard;
 mod honest;
 mod openai;
+mod search;
 mod signals;
 mod support;
 mod tenants;

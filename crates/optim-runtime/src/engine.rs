@@ -27,6 +27,7 @@ use optim_core::outcome::CaseOutcome;
 use optim_core::pack::{self, Pack, Split};
 use optim_core::policy::Objective;
 use optim_core::run::Run;
+use optim_core::run::faults::Faults;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
@@ -584,8 +585,9 @@ impl Engine {
         Ok(Err(Ignored::StaleEpoch))
     }
 
-    /// Gives back every claimed run, and goes on waiting for the evaluations that are in flight. Called
-    /// once at the start of the process that owns the store: whoever was at work is gone.
+    /// Gives back every claimed run, goes on waiting for the evaluations that are in flight, and settles
+    /// what ended campaigns have still set aside. Called once at the start of the process that owns the
+    /// store: whoever was at work is gone.
     ///
     /// # Errors
     /// The store fails.
@@ -670,7 +672,16 @@ impl Engine {
             (case.id.clone(), mark)
         });
         let spent = Spent::on(runs, campaign.ledger.dearest);
-        Ok(EvaluationResult { metrics, cases: cases.collect(), spent })
+        let (cases, faults) = (cases.collect(), Faults::of(runs));
+        Ok(EvaluationResult { metrics, cases, faults, spent })
+    }
+
+    /// Why case runs of an evaluation gave no outcome; `None` when none of them is void.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn faults(&self, evaluation: EvaluationId) -> Result<Option<Faults>, EngineError> {
+        Ok(Faults::of(&self.runs_of(evaluation).await?))
     }
 
     // --- payloads ---------------------------------------------------------------------------

@@ -9,19 +9,18 @@ use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::Proposer as Description;
 use optim_core::mutation::{Mutation, MutationKey};
 use optim_core::outcome::Usage;
-use optim_core::policy::{Objective, Policies};
+use optim_core::policy::Objective;
 use optim_core::proposal::examples::{self, ObservedCase};
+use optim_core::proposal::prospect::Prospect;
+use optim_core::proposal::refusals::Refusals;
 use optim_core::proposal::rules::{self, Rules};
-use optim_core::proposal::{Cursor, Offer, Prepared};
-use optim_core::workflow::Workflow;
+use optim_core::proposal::{Cursor, Offer, Prepared, Refusal};
 
 /// What a proposer may know. Holdout cases are never part of it.
 #[derive(Debug, Clone)]
 pub struct ProposalRequest {
-    /// The definition to improve.
-    pub baseline: Arc<Workflow>,
-    /// The policies.
-    pub policies: Policies,
+    /// The definition to improve, ready for many candidates, with the policies that bind them.
+    pub prepared: Arc<Prepared>,
     /// `objective.md`; untrusted data.
     pub objective: Objective,
     /// Feeds whatever is drawn at random.
@@ -37,8 +36,8 @@ pub struct ProposalRequest {
 pub struct Proposals {
     /// The next candidate; absent when there is none.
     pub next: Option<Mutation>,
-    /// Proposals that were refused on the way, by reason code.
-    pub refused: BTreeMap<String, u32>,
+    /// Proposals that were refused on the way.
+    pub refused: Refusals,
     /// What finding them has cost; zero for a proposer that calls nobody.
     pub usage: Usage,
 }
@@ -56,7 +55,13 @@ pub trait Proposer: Send + Sync {
         Amount::default()
     }
 
-    /// The next candidate for `request.baseline` that is not in `request.tried`.
+    /// What it could offer for `request`, counted without cost before anything is observed. Only
+    /// [`Prospect::is_hopeless`] is relied on.
+    fn prospect(&self, _request: &ProposalRequest) -> Prospect {
+        Prospect::unknown()
+    }
+
+    /// The next candidate for the baseline that is not in `request.tried`.
     async fn propose(&self, request: &ProposalRequest) -> Proposals;
 }
 
@@ -79,12 +84,14 @@ impl Proposer for FromRules {
         rules::IDENTITY.into()
     }
 
+    fn prospect(&self, request: &ProposalRequest) -> Prospect {
+        let rules = Rules::new(&request.objective, request.seed);
+        Prospect::count(rules.stream(&request.prepared, Cursor::default()))
+    }
+
     async fn propose(&self, request: &ProposalRequest) -> Proposals {
         let rules = Rules::new(&request.objective, request.seed);
-        match prepare(request) {
-            Ok(prepared) => first_new(rules.stream(&prepared, Cursor::default()), request),
-            Err(refused) => nothing(refused),
-        }
+        first_new(rules.stream(&request.prepared, Cursor::default()), request)
     }
 }
 
@@ -97,29 +104,19 @@ impl Proposer for FromExamples {
         examples::IDENTITY.into()
     }
 
-    async fn propose(&self, request: &ProposalRequest) -> Proposals {
-        match prepare(request) {
-            Ok(prepared) => {
-                first_new(examples::offers(&prepared, &request.observed, request.seed), request)
-            }
-            Err(refused) => nothing(refused),
-        }
+    fn prospect(&self, request: &ProposalRequest) -> Prospect {
+        examples::prospect(&request.prepared)
     }
-}
 
-fn prepare(request: &ProposalRequest) -> Result<Prepared, BTreeMap<String, u32>> {
-    let Policies { mutation, scope, .. } = &request.policies;
-    Prepared::new(Arc::clone(&request.baseline), mutation.clone(), scope.clone())
-        .map_err(|error| BTreeMap::from([(error.code().to_owned(), 1)]))
-}
-
-fn nothing(refused: BTreeMap<String, u32>) -> Proposals {
-    Proposals { next: None, refused, usage: Usage::default() }
+    async fn propose(&self, request: &ProposalRequest) -> Proposals {
+        let offers = examples::offers(&request.prepared, &request.observed, request.seed);
+        first_new(offers, request)
+    }
 }
 
 /// The first offer that is allowed and was not tried, with the refusals before it.
 fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> Proposals {
-    let mut refused: BTreeMap<String, u32> = BTreeMap::new();
+    let mut refused = Refusals::default();
     for offer in offers {
         match offer {
             Offer::Proposal(proposal) if !request.tried.contains_key(&proposal.mutation.key()) => {
@@ -127,11 +124,10 @@ fn first_new(offers: impl Iterator<Item = Offer>, request: &ProposalRequest) -> 
                 return Proposals { next, refused, usage: Usage::default() };
             }
             Offer::Proposal(_) => {}
-            Offer::Refusal(refusal) => {
-                let count = refused.entry(refusal.code().to_owned()).or_default();
-                *count = count.saturating_add(1);
+            Offer::Refusal(Refusal { node, field, error }) => {
+                refused.note(&node, field, &error);
             }
         }
     }
-    nothing(refused)
+    Proposals { next: None, refused, usage: Usage::default() }
 }

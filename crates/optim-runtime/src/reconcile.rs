@@ -3,9 +3,9 @@
 //! Level-triggered: what is to be done follows from the state in the store, so a crash, a lost
 //! wake-up or a doubled one changes nothing. An error or a panic of one campaign is its own.
 
+mod preparations;
 pub mod rounds;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use optim_core::campaign::ledger::{Allowance, Amount};
@@ -15,9 +15,11 @@ use optim_core::campaign::work::{Work, next_wakeup, work};
 use optim_core::campaign::{Campaign, Evaluation};
 use optim_core::canonical;
 use optim_core::experiment::Proposer as Description;
-use optim_core::mutation::{Mutation, validate};
+use optim_core::mutation::Mutation;
+use optim_core::mutation::validate::{self, MutationError};
 use optim_core::outcome::Usage;
 use optim_core::pack::Split;
+use optim_core::proposal::refusals::Refusals;
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::workflow::Workflow;
@@ -31,6 +33,7 @@ use crate::proposer::{ProposalRequest, Proposer};
 use crate::quote;
 use crate::source;
 
+use self::preparations::Preparations;
 use self::rounds::Rounds;
 
 /// The reconcile loop.
@@ -39,6 +42,7 @@ pub struct Reconciler {
     proposers: Vec<Arc<dyn Proposer>>,
     /// Knows what case runs can use at most.
     executor: Option<Arc<dyn NodeExecutor>>,
+    preparations: Preparations,
     rounds: Rounds,
 }
 
@@ -46,7 +50,8 @@ impl Reconciler {
     /// A loop that asks `proposers` in turn.
     #[must_use]
     pub fn new(engine: Arc<Engine>, proposers: Vec<Arc<dyn Proposer>>) -> Self {
-        Self { engine, proposers, executor: None, rounds: Rounds::default() }
+        let (preparations, rounds) = (Preparations::default(), Rounds::default());
+        Self { engine, proposers, executor: None, preparations, rounds }
     }
 
     /// The same loop, whose candidates are quoted by `executor` before anything is set aside for them.
@@ -66,6 +71,8 @@ impl Reconciler {
             }
             Work::Suggested(mutation) => self.suggested(&campaign, mutation).await.map(|()| true),
             Work::Propose => self.propose(&campaign).await.map(|()| true),
+            Work::BackOff(until) if self.now() < until => Ok(false),
+            Work::BackOff(_) => self.wake(&campaign).await.map(|woken| woken != campaign),
             Work::AwaitOperator | Work::Nothing => Ok(false),
         }
     }
@@ -105,6 +112,11 @@ impl Reconciler {
         Ok(campaign)
     }
 
+    /// Lets the campaign do what it was waiting for the time to do.
+    async fn wake(&self, campaign: &Campaign) -> Result<Campaign, EngineError> {
+        self.engine.record(&campaign.id, &Observation::Woke, Vec::new()).await
+    }
+
     fn now(&self) -> Timestamp {
         self.engine.clock().now()
     }
@@ -141,12 +153,13 @@ impl Reconciler {
                     baseline: campaign.baseline.fingerprint,
                     proposer: operator,
                     candidate,
-                    refused: BTreeMap::new(),
+                    refused: Refusals::default(),
                     usage: Usage::default(),
                 };
                 self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop)
             }
-            Err(reason) => {
+            Err(error) => {
+                let reason = error.to_string();
                 let refused = Observation::SuggestionRefused { mutation, reason };
                 self.engine.record(&campaign.id, &refused, Vec::new()).await.map(drop)
             }
@@ -158,32 +171,29 @@ impl Reconciler {
         if !self.may_ask(campaign).await? {
             return Ok(());
         }
+        let baseline = campaign.baseline.fingerprint;
+        let (mut usage, mut refused) = (Usage::default(), Refusals::default());
         let request = self.request(campaign).await?;
-        let mut usage = Usage::default();
-        let mut refused: BTreeMap<String, u32> = BTreeMap::new();
         let turn =
             usize::try_from(campaign.search.experiments).unwrap_or(0) % self.proposers.len().max(1);
         let in_turn = self.proposers.iter().cycle().skip(turn).take(self.proposers.len());
         for proposer in in_turn {
             let proposals = proposer.propose(&request).await;
             usage = usage.plus(proposals.usage);
-            for (code, count) in proposals.refused {
-                let sum = refused.entry(code).or_default();
-                *sum = sum.saturating_add(count);
-            }
+            refused.merge(proposals.refused);
             let Some(mutation) = proposals.next else {
                 continue;
             };
             if campaign.search.tried.contains_key(&mutation.key()) {
                 // It was told what had its turn; asking again would give the same answer for ever.
-                let repeated = refused.entry("already_tried".to_owned()).or_default();
-                *repeated = repeated.saturating_add(1);
+                let reason = || format!("{} proposes it again", proposer.description().name);
+                refused.add(&mutation.node, mutation.field, "already_tried", reason);
                 continue;
             }
             match self.candidate(campaign, &mutation).await? {
                 Ok((candidate, blob)) => {
                     let proposed = Observation::Proposed {
-                        baseline: campaign.baseline.fingerprint,
+                        baseline,
                         proposer: proposer.description(),
                         candidate,
                         refused,
@@ -191,14 +201,9 @@ impl Reconciler {
                     };
                     return self.engine.record(&campaign.id, &proposed, vec![blob]).await.map(drop);
                 }
-                Err(reason) => tracing::warn!(
-                    proposer = proposer.description().name,
-                    reason,
-                    "a proposal is refused"
-                ),
+                Err(error) => refused.note(&mutation.node, mutation.field, &error),
             }
         }
-        let baseline = campaign.baseline.fingerprint;
         let nothing = Observation::NothingToPropose { baseline, refused, usage };
         self.engine.record(&campaign.id, &nothing, Vec::new()).await.map(drop)
     }
@@ -208,17 +213,17 @@ impl Reconciler {
         &self,
         campaign: &Campaign,
         mutation: &Mutation,
-    ) -> Result<Result<(Candidate, Blob), String>, EngineError> {
+    ) -> Result<Result<(Candidate, Blob), MutationError>, EngineError> {
         let baseline = self.engine.workflow(campaign.baseline.snapshot).await?;
         let policies = &campaign.frozen.policies;
         if let Err(error) =
             validate::check_mutation(&baseline, mutation, &policies.mutation, &policies.scope)
         {
-            return Ok(Err(error.to_string()));
+            return Ok(Err(error));
         }
         let workflow = match validate::apply(&baseline, mutation) {
             Ok(workflow) => workflow,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(error)),
         };
         let blob = Blob::new(canonical::bytes(&workflow.to_json()));
         let worst_case = self.quote(campaign, &workflow).await?;
@@ -252,7 +257,11 @@ impl Reconciler {
 
     /// What the proposers may know: the baseline and its last replay on the search cases.
     async fn request(&self, campaign: &Campaign) -> Result<ProposalRequest, EngineError> {
-        let baseline = self.engine.workflow(campaign.baseline.snapshot).await?;
+        let snapshot = campaign.baseline.snapshot;
+        let baseline = self.engine.workflow(snapshot).await?;
+        let prepared = self.preparations.of(campaign, baseline).map_err(|error| {
+            EngineError::Payload { what: "workflow", digest: snapshot, why: error.to_string() }
+        })?;
         let pack = self.engine.pack(campaign.frozen.pack).await?;
         let runs: Vec<Run> = match campaign.baseline.replays.last() {
             Some(replay) => self.engine.runs_of(replay.evaluation).await?,
@@ -260,8 +269,7 @@ impl Reconciler {
         };
         let observed = evidence::observed(pack.split(Split::Search), &runs);
         Ok(ProposalRequest {
-            baseline,
-            policies: campaign.frozen.policies.clone(),
+            prepared,
             objective: self.engine.objective(campaign.frozen.objective).await?,
             seed: campaign.seed,
             tried: campaign.search.tried.clone(),

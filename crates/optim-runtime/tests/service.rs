@@ -2,9 +2,9 @@
 //! campaign, processes that die.
 #![expect(clippy::panic, clippy::unwrap_used, reason = "helpers fail the test that calls them")]
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,8 +17,10 @@ use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState, Proposer as Description};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::outcome::{CaseOutcome, Measured, Usage};
+use optim_core::proposal::Prepared;
 use optim_core::quantity::{Millis, Timestamp, Tokens};
 use optim_core::run::{Run, RunReport};
+use optim_core::workflow::Fingerprint;
 use optim_runtime::clock::{Clock, ManualClock};
 use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::turn::Ended;
@@ -30,7 +32,7 @@ use optim_runtime::service::{Service, ServiceConfig};
 use optim_runtime::tasks::TaskSet;
 use optim_runtime::testing::SmallProject;
 use optim_store::memory::Memory;
-use optim_store::testing::faulty::FaultyStore;
+use optim_store::testing::faulty::{Fault, FaultyStore};
 use optim_store::{Commit, EventSeq, Page, RunFilter, Store, Versioned, Write};
 use serde_json::json;
 
@@ -63,9 +65,29 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
     project.draft(id, seed, "scripted")
 }
 
-/// An engine over `store`, with the clock standing still.
+/// Tells virtual time in whole steps of so many milliseconds.
+struct Virtual {
+    begun: tokio::time::Instant,
+    step: u64,
+}
+
+impl Virtual {
+    fn in_steps_of(step: u64) -> Self {
+        Self { begun: tokio::time::Instant::now(), step }
+    }
+}
+
+impl Clock for Virtual {
+    fn now(&self) -> Timestamp {
+        let passed = u64::try_from(self.begun.elapsed().as_millis()).unwrap();
+        Timestamp(1).after(Millis(passed - passed % self.step))
+    }
+}
+
+/// An engine over `store`. The hours strike, and else the clock stands still, so that how long something
+/// takes within an hour is in no record.
 fn engine(store: Arc<dyn Store>) -> Arc<Engine> {
-    Arc::new(Engine::new(store, Arc::new(ManualClock::at(Timestamp(1)))))
+    Arc::new(Engine::new(store, Arc::new(Virtual::in_steps_of(3_600_000))))
 }
 
 async fn serve(engine: &Arc<Engine>, proposer: Arc<dyn Proposer>) -> Result<Service, EngineError> {
@@ -101,7 +123,7 @@ async fn insist<T, F: Future<Output = Result<T, EngineError>>>(act: impl Fn() ->
 }
 
 /// The longest that a step may take, in virtual time: a campaign that stalls fails its test at once.
-const STEP_MAX: Duration = Duration::from_secs(3600);
+const STEP_MAX: Duration = Duration::from_secs(4 * 3600);
 
 /// Runs a campaign to where a person is needed, rejecting what is recommended, until it is over.
 async fn to_the_end(engine: &Arc<Engine>, service: &Service, id: &CampaignId) -> Campaign {
@@ -349,7 +371,13 @@ async fn a_proposer_that_repeats_itself_ends_the_search() {
     let Phase::Closed { ending: Ending::NoFurtherMutation { refused }, .. } = &ended.phase else {
         panic!("{:?}", ended.phase)
     };
-    assert_eq!(refused.get("already_tried"), Some(&1));
+    let told: Vec<_> = refused
+        .kept()
+        .iter()
+        .filter(|refused| refused.code == "already_tried")
+        .map(|refused| (refused.node.as_str(), refused.reason.as_str(), refused.count))
+        .collect();
+    assert_eq!(told, [("n", "stubborn proposes it again", 1)]);
     service.stop().await;
 }
 
@@ -500,6 +528,8 @@ async fn an_evaluation_whose_runs_do_not_end_is_given_up_when_somebody_looks_aft
     clock.advance(Millis::from_minutes(1439));
     assert_eq!(after_a_while(&engine, &id).await, first, "it has time left");
     clock.advance(Millis::from_minutes(1));
+    after_a_while(&engine, &id).await;
+    clock.advance(Millis(1000));
     let given_up = after_a_while(&engine, &id).await;
     assert_eq!(given_up.search.consecutive_failures, 1);
     let open = |campaign: &Campaign| campaign.in_flight().next().map(|open| open.id);
@@ -549,4 +579,152 @@ async fn a_workflow_file_that_is_deleted_ends_the_campaign_before_the_next_candi
     service.stop().await;
     assert_eq!((ended.status(), ended.search.experiments), (Status::Cancelled, 0));
     assert!(matches!(ended.phase, Phase::Closed { ending: Ending::SourceGone { .. }, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn replays_that_fail_are_queued_only_after_a_wait_that_grows_and_nobody_looks_meanwhile() {
+    let store = Arc::new(FaultyStore::planned(Memory::new(), []));
+    let shared: Arc<dyn Store> = Arc::<FaultyStore<_>>::clone(&store);
+    let engine = Arc::new(Engine::new(shared, Arc::new(Virtual::in_steps_of(1))));
+    let mut new = draft("c", 1);
+    new.campaign.frozen.policies.budget.max_consecutive_failures = 7;
+    let id = started(&engine, new).await;
+    let tasks = reconcile(&engine);
+    let (mut waits, mut asked) = (Vec::new(), Vec::new());
+    let failed = loop {
+        let queued = engine.list_runs(&RunFilter::Queued).await.unwrap();
+        for queued in queued {
+            // A fault of the outside is tried again twice.
+            for _ in 0..3 {
+                let claimed = engine.turn(&[], &[queued.id]).await.unwrap();
+                engine.turn(&[void(&claimed[0], "the model is busy")], &[]).await.unwrap();
+            }
+        }
+        // Time passes only when every task waits, so the loop has taken this in by then.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let campaign = engine.campaign(&id).await.unwrap().value;
+        let Some(back_off) = campaign.search.back_off else { break campaign };
+        let (begun, looks) = (tokio::time::Instant::now(), store.begun());
+        let mut changes = engine.changes();
+        changes.changed().await.unwrap();
+        waits.push(begun.elapsed().as_millis());
+        asked.push(store.begun() - looks);
+        assert!(engine.clock().now() >= back_off.until);
+    };
+    tasks.shutdown().await;
+    let Some(Hold::Failures { failures: 7, last }) = &failed.hold else {
+        panic!("{:?}", failed.hold)
+    };
+    assert_eq!(
+        last,
+        "a replay of the baseline gave no measurable result: \
+         6 of 6 case runs gave no outcome: the model is busy (machine)"
+    );
+    for (wait, longest) in waits.iter().zip([1000, 2000, 4000, 8000, 16_000, 30_000]) {
+        assert!((longest / 2 - 1..=longest).contains(wait), "{waits:?}");
+    }
+    assert_eq!(waits.len(), 6);
+    assert!(asked.iter().all(|asked| *asked <= 5), "one look and one commit: {asked:?}");
+}
+
+fn void(run: &Run, fault: &str) -> Ended {
+    let mut ended = ended(run, Usage::default());
+    ended.report.outcome = CaseOutcome::Void { fault: fault.to_owned() };
+    ended
+}
+
+/// A store whose operations fail from number `first` on, as for a process that dies then.
+fn dying(first: u64) -> Arc<FaultyStore<Memory>> {
+    let faults = (first..first + 1000).map(|number| (number, Fault::Before));
+    Arc::new(FaultyStore::planned(Memory::new(), faults))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_dies_while_it_cancels_leaves_nothing_set_aside_for_ever() {
+    let begun = async |store: &Arc<FaultyStore<Memory>>| {
+        let engine = engine(Arc::<FaultyStore<_>>::clone(store));
+        let mut new = draft("c", 1);
+        new.campaign.frozen.policies.budget.max_total_tokens = Some(Tokens(1_000_000));
+        let id = started(&engine, new).await;
+        let queued = engine.list_runs(&RunFilter::Queued).await.unwrap();
+        engine.turn(&[], &[queued[0].id]).await.unwrap();
+        (engine, id)
+    };
+    let alive = dying(10_000);
+    let (first, id) = begun(&alive).await;
+    let before = alive.begun();
+    let cancel = Command::Cancel { reason: None };
+    let expected = first.submit(&id, &cancel, actor()).await.unwrap();
+    let mut left_over = 0;
+    for death in before + 1..=alive.begun() {
+        let store = dying(death);
+        let (engine, _) = begun(&store).await;
+        let cancelled = engine.submit(&id, &cancel, actor()).await.is_ok();
+        store.heal();
+        drop(engine);
+        let next = self::engine(Arc::<FaultyStore<_>>::clone(&store));
+        let found = next.campaign(&id).await.unwrap().value;
+        left_over += u32::from(found.is_closed() && found.ledger.reserves());
+        next.recover().await.unwrap();
+        if !cancelled {
+            // The person asks again; when it was committed all the same, it is refused.
+            drop(next.submit(&id, &cancel, actor()).await);
+        }
+        let settled = next.campaign(&id).await.unwrap().value;
+        assert!(settled.is_closed() && !settled.ledger.reserves(), "death {death}: {settled:?}");
+        assert_eq!(settled.ledger, expected.ledger, "death {death}");
+    }
+    assert!(left_over > 0, "a process died between the cancel and the settlement");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_proposers_that_a_dead_process_made_for_an_ended_campaign_counts_as_paid() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let engine = engine(Arc::clone(&store));
+    let id = started(&engine, draft("c", 1)).await;
+    engine.submit(&id, &Command::Cancel { reason: None }, actor()).await.unwrap();
+    let Versioned { revision, mut value } = store.campaign(&id).await.unwrap().unwrap();
+    value.ledger.call = Some(Amount { tokens: Tokens(70), ..Amount::default() });
+    let campaigns = vec![Write { expected: revision, value }];
+    store.commit(Commit { campaigns, ..Commit::default() }).await.unwrap();
+    engine.recover().await.unwrap();
+    let settled = engine.campaign(&id).await.unwrap().value;
+    assert_eq!((settled.ledger.call, settled.ledger.usage.tokens()), (None, Tokens(70)));
+}
+
+/// Proposes as `rules`, and keeps the prepared baselines that it was given.
+#[derive(Default)]
+struct Observing(Mutex<Vec<(Fingerprint, Arc<Prepared>)>>);
+
+#[async_trait]
+impl Proposer for Observing {
+    fn description(&self) -> Description {
+        rules().description()
+    }
+
+    async fn propose(&self, request: &ProposalRequest) -> Proposals {
+        let seen = (request.prepared.fingerprint(), Arc::clone(&request.prepared));
+        self.0.lock().unwrap().push(seen);
+        rules().propose(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_baseline_is_prepared_once_for_all_its_proposals_and_another_one_anew() {
+    let engine = engine(Arc::new(Memory::new()));
+    let id = started(&engine, draft("c", 5)).await;
+    let observing = Arc::new(Observing::default());
+    let service = serve(&engine, Arc::<Observing>::clone(&observing)).await.unwrap();
+    let settled = insist(|| service.settled(&id)).await;
+    let pending = settled.current_experiment().expect("seed 5 finds a winner").id;
+    let approve = Command::Approve { experiment: pending, reason: Some("why".to_owned()) };
+    engine.submit(&id, &approve, actor()).await.unwrap();
+    to_the_end(&engine, &service, &id).await;
+    service.stop().await;
+    let seen = observing.0.lock().unwrap();
+    let baselines: BTreeSet<_> = seen.iter().map(|(baseline, _)| *baseline).collect();
+    let preparations: BTreeSet<_> =
+        seen.iter().map(|(_, prepared)| Arc::as_ptr(prepared)).collect();
+    assert!(seen.len() > 2, "{} proposals", seen.len());
+    assert_eq!((baselines.len(), preparations.len()), (2, 2));
 }

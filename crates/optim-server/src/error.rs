@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use optim_core::campaign::command::Rejection;
 use optim_core::diagnostic::Diagnostics;
+use optim_core::proposal::prospect::Prospect;
 use optim_core::stored_workflow::transition::WorkflowRejection;
 use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_runtime::engine::EngineError;
@@ -12,6 +13,7 @@ use optim_runtime::live::LiveError;
 use optim_store::StoreError;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::refusals;
 use crate::control::client::ControlError;
 
 /// How `optim` exits. The table is in docs/reference/exit-codes.md.
@@ -71,6 +73,13 @@ pub enum CliError {
     /// Files of the project are not valid.
     #[error("the project's files are not valid: {} finding(s)", .0.0.len())]
     Project(Diagnostics),
+    /// It is certain that no proposer has a candidate.
+    #[error(
+        "no proposer has a candidate for this workflow ({}); allow more in mutation_policy.yaml or \
+         scope.yaml, or name other proposers in run.proposers",
+        refusals::words(&.0.refused)
+    )]
+    NoCandidates(Box<Prospect>),
     /// The executor misses something.
     #[error(transparent)]
     Executor(#[from] Unready),
@@ -131,6 +140,7 @@ impl CliError {
             Self::NoProject { .. } => "no_project",
             Self::Config { .. } => "config_invalid",
             Self::Project(_) => "project_invalid",
+            Self::NoCandidates(_) => "no_candidates",
             Self::Executor(unready) => unready.code(),
             Self::Usage { code, .. } | Self::NotFound { code, .. } => code,
             Self::Engine(error) => error.code(),
@@ -148,7 +158,9 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoProject { .. } | Self::NotFound { .. } => Exit::NotFound,
-            Self::Config { .. } | Self::Project(_) | Self::Executor(_) => Exit::Invalid,
+            Self::Config { .. } | Self::Project(_) | Self::NoCandidates(_) | Self::Executor(_) => {
+                Exit::Invalid
+            }
             Self::Usage { .. } => Exit::Usage,
             Self::Engine(error) => engine_exit(error),
             Self::Store(error) => store_exit(error),

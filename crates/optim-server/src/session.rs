@@ -1,5 +1,6 @@
 //! An open project: its settings, its store, its engine.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,8 +8,11 @@ use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::experiment::Experiment;
 use optim_core::id::{Actor, CampaignId};
+use optim_core::policy::Policies;
+use optim_core::proposal::Prepared;
+use optim_core::proposal::prospect::Prospect;
 use optim_core::quantity::Millis;
-use optim_core::workflow::ModelRef;
+use optim_core::workflow::{ModelRef, Workflow};
 use optim_runtime::clock::SystemClock;
 use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, NewCampaign};
@@ -19,7 +23,7 @@ use optim_runtime::executor::openai::OpenAi;
 use optim_runtime::executor::process::Process;
 use optim_runtime::executor::scripted::Scripted;
 use optim_runtime::project::{self, Project, Setup};
-use optim_runtime::proposer::{Proposer, built_in};
+use optim_runtime::proposer::{ProposalRequest, Proposer, built_in};
 use optim_runtime::quote;
 use optim_runtime::reaper::ReaperConfig;
 use optim_runtime::service::{Service, ServiceConfig};
@@ -114,7 +118,7 @@ impl Session {
     /// A draft on `project`, to be created.
     ///
     /// # Errors
-    /// The executor is not ready for it.
+    /// The executor is not ready for it, or no proposer can have a candidate for it.
     pub fn draft(
         &self,
         project: &Project,
@@ -139,7 +143,43 @@ impl Session {
             model,
             mode,
         };
-        Ok(project.draft(setup, now))
+        let prospect = match mode {
+            SearchMode::Proposers => Some(self.prospect(project, overridden, setup.seed)?),
+            SearchMode::Suggestions => None,
+        };
+        let mut new = project.draft(setup, now);
+        new.campaign.search.prospect = prospect;
+        Ok(new)
+    }
+
+    /// What the proposers could offer for the workflow of `project`, or for the `overridden` one.
+    ///
+    /// # Errors
+    /// [`CliError::NoCandidates`] when it is certain that they have nothing.
+    fn prospect(
+        &self,
+        project: &Project,
+        overridden: Option<Workflow>,
+        seed: u64,
+    ) -> Result<Prospect, CliError> {
+        let baseline = Arc::new(overridden.unwrap_or_else(|| project.workflow.clone()));
+        let Policies { mutation, scope, .. } = project.policies.clone();
+        let prepared = Prepared::new(baseline, mutation, scope)
+            .map_err(|error| CliError::Usage { code: error.code(), message: error.to_string() })?;
+        let request = ProposalRequest {
+            prepared: Arc::new(prepared),
+            objective: project.objective.clone(),
+            seed,
+            tried: BTreeMap::new(),
+            observed: Vec::new(),
+        };
+        let proposers = self.proposers()?;
+        let prospects = proposers.iter().map(|proposer| proposer.prospect(&request));
+        let prospect = prospects.fold(Prospect::default(), Prospect::plus);
+        if prospect.is_hopeless() {
+            return Err(CliError::NoCandidates(Box::new(prospect)));
+        }
+        Ok(prospect)
     }
 
     /// The campaign that a verb means: the named one, else the newest open one, else the newest.

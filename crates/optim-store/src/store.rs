@@ -255,6 +255,8 @@ pub struct CampaignSummary {
     pub measuring: bool,
     /// Whether a person took it out of the lists.
     pub archived: bool,
+    /// Whether something of its budget is set aside.
+    pub reserves: bool,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -270,14 +272,16 @@ impl CampaignSummary {
             experiments: campaign.search.experiments,
             measuring: campaign.live.measuring.is_some(),
             archived: campaign.archived.is_some(),
+            reserves: campaign.ledger.reserves(),
             created_at: campaign.created_at,
         }
     }
 
-    /// Whether something may be to be done for it: it is not over, or what it applied is to be measured.
+    /// Whether something may be to be done for it: it is not over, what it applied is to be measured, or
+    /// the cost of what was cancelled is to be taken in.
     #[must_use]
     pub fn is_at_work(&self) -> bool {
-        self.measuring || self.status.is_open()
+        self.measuring || self.reserves || self.status.is_open()
     }
 }
 

@@ -116,6 +116,11 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         format!("{:?}", campaign.closing),
     );
     require(
+        search.back_off.is_none() || (search.consecutive_failures > 0 && !campaign.is_closed()),
+        "only_failures_make_an_open_campaign_wait",
+        format!("{:?}", search.back_off),
+    );
+    require(
         campaign.is_closed() || campaign.archived.is_none(),
         "only_what_is_over_is_archived",
         format!("{:?}", campaign.archived),

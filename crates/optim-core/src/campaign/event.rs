@@ -134,6 +134,15 @@ pub enum EventKind {
         #[serde(default)]
         reason: String,
     },
+    /// An evaluation gave no result, so the next one waits.
+    BackOffBegun {
+        /// Evaluations in a row without a result.
+        failures: u32,
+        /// When the campaign goes on.
+        until: Timestamp,
+    },
+    /// The campaign goes on after that wait.
+    BackOffEnded,
     /// What a cancelled evaluation has cost is known.
     EvaluationSettled {
         /// The evaluation.

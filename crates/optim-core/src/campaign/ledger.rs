@@ -279,6 +279,12 @@ impl Ledger {
         Amount::of(&self.usage).plus(reserved).plus(call)
     }
 
+    /// Whether anything is set aside.
+    #[must_use]
+    pub fn reserves(&self) -> bool {
+        !self.reserved.is_empty() || self.call.is_some()
+    }
+
     /// What is left of `total`.
     #[must_use]
     pub fn left(&self, total: &Allowance) -> Allowance {

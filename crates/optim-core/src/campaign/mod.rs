@@ -4,6 +4,7 @@
 //! [`observe`](transition::observe) takes in a fact, which never is; [`work`](work::work) says what
 //! the outside should do now. All three are pure: the same state and input give the same answer.
 
+pub mod back_off;
 pub mod check;
 pub mod command;
 pub mod event;
@@ -35,10 +36,13 @@ use crate::mutation::MutationKey;
 use crate::mutation::patch::Patch;
 use crate::pack::Split;
 use crate::policy::{BudgetPolicy, EvalPolicy, Extension, FrozenFile, Policies, Rule};
+use crate::proposal::prospect::Prospect;
+use crate::proposal::refusals::Refusals;
 use crate::quantity::{Millis, Timestamp};
 use crate::verdict::Verdict;
 use crate::workflow::{Fingerprint, ModelRef};
 
+use self::back_off::BackOff;
 use self::ledger::{Allowance, Ledger};
 use self::live::Live;
 use self::location::Location;
@@ -371,8 +375,8 @@ pub enum Ending {
     ExperimentsUsedUp,
     /// No proposer has a further mutation.
     NoFurtherMutation {
-        /// Proposals that were refused, by reason code.
-        refused: BTreeMap<String, u32>,
+        /// Proposals that were refused.
+        refused: Refusals,
     },
     /// The operator's own candidate is judged, and nothing else was asked for.
     SuggestionsDone,
@@ -455,14 +459,21 @@ pub struct Search {
     /// Why the last of them had none.
     #[serde(default)]
     pub last_failure: Option<String>,
+    /// The wait after the last of them, until the next evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_off: Option<BackOff>,
     /// A person wants another replay of the baseline, due or not.
     #[serde(default)]
     pub replay_wanted: bool,
     /// Evaluations that ended without a result and whose purpose is queued again, so far.
     #[serde(default)]
     pub retries: u32,
-    /// Proposals that were refused on this baseline, by reason code.
-    pub refused: BTreeMap<String, u32>,
+    /// Proposals that were refused on this baseline.
+    pub refused: Refusals,
+    /// What the proposers could offer, as counted before the campaign began; absent in campaigns that were
+    /// created without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prospect: Option<Prospect>,
 }
 
 /// Where candidates come from.

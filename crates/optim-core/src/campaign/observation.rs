@@ -8,6 +8,8 @@ use crate::id::{CaseId, EvaluationId, ExperimentId};
 use crate::metrics::Metrics;
 use crate::mutation::Mutation;
 use crate::outcome::Usage;
+use crate::proposal::refusals::Refusals;
+use crate::run::faults::Faults;
 use crate::workflow::Fingerprint;
 
 use super::CaseMark;
@@ -62,8 +64,8 @@ pub enum Observation {
         proposer: Proposer,
         /// The candidate.
         candidate: Candidate,
-        /// Proposals that were refused on the way, by reason code.
-        refused: BTreeMap<String, u32>,
+        /// Proposals that were refused on the way.
+        refused: Refusals,
         /// What finding it has cost.
         usage: Usage,
     },
@@ -71,8 +73,8 @@ pub enum Observation {
     NothingToPropose {
         /// The baseline that was asked about.
         baseline: Fingerprint,
-        /// Proposals that were refused, by reason code.
-        refused: BTreeMap<String, u32>,
+        /// Proposals that were refused.
+        refused: Refusals,
         /// What asking has cost.
         usage: Usage,
     },
@@ -137,6 +139,8 @@ pub struct EvaluationResult {
     pub metrics: Metrics,
     /// Case by case.
     pub cases: BTreeMap<CaseId, CaseMark>,
+    /// Why case runs gave no outcome, if some did not.
+    pub faults: Option<Faults>,
     /// What it cost, faults included.
     pub spent: Spent,
 }
@@ -146,5 +150,12 @@ impl EvaluationResult {
     #[must_use]
     pub fn is_measurable(&self) -> bool {
         self.cases.values().any(|mark| *mark != CaseMark::Void)
+    }
+
+    /// Why `what` gave no measurable result, as a sentence with the most frequent cause.
+    #[must_use]
+    pub fn without_result(&self, what: &str) -> String {
+        let faults = self.faults.as_ref().map(|faults| format!(": {faults}")).unwrap_or_default();
+        format!("{what} gave no measurable result{faults}")
     }
 }

@@ -30,6 +30,7 @@ use crate::outcome::Usage;
 use crate::policy::{
     AfterApply, BudgetPolicy, EvalPolicy, Extension, MutationPolicy, PackRef, Profile, ScopePolicy,
 };
+use crate::proposal::refusals::Refusals;
 use crate::quantity::{Fraction, Tokens};
 
 const CASES: u64 = 10;
@@ -101,7 +102,7 @@ fn result(passed: Option<u64>) -> EvaluationResult {
         void,
         usage: Usage::default(),
     };
-    EvaluationResult { metrics, cases, spent: spent(10) }
+    EvaluationResult { metrics, cases, faults: None, spent: spent(10) }
 }
 
 /// What an evaluation of ten runs that used `tokens` together has cost.
@@ -176,6 +177,10 @@ impl Driven {
                 Effect::QueueRuns(evaluation) => {
                     assert!(next.hold.is_none(), "nothing starts while held");
                     assert!(
+                        next.search.back_off.is_none() || evaluation.requeued > 0,
+                        "nothing starts before the wait after a failure is over"
+                    );
+                    assert!(
                         self.queued.insert(evaluation.id) || evaluation.requeued > 0,
                         "no evaluation is queued twice"
                     );
@@ -211,8 +216,9 @@ impl Driven {
         self.campaign = next;
     }
 
-    /// Ends the first evaluation in flight.
+    /// Ends the first evaluation in flight, once the campaign waits no longer.
     pub(super) fn land(&mut self, passed: Option<u64>) {
+        self.wait_out();
         let evaluation = self.open();
         self.observe(Observation::EvaluationFinished { evaluation, result: result(passed) });
     }
@@ -222,7 +228,7 @@ impl Driven {
             baseline: self.campaign.baseline.fingerprint,
             proposer: Proposer { name: "test".to_owned(), version: 1 },
             candidate: candidate(tag),
-            refused: BTreeMap::new(),
+            refused: Refusals::default(),
             usage: Usage::default(),
         });
     }
@@ -232,8 +238,17 @@ impl Driven {
         self.campaign.in_flight().next().expect("something is in flight").id
     }
 
+    /// Lets the time pass that the campaign waits after a failure.
+    fn wait_out(&mut self) {
+        if let Work::BackOff(until) = work(&self.campaign) {
+            self.now = until.0 - 1;
+            self.observe(Observation::Woke);
+        }
+    }
+
     /// Lets the deadlines of all that is in flight pass, and takes in what that has cost.
     pub(super) fn days_pass(&mut self) {
+        self.wait_out();
         self.now += 2 * 24 * 60 * 60 * 1000;
         self.observe(Observation::Woke);
         self.settle(10);
@@ -414,6 +429,7 @@ fn a_rejected_mutation_does_not_come_again_and_a_failed_one_may() {
     assert_eq!(driven.command(again).unwrap_err().code(), "already_tried");
     driven.propose(2);
     driven.land(None);
+    driven.wait_out();
     driven.propose(2);
     assert!(
         matches!(work(&driven.campaign), Work::AwaitRuns(_)),
@@ -614,7 +630,7 @@ fn an_apply_leads_from_what_is_live_to_the_baseline_over_every_approval() {
             baseline: driven.campaign.baseline.fingerprint,
             proposer: Proposer { name: "test".to_owned(), version: 1 },
             candidate: Candidate { mutation, ..candidate(tag) },
-            refused: BTreeMap::new(),
+            refused: Refusals::default(),
             usage: Usage::default(),
         });
         driven.land(Some(passed));
@@ -745,7 +761,7 @@ fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
                 let baseline = driven.campaign.baseline.fingerprint;
                 driven.observe(Observation::NothingToPropose {
                     baseline,
-                    refused: BTreeMap::new(),
+                    refused: Refusals::default(),
                     usage: Usage::default(),
                 });
                 None
@@ -796,7 +812,7 @@ fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
                         baseline: driven.campaign.baseline.fingerprint,
                         proposer: Proposer { name: "paid".to_owned(), version: 1 },
                         candidate: candidate(used % 6),
-                        refused: BTreeMap::new(),
+                        refused: Refusals::default(),
                         usage: Usage { prompt_tokens: Tokens(*used), ..Usage::default() },
                     });
                 }

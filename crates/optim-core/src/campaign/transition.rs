@@ -472,7 +472,7 @@ impl<'a> Step<'a> {
             self.count_success();
         } else {
             self.next.search.retries += 1;
-            self.count_failure("a confirmation gave no measurable result".to_owned());
+            self.count_failure(result.without_result("a confirmation"));
         }
     }
 
@@ -484,7 +484,7 @@ impl<'a> Step<'a> {
     ) {
         let (Some(baseline), true) = (self.next.baseline.established, result.is_measurable())
         else {
-            let reason = "no case run gave a measurable result".to_owned();
+            let reason = result.without_result("the candidate");
             // An outage says nothing about the mutation: it may come again.
             self.next.search.tried.remove(&experiment.mutation.key());
             experiment.state = ExperimentState::Failed { reason: reason.clone() };
@@ -524,9 +524,12 @@ impl<'a> Step<'a> {
     /// Takes the campaign as far as it can go now. Every turn of the loop leaves a phase for good, or
     /// puts something in flight, or holds the campaign.
     fn advance(&mut self) {
+        self.end_back_off();
         while self.next.in_flight().next().is_none() {
             // What is cancelled has its share of the budget until its cost is known.
-            let waits = self.next.hold.is_some() || self.next.unsettled().next().is_some();
+            let waits = self.next.hold.is_some()
+                || self.next.unsettled().next().is_some()
+                || self.next.search.back_off.is_some();
             if self.close_as_wished() || waits || !self.advance_once() {
                 return;
             }

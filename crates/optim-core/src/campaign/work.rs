@@ -21,6 +21,8 @@ pub enum Work {
     Suggested(Mutation),
     /// Find the next candidate.
     Propose,
+    /// Wait until then, and look again: the last evaluation gave no result.
+    BackOff(Timestamp),
     /// A person must decide, resume or start.
     AwaitOperator,
     /// The campaign is over.
@@ -41,20 +43,26 @@ pub fn work(campaign: &Campaign) -> Work {
     if campaign.wants_live() {
         return Work::ReadLive;
     }
-    match &campaign.phase {
-        Phase::Closed { .. } => Work::Nothing,
+    match (&campaign.phase, campaign.search.back_off) {
+        (Phase::Closed { .. }, _) => Work::Nothing,
         _ if campaign.hold.is_some() => Work::AwaitOperator,
-        Phase::Searching => match (campaign.search.suggestions.first(), campaign.search.mode) {
-            (Some(mutation), _) => Work::Suggested(mutation.clone()),
-            (None, SearchMode::Proposers) => Work::Propose,
-            (None, SearchMode::Suggestions) => Work::AwaitOperator,
-        },
-        Phase::Draft
-        | Phase::Replaying { .. }
-        | Phase::Evaluating { .. }
-        | Phase::Comparing { .. }
-        | Phase::Confirming { .. }
-        | Phase::AwaitingApproval { .. } => Work::AwaitOperator,
+        (_, Some(back_off)) => Work::BackOff(back_off.until),
+        (Phase::Searching, None) => {
+            match (campaign.search.suggestions.first(), campaign.search.mode) {
+                (Some(mutation), _) => Work::Suggested(mutation.clone()),
+                (None, SearchMode::Proposers) => Work::Propose,
+                (None, SearchMode::Suggestions) => Work::AwaitOperator,
+            }
+        }
+        (
+            Phase::Draft
+            | Phase::Replaying { .. }
+            | Phase::Evaluating { .. }
+            | Phase::Comparing { .. }
+            | Phase::Confirming { .. }
+            | Phase::AwaitingApproval { .. },
+            None,
+        ) => Work::AwaitOperator,
     }
 }
 
@@ -62,6 +70,9 @@ pub fn work(campaign: &Campaign) -> Work {
 #[must_use]
 pub fn next_wakeup(campaign: &Campaign) -> Option<Timestamp> {
     let eval = &campaign.frozen.policies.eval;
+    if let Work::BackOff(until) = work(campaign) {
+        return Some(until);
+    }
     let deadline = campaign.in_flight().map(|evaluation| evaluation.deadline(eval)).min();
     match (&campaign.phase, &campaign.hold, deadline) {
         (Phase::Searching, None, None) => next_replay_at(&campaign.baseline.replays, eval),

@@ -279,6 +279,7 @@ fn only_cases_that_were_steady_on_the_baseline_flip() {
     let result = EvaluationResult {
         metrics: Metrics::default(),
         cases: marks.iter().map(|(name, mark)| (case(name), *mark)).collect::<BTreeMap<_, _>>(),
+        faults: None,
         spent: Spent::default(),
     };
     let flips = flips(&Evidence::new(&replays, Metrics::default(), &result, &eval()));

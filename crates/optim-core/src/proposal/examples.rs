@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::prospect::Prospect;
 use super::{Identity, Offer, Prepared, plain};
 use crate::digest::Hasher;
 use crate::id::NodeId;
@@ -24,6 +25,10 @@ use self::terms::{Terms, words};
 
 /// What this proposer calls itself.
 pub const IDENTITY: Identity = Identity { name: "examples", version: 1 };
+
+/// The fields that it writes to.
+const FIELDS: [MutableField; 2] =
+    [MutableField::Objective, MutableField::OutputContractSummaryGuidance];
 
 /// The longest value that is named in a text. Anything but one plain line is no name.
 const VALUE_CHARS_MAX: usize = 60;
@@ -69,6 +74,12 @@ struct Idea {
     words: String,
 }
 
+/// What it could offer before anything is measured: unknown, unless every text is closed to it.
+#[must_use]
+pub fn prospect(prepared: &Prepared) -> Prospect {
+    Prospect::after_a_measurement(prepared, &FIELDS)
+}
+
 /// The candidates that `observed` suggests, best first; equal input gives equal candidates.
 pub fn offers(
     prepared: &Prepared,
@@ -99,7 +110,7 @@ fn node_ideas(
     seed: u64,
 ) -> Vec<Idea> {
     let mut ideas = Vec::new();
-    for field in [MutableField::Objective, MutableField::OutputContractSummaryGuidance] {
+    for field in FIELDS {
         let Some(FieldValue::Text(text)) = field.spec().get(node) else {
             continue;
         };

@@ -13,6 +13,8 @@ mod order;
 mod phrase;
 mod plain;
 mod prepared;
+pub mod prospect;
+pub mod refusals;
 pub mod rules;
 mod shorten;
 pub mod wording;

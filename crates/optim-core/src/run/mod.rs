@@ -1,6 +1,7 @@
 //! Case runs: one execution of one frozen definition on one case.
 
 pub mod check;
+pub mod faults;
 pub mod transition;
 
 use serde::{Deserialize, Serialize};

@@ -261,7 +261,7 @@ pub(crate) mod tests {
         Run::queued((&campaign, 7), &evaluation, (&Pack::implicit().cases[0], 0))
     }
 
-    fn report(run: &Run, outcome: CaseOutcome) -> Box<RunReport> {
+    pub(crate) fn report(run: &Run, outcome: CaseOutcome) -> Box<RunReport> {
         Box::new(RunReport {
             executed: run.fingerprint,
             outcome,
@@ -275,7 +275,7 @@ pub(crate) mod tests {
         })
     }
 
-    fn measured() -> CaseOutcome {
+    pub(crate) fn measured() -> CaseOutcome {
         CaseOutcome::Measured(Measured {
             checks: Vec::new(),
             blocked: Vec::new(),

@@ -8,9 +8,7 @@ use optim_core::campaign::event::{Event, EventKind};
 use optim_core::campaign::{Campaign, Purpose, Side};
 use optim_core::experiment::Experiment;
 use optim_core::id::{EvaluationId, ExperimentId};
-use optim_core::outcome::CaseOutcome;
 use optim_core::pack::Split;
-use optim_core::run::Run;
 use optim_runtime::engine::Engine;
 use optim_store::{EventSeq, RunFilter, Store, StoreError};
 use tokio::sync::oneshot;
@@ -18,6 +16,7 @@ use tokio::task::JoinSet;
 
 use super::call::Call;
 use super::output::Output;
+use super::report::time_words;
 use super::show::change;
 use super::status::metrics_words;
 
@@ -156,16 +155,10 @@ impl Follower {
         Some(format!("  {}: {words}", purpose(kind)))
     }
 
-    /// How many case runs of an evaluation gave no outcome, and why the first of them did not.
+    /// Why case runs of an evaluation gave no outcome, if some did not.
     async fn faults(&self, evaluation: EvaluationId) -> Option<String> {
-        let runs = self.engine.runs_of(evaluation).await.ok()?;
-        let fault = |run: &Run| match &run.report()?.outcome {
-            CaseOutcome::Void { fault } => Some(fault.clone()),
-            CaseOutcome::Measured(_) => None,
-        };
-        let faults: Vec<String> = runs.iter().filter_map(fault).collect();
-        let first = faults.first()?;
-        Some(format!("  {} of {} case runs gave no outcome: {first}", faults.len(), runs.len()))
+        let faults = self.engine.faults(evaluation).await.ok()??;
+        Some(format!("  {faults}"))
     }
 
     /// The line for an event; none for those that say nothing to a person who follows.
@@ -229,6 +222,9 @@ impl Follower {
             }
             EventKind::EvaluationDropped { reason, .. } => {
                 format!("  an evaluation is given up: {reason}")
+            }
+            EventKind::BackOffBegun { until, .. } => {
+                format!("  the next evaluation waits until {}", time_words(*until))
             }
             EventKind::SuggestionRefused { mutation, reason } => {
                 format!("  {mutation} is refused: {reason}")

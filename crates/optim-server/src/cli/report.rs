@@ -1,16 +1,20 @@
 //! A campaign as one document: what `--json` prints, and what the human views are made of.
 
 use optim_core::campaign::ledger::{Allowance, Amount};
+use optim_core::campaign::work::{Work, work};
 use optim_core::campaign::{Campaign, Ending, Hold, Phase};
 use optim_core::experiment::{Confirmation, Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
 use optim_core::mutation::Mutation;
-use optim_core::quantity::Fraction;
+use optim_core::proposal::refusals::Refusals;
+use optim_core::quantity::{Fraction, Timestamp};
 use optim_core::verdict::{RuleTrace, Verdict};
 use optim_core::workflow::ModelRef;
 use serde::Serialize;
 
 use super::after_apply::AfterApply;
+use super::faults::FaultsView;
+use super::refusals::{ProspectView, RefusalsView};
 
 /// The document's shape; raised when a field changes its meaning.
 pub const SCHEMA: &str = "optim/v1/campaign";
@@ -26,6 +30,8 @@ pub struct Report {
     after_apply: Option<AfterApply>,
     /// Case runs that ended.
     runs_executed: u64,
+    /// Why case runs gave no outcome, where some did not.
+    faults: Vec<FaultsView>,
     experiments: Vec<ExperimentView>,
     /// The commands that make sense next.
     next: Vec<String>,
@@ -38,6 +44,8 @@ struct CampaignView {
     status: &'static str,
     /// Why it stands where it stands.
     reason: Option<String>,
+    /// When it goes on by itself after an evaluation without a result.
+    waits_until_ms: Option<Timestamp>,
     seed: u64,
     executor: String,
     /// Whether the figures come from a simulation.
@@ -51,6 +59,10 @@ struct CampaignView {
     baseline: Option<MetricsView>,
     live_version: u32,
     workflow: String,
+    /// What the proposers could offer at the beginning.
+    prospect: Option<ProspectView>,
+    /// What was refused on the way to the last candidate, or to the end of the search.
+    refused: RefusalsView,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -183,7 +195,12 @@ impl From<&Experiment> for ExperimentView {
 impl Report {
     /// The document of `campaign`; `prefix` begins each command of `next`, for instance `optim -C DIR`.
     #[must_use]
-    pub fn new(campaign: &Campaign, experiments: &[Experiment], prefix: &str) -> Self {
+    pub fn new(
+        campaign: &Campaign,
+        experiments: &[Experiment],
+        faults: Vec<FaultsView>,
+        prefix: &str,
+    ) -> Self {
         let ledger = &campaign.ledger;
         Self {
             schema: SCHEMA,
@@ -192,6 +209,7 @@ impl Report {
                 name: campaign.name.clone(),
                 status: campaign.status().name(),
                 reason: reason(campaign),
+                waits_until_ms: waits_until(campaign),
                 seed: campaign.seed,
                 executor: campaign.frozen.executor.clone(),
                 simulated: campaign.frozen.simulated,
@@ -203,6 +221,8 @@ impl Report {
                 baseline: campaign.baseline.established.as_ref().map(Into::into),
                 live_version: campaign.live.version(),
                 workflow: campaign.source.location.to_string(),
+                prospect: campaign.search.prospect.as_ref().map(Into::into),
+                refused: refused(campaign).into(),
             },
             spend: SpendView {
                 prompt_tokens: ledger.usage.prompt_tokens.0,
@@ -214,9 +234,15 @@ impl Report {
             ledger: campaign.into(),
             after_apply: AfterApply::of(campaign),
             runs_executed: ledger.runs,
+            faults,
             experiments: experiments.iter().map(Into::into).collect(),
             next: next(campaign, prefix),
         }
+    }
+
+    /// Why case runs gave no outcome, where some did not.
+    pub(super) fn faults(&self) -> &[FaultsView] {
+        &self.faults
     }
 
     /// The commands that make sense next.
@@ -224,6 +250,28 @@ impl Report {
     pub fn next(&self) -> &[String] {
         &self.next
     }
+}
+
+/// What was refused on the way to the last candidate, or to the end of the search.
+pub(super) fn refused(campaign: &Campaign) -> &Refusals {
+    match &campaign.phase {
+        Phase::Closed { ending: Ending::NoFurtherMutation { refused }, .. } => refused,
+        _ => &campaign.search.refused,
+    }
+}
+
+/// When a campaign goes on by itself after an evaluation without a result.
+fn waits_until(campaign: &Campaign) -> Option<Timestamp> {
+    match work(campaign) {
+        Work::BackOff(until) => Some(until),
+        _ => None,
+    }
+}
+
+/// A time for people.
+pub(super) fn time_words(time: Timestamp) -> String {
+    let time = jiff::Timestamp::from_millisecond(time.0);
+    time.map_or_else(|_| "an unknown time".to_owned(), |time| time.to_string())
 }
 
 /// Why a campaign stands where it stands, as a sentence.
@@ -243,6 +291,12 @@ pub fn reason(campaign: &Campaign) -> Option<String> {
         (_, Some(Hold::Failures { failures, last })) => Some(failure_words(*failures, last)),
         _ if campaign.closing.is_some() => {
             Some("ends as completed when what is in flight has landed".to_owned())
+        }
+        _ if let Some(until) = waits_until(campaign) => {
+            let search = &campaign.search;
+            let (failures, until) = (search.consecutive_failures, time_words(until));
+            let last = search.last_failure.as_deref().unwrap_or_default();
+            Some(format!("waits until {until}, after failure {failures} in a row: {last}"))
         }
         (Phase::AwaitingApproval { experiment }, None) => {
             Some(format!("experiment #{} waits for your decision", experiment.number))
@@ -286,7 +340,7 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
             )
         }
         Ending::NoFurtherMutation { refused } => {
-            let refusals: u32 = refused.values().sum();
+            let refusals = refused.total();
             format!(
                 "{result}: no proposer has a further candidate ({refusals} proposals were refused)"
             )

@@ -11,10 +11,10 @@ use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
 use super::call::Call;
 use super::progress::Progress;
 use super::report::Report;
+use super::{Outcome, faults, refusals};
 use crate::control::server::{Host, Server};
 use crate::error::{CliError, Exit};
 use crate::session::Session;
@@ -66,7 +66,11 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
                 call.out.error_line(&warning.to_string());
             }
             let (seed, model) = (args.seed, args.model);
-            call.create(call.session.draft(&project, seed, model, SearchMode::Proposers)?).await?
+            let draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
+            if let Some(prospect) = &draft.campaign.search.prospect {
+                call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));
+            }
+            call.create(draft).await?
         }
     };
     if let Some(reason) = source::gone(&campaign).await {
@@ -224,11 +228,12 @@ async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError>
 /// Prints the campaign and turns its status into the exit code.
 pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
     let experiments = call.session.experiments(&campaign.id).await?;
-    let report = Report::new(campaign, &experiments, &call.prefix());
+    let faults = faults::of(call, campaign, &experiments).await?;
+    let report = Report::new(campaign, &experiments, faults, &call.prefix());
     if call.json {
         call.out.document(&report);
     } else {
-        super::status::print(call, campaign, &experiments);
+        super::status::print(call, campaign, &experiments, report.faults());
         call.out.next(report.next());
     }
     Ok(exit(campaign))

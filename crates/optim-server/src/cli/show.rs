@@ -2,6 +2,7 @@
 
 use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::{Experiment, ExperimentState, Judged};
+use optim_core::id::EvaluationId;
 use optim_core::mutation::FieldValue;
 use optim_core::shadow::Denial;
 use optim_store::{Page, RunFilter};
@@ -30,13 +31,16 @@ pub(crate) struct Args {
 pub(super) async fn show(call: &Call, args: Args) -> Outcome {
     let campaign = call.session.campaign(args.campaign.as_deref()).await?;
     let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
-    let denied = denied(call, &campaign, &experiment).await?;
+    let evaluation = evaluation(&campaign, &experiment);
+    let denied = denied(call, evaluation).await?;
+    let faults = call.session.engine.faults(evaluation).await?;
     if call.json {
         let after_apply = applied(&campaign, &experiment).then(|| AfterApply::of(&campaign));
         call.out.document(&json!({
             "schema": "optim/v1/experiment",
             "experiment": experiment,
             "denied": denied,
+            "faults": faults,
             "after_apply": after_apply.flatten(),
         }));
     } else {
@@ -44,6 +48,9 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
             call.out.line("SIMULATED FIGURES");
         }
         print(&call.out, &experiment, campaign.frozen.holdout_cases);
+        if let Some(faults) = &faults {
+            call.out.line(&format!("  {faults}"));
+        }
         for denial in &denied {
             call.out.line(&format!("  its runs did not get {denial}"));
         }
@@ -64,16 +71,16 @@ fn applied(campaign: &Campaign, experiment: &Experiment) -> bool {
         && (before < version && version <= live)
 }
 
-/// What the runs on the search cases were denied. All execute one definition, so the first one tells.
-async fn denied(
-    call: &Call,
-    campaign: &Campaign,
-    experiment: &Experiment,
-) -> Result<Vec<Denial>, CliError> {
+/// The evaluation of an experiment on the search cases.
+fn evaluation(campaign: &Campaign, experiment: &Experiment) -> EvaluationId {
     let purpose = Purpose::Candidate { experiment: experiment.id };
     let judged = experiment.state.judged().and_then(|judged| judged.evaluation);
     let open = campaign.in_flight().find(|open| open.purpose == purpose).map(|open| open.id);
-    let evaluation = judged.or(open).unwrap_or_else(|| purpose.evaluation_id(&campaign.id, 0));
+    judged.or(open).unwrap_or_else(|| purpose.evaluation_id(&campaign.id, 0))
+}
+
+/// What the runs of an evaluation were denied. All execute one definition, so the first one tells.
+async fn denied(call: &Call, evaluation: EvaluationId) -> Result<Vec<Denial>, CliError> {
     let filter = RunFilter::Evaluation(evaluation);
     let store = call.session.engine.store();
     let listed = store.runs(&filter, Page { after: None, limit: 1 }).await?;

@@ -9,10 +9,11 @@ use optim_runtime::service::settled;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::faults::FaultsView;
 use super::progress::Progress;
-use super::report::{Report, reason};
+use super::report::{Report, reason, refused};
 use super::work::WorkView;
-use super::{Outcome, after_apply, run};
+use super::{Outcome, after_apply, faults, refusals, run};
 use crate::error::Exit;
 
 /// The flags of `optim status`.
@@ -35,13 +36,14 @@ pub(super) async fn status(call: &Call, args: Args) -> Outcome {
         campaign = reached?;
     }
     let experiments = call.session.experiments(&campaign.id).await?;
-    let report = Report::new(&campaign, &experiments, &call.prefix());
+    let faults = faults::of(call, &campaign, &experiments).await?;
+    let report = Report::new(&campaign, &experiments, faults, &call.prefix());
     let now = call.session.engine.clock().now();
     let work = call.service.as_ref().map(|service| WorkView::new(service.status(), now));
     if call.json {
         call.out.document(&Standing { report: &report, work });
     } else {
-        print(call, &campaign, &experiments);
+        print(call, &campaign, &experiments, report.faults());
         if let Some(work) = work {
             work.print(&call.out);
         }
@@ -60,7 +62,12 @@ struct Standing<'a> {
 }
 
 /// Prints a campaign for people.
-pub(super) fn print(call: &Call, campaign: &Campaign, experiments: &[Experiment]) {
+pub(super) fn print(
+    call: &Call,
+    campaign: &Campaign,
+    experiments: &[Experiment],
+    faults: &[FaultsView],
+) {
     let out = &call.out;
     let status = campaign.status().name();
     let simulated = if campaign.frozen.simulated { "  SIMULATED FIGURES" } else { "" };
@@ -74,6 +81,14 @@ pub(super) fn print(call: &Call, campaign: &Campaign, experiments: &[Experiment]
     }
     for experiment in experiments {
         out.line(&experiment_line(experiment));
+    }
+    for faults in faults {
+        out.line(&format!("  {faults}"));
+    }
+    if campaign.is_closed() {
+        for refused in refusals::lines(refused(campaign)) {
+            out.line(&format!("  refused: {refused}"));
+        }
     }
     after_apply::lines(campaign, &call.prefix()).iter().for_each(|line| out.line(line));
     out.line(&format!("  spent: {}", spending_words(campaign)));

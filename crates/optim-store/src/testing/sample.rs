@@ -24,6 +24,7 @@ use optim_core::policy::{
     BudgetPolicy, EvalPolicy, Extension, MetricName, MutationPolicy, PackRef, Policies, PostApply,
     Profile, Rule, ScopePolicy, Score,
 };
+use optim_core::proposal::refusals::Refusals;
 use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, NodeReport, Run, RunReport, RunState};
 use optim_core::shadow::Denial;
@@ -88,9 +89,11 @@ pub fn campaign(id: &str) -> Campaign {
             tried: BTreeMap::new(),
             consecutive_failures: 0,
             last_failure: None,
+            back_off: None,
             replay_wanted: false,
             retries: 0,
-            refused: BTreeMap::new(),
+            refused: Refusals::default(),
+            prospect: None,
         },
         errors: None,
         extension: Extension::default(),

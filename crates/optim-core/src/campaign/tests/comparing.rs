@@ -210,7 +210,7 @@ fn a_group_that_nobody_joins_is_compared_as_it_is() {
     driven.propose(1);
     driven.observe(Observation::NothingToPropose {
         baseline: driven.campaign.baseline.fingerprint,
-        refused: BTreeMap::new(),
+        refused: Refusals::default(),
         usage: Usage::default(),
     });
     assert!(driven.campaign.open_batch().is_some());

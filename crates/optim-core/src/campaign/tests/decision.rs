@@ -50,7 +50,7 @@ fn an_approval_is_checked_against_the_policies_and_the_evidence_once_more() {
         baseline: driven.campaign.baseline.fingerprint,
         proposer: Proposer { name: "test".to_owned(), version: 1 },
         candidate: Candidate { mutation: change, ..candidate(1) },
-        refused: BTreeMap::new(),
+        refused: Refusals::default(),
         usage: Usage::default(),
     });
     driven.land(Some(9));

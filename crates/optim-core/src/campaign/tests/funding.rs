@@ -146,7 +146,7 @@ fn a_call_of_the_proposers_is_set_aside_before_it_and_settled_after_it() {
     assert_eq!(driven.campaign.ledger.taken().tokens, Tokens(520));
     driven.observe(Observation::NothingToPropose {
         baseline: driven.campaign.baseline.fingerprint,
-        refused: BTreeMap::new(),
+        refused: Refusals::default(),
         usage: Usage { completion_tokens: Tokens(30), ..Usage::default() },
     });
     assert_eq!(driven.campaign.ledger.taken().tokens, Tokens(50));
@@ -217,7 +217,7 @@ fn each_definition_gets_its_own_worst_case_from_the_first_evaluation_on() {
         baseline: driven.campaign.baseline.fingerprint,
         proposer: Proposer { name: "test".to_owned(), version: 1 },
         candidate: Candidate { worst_case: worst(70), ..candidate(1) },
-        refused: BTreeMap::new(),
+        refused: Refusals::default(),
         usage: Usage::default(),
     });
     assert_eq!(allowed(&driven), [70], "the candidate may use more than the baseline");

@@ -2,6 +2,7 @@
 
 use crate::experiment::{Experiment, ExperimentState};
 use crate::id::ExperimentId;
+use crate::proposal::refusals::Refusals;
 use crate::verdict::Verdict;
 
 use super::super::command::Rejection;
@@ -50,7 +51,7 @@ impl Step<'_> {
         let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
         self.keep_figures(&judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
-        self.next.search.refused.clear();
+        self.next.search.refused = Refusals::default();
         self.next.search.replay_wanted = false;
         self.close_trial(&experiment);
         let is_sequential = self.sequential().is_some();

@@ -89,6 +89,7 @@ impl Step<'_> {
         self.next.hold = None;
         self.next.closing = None;
         self.next.search.replay_wanted = false;
+        self.next.search.back_off = None;
         self.next.search.suggestions.clear();
         self.tell(EventKind::CampaignClosed { ending });
     }

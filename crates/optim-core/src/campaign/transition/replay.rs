@@ -61,7 +61,7 @@ impl Step<'_> {
     pub(super) fn replay_finished(&mut self, evaluation: EvaluationId, result: &EvaluationResult) {
         self.enter(Phase::Replaying { evaluation: None });
         if !result.is_measurable() {
-            self.count_failure("a replay of the baseline gave no measurable result".to_owned());
+            self.count_failure(result.without_result("a replay of the baseline"));
             return;
         }
         self.count_success();

@@ -2,6 +2,7 @@
 
 use crate::id::EvaluationId;
 
+use super::super::back_off::BackOff;
 use super::super::command::Rejection;
 use super::super::event::EventKind;
 use super::super::{Campaign, Hold, Phase};
@@ -89,11 +90,27 @@ impl Step<'_> {
     pub(super) fn count_failure(&mut self, reason: String) {
         self.next.search.consecutive_failures += 1;
         self.next.search.last_failure = Some(reason);
+        let failures = self.next.search.consecutive_failures;
+        // Too many hold the campaign until a person has looked, however long that takes.
+        let back_off =
+            (!self.has_failed()).then(|| BackOff::begin(failures, self.next.seed, self.cx.now));
+        self.next.search.back_off = back_off;
+        if let Some(BackOff { until, .. }) = back_off {
+            self.tell(EventKind::BackOffBegun { failures, until });
+        }
+    }
+
+    pub(super) fn end_back_off(&mut self) {
+        if self.next.search.back_off.is_some_and(|back_off| back_off.is_over(self.cx.now)) {
+            self.next.search.back_off = None;
+            self.tell(EventKind::BackOffEnded);
+        }
     }
 
     pub(super) fn count_success(&mut self) {
         self.next.search.consecutive_failures = 0;
         self.next.search.last_failure = None;
+        self.next.search.back_off = None;
     }
 
     /// Whether too many evaluations in a row gave no result.

@@ -1,5 +1,6 @@
 //! The rounds on a store in memory that counts what is asked of it, in virtual time.
 
+use optim_core::campaign::back_off::BackOff;
 use optim_core::campaign::{Campaign, Phase, Replay, SearchMode};
 use optim_core::metrics::Metrics;
 use optim_core::quantity::Millis;
@@ -92,4 +93,18 @@ async fn a_wall_clock_that_is_moved_is_noticed_within_a_minute_and_harms_nothing
     assert_eq!(running.asked_during(0, 1000).await, 1);
     assert_eq!(running.asked_during(0, 90 * MINUTE).await, 0, "the wall clock stands still");
     assert_eq!(running.asked_during(31 * MINUTE, MINUTE).await, 1, "it was put forward");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_campaign_in_back_off_is_looked_at_when_that_is_over_and_not_before() {
+    let mut failing = searching("a");
+    failing.search.consecutive_failures = 1;
+    let back_off = BackOff { since: sample::NOW, until: sample::NOW.after(Millis(MINUTE)) };
+    failing.search.back_off = Some(back_off);
+    let running = Running::start(vec![failing]).await;
+    assert_eq!(running.asked_during(0, 1000).await, 1);
+    assert_eq!(running.asked_during(MINUTE - 1, MINUTE - 1).await, 0);
+    assert!(running.asked_during(1, MINUTE).await > 1, "it goes on");
+    let after = running.engine.campaign(&sample::campaign("a").id).await.unwrap().value;
+    assert_eq!(after.search.back_off, None);
 }
