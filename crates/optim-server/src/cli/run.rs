@@ -6,7 +6,7 @@ use optim_core::campaign::command::Command;
 use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::id::CampaignId;
-use optim_core::workflow::{ModelRef, Workflow};
+use optim_core::workflow::ModelRef;
 use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
 use serde::{Deserialize, Serialize};
@@ -175,14 +175,13 @@ pub(super) async fn open_campaign(session: &Session) -> Result<Option<Campaign>,
 pub(super) async fn may_follow(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
     same_executor(session, campaign)?;
     open_campaign(session).await?;
-    ready(session, campaign).await.map(drop)
+    ready(session, campaign).await
 }
 
-/// The workflow of `campaign`, which the executor of the settings is ready for.
-async fn ready(session: &Session, campaign: &Campaign) -> Result<Arc<Workflow>, CliError> {
+/// Whether the executor of the settings is ready for the workflow of `campaign`.
+async fn ready(session: &Session, campaign: &Campaign) -> Result<(), CliError> {
     let workflow = session.engine.workflow(campaign.baseline.snapshot).await?;
-    session.executor.ready(&workflow, campaign.frozen.policies.budget.max_total_cost)?;
-    Ok(workflow)
+    Ok(session.executor.ready(&workflow, campaign.frozen.policies.budget.max_total_cost)?)
 }
 
 /// A campaign compares what one executor gives; another one in the middle of it, or other settings of
@@ -211,10 +210,8 @@ async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError>
     if campaign.is_closed() && campaign.live.measuring.is_none() {
         return Ok(());
     }
-    let session = &call.session;
-    let workflow = ready(session, campaign).await?;
+    ready(&call.session, campaign).await?;
     let limit = campaign.frozen.policies.budget.max_total_cost;
-    session.executor.ready(&workflow, limit)?;
     let quote = campaign.baseline.worst_case.and_then(|worst| worst.cost);
     if let (Some(limit), Some(quote)) = (limit, quote.filter(|quote| quote.0 > 0)) {
         call.out.error_line(&format!(
