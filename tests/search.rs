@@ -26,17 +26,20 @@ fn a_campaign_says_at_its_beginning_how_many_candidates_there_are_and_what_is_re
 }
 
 #[test]
-fn a_campaign_without_any_candidate_is_refused_before_it_costs_anything() {
+fn a_campaign_whose_policies_leave_nothing_to_try_is_refused_before_it_costs_anything() {
     let project = Project::example();
+    // Every timeout is above the longest that the policy allows, by more than one step.
+    let policy = "policy/mutation_policy.yaml";
+    project.replace(policy, "timeout_max_ms: 600000", "timeout_max_ms: 30001");
     project.replace(
-        "policy/scope.yaml",
-        "forbidden_fields: [nodes.reply.objective]",
-        "forbidden_fields: [objective, output_contract.summary_guidance, timeout_ms, \
-         retry_policy.max_attempts, retry_policy.retries]",
+        policy,
+        "[timeout_ms, retry_policy_max_attempts, retry_policy_retries]",
+        "[timeout_ms]",
     );
+    project.replace(policy, "[objective, output_contract_summary_guidance]", "[]");
     let ran = project.optim(["run"]);
     ran.refused(3, "no_candidates");
-    ran.refused(3, "(field_forbidden)");
+    ran.refused(3, "2 of reply.timeout_ms (no_room)");
     ran.refused(3, "allow more in mutation_policy.yaml or scope.yaml");
     project.optim(["status"]).refused(5, "campaign_not_found");
 }

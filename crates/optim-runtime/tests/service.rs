@@ -600,13 +600,12 @@ async fn replays_that_fail_are_queued_only_after_a_wait_that_grows_and_nobody_lo
                 engine.turn(&[void(&claimed[0], "the model is busy")], &[]).await.unwrap();
             }
         }
-        // Time passes only when every task waits, so the loop has taken this in by then.
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        let campaign = engine.campaign(&id).await.unwrap().value;
+        let waits_or_is_held =
+            |campaign: &Campaign| campaign.search.back_off.is_some() || campaign.hold.is_some();
+        let campaign = reached(&engine, &id, waits_or_is_held).await;
         let Some(back_off) = campaign.search.back_off else { break campaign };
         let (begun, looks) = (tokio::time::Instant::now(), store.begun());
-        let mut changes = engine.changes();
-        changes.changed().await.unwrap();
+        engine.changes().changed().await.unwrap();
         waits.push(begun.elapsed().as_millis());
         asked.push(store.begun() - looks);
         assert!(engine.clock().now() >= back_off.until);
@@ -625,6 +624,18 @@ async fn replays_that_fail_are_queued_only_after_a_wait_that_grows_and_nobody_lo
     }
     assert_eq!(waits.len(), 6);
     assert!(asked.iter().all(|asked| *asked <= 5), "one look and one commit: {asked:?}");
+}
+
+/// The campaign as soon as it is as `until` says.
+async fn reached(engine: &Engine, id: &CampaignId, until: impl Fn(&Campaign) -> bool) -> Campaign {
+    let mut changes = engine.changes();
+    loop {
+        let campaign = engine.campaign(id).await.unwrap().value;
+        if until(&campaign) {
+            return campaign;
+        }
+        changes.changed().await.unwrap();
+    }
 }
 
 fn void(run: &Run, fault: &str) -> Ended {

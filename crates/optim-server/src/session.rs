@@ -144,7 +144,9 @@ impl Session {
             mode,
         };
         let prospect = match mode {
-            SearchMode::Proposers => Some(self.prospect(project, overridden, setup.seed)?),
+            SearchMode::Proposers => {
+                Some(Box::new(self.prospect(project, overridden, setup.seed)?))
+            }
             SearchMode::Suggestions => None,
         };
         let mut new = project.draft(setup, now);

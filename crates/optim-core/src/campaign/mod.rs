@@ -473,7 +473,7 @@ pub struct Search {
     /// What the proposers could offer, as counted before the campaign began; absent in campaigns that were
     /// created without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prospect: Option<Prospect>,
+    pub prospect: Option<Box<Prospect>>,
 }
 
 /// Where candidates come from.

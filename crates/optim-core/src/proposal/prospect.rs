@@ -53,12 +53,13 @@ impl Prospect {
         Self { candidates: u32::try_from(found.len()).unwrap_or(u32::MAX), more, refused }
     }
 
-    /// Whether some node lets one of `fields` change: then a measurement may lead to candidates.
+    /// Whether some node lets one of `fields` change: then a measurement may lead to candidates. As for
+    /// every proposer, a field that the policy does not list is not tried.
     #[must_use]
     pub fn after_a_measurement(prepared: &Prepared, fields: &[MutableField]) -> Self {
         let mut prospect = Self::default();
         for node in prepared.baseline().nodes() {
-            for field in fields {
+            for field in fields.iter().filter(|field| prepared.policy().allowed.contains(field)) {
                 match prepared.check_field(node, *field) {
                     Ok(()) => return Self::unknown(),
                     Err(error) => prospect.refused.note(node.id(), *field, &error),

@@ -47,8 +47,9 @@ fn cause(report: &RunReport) -> Option<(&'static str, &str)> {
     };
     let of_outside =
         |class: &ErrorClass| matches!(class, ErrorClass::Provider | ErrorClass::Configuration);
-    let classes = report.nodes.iter().filter_map(|node| Some(node.result.as_ref().err()?.class));
-    let class = classes.filter(of_outside).last();
+    let mut classes =
+        report.nodes.iter().filter_map(|node| Some(node.result.as_ref().err()?.class));
+    let class = classes.rfind(of_outside);
     Some((class.map_or("machine", ErrorClass::name), fault))
 }
 

@@ -221,7 +221,7 @@ impl Report {
                 baseline: campaign.baseline.established.as_ref().map(Into::into),
                 live_version: campaign.live.version(),
                 workflow: campaign.source.location.to_string(),
-                prospect: campaign.search.prospect.as_ref().map(Into::into),
+                prospect: campaign.search.prospect.as_deref().map(Into::into),
                 refused: refused(campaign).into(),
             },
             spend: SpendView {
