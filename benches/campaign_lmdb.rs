@@ -197,13 +197,13 @@ async fn report() -> Outcome<()> {
     );
     let mut have = 0;
     for (round, capacity) in CAPACITIES.into_iter().enumerate() {
-        let row = campaign(&store, &format!("warm-{round}"), capacity).await?;
+        let row = Box::pin(campaign(&store, &format!("warm-{round}"), capacity)).await?;
         row.print(have, capacity);
         have += row.runs;
     }
     for history in HISTORY {
         have = fill(&store, "warm-0", have, history).await?.max(have);
-        let row = campaign(&store, &format!("after-{history}"), 4).await?;
+        let row = Box::pin(campaign(&store, &format!("after-{history}"), 4)).await?;
         row.print(have, 4);
         have += row.runs;
     }

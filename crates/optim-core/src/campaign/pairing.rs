@@ -105,7 +105,7 @@ enum Progress {
     /// Sides are wanted in this attempt: baseline, candidate.
     Wants(u32, [bool; 2]),
     /// It is over.
-    Over(Pair),
+    Over(Box<Pair>),
 }
 
 impl Missing {
@@ -165,7 +165,7 @@ impl Pairing {
         for candidate in candidates.iter().copied() {
             for drawn in &self.drawn {
                 match self.progress(candidate, drawn, landed) {
-                    Progress::Over(pair) => pairs.entry(candidate).or_default().push(pair),
+                    Progress::Over(pair) => pairs.entry(candidate).or_default().push(*pair),
                     Progress::Wants(attempt, sides) => {
                         let wants = Side::of_pair(candidate).into_iter().zip(sides);
                         for (side, _) in wants.filter(|(_, is_wanted)| *is_wanted) {
@@ -212,7 +212,7 @@ impl Pairing {
             if let (Some(case), true) = (&name, measured.is_some() || attempt == FAULT_RETRIES_MAX)
             {
                 let (case, sides) = (case.clone(), measured);
-                return Progress::Over(Pair { case, first, sides, first_faults });
+                return Progress::Over(Box::new(Pair { case, first, sides, first_faults }));
             }
         }
         // No attempt is over without an end on record.

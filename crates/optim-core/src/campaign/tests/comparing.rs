@@ -40,7 +40,7 @@ fn better(side: Side, _: u32) -> End {
 }
 
 fn equal(_: Side, case: u32) -> End {
-    measured(case % 2 == 0)
+    measured(case.is_multiple_of(2))
 }
 
 fn worse(side: Side, _: u32) -> End {
@@ -193,7 +193,7 @@ fn a_group_shares_its_control_and_the_best_of_it_wins() {
     assert_eq!(open.len(), 3, "one control for two candidates");
     let first = driven.pending();
     driven.compare_with(move |side, case| match side {
-        Side::Candidate { candidate } if candidate == first => measured(case % 2 == 0),
+        Side::Candidate { candidate } if candidate == first => measured(case.is_multiple_of(2)),
         side => better(side, case),
     });
     assert!(matches!(driven.state(2), ExperimentState::Recommended(_)));
@@ -232,12 +232,13 @@ fn a_later_winner_is_compared_with_the_source_before_a_person_sees_it() {
     assert_eq!(control.unwrap().snapshot, source);
     driven.compare(better);
     assert!(matches!(driven.state(2), ExperimentState::Recommended(_)), "{:?}", driven.state(2));
-    assert!(!driven.experiments[&driven.pending()].trial.as_ref().unwrap().anchor.is_none());
+    assert!(driven.trial().is_anchored());
 }
 
 #[test]
 fn what_is_promising_when_the_budget_is_spent_goes_to_a_person_and_the_rest_waits() {
-    for (fate, promising) in [(better as Fate, true), (worse, false)] {
+    let fates: [(Fate, bool); 2] = [(better, true), (worse, false)];
+    for (fate, promising) in fates {
         let mut campaign = sequential(5, |rules| rules.n_min = 100);
         campaign.frozen.policies.budget.max_total_tokens = Some(Tokens(38));
         let mut driven = Driven::searching(campaign, 6);
