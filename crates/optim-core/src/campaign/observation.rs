@@ -33,6 +33,8 @@ pub enum Observation {
         batch: u32,
         /// What became of its case runs, in all its rounds.
         landed: Landings,
+        /// Why case runs gave no outcome, if some did not.
+        faults: Option<Faults>,
         /// What the evaluations in flight have cost.
         spent: BTreeMap<EvaluationId, Spent>,
     },
@@ -152,10 +154,15 @@ impl EvaluationResult {
         self.cases.values().any(|mark| *mark != CaseMark::Void)
     }
 
-    /// Why `what` gave no measurable result, as a sentence with the most frequent cause.
+    /// That `what` gave no measurable result, and why.
     #[must_use]
     pub fn without_result(&self, what: &str) -> String {
-        let faults = self.faults.as_ref().map(|faults| format!(": {faults}")).unwrap_or_default();
-        format!("{what} gave no measurable result{faults}")
+        without_result(what, self.faults.as_ref())
     }
+}
+
+/// That `what` gave no measurable result, with the most frequent cause where there is one.
+pub(super) fn without_result(what: &str, faults: Option<&Faults>) -> String {
+    let faults = faults.map(|faults| format!(": {faults}")).unwrap_or_default();
+    format!("{what} gave no measurable result{faults}")
 }

@@ -188,6 +188,7 @@ impl Driven {
                 }
                 Effect::QueuePairs { evaluations, order } => {
                     assert!(next.hold.is_none(), "nothing starts while held");
+                    assert_eq!(next.search.back_off, None, "nothing starts during a back-off");
                     let runs =
                         evaluations.iter().filter_map(|one| one.drawn.as_ref()).map(Vec::len);
                     assert_eq!(runs.sum::<usize>(), order.len(), "each run is queued once");

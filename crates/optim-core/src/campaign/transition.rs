@@ -122,8 +122,8 @@ pub fn observe(campaign: &Campaign, observation: &Observation, cx: &Context) -> 
         Observation::EvaluationFinished { evaluation, result } => {
             step.evaluation_finished(*evaluation, result)
         }
-        Observation::BatchLanded { batch, landed, spent } => {
-            step.batch_landed(*batch, landed, spent)
+        Observation::BatchLanded { batch, landed, faults, spent } => {
+            step.batch_landed(*batch, landed, faults.as_ref(), spent)
         }
         Observation::RunsMissing { evaluation } => step.runs_missing(*evaluation),
         Observation::EvaluationSettled { evaluation, spent } => {

@@ -8,6 +8,7 @@ use optim_core::campaign::{Campaign, Evaluation, Spent};
 use optim_core::id::{CaseId, EvaluationId};
 use optim_core::metrics::Expected;
 use optim_core::pack::{Case, Pack, Split};
+use optim_core::run::faults::Faults;
 use optim_core::run::{Run, RunState};
 use optim_store::{Revision, Write};
 
@@ -57,17 +58,19 @@ impl Engine {
         let places: BTreeMap<&CaseId, u32> =
             search_cases(&pack).map(|(place, (case, _))| (&case.id, place)).collect();
         let mut landed = Landings::new();
-        let mut spent = BTreeMap::new();
+        let (mut spent, mut all) = (BTreeMap::new(), Vec::new());
         for evaluation in pairing.evaluations() {
             let runs = self.runs_of(evaluation.id).await?;
             spent.insert(evaluation.id, Spent::on(&runs, campaign.ledger.dearest));
-            let runs = runs.iter().filter_map(|run| {
+            let ends = runs.iter().filter_map(|run| {
                 let landed = Landed { case: run.case.clone(), end: end(&expected, run) };
                 Some((*places.get(&run.case)?, landed))
             });
-            landed.insert(evaluation.id, runs.collect());
+            landed.insert(evaluation.id, ends.collect());
+            all.extend(runs);
         }
-        Ok(Some(Observation::BatchLanded { batch: pairing.batch, landed, spent }))
+        let (batch, faults) = (pairing.batch, Faults::of(&all));
+        Ok(Some(Observation::BatchLanded { batch, landed, faults, spent }))
     }
 }
 

@@ -61,7 +61,7 @@ impl Driven {
         }
         let (batch, landed) = (pairing.batch, self.landed.clone());
         let spent = pairing.open.iter().map(|open| (open.id, spent(1))).collect();
-        self.observe(Observation::BatchLanded { batch, landed, spent });
+        self.observe(Observation::BatchLanded { batch, landed, faults: None, spent });
     }
 
     /// Compares until the candidates in flight are decided.
@@ -138,6 +138,21 @@ fn a_fault_on_one_side_is_measured_again_on_both_before_anything_is_looked_at() 
 }
 
 #[test]
+fn after_a_batch_without_any_result_the_next_one_waits() {
+    let mut driven = Driven::searching(sequential(4, |rules| rules.group = 1), 6);
+    driven.propose(1);
+    let first = driven.campaign.open_batch().unwrap().batch;
+    while driven.campaign.open_batch().is_some() {
+        driven.round(|_, _| End::Void);
+    }
+    assert!(matches!(work(&driven.campaign), Work::BackOff(_)), "{:?}", work(&driven.campaign));
+    let last = driven.campaign.search.last_failure.as_deref();
+    assert_eq!(last, Some("a batch of pairs gave no measurable result"));
+    driven.wait_out();
+    assert!(driven.campaign.open_batch().unwrap().batch > first, "another batch is drawn");
+}
+
+#[test]
 fn runs_that_a_pause_has_stopped_are_measured_again_and_those_that_had_ended_are_not() {
     let mut driven = Driven::searching(sequential(5, |_| {}), 6);
     driven.propose(1);
@@ -163,7 +178,7 @@ fn a_batch_that_landed_once_is_not_taken_in_again() {
     driven.round(better);
     let before = driven.campaign.clone();
     let (landed, spent) = (Landings::new(), BTreeMap::new());
-    driven.observe(Observation::BatchLanded { batch: pairing.batch, landed, spent });
+    driven.observe(Observation::BatchLanded { batch: pairing.batch, landed, faults: None, spent });
     assert_eq!(driven.campaign, before);
 }
 

@@ -206,7 +206,7 @@ fn the_search_waits_for_a_measurement_and_a_failed_one_is_no_failure_of_the_sear
         assert_eq!(work(&driven.campaign), Work::ReadLive);
         driven.read_live();
         driven.land(None);
-        assert_eq!(unmeasured(&driven), "no case run gave a measurable outcome");
+        assert_eq!(unmeasured(&driven), "the measurement gave no measurable result");
     }
     driven.command(measure(&driven)).unwrap();
     driven.read_live();

@@ -11,11 +11,13 @@ use crate::judge::sample::{self, BatchSeed};
 use crate::judge::trace::Trace;
 use crate::pack::Split;
 use crate::policy::{Rule, Score, Sequential};
+use crate::run::faults::Faults;
 use crate::trial::{Trial, batches};
 use crate::verdict::{ErrorControl, Judgement, Verdict};
 
 use super::super::event::EventKind;
 use super::super::ledger::{Allowance, Spent};
+use super::super::observation::without_result;
 use super::super::pairing::{Drawn, Landings, Missing, Pair, Pairing, Standing};
 use super::super::{Evaluation, Fate, Hold, Phase, Purpose, Side};
 use super::{Effect, Step};
@@ -204,6 +206,7 @@ impl Step<'_> {
         &mut self,
         number: u32,
         landed: &Landings,
+        faults: Option<&Faults>,
         spent: &BTreeMap<EvaluationId, Spent>,
     ) {
         let Phase::Comparing { candidates, batch: Some(batch), .. } = &self.next.phase else {
@@ -226,7 +229,7 @@ impl Step<'_> {
             self.put_batch(Some(pairing));
         } else if let Standing::Complete(pairs) = standing {
             self.put_batch(None);
-            self.batch_over(number, &pairs);
+            self.batch_over(number, &pairs, faults);
         }
     }
 
@@ -236,11 +239,16 @@ impl Step<'_> {
         }
     }
 
-    fn batch_over(&mut self, number: u32, pairs: &BTreeMap<ExperimentId, Vec<Pair>>) {
+    fn batch_over(
+        &mut self,
+        number: u32,
+        pairs: &BTreeMap<ExperimentId, Vec<Pair>>,
+        faults: Option<&Faults>,
+    ) {
         if pairs.values().flatten().any(|pair| pair.sides.is_some()) {
             self.count_success();
         } else {
-            self.count_failure("no pair of a batch gave a measurable result".to_owned());
+            self.count_failure(without_result("a batch of pairs", faults));
         }
         let Some((rules, score)) = self.sequential() else { return };
         let Phase::Comparing { candidates, reviews, .. } = self.enter(Phase::Searching) else {

@@ -118,7 +118,7 @@ impl Step<'_> {
         };
         measuring.evaluations.retain(|open| open.id != id);
         if !result.is_measurable() {
-            return self.give_up_measurement("no case run gave a measurable outcome".to_owned());
+            return self.give_up_measurement(result.without_result("the measurement"));
         }
         *measuring.landed_mut(split) = Some(result.metrics);
         let (by, holdout) = (measuring.by.clone(), measuring.holdout);
