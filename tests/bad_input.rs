@@ -60,14 +60,6 @@ fn yaml_bombs_and_huge_files_are_refused_quickly() {
 }
 
 #[test]
-fn a_rule_that_campaigns_cannot_follow_begins_none() {
-    let project = Project::example();
-    let eval = project.read("policy/eval.yaml");
-    project.write("policy/eval.yaml", format!("{eval}\ndecision: {{rule: sequential}}\n"));
-    project.optim(["run"]).refused(3, "rule_not_available");
-}
-
-#[test]
 fn links_out_of_the_workspace_are_refused() {
     let outside = temporary();
     let secret = outside.path().join("budget.yaml");

@@ -505,13 +505,13 @@ async fn calls_of_proposers_are_paid_from_the_budget_and_not_made_without_it() {
         assert_eq!(ended.ledger.call, None);
         ended
     };
-    let free = run(0, 4).await;
+    let free = Box::pin(run(0, 4)).await;
     assert_eq!(
-        run(100, 4).await.ledger.usage,
+        Box::pin(run(100, 4)).await.ledger.usage,
         free.ledger.usage,
         "what was not used is given back"
     );
-    let held = run(1_000_000, 0).await;
+    let held = Box::pin(run(1_000_000, 0)).await;
     let Some(Hold::Budget { reason }) = &held.hold else { panic!("{:?}", held.hold) };
     assert!(reason.starts_with("the proposers need up to 1000000 tokens"), "{reason}");
 }
