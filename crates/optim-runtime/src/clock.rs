@@ -62,6 +62,12 @@ impl Steady {
     }
 }
 
+impl Clock for Steady {
+    fn now(&self) -> Timestamp {
+        Self::now(self)
+    }
+}
+
 /// A clock that a test moves.
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicI64);

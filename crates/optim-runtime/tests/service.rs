@@ -384,7 +384,7 @@ async fn a_proposer_that_repeats_itself_ends_the_search() {
 /// A started campaign without loops; its six replay runs are queued.
 async fn started(engine: &Engine, new: NewCampaign) -> CampaignId {
     let id = new.campaign.id.clone();
-    engine.create(new, actor()).await.unwrap();
+    Box::pin(engine.create(new, actor())).await.unwrap();
     engine.submit(&id, &Command::Start { reason: None }, actor()).await.unwrap();
     id
 }

@@ -19,7 +19,7 @@ use super::exchange::{Exchange, ExchangeError, Post, Reply};
 use super::http::Http;
 use super::openai::OpenAi;
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, Steady};
 use crate::dispatch::DispatchConfig;
 use crate::engine::Engine;
 use crate::project::{self, ProjectRefs, Setup};
@@ -190,7 +190,8 @@ impl Running {
             model: None,
             mode,
         };
-        let clock = Arc::new(ManualClock::at(Timestamp(1)));
+        // What waits for a time is to come to its end.
+        let clock = Arc::new(Steady::starting_at(&ManualClock::at(Timestamp(1))));
         let engine = Arc::new(Engine::new(Arc::new(Memory::new()), clock));
         let created = engine.create(project.draft(setup, Timestamp(1)), actor()).await.unwrap();
         let dispatch = DispatchConfig { capacity: 2, ..DispatchConfig::default() };
