@@ -67,10 +67,11 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
             }
             let (seed, model) = (args.seed, args.model);
             let draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
-            if let Some(prospect) = &draft.campaign.search.prospect {
+            let campaign = call.create(draft).await?;
+            if let Some(prospect) = &campaign.search.prospect {
                 call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));
             }
-            call.create(draft).await?
+            campaign
         }
     };
     if let Some(reason) = source::gone(&campaign).await {
