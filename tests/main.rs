@@ -18,6 +18,7 @@ mod guard;
 mod honest;
 mod openai;
 mod search;
+mod sequential;
 mod signals;
 mod support;
 mod tenants;

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Start a new campaign even if one is open.
     #[arg(long)]
     new: bool,
+    /// The id of a new campaign; one is made up when absent. The same id and seed draw the same.
+    #[arg(long, value_name = "CAMPAIGN")]
+    id: Option<CampaignId>,
     /// The seed of a new campaign; the settings' seed when absent.
     #[arg(long)]
     seed: Option<u64>,
@@ -66,7 +69,10 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
                 call.out.error_line(&warning.to_string());
             }
             let (seed, model) = (args.seed, args.model);
-            let draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
+            let mut draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
+            if let Some(id) = args.id {
+                draft.campaign.id = id;
+            }
             let campaign = call.create(draft).await?;
             if let Some(prospect) = &campaign.search.prospect {
                 call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));

@@ -1,0 +1,82 @@
+//! The sequential rule on the binary: pair by pair, within its error budget, whatever happens meanwhile.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use crate::support::Project;
+use serde_json::Value;
+
+/// The same id and seed draw the same cases, so that the tests always see the same.
+const RUN: [&str; 6] = ["run", "--json", "--id", "known", "--seed", "1"];
+
+/// The example, by the sequential rule.
+fn project() -> Project {
+    let project = Project::example();
+    let eval = project.read("policy/eval.yaml");
+    project.write("policy/eval.yaml", format!("{eval}\ndecision: {{rule: sequential}}\n"));
+    project
+}
+
+/// The case runs that a campaign needs which compared one candidate in `pairs` pairs: two replays of 108
+/// cases, both sides of each pair, and both sides of the confirmation on 60 cases.
+fn runs(pairs: u64) -> u64 {
+    2 * 108 + 2 * pairs + 2 * 60
+}
+
+fn pairs(project: &Project) -> u64 {
+    let shown = project.optim(["show", "1", "--json"]).document(0);
+    let judgement = &shown["experiment"]["state"]["judgement"];
+    assert_eq!(judgement["error_control"]["fwer"]["alpha"], 50_000, "{judgement}");
+    let evidence = &judgement["evidence"];
+    let recorded = shown["experiment"]["trial"]["pairs"].as_array().expect("pairs are on record");
+    let counted = evidence["pairs"].as_u64().expect("the trace counts them");
+    assert_eq!(recorded.len() as u64, counted, "every pair of the decision is on record");
+    counted
+}
+
+#[test]
+fn a_winner_has_crossed_its_bar_and_every_pair_is_paid_once() {
+    let project = project();
+    let report = project.optim(RUN).document(7);
+    assert_eq!(report["runs_executed"].as_u64(), Some(runs(pairs(&project))), "{report}");
+    let shown = project.optim(["show", "1"]);
+    assert!(shown.stdout.contains("> better_and_guardrails_hold"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("95 % sure"), "{}", shown.stdout);
+    assert_eq!(project.optim(["approve", "1"]).code, 0);
+    assert_eq!(project.optim(["apply"]).code, 0);
+    assert_eq!(project.optim(["rollback"]).code, 0);
+}
+
+#[test]
+fn a_comparison_that_is_killed_again_and_again_pays_no_pair_twice() {
+    let project = project();
+    let mut kills = 0;
+    // Each round lets the process print one line more before it dies, so that the kills land between and
+    // inside batches.
+    for lines in 1.. {
+        let mut child = project
+            .command(RUN)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("optim starts");
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let printed = stderr.lines().take(lines).count();
+        if printed < lines {
+            child.wait().expect("the child ends");
+            break;
+        }
+        child.kill().expect("the child is killed");
+        child.wait().expect("the child is gone");
+        kills += 1;
+    }
+    assert!(kills > 3, "{kills} kills");
+    let report: Value = project.optim(RUN).document(7);
+    assert_eq!(report["runs_executed"].as_u64(), Some(runs(pairs(&project))), "{report}");
+    let calm = self::project();
+    let undisturbed = calm.optim(RUN).document(7);
+    assert_eq!(
+        report["experiments"], undisturbed["experiments"],
+        "it ends as if nothing had happened"
+    );
+}
