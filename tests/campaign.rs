@@ -207,6 +207,45 @@ fn the_demo_runs_anywhere_and_says_what_comes_next() {
 }
 
 #[test]
+fn what_is_offered_next_is_allowed_and_what_is_not_is_refused() {
+    for decision in ["approve", "reject"] {
+        let project = Project::example();
+        let mut report = project.optim(["run", "--json"]).document(7);
+        project.optim(["resume"]).refused(6, "campaign_wrong_status");
+        project.optim(["apply"]).refused(6, "nothing_to_apply");
+        let mut done = Vec::new();
+        // Whatever is offered is taken up, the decision that was chosen first, until nothing new is.
+        while let Some(verb) = offered(&report).find(|verb| {
+            let other = ["approve", "reject"].contains(&verb.as_str()) && verb != decision;
+            !other && !done.contains(verb) && !["run", "rollback"].contains(&verb.as_str())
+        }) {
+            let asked = match verb.as_str() {
+                "reject" => vec!["reject", "1", "--reason", "not this time"],
+                "show" | "approve" => vec![verb.as_str(), "1"],
+                verb => vec![verb],
+            };
+            let ran = project.optim(asked);
+            assert!([0, 7].contains(&ran.code), "{verb}: {ran}");
+            done.push(verb);
+            report = project.optim(["status", "--json"]).document(0);
+        }
+        assert!(done.contains(&decision.to_owned()), "{done:?}");
+        assert_eq!(done.contains(&"apply".to_owned()), decision == "approve", "{done:?}");
+    }
+}
+
+/// The verbs of the commands that a report offers.
+fn offered(report: &Value) -> impl Iterator<Item = String> {
+    let next = report["next"].as_array().unwrap().iter();
+    let verb = |next: &Value| {
+        let words: Vec<&str> = next.as_str().unwrap().split(' ').collect();
+        let at = words.iter().position(|word| *word == "-C").map_or(1, |at| at + 2);
+        words[at].to_owned()
+    };
+    next.map(verb).collect::<Vec<_>>().into_iter()
+}
+
+#[test]
 fn another_executor_cannot_take_over_a_campaign() {
     let project = Project::example();
     let report = project.optim(["run", "--json"]).document(7);

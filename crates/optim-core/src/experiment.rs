@@ -94,6 +94,14 @@ pub enum ExperimentState {
     },
 }
 
+impl Experiment {
+    /// Whether it is being measured.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        matches!(self.state, ExperimentState::Evaluating)
+    }
+}
+
 impl ExperimentState {
     /// The word for the state.
     #[must_use]

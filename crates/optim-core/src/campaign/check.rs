@@ -142,15 +142,17 @@ fn state_fits(phase: &Phase, state: &ExperimentState) -> bool {
     use ExperimentState::{Evaluating, NeedsReview, Recommended};
     matches!(
         (phase, state),
-        (
-            Phase::Evaluating { .. }
-                | Phase::Comparing { .. }
-                | Phase::Searching
-                | Phase::Replaying { .. },
-            Evaluating
-        ) | (
-            Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
-            Recommended(_) | NeedsReview(_)
-        )
+        (Phase::Comparing { .. }, NeedsReview(_))
+            | (
+                Phase::Evaluating { .. }
+                    | Phase::Comparing { .. }
+                    | Phase::Searching
+                    | Phase::Replaying { .. },
+                Evaluating
+            )
+            | (
+                Phase::Confirming { .. } | Phase::AwaitingApproval { .. },
+                Recommended(_) | NeedsReview(_)
+            )
     )
 }

@@ -335,10 +335,9 @@ pub enum Phase {
     },
     /// Compares candidates with the baseline, batch by batch of pairs.
     Comparing {
-        /// The candidates that are not decided; at least one. They share the control side.
+        /// The group: at least one candidate that is being compared; they share the control side. A
+        /// candidate that a person must decide waits here until the others are over.
         candidates: Vec<Experiment>,
-        /// Those of their group that a person must decide, when the others are over.
-        reviews: Vec<Experiment>,
         /// The batch that is not over; none when the next one is to be drawn.
         batch: Option<Pairing>,
     },

@@ -220,6 +220,42 @@ fn a_group_shares_its_control_and_the_best_of_it_wins() {
 }
 
 #[test]
+fn a_candidate_under_review_waits_for_its_group_and_ends_with_its_campaign() {
+    let dearer = |side: Side, first: ExperimentId| match side {
+        Side::Candidate { candidate } if candidate == first => 500,
+        _ => 100,
+    };
+    for cancelled in [false, true] {
+        let mut driven = Driven::searching(sequential(5, |rules| rules.group = 2), 6);
+        driven.propose(1);
+        driven.propose(2);
+        let first = driven.pending();
+        let fate = |side: Side, case: u32| {
+            let mut end = match side {
+                Side::Candidate { candidate } if candidate == first => measured(true),
+                Side::Candidate { .. } => measured(case == 0),
+                Side::Control => measured(case == 1),
+            };
+            if let End::Measured(measure) = &mut end {
+                measure.usage.prompt_tokens = Tokens(dearer(side, first));
+            }
+            end
+        };
+        while !matches!(driven.state(1), ExperimentState::NeedsReview(_)) {
+            driven.round(fate);
+        }
+        if cancelled && driven.campaign.open_batch().is_some() {
+            driven.command(Command::Cancel { reason: None }).unwrap();
+            assert!(matches!(driven.state(1), ExperimentState::Superseded { .. }));
+            continue;
+        }
+        driven.compare_with(fate);
+        assert_eq!(driven.campaign.status(), Status::AwaitingPromotionApproval);
+        assert_eq!(driven.pending(), first);
+    }
+}
+
+#[test]
 fn a_group_that_nobody_joins_is_compared_as_it_is() {
     let mut driven = Driven::searching(sequential(5, |rules| rules.group = 4), 6);
     driven.propose(1);

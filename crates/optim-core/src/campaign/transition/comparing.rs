@@ -75,17 +75,17 @@ impl Step<'_> {
         };
         let trials = candidates.iter_mut().filter_map(|candidate| candidate.trial.as_mut());
         trials.for_each(|trial| trial.group = Some(group));
-        self.enter(Phase::Comparing { candidates, reviews: Vec::new(), batch: None });
+        self.enter(Phase::Comparing { candidates, batch: None });
         true
     }
 
     // --- batches ----------------------------------------------------------------------------
 
     pub(super) fn advance_comparing(&mut self) -> bool {
-        let Phase::Comparing { candidates, batch, .. } = &self.next.phase else {
+        let Phase::Comparing { candidates, batch } = &self.next.phase else {
             return false;
         };
-        let (candidates, batch) = (candidates.clone(), batch.clone());
+        let (candidates, batch) = (compared(candidates), batch.clone());
         if batch.is_none() && self.ask_when_spent(&candidates) {
             return true;
         }
@@ -119,7 +119,8 @@ impl Step<'_> {
         for other in others {
             self.supersede(other.experiment, "the budget is spent");
         }
-        let Phase::Comparing { reviews, .. } = self.enter(Phase::Searching) else { return false };
+        let reviews = self.reviews();
+        self.enter(Phase::Searching);
         self.conclude(promising, reviews);
         true
     }
@@ -209,10 +210,10 @@ impl Step<'_> {
         faults: Option<&Faults>,
         spent: &BTreeMap<EvaluationId, Spent>,
     ) {
-        let Phase::Comparing { candidates, batch: Some(batch), .. } = &self.next.phase else {
+        let Phase::Comparing { candidates, batch: Some(batch) } = &self.next.phase else {
             return;
         };
-        let (candidates, mut pairing) = (candidates.clone(), batch.clone());
+        let (candidates, mut pairing) = (compared(candidates), batch.clone());
         if pairing.batch != number || pairing.open.is_empty() {
             return;
         }
@@ -226,21 +227,23 @@ impl Step<'_> {
         let standing = pairing.standing(&ids(&candidates), landed);
         if let Standing::Incomplete(missing) = standing {
             pairing.missing = missing;
-            self.put_batch(Some(pairing));
+            if let Phase::Comparing { batch, .. } = &mut self.next.phase {
+                *batch = Some(pairing);
+            }
         } else if let Standing::Complete(pairs) = standing {
-            self.put_batch(None);
-            self.batch_over(number, &pairs, faults);
+            self.batch_over(candidates, number, &pairs, faults);
         }
     }
 
-    fn put_batch(&mut self, pairing: Option<Pairing>) {
-        if let Phase::Comparing { batch, .. } = &mut self.next.phase {
-            *batch = pairing;
-        }
+    /// Those of the group that a person must decide.
+    fn reviews(&self) -> Vec<Experiment> {
+        let group = self.next.current_experiments().iter();
+        group.filter(|experiment| !experiment.is_compared()).cloned().collect()
     }
 
     fn batch_over(
         &mut self,
+        candidates: Vec<Experiment>,
         number: u32,
         pairs: &BTreeMap<ExperimentId, Vec<Pair>>,
         faults: Option<&Faults>,
@@ -251,9 +254,8 @@ impl Step<'_> {
             self.count_failure(without_result("a batch of pairs", faults));
         }
         let Some((rules, score)) = self.sequential() else { return };
-        let Phase::Comparing { candidates, reviews, .. } = self.enter(Phase::Searching) else {
-            return;
-        };
+        let reviews = self.reviews();
+        self.enter(Phase::Searching);
         let mut looked = Vec::with_capacity(candidates.len());
         for mut experiment in candidates {
             let Some(trial) = &mut experiment.trial else { continue };
@@ -308,7 +310,8 @@ impl Step<'_> {
             }
             self.won(winner);
         } else if !open.is_empty() {
-            self.enter(Phase::Comparing { candidates: open, reviews, batch: None });
+            let candidates = open.into_iter().chain(reviews).collect();
+            self.enter(Phase::Comparing { candidates, batch: None });
         } else if !reviews.is_empty() {
             let pending = reviews.remove(0);
             for other in reviews {
@@ -327,8 +330,7 @@ impl Step<'_> {
         {
             trial.anchor = Some(Vec::new());
             trial.group = Some(winner.id);
-            let (candidates, reviews) = (vec![winner], Vec::new());
-            self.enter(Phase::Comparing { candidates, reviews, batch: None });
+            self.enter(Phase::Comparing { candidates: vec![winner], batch: None });
             return;
         }
         let comparison = winner.trial.as_ref().map(|trial| trial.comparison(&rules, score));
@@ -426,6 +428,11 @@ impl Step<'_> {
             bar: comparison.bar(),
         });
     }
+}
+
+/// Those of a group that are being compared.
+fn compared(group: &[Experiment]) -> Vec<Experiment> {
+    group.iter().filter(|experiment| experiment.is_compared()).cloned().collect()
 }
 
 fn ids(candidates: &[Experiment]) -> Vec<ExperimentId> {
