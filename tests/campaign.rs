@@ -215,10 +215,12 @@ fn what_is_offered_next_is_allowed_and_what_is_not_is_refused() {
         project.optim(["apply"]).refused(6, "nothing_to_apply");
         let mut done = Vec::new();
         // Whatever is offered is taken up, the decision that was chosen first, until nothing new is.
-        while let Some(verb) = offered(&report).find(|verb| {
-            let other = ["approve", "reject"].contains(&verb.as_str()) && verb != decision;
-            !other && !done.contains(verb) && !["run", "rollback"].contains(&verb.as_str())
-        }) {
+        loop {
+            let untried = offered(&report).into_iter().find(|verb| {
+                let other = ["approve", "reject"].contains(&verb.as_str()) && verb != decision;
+                !other && !done.contains(verb) && !["run", "rollback"].contains(&verb.as_str())
+            });
+            let Some(verb) = untried else { break };
             let asked = match verb.as_str() {
                 "reject" => vec!["reject", "1", "--reason", "not this time"],
                 "show" | "approve" => vec![verb.as_str(), "1"],
@@ -235,14 +237,14 @@ fn what_is_offered_next_is_allowed_and_what_is_not_is_refused() {
 }
 
 /// The verbs of the commands that a report offers.
-fn offered(report: &Value) -> impl Iterator<Item = String> {
+fn offered(report: &Value) -> Vec<String> {
     let next = report["next"].as_array().unwrap().iter();
     let verb = |next: &Value| {
         let words: Vec<&str> = next.as_str().unwrap().split(' ').collect();
         let at = words.iter().position(|word| *word == "-C").map_or(1, |at| at + 2);
         words[at].to_owned()
     };
-    next.map(verb).collect::<Vec<_>>().into_iter()
+    next.map(verb).collect()
 }
 
 #[test]
