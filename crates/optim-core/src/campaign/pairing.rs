@@ -237,3 +237,6 @@ impl Pairing {
         ends.min_by_key(|landed| landed.end == End::Stopped)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,8 @@ impl Played {
         let round = self.pairing.next_round();
         for Missing { side, attempt, cases } in std::mem::take(&mut self.pairing.missing) {
             let (experiment, batch) = (self.candidates[0], self.pairing.batch);
-            let purpose = Purpose::Paired { experiment, side, batch, round, attempt };
+            let anchored = false;
+            let purpose = Purpose::Paired { experiment, anchored, side, batch, round, attempt };
             self.pairing.open.push(Evaluation {
                 id: purpose.evaluation_id(&CampaignId::new("c").unwrap(), 0),
                 purpose,
