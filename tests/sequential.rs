@@ -30,7 +30,11 @@ fn pairs(project: &Project) -> u64 {
     let evidence = &judgement["evidence"];
     let recorded = shown["experiment"]["trial"]["pairs"].as_array().expect("pairs are on record");
     let counted = evidence["pairs"].as_u64().expect("the trace counts them");
-    assert_eq!(recorded.len() as u64, counted, "every pair of the decision is on record");
+    assert_eq!(
+        u64::try_from(recorded.len()),
+        Ok(counted),
+        "every pair of the decision is on record"
+    );
     counted
 }
 

@@ -51,7 +51,8 @@ struct Played {
 impl Played {
     fn new(cases: &[u32], candidates: &[&str]) -> Self {
         let candidates: Vec<_> = candidates.iter().copied().map(candidate).collect();
-        let first = |case: &u32| if case % 2 == 0 { Arm::Baseline } else { Arm::Candidate };
+        let first =
+            |case: &u32| if case.is_multiple_of(2) { Arm::Baseline } else { Arm::Candidate };
         let drawn = cases.iter().map(|case| Drawn { case: *case, first: first(case) });
         let pairing = Pairing::new(0, drawn.collect(), &candidates);
         Self { pairing, candidates, landed: Landings::new() }
