@@ -1,8 +1,5 @@
 //! Kill -9 at any moment: the same command goes on, and no evaluation is counted twice.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
-
 use crate::support::Project;
 use serde_json::Value;
 
@@ -20,28 +17,11 @@ fn a_campaign_that_is_killed_again_and_again_ends_like_one_that_is_not() {
     let calm = Project::example().optim(["run", "--json"]).document(7);
     let project = Project::example();
     let scratch = crate::support::temporary();
-    let mut kills = 0;
-    // Each round lets the process print one line more before it dies, so that the kills land in every
-    // phase of the campaign.
-    for lines in 1.. {
-        let mut child = project
-            .command(["run"])
-            .env("TMPDIR", scratch.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("optim starts");
-        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let printed = stderr.lines().take(lines).count();
-        if printed < lines {
-            child.wait().expect("the child ends");
-            break;
-        }
-        child.kill().expect("the child is killed");
-        child.wait().expect("the child ends");
-        kills += 1;
-        assert!(kills < 100, "the campaign makes no progress");
-    }
+    let kills = Project::kill_at_each_line(|| {
+        let mut command = project.command(["run"]);
+        command.env("TMPDIR", scratch.path());
+        command
+    });
     assert!(kills >= 2, "only {kills} kills");
     let report = project.optim(["status", "--json"]).document(0);
     assert_eq!(result(&report), result(&calm));

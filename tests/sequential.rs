@@ -1,8 +1,5 @@
 //! The sequential rule on the binary: pair by pair, within its error budget, whatever happens meanwhile.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
-
 use crate::support::Project;
 use serde_json::Value;
 
@@ -54,26 +51,7 @@ fn a_winner_has_crossed_its_bar_and_every_pair_is_paid_once() {
 #[test]
 fn a_comparison_that_is_killed_again_and_again_pays_no_pair_twice() {
     let project = project();
-    let mut kills = 0;
-    // Each round lets the process print one line more before it dies, so that the kills land between and
-    // inside batches.
-    for lines in 1.. {
-        let mut child = project
-            .command(RUN)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("optim starts");
-        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let printed = stderr.lines().take(lines).count();
-        if printed < lines {
-            child.wait().expect("the child ends");
-            break;
-        }
-        child.kill().expect("the child is killed");
-        child.wait().expect("the child is gone");
-        kills += 1;
-    }
+    let kills = Project::kill_at_each_line(|| project.command(RUN));
     assert!(kills > 3, "{kills} kills");
     let report: Value = project.optim(RUN).document(7);
     assert_eq!(report["runs_executed"].as_u64(), Some(runs(pairs(&project))), "{report}");

@@ -1,6 +1,7 @@
 //! Shared pieces of the end-to-end tests: the binary as it is built now, and projects to run it on.
 
 use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -138,6 +139,26 @@ impl Project {
             .env_remove("OPTIM_LOG")
             .stdin(Stdio::null());
         command
+    }
+
+    /// Starts `command` again and again until it ends by itself, and kills it after it has printed one
+    /// line more each time, so that the kills land everywhere; says how many there were.
+    pub(crate) fn kill_at_each_line(command: impl Fn() -> Command) -> u32 {
+        for kills in 0.. {
+            assert!(kills < 100, "it makes no progress");
+            let mut command = command();
+            let started = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+            let mut child = started.expect("optim starts");
+            let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+            let lines = usize::try_from(kills).expect("it fits") + 1;
+            if stderr.lines().take(lines).count() < lines {
+                child.wait().expect("the child ends");
+                return kills;
+            }
+            child.kill().expect("the child is killed");
+            child.wait().expect("the child ends");
+        }
+        unreachable!("the kills are bounded")
     }
 
     /// Runs `optim -C <folder> ARGS` to its end.

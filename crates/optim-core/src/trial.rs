@@ -122,19 +122,27 @@ impl Trial {
         Ok(comparison)
     }
 
-    /// What its pairs decide: those with the source, if it has any.
+    /// The evidence of its pairs with the baseline, and what its pairs decide: those with the source, if
+    /// it has any.
     ///
     /// # Errors
     /// [`BatchError`] when the pairs on record are not whole batches.
-    pub fn look(&self, comparison: &Comparison, funds: Funds) -> Result<Look, BatchError> {
+    pub fn looked_at(
+        &self,
+        rules: &Sequential,
+        score: Score,
+        funds: Funds,
+    ) -> Result<(Comparison, Look), BatchError> {
+        let comparison = self.comparison(rules, score)?;
         let Some(pairs) = &self.anchor else {
-            return Ok(comparison.look(funds));
+            let look = comparison.look(funds);
+            return Ok((comparison, look));
         };
         let mut anchor = Anchor::new(comparison.terms().rules);
         for batch in batches(pairs) {
             anchor.take(&batch?)?;
         }
-        Ok(anchor.look(funds))
+        Ok((comparison, anchor.look(funds)))
     }
 
     /// The cases that the candidate won and never lost, and the other way round.

@@ -499,24 +499,34 @@ impl<'a> Step<'a> {
         self.count_success();
         let judged = judged(&self.next, baseline, evaluation, result);
         let verdict = judged.judgement.verdict;
+        let experiment = self.record(experiment, judged);
+        if needs_a_person(verdict) {
+            self.confirm_next(experiment);
+        }
+    }
+
+    /// Writes down what was judged, and gives back what is left of the stake of a candidate that is
+    /// discarded. That of another one stays until a person has decided.
+    fn record(&mut self, mut experiment: Experiment, judged: Judged) -> Experiment {
+        let verdict = judged.judgement.verdict;
         self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
         experiment.state = match verdict {
             Verdict::Promote => ExperimentState::Recommended(judged),
             Verdict::NeedsOperatorReview => ExperimentState::NeedsReview(judged),
-            Verdict::Discard => ExperimentState::Discarded(judged),
+            Verdict::Discard => {
+                self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
+                self.close_trial(&experiment);
+                ExperimentState::Discarded(judged)
+            }
         };
         self.experiments.push(experiment.clone());
-        if needs_a_person(verdict) {
-            let (evaluations, baseline, candidate) = (Vec::new(), None, None);
-            self.enter(Phase::Confirming {
-                experiment: Box::new(experiment),
-                evaluations,
-                baseline,
-                candidate,
-            });
-        } else {
-            self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
-        }
+        experiment
+    }
+
+    fn confirm_next(&mut self, experiment: Experiment) {
+        let experiment = Box::new(experiment);
+        let (evaluations, baseline, candidate) = (Vec::new(), None, None);
+        self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
     }
 
     // --- as far as it goes without the outside ----------------------------------------------

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use crate::experiment::{Experiment, ExperimentState, Judged};
 use crate::id::{EvaluationId, ExperimentId};
-use crate::judge::batch::BatchError;
 use crate::judge::comparison::Comparison;
 use crate::judge::look::{Funds, Look};
 use crate::judge::sample::{self, BatchSeed};
@@ -19,7 +18,7 @@ use super::super::event::EventKind;
 use super::super::ledger::{Allowance, Spent};
 use super::super::observation::without_result;
 use super::super::pairing::{Drawn, Landings, Missing, Pair, Pairing, Standing};
-use super::super::{Evaluation, Fate, Hold, Phase, Purpose, Side};
+use super::super::{Evaluation, Hold, Phase, Purpose, Side};
 use super::{Effect, Step};
 
 /// A candidate with what its pairs say.
@@ -100,7 +99,7 @@ impl Step<'_> {
     /// When the budget does not cover another batch, hands what looks promising to a person; whether
     /// there is anything. What does not stays open: an extension of the budget goes on with it.
     fn ask_when_spent(&mut self, candidates: &[Experiment]) -> bool {
-        let Some((rules, _)) = self.sequential() else { return false };
+        let Some((rules, score)) = self.sequential() else { return false };
         let pairs = u64::from(rules.batch.min(self.next.frozen.search_cases));
         let sides = u64::try_from(candidates.len()).unwrap_or(u64::MAX).saturating_add(1);
         let worst = self.worst_case(candidates);
@@ -108,7 +107,8 @@ impl Step<'_> {
             return false;
         }
         let looked = candidates.iter().filter_map(|candidate| {
-            let (comparison, look) = self.looked_at(candidate, Funds::Spent).ok()?;
+            let trial = candidate.trial.as_ref()?;
+            let (comparison, look) = trial.looked_at(&rules, score, Funds::Spent).ok()?;
             Some(Looked { experiment: candidate.clone(), comparison, look })
         });
         let (promising, others): (Vec<_>, Vec<_>) =
@@ -261,7 +261,7 @@ impl Step<'_> {
             let Some(trial) = &mut experiment.trial else { continue };
             let pairs = pairs.get(&experiment.id).map_or(&[][..], Vec::as_slice);
             trial.take_in(number, pairs, &rules, score);
-            match self.looked_at(&experiment, Funds::Left) {
+            match trial.looked_at(&rules, score, Funds::Left) {
                 Ok((comparison, look)) => {
                     self.tell_compared(&experiment, &comparison);
                     looked.push(Looked { experiment, comparison, look });
@@ -273,38 +273,22 @@ impl Step<'_> {
         self.conclude(looked, reviews);
     }
 
-    /// What the pairs of an experiment say.
-    fn looked_at(
-        &self,
-        experiment: &Experiment,
-        funds: Funds,
-    ) -> Result<(Comparison, Look), BatchError> {
-        let eval = &self.next.frozen.policies.eval;
-        let trial = experiment.trial.as_ref();
-        // Only experiments with a trial are compared.
-        let (Rule::Sequential(rules), Some(trial)) = (&eval.rule, trial) else {
-            return Err(BatchError::Open { number: 0, over: 0, drawn: 0 });
-        };
-        let comparison = trial.comparison(rules, eval.score)?;
-        let look = trial.look(&comparison, funds)?;
-        Ok((comparison, look))
-    }
-
     // --- decisions --------------------------------------------------------------------------
 
     fn conclude(&mut self, looked: Vec<Looked>, mut reviews: Vec<Experiment>) {
         let (mut open, mut winners) = (Vec::new(), Vec::new());
-        for Looked { experiment, comparison, look } in looked {
-            match look {
-                Look::Continue => open.push(experiment),
-                Look::Promote => winners.push((comparison.evidence().combined, experiment)),
-                Look::Discard(_) => drop(self.decide(experiment, &comparison, look)),
-                Look::Review(_) => reviews.push(self.decide(experiment, &comparison, look)),
+        for looked in looked {
+            match looked.look {
+                Look::Continue => open.push(looked.experiment),
+                Look::Promote => winners.push(looked),
+                Look::Discard(_) => drop(self.decide(looked)),
+                Look::Review(_) => reviews.push(self.decide(looked)),
             }
         }
-        winners.sort_by_key(|(evidence, _)| *evidence);
-        if let Some((_, winner)) = winners.pop() {
-            let others = winners.into_iter().map(|(_, other)| other).chain(open).chain(reviews);
+        winners.sort_by_key(|looked| looked.comparison.evidence().combined);
+        if let Some(winner) = winners.pop() {
+            let others = winners.into_iter().map(|other| other.experiment);
+            let others = others.chain(open).chain(reviews);
             for other in others {
                 self.supersede(other, "another candidate of its group won");
             }
@@ -323,57 +307,34 @@ impl Step<'_> {
 
     /// A candidate is better than the baseline. From the second promotion on it is compared with the
     /// source too, so that what guardrails allow at each step does not add up.
-    fn won(&mut self, mut winner: Experiment) {
-        let Some((rules, score)) = self.sequential() else { return };
-        let is_later = self.next.baseline.version > 0 && rules.anchor_check;
-        if let Some(trial) = winner.trial.as_mut().filter(|trial| is_later && !trial.is_anchored())
-        {
-            trial.anchor = Some(Vec::new());
-            trial.group = Some(winner.id);
-            self.enter(Phase::Comparing { candidates: vec![winner], batch: None });
-            return;
-        }
-        let comparison = winner.trial.as_ref().map(|trial| trial.comparison(&rules, score));
-        if let Some(Ok(comparison)) = comparison {
-            let winner = self.decide(winner, &comparison, Look::Promote);
-            self.confirm_next(winner);
+    fn won(&mut self, mut winner: Looked) {
+        let checks_anchor = self.sequential().is_some_and(|(rules, _)| rules.anchor_check);
+        let is_later = self.next.baseline.version > 0 && checks_anchor;
+        let Looked { experiment, .. } = &mut winner;
+        match &mut experiment.trial {
+            Some(trial) if is_later && !trial.is_anchored() => {
+                trial.anchor = Some(Vec::new());
+                trial.group = Some(experiment.id);
+                let candidates = vec![winner.experiment];
+                self.enter(Phase::Comparing { candidates, batch: None });
+            }
+            _ => {
+                let winner = self.decide(winner);
+                self.confirm_next(winner);
+            }
         }
     }
 
-    fn confirm_next(&mut self, experiment: Experiment) {
-        let experiment = Box::new(experiment);
-        let (evaluations, baseline, candidate) = (Vec::new(), None, None);
-        self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
-    }
-
-    /// Writes down what a look has decided, and gives back what is left of the stake of a candidate
-    /// that is discarded. That of another one stays until a person has decided.
-    fn decide(
-        &mut self,
-        mut experiment: Experiment,
-        comparison: &Comparison,
-        look: Look,
-    ) -> Experiment {
+    /// Writes down what a look has decided.
+    fn decide(&mut self, Looked { experiment, comparison, look }: Looked) -> Experiment {
         let Some(trial) = &experiment.trial else { return experiment };
         let judged = Judged {
             evaluation: None,
-            judgement: self.judgement(trial, comparison, look),
+            judgement: self.judgement(trial, &comparison, look),
             flips: trial.flips(),
             confirmation: None,
         };
-        let verdict = judged.judgement.verdict;
-        self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
-        experiment.state = match verdict {
-            Verdict::Promote => ExperimentState::Recommended(judged),
-            Verdict::NeedsOperatorReview => ExperimentState::NeedsReview(judged),
-            Verdict::Discard => {
-                self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
-                self.close_trial(&experiment);
-                ExperimentState::Discarded(judged)
-            }
-        };
-        self.experiments.push(experiment.clone());
-        experiment
+        self.record(experiment, judged)
     }
 
     fn judgement(&self, trial: &Trial, comparison: &Comparison, look: Look) -> Judgement {
