@@ -619,7 +619,7 @@ fn wander(seed: u64) -> Driven {
         let by = Extension { tokens: Tokens(500), ..Extension::default() };
         let command = match (dice, work(&driven.campaign)) {
             _ if driven.campaign.is_closed() => break,
-            (0, _) => Some(Command::Pause { reason: None, cancel_runs: step % 2 == 0 }),
+            (0, _) => Some(Command::Pause { reason: None, cancel_runs: step.is_multiple_of(2) }),
             (1, _) => Some(Command::Close { reason: None }).filter(|_| step > 300),
             (2, _) => {
                 driven.days_pass();
@@ -631,7 +631,7 @@ fn wander(seed: u64) -> Driven {
             }
             (dice, Work::AwaitRuns(_)) => {
                 let luck = draws.next_u64();
-                let rare = luck % 16 == 0;
+                let rare = luck.is_multiple_of(16);
                 driven.round(|side, case| {
                     let mut own = crate::judge::split_mix::SplitMix64::new(luck ^ u64::from(case));
                     let [outside, control, candidate] = [(); 3].map(|()| own.next_u64() % 4);
@@ -695,7 +695,7 @@ fn stakes_and_pool_never_exceed_alpha_whatever_happens_and_equal_walks_are_equal
                 experiment.state.judged().is_some_and(|judged| judged.confirmation.is_some());
             seen.insert((experiment.state.name(), extended, confirmed));
         }
-        if seed % 8 == 0 {
+        if seed.is_multiple_of(8) {
             let again = wander(seed);
             assert_eq!((driven.campaign, driven.experiments), (again.campaign, again.experiments));
         }
