@@ -613,7 +613,7 @@ fn wander(seed: u64) -> Driven {
     campaign.frozen.policies.budget.max_total_tokens = Some(Tokens(2_000));
     let mut driven = Driven::searching(campaign, 6);
     let mut draws = crate::judge::split_mix::SplitMix64::new(seed);
-    for step in 0..400 {
+    for step in 0..400_u64 {
         let dice = draws.next_u64() % 32;
         let reason = || "because".to_owned();
         let by = Extension { tokens: Tokens(500), ..Extension::default() };
