@@ -9,8 +9,7 @@ const RUN: [&str; 6] = ["run", "--json", "--id", "known", "--seed", "1"];
 /// The example, by the sequential rule.
 fn project() -> Project {
     let project = Project::example();
-    let eval = project.read("policy/eval.yaml");
-    project.write("policy/eval.yaml", format!("{eval}\ndecision: {{rule: sequential}}\n"));
+    project.decide("{rule: sequential}");
     project
 }
 

@@ -83,6 +83,7 @@ impl Project {
             .collect();
         project.write("cases/tickets.jsonl", lines.join("\n"));
         project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
+        project.decide_by_points();
         project
     }
 
@@ -95,7 +96,20 @@ impl Project {
         project.write("workflow.yaml", ONE_NODE);
         project.write("cases/tickets.jsonl", THREE_CASES);
         project.replace("policy/scope.yaml", "forbidden_fields:", "forbidden_fields: [] #");
+        project.decide_by_points();
         project
+    }
+
+    /// Decides by the point rule, for which each candidate has one run of each case.
+    fn decide_by_points(&self) {
+        self.decide("{rule: point}");
+    }
+
+    /// Replaces the section `decision` of the policy.
+    pub(crate) fn decide(&self, decision: &str) {
+        let eval = self.read("policy/eval.yaml");
+        let (before, _) = eval.split_once("decision:").expect("the example has a rule");
+        self.write("policy/eval.yaml", format!("{before}decision: {decision}\n"));
     }
 
     /// An empty folder.

@@ -37,7 +37,7 @@ const CASES: u64 = 10;
 
 fn policies(max_experiments: u32) -> Policies {
     Policies {
-        eval: EvalPolicy::strict(PackRef::Implicit),
+        eval: EvalPolicy { rule: Rule::point(), ..EvalPolicy::strict(PackRef::Implicit) },
         mutation: MutationPolicy::strict(MutableField::ALL),
         scope: ScopePolicy::default(),
         budget: BudgetPolicy {
