@@ -94,6 +94,22 @@ pub enum ExperimentState {
     },
 }
 
+/// The id of experiment `number` of `campaign`, which compares `candidate` with `baseline`.
+#[must_use]
+pub fn experiment_id(
+    campaign: &CampaignId,
+    number: u32,
+    baseline: Fingerprint,
+    candidate: Fingerprint,
+) -> ExperimentId {
+    ExperimentId::derive(&[
+        campaign.as_str().as_bytes(),
+        &number.to_be_bytes(),
+        baseline.0.as_bytes(),
+        candidate.0.as_bytes(),
+    ])
+}
+
 impl Experiment {
     /// Whether it is being measured.
     #[must_use]

@@ -5,6 +5,8 @@
 //! hash of what the batch is for. So a batch that is drawn again after a crash is the same one, and no
 //! two candidates ever meet the cases in the same order.
 
+use serde::{Deserialize, Serialize};
+
 use super::pair::Arm;
 use super::split_mix::SplitMix64;
 use crate::digest::Hasher;
@@ -15,7 +17,8 @@ use crate::id::ExperimentId;
 pub struct BatchSeed(u64);
 
 /// What the pairs of a batch are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// The candidate against the baseline.
     Comparison,

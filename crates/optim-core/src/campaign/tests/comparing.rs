@@ -10,7 +10,7 @@ use crate::quantity::PerMillion;
 const ALPHA: PerMillion = PerMillion(50_000);
 
 /// A campaign by the sequential rule, with `change` of its standard profile.
-fn sequential(max_experiments: u32, change: impl Fn(&mut Sequential)) -> Campaign {
+pub(super) fn sequential(max_experiments: u32, change: impl Fn(&mut Sequential)) -> Campaign {
     let Campaign { id, name, seed, source, mut frozen, created_at, .. } =
         campaign(max_experiments, 0);
     let mut rules = Sequential::of(DecisionProfile::Standard);
@@ -23,7 +23,7 @@ fn sequential(max_experiments: u32, change: impl Fn(&mut Sequential)) -> Campaig
 /// What becomes of the run of a side of a case.
 type Fate = fn(Side, u32) -> End;
 
-fn measured(passes: bool) -> End {
+pub(super) fn measured(passes: bool) -> End {
     End::Measured(CaseMeasure {
         passes,
         checks: Fraction::new(passes.into(), 1),
@@ -35,11 +35,11 @@ fn measured(passes: bool) -> End {
 }
 
 /// The candidate passes every case, the baseline none.
-fn better(side: Side, _: u32) -> End {
+pub(super) fn better(side: Side, _: u32) -> End {
     measured(side != Side::Control)
 }
 
-fn equal(_: Side, case: u32) -> End {
+pub(super) fn equal(_: Side, case: u32) -> End {
     measured(case.is_multiple_of(2))
 }
 
@@ -49,7 +49,7 @@ fn worse(side: Side, _: u32) -> End {
 
 impl Driven {
     /// Ends the round of pairs in flight.
-    fn round(&mut self, fate: impl Fn(Side, u32) -> End) {
+    pub(super) fn round(&mut self, fate: impl Fn(Side, u32) -> End) {
         let pairing = self.campaign.open_batch().expect("a batch is in flight").clone();
         for open in &pairing.open {
             let Purpose::Paired { side, .. } = open.purpose else { panic!("not paired") };
@@ -60,12 +60,13 @@ impl Driven {
             self.landed.insert(open.id, runs.collect());
         }
         let (batch, landed) = (pairing.batch, self.landed.clone());
-        let spent = pairing.open.iter().map(|open| (open.id, spent(1))).collect();
+        let spent = |id: EvaluationId| Spent { runs: self.runs[&id], ..spent(1) };
+        let spent = pairing.open.iter().map(|open| (open.id, spent(open.id))).collect();
         self.observe(Observation::BatchLanded { batch, landed, faults: None, spent });
     }
 
     /// Compares until the candidates in flight are decided.
-    fn compare(&mut self, fate: Fate) {
+    pub(super) fn compare(&mut self, fate: Fate) {
         let mut rounds = 0;
         while self.campaign.open_batch().is_some() {
             self.round(fate);
@@ -330,7 +331,7 @@ fn stakes_and_pool_never_exceed_alpha_whatever_happens() {
 }
 
 impl Driven {
-    fn compare_with(&mut self, fate: impl Fn(Side, u32) -> End) {
+    pub(super) fn compare_with(&mut self, fate: impl Fn(Side, u32) -> End) {
         while self.campaign.open_batch().is_some() {
             self.round(&fate);
         }

@@ -53,7 +53,7 @@ impl Step<'_> {
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
         self.next.search.refused = Refusals::default();
         self.next.search.replay_wanted = false;
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         let is_sequential = self.sequential().is_some();
         let baseline = &mut self.next.baseline;
         baseline.origin.get_or_insert((baseline.snapshot, baseline.fingerprint));
@@ -92,7 +92,7 @@ impl Step<'_> {
             return Err(Rejection::NotPending { asked, pending: None });
         };
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         let by = self.decided(Some(reason.to_owned()));
         experiment.state = ExperimentState::Rejected { judged, by };
         self.experiments.push(experiment);
@@ -115,7 +115,7 @@ impl Step<'_> {
         judged.judgement.reason = format!("the approval was refused: {reason}");
         experiment.state = ExperimentState::Discarded(judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         self.experiments.push(experiment);
         self.enter(Phase::Searching);
         self.tell(EventKind::ApprovalRefused { experiment: asked, reason: reason.to_owned() });
