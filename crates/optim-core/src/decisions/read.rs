@@ -78,21 +78,22 @@ impl ReadError {
     }
 }
 
-/// The campaigns in `text`, in their order. Blank lines are skipped.
+/// The campaigns in `bytes`, in their order. Blank lines are skipped.
 ///
 /// # Errors
 /// [`ReadError`] for the first line that cannot be read.
-pub fn read(text: &str) -> Result<Vec<Decisions>, ReadError> {
+pub fn read(bytes: &[u8]) -> Result<Vec<Decisions>, ReadError> {
     let mut read: Vec<Decisions> = Vec::new();
-    for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
+    let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
+    for (line, text) in lines.filter(|(_, text)| !text.trim_ascii().is_empty()) {
         take(&mut read, line, text)?;
     }
     if read.is_empty() { Err(ReadError::Empty) } else { Ok(read) }
 }
 
-fn take(read: &mut Vec<Decisions>, line: usize, text: &str) -> Result<(), ReadError> {
+fn take(read: &mut Vec<Decisions>, line: usize, text: &[u8]) -> Result<(), ReadError> {
     let not_json = |error: serde_json::Error| ReadError::NotJson { line, why: error.to_string() };
-    let mut fields: Map<String, Value> = serde_json::from_str(text).map_err(not_json)?;
+    let mut fields: Map<String, Value> = serde_json::from_slice(text).map_err(not_json)?;
     let kind = fields.remove("kind").unwrap_or_default();
     if kind == "campaign" {
         read.push(begun(line, fields)?);

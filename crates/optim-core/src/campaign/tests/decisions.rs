@@ -101,7 +101,7 @@ proptest! {
         }
         let decisions = driven.decisions();
         prop_assert_eq!(decisions.verify().mismatches, vec![]);
-        prop_assert_eq!(read(&text(&decisions)), Ok(vec![decisions]));
+        prop_assert_eq!(read(text(&decisions).as_bytes()), Ok(vec![decisions]));
     }
 }
 
