@@ -300,7 +300,9 @@ impl Engine {
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
         let refused = match command {
-            Command::Approve { experiment, .. } => Box::pin(self.refusal(id, *experiment)).await?,
+            Command::Approve { experiment, .. } | Command::ApproveAnyway { experiment, .. } => {
+                Box::pin(self.refusal(id, *experiment)).await?
+            }
             _ => None,
         };
         let step = |campaign: &Campaign| {

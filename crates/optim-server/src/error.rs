@@ -212,7 +212,9 @@ fn engine_exit(error: &EngineError) -> Exit {
         | EngineError::WorkflowRunNotFound(_)
         | EngineError::WorkflowNotFound(_)
         | EngineError::VersionNotFound { .. } => Exit::NotFound,
-        EngineError::Rejected(Rejection::ReasonRequired { .. })
+        EngineError::Rejected(
+            Rejection::ReasonRequired { .. } | Rejection::NotRecommended { .. },
+        )
         | EngineError::Workflow(WorkflowRejection::ReasonRequired { .. })
         | EngineError::WorkflowRunRejected(WorkflowRunRejection::ReasonRequired { .. }) => {
             Exit::Usage

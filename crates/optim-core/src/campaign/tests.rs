@@ -1,6 +1,6 @@
 //! The life of a campaign: tables for single steps, random walks for all of them.
 
-mod comparing;
+pub(super) mod comparing;
 mod decision;
 mod decisions;
 mod ending;
@@ -10,6 +10,7 @@ mod replay;
 mod setback;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 
@@ -24,7 +25,7 @@ use super::pairing::Landings;
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
 use super::*;
-use crate::experiment::{ExperimentState, Proposer};
+use crate::experiment::{Anyway, ExperimentState, Proposer};
 use crate::id::NodeId;
 use crate::mutation::{FieldValue, MutableField, Mutation};
 use crate::outcome::Usage;
@@ -380,7 +381,7 @@ fn only_the_pending_experiment_can_be_decided() {
 }
 
 #[test]
-fn a_candidate_under_review_is_approved_with_a_reason_only() {
+fn a_candidate_under_review_is_approved_only_if_a_person_says_anyway_and_why() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
     let mut unsure = result(Some(9));
@@ -389,13 +390,20 @@ fn a_candidate_under_review_is_approved_with_a_reason_only() {
     driven.observe(Observation::EvaluationFinished { evaluation, result: unsure });
     let experiment = driven.pending();
     assert!(matches!(driven.experiments[&experiment].state, ExperimentState::NeedsReview(_)));
-    for reason in [None, Some(" ".to_owned())] {
+    for reason in [None, Some("it reads well".to_owned())] {
         let refused = driven.command(Command::Approve { experiment, reason }).unwrap_err();
-        assert_eq!(refused.code(), "reason_required");
+        assert_eq!(refused.code(), "not_recommended");
+        assert!(refused.to_string().contains("--anyway"), "{refused}");
     }
-    let reason = Some("the two that are void are known".to_owned());
-    driven.command(Command::Approve { experiment, reason }).unwrap();
+    let blank = Command::ApproveAnyway { experiment, reason: " ".to_owned() };
+    assert_eq!(driven.command(blank).unwrap_err().code(), "reason_required");
+    let reason = "the two that are void are known".to_owned();
+    driven.command(Command::ApproveAnyway { experiment, reason }).unwrap();
     assert_eq!(driven.campaign.baseline.version, 1);
+    let ExperimentState::Approved { anyway, .. } = &driven.experiments[&experiment].state else {
+        panic!("not approved")
+    };
+    assert_eq!(*anyway, Some(Anyway::OutsideGuarantee), "the point rule guarantees nothing");
 }
 
 #[test]
@@ -693,6 +701,8 @@ enum Move {
     AskProposers(u64, u64),
     ApprovalRefused,
     Approve,
+    ApproveAnyway,
+    AddPairs,
     Reject,
     Repeat,
     SourceGone,
@@ -725,6 +735,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => (0..900u64, 0..1_000u64).prop_map(|(most, used)| Move::AskProposers(most, used)),
         1 => Just(Move::ApprovalRefused),
         2 => Just(Move::Approve),
+        1 => Just(Move::ApproveAnyway),
+        1 => Just(Move::AddPairs),
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
         1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::SourceGone } else { Move::Woke }),
@@ -760,6 +772,11 @@ fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
             Move::Suggest(tag) => Some(Command::Suggest { mutation: mutation(*tag) }),
             Move::Approve => pending
                 .map(|experiment| Command::Approve { experiment, reason: Some("why".to_owned()) }),
+            Move::ApproveAnyway => pending
+                .map(|experiment| Command::ApproveAnyway { experiment, reason: "why".to_owned() }),
+            Move::AddPairs => {
+                Some(Command::AddPairs { pairs: NonZeroU32::MIN, reason: "why".to_owned() })
+            }
             Move::Reject => {
                 pending.map(|experiment| Command::Reject { experiment, reason: "why".to_owned() })
             }

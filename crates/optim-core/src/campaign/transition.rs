@@ -102,6 +102,10 @@ pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<De
         Command::RecordReplay(record) => step.record_replay(record)?,
         Command::Suggest { mutation } => step.suggest(mutation)?,
         Command::Approve { experiment, reason } => step.approve(*experiment, reason.clone())?,
+        Command::ApproveAnyway { experiment, reason } => {
+            step.approve_anyway(*experiment, reason)?
+        }
+        Command::AddPairs { pairs, reason } => step.add_pairs(*pairs, reason)?,
         Command::Reject { experiment, reason } => step.reject(*experiment, reason)?,
         Command::Measure { live, reason } => step.measure(*live, reason.clone())?,
         Command::Apply(change) => step.announce(LiveWriteKind::Apply, change)?,
@@ -518,7 +522,21 @@ impl<'a> Step<'a> {
         experiment
     }
 
+    /// Has a candidate confirmed that a person is to decide: by fresh pairs on the holdout cases, or under
+    /// the point rule by an evaluation of each side.
     fn confirm_next(&mut self, experiment: Experiment) {
+        if let (Some((rules, _)), Some(trial)) = (self.sequential(), &experiment.trial)
+            && self.next.frozen.holdout_cases > 0
+        {
+            match trial.confirmation(rules.confirm_pairs) {
+                Some(confirmation) => self.confirmed(experiment, confirmation),
+                None => {
+                    let candidates = vec![experiment];
+                    self.enter(Phase::Comparing { candidates, batch: None });
+                }
+            }
+            return;
+        }
         let experiment = Box::new(experiment);
         let (evaluations, baseline, candidate) = (Vec::new(), None, None);
         self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
@@ -610,7 +628,7 @@ impl<'a> Step<'a> {
                 self.enter(Phase::AwaitingApproval { experiment });
             }
             (Some(baseline), Some(candidate)) => {
-                self.confirmed(*experiment, Confirmation { baseline, candidate });
+                self.confirmed(*experiment, Confirmation { baseline, candidate, gain: None });
             }
             _ => self.confirm(&experiment, baseline.is_none(), candidate.is_none()),
         }

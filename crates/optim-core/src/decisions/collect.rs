@@ -6,8 +6,8 @@ use super::{
     CampaignLine, Decisions, EvaluationLine, ExperimentLine, FORMAT, PairLine, Risk, StateName,
     StepLine,
 };
-use crate::campaign::Campaign;
 use crate::campaign::event::EventKind;
+use crate::campaign::{self, Campaign};
 use crate::experiment::{Experiment, ExperimentState};
 use crate::id::{Actor, EvaluationId, ExperimentId};
 use crate::judge::error_budget::ErrorBudget;
@@ -37,7 +37,7 @@ impl Decisions {
             evaluations: evaluations(campaign, told, runs),
             steps: told.iter().filter_map(|event| step(event, &numbers)).collect(),
             experiments: experiments.values().map(|one| experiment_line(one)).collect(),
-            pairs: experiments.values().flat_map(|one| pairs(one)).collect(),
+            pairs: experiments.values().flat_map(|one| pairs(one, &extensions(told))).collect(),
         }
     }
 }
@@ -98,6 +98,9 @@ fn step(event: &EventKind, numbers: &BTreeMap<ExperimentId, u32>) -> Option<Step
         EventKind::CandidateJudged { experiment, verdict } => {
             StepLine::Judged { experiment: number(experiment)?, verdict: *verdict }
         }
+        EventKind::PairsAdded { experiment, pairs, .. } => {
+            StepLine::PairsAdded { experiment: number(experiment)?, pairs: *pairs }
+        }
         EventKind::CandidateFailed { experiment, .. } => {
             StepLine::Failed { experiment: number(experiment)? }
         }
@@ -119,6 +122,11 @@ fn step(event: &EventKind, numbers: &BTreeMap<ExperimentId, u32>) -> Option<Step
 
 fn experiment_line(experiment: &Experiment) -> ExperimentLine {
     let (state, by, reason) = state(&experiment.state);
+    let judged = experiment.state.judged();
+    let anyway = match &experiment.state {
+        ExperimentState::Approved { anyway, .. } => *anyway,
+        _ => None,
+    };
     let risk = experiment.trial.as_ref().map(|trial| Risk {
         pool: trial.pool,
         shares: trial.shares,
@@ -136,7 +144,9 @@ fn experiment_line(experiment: &Experiment) -> ExperimentLine {
         by,
         reason,
         risk,
-        judgement: experiment.state.judged().map(|judged| judged.judgement.clone()),
+        judgement: judged.map(|judged| judged.judgement.clone()),
+        confirmation: judged.and_then(|judged| judged.confirmation.clone()),
+        anyway,
     }
 }
 
@@ -159,14 +169,34 @@ fn state(state: &ExperimentState) -> (StateName, Option<Actor>, Option<String>) 
     }
 }
 
-fn pairs(experiment: &Experiment) -> Vec<PairLine> {
+/// The candidates with the numbers of their batches that were drawn after a person had added pairs.
+fn extensions(told: &[EventKind]) -> BTreeSet<(ExperimentId, u32)> {
+    let queued = told.iter().filter_map(|event| match event {
+        EventKind::EvaluationQueued { purpose, .. } => Some(purpose),
+        _ => None,
+    });
+    let extensions = queued.filter_map(|purpose| match purpose {
+        campaign::Purpose::Paired { experiment, pairs: Purpose::Extension, batch, .. } => {
+            Some((*experiment, *batch))
+        }
+        _ => None,
+    });
+    extensions.collect()
+}
+
+fn pairs(experiment: &Experiment, extensions: &BTreeSet<(ExperimentId, u32)>) -> Vec<PairLine> {
     let Some(trial) = &experiment.trial else { return Vec::new() };
     let line = |purpose: Purpose, pair: &PairRecord| PairLine {
         experiment: experiment.number,
         purpose,
         pair: pair.clone(),
     };
-    let compared = trial.pairs.iter().map(|pair| line(Purpose::Comparison, pair));
+    let compared = trial.pairs.iter().map(|pair| {
+        let is_extension = extensions.contains(&(experiment.id, pair.batch));
+        line(if is_extension { Purpose::Extension } else { Purpose::Comparison }, pair)
+    });
     let anchored = trial.anchor.iter().flatten().map(|pair| line(Purpose::Anchor, pair));
-    compared.chain(anchored).collect()
+    let confirmed = trial.holdout.iter().flat_map(|holdout| &holdout.pairs);
+    let confirmed = confirmed.map(|pair| line(Purpose::Confirmation, pair));
+    compared.chain(anchored).chain(confirmed).collect()
 }

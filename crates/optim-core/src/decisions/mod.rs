@@ -10,11 +10,13 @@ pub mod read;
 pub mod verify;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::{Purpose, Status};
 use crate::digest::Digest;
+use crate::experiment::{Anyway, Confirmation};
 use crate::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId};
 use crate::judge::error_budget::Stake;
 use crate::judge::pair::PairRecord;
@@ -129,6 +131,13 @@ pub enum StepLine {
         /// The verdict.
         verdict: Verdict,
     },
+    /// A person added pairs to it while it was under review.
+    PairsAdded {
+        /// Its number.
+        experiment: u32,
+        /// How many more it may have.
+        pairs: NonZeroU32,
+    },
     /// It gave no measurable result, and keeps its stake.
     Failed {
         /// Its number.
@@ -187,6 +196,12 @@ pub struct ExperimentLine {
     /// undecided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Judgement>,
+    /// What was shown on the holdout cases; it decides nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
+    /// What its approval means that the judge had not recommended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anyway: Option<Anyway>,
 }
 
 /// Where an experiment stands.
@@ -249,6 +264,7 @@ impl StepLine {
             Self::Extended { .. } => None,
             Self::Opened { experiment }
             | Self::Judged { experiment, .. }
+            | Self::PairsAdded { experiment, .. }
             | Self::Failed { experiment }
             | Self::Superseded { experiment }
             | Self::Approved { experiment }

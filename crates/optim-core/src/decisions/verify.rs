@@ -17,14 +17,13 @@ use serde::Serialize;
 
 use self::books::Books;
 use self::differing::differing;
-use super::{Decisions, ExperimentLine, StateName};
-use crate::experiment::experiment_id;
+use super::{Decisions, ExperimentLine, PairLine, StateName};
+use crate::experiment::{Confirmation, experiment_id};
 use crate::id::{Actor, CampaignId, ExperimentId};
 use crate::judge::sample::Purpose;
-use crate::metrics::Metrics;
 use crate::policy::{Rule, Score, Sequential};
 use crate::trial::Trial;
-use crate::verdict::ErrorControl;
+use crate::verdict::{ErrorControl, Judgement};
 
 /// What was found in the decisions of a campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -175,9 +174,9 @@ impl<'a> Check<'a> {
         let Some((rules, score)) = self.sequential() else { return };
         for (number, trial) in self.trials.clone() {
             self.figures(number, &trial, &rules, score);
-            self.draws(number, Purpose::Comparison, &trial.pairs, &rules);
-            self.draws(number, Purpose::Anchor, trial.anchor.as_deref().unwrap_or(&[]), &rules);
+            self.draws(number, &rules);
             self.looks(number, &trial, &rules, score);
+            self.confirmation(number, &trial, &rules);
         }
     }
 }
@@ -185,22 +184,24 @@ impl<'a> Check<'a> {
 /// What the candidate of `line` has shown; `None` when it has nothing at stake.
 fn trial(of: &Decisions, line: &ExperimentLine) -> Option<Trial> {
     let risk = line.risk?;
-    let pairs = |purpose: Purpose| -> Vec<_> {
-        let of_it = of
-            .pairs
-            .iter()
-            .filter(|pair| pair.experiment == line.number && pair.purpose == purpose);
-        of_it.map(|line| line.pair.clone()).collect()
-    };
-    let sides = line.judgement.as_ref().map(|judgement| (judgement.baseline, judgement.candidate));
-    let (baseline, candidate) = sides.unwrap_or((Metrics::nothing(), Metrics::nothing()));
-    Some(Trial {
-        extended: risk.extended,
-        pairs: pairs(Purpose::Comparison),
-        anchor: Some(pairs(Purpose::Anchor)).filter(|pairs| !pairs.is_empty()),
-        refund: risk.refund,
-        baseline,
-        candidate,
-        ..Trial::new(risk.stake, risk.pool, risk.shares)
-    })
+    let mut trial = Trial::new(risk.stake, risk.pool, risk.shares);
+    (trial.extended, trial.refund) = (risk.extended, risk.refund);
+    if let Some(Judgement { baseline, candidate, .. }) = &line.judgement {
+        (trial.baseline, trial.candidate) = (*baseline, *candidate);
+    }
+    if let Some(Confirmation { baseline, candidate, .. }) = &line.confirmation {
+        let holdout = trial.holdout.get_or_insert_default();
+        (holdout.baseline, holdout.candidate) = (*baseline, *candidate);
+    }
+    for PairLine { purpose, pair, .. } in
+        of.pairs.iter().filter(|pair| pair.experiment == line.number)
+    {
+        let pairs = match purpose {
+            Purpose::Comparison | Purpose::Extension => &mut trial.pairs,
+            Purpose::Anchor => trial.anchor.get_or_insert_default(),
+            Purpose::Confirmation => &mut trial.holdout.get_or_insert_default().pairs,
+        };
+        pairs.push(pair.clone());
+    }
+    Some(trial)
 }

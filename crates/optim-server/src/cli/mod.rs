@@ -7,6 +7,7 @@ mod after_apply;
 mod apply;
 mod archive;
 pub(crate) mod call;
+mod comparison;
 mod decide;
 mod decisions;
 mod demo;

@@ -1,38 +1,42 @@
 //! What was decided is decided again from the lines of an export, and whatever was changed in them shows.
 
-use super::comparing::{better, equal, measured, sequential};
+use super::comparing::{better, equal, sequential, wander};
 use super::*;
-use crate::campaign::pairing::End;
 use crate::decisions::read::read;
 use crate::decisions::verify::Mismatch;
-use crate::decisions::{Decisions, StateName, StepLine};
+use crate::decisions::{Decisions, ExperimentLine, StateName, StepLine};
 use crate::judge::difference::Difference;
 use crate::judge::pair::Arm;
 use crate::judge::sample;
-use crate::judge::split_mix::SplitMix64;
 use crate::pack::{Case, Pack};
 use crate::policy::{Rule, Sequential};
 use crate::quantity::PerMillion;
 
-/// The search cases of every campaign here.
-fn pack() -> Pack {
-    let case = |index| Case {
-        id: CaseId::new(format!("case-{index}")).unwrap(),
-        inputs: serde_json::Map::new(),
-        expect: Vec::new(),
-        split: Split::Search,
+/// The cases of the campaigns here. Those of either split have the same names.
+fn pack(holdout_cases: u32) -> Pack {
+    let case = |split| {
+        move |index| Case {
+            id: CaseId::new(format!("case-{index}")).unwrap(),
+            inputs: serde_json::Map::new(),
+            expect: Vec::new(),
+            split,
+        }
     };
-    Pack { digest: Digest::of(b"pack"), cases: (0..CASES).map(case).collect() }
+    let holdout = (0..u64::from(holdout_cases)).map(case(Split::Holdout));
+    let cases = (0..CASES).map(case(Split::Search)).chain(holdout).collect();
+    Pack { digest: Digest::of(b"pack"), cases }
 }
 
 impl Driven {
     fn decisions(&self) -> Decisions {
         let experiments: Vec<_> = self.experiments.values().cloned().collect();
-        Decisions::of(&self.campaign, &pack(), &experiments, &self.told, &self.runs)
-    }
-
-    fn mismatches(&self) -> Vec<Mismatch> {
-        self.decisions().verify().mismatches
+        Decisions::of(
+            &self.campaign,
+            &pack(self.campaign.frozen.holdout_cases),
+            &experiments,
+            &self.told,
+            &self.runs,
+        )
     }
 }
 
@@ -41,67 +45,36 @@ fn text(decisions: &Decisions) -> String {
     lines.fold(String::new(), |text, line| text + &line + "\n")
 }
 
-/// One step of a campaign: whatever is wanted, as luck has it.
-fn step(driven: &mut Driven, tag: u64, luck: u64) {
-    match work(&driven.campaign) {
-        Work::Propose => driven.propose(tag),
-        Work::BackOff(_) => driven.wait_out(),
-        Work::AwaitRuns(_) if driven.campaign.open_batch().is_none() => {
-            driven.land(Some(6));
-        }
-        Work::AwaitRuns(_) if luck.is_multiple_of(17) && driven.campaign.hold.is_none() => {
-            driven.command(Command::Pause { reason: None, cancel_runs: true }).unwrap();
-        }
-        Work::AwaitRuns(_) => driven.round(|side, case| match (side, luck >> (case % 16)) {
-            (_, luck) if luck % 64 < 4 => End::Void,
-            (_, luck) if luck.is_multiple_of(59) => End::Stopped,
-            (Side::Candidate { candidate }, luck) => {
-                measured(luck % 16 >= u64::from(candidate.as_bytes()[0] % 12))
-            }
-            (Side::Control, luck) => measured(luck % 3 > 0),
-        }),
-        _ if driven.campaign.hold.is_some() => {
-            driven.command(Command::Resume { reason: None }).unwrap();
-        }
-        _ => {
-            let experiment = driven.pending();
-            let approve = Command::Approve { experiment, reason: Some("because".to_owned()) };
-            let reject = Command::Reject { experiment, reason: "no".to_owned() };
-            // A change that is on the baseline already does not fit there again.
-            if luck.is_multiple_of(3) || driven.command(approve).is_err() {
-                driven.command(reject).unwrap();
-            }
+#[test]
+fn whatever_happens_to_a_campaign_its_decisions_are_made_again_from_its_lines() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..24 {
+        for steps in [25 + 10 * seed, 400] {
+            let decisions = wander(seed, steps).decisions();
+            assert_eq!(decisions.verify().mismatches, [], "seed {seed}, {steps} steps");
+            assert_eq!(read(text(&decisions).as_bytes()), Ok(vec![decisions.clone()]));
+            seen.extend(decisions.pairs.iter().map(|line| format!("{:?}", line.purpose)));
+            seen.extend(decisions.steps.iter().map(|step| match step {
+                StepLine::Judged { verdict, .. } => format!("{verdict:?}"),
+                step => format!("{step:?}").chars().take_while(|one| *one != ' ').collect(),
+            }));
         }
     }
-    if luck.is_multiple_of(43) && !driven.campaign.is_closed() {
-        let by = Extension { experiments: 1, ..Extension::default() };
-        driven.command(Command::Extend { by, reason: "more".to_owned() }).unwrap();
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
-    #[test]
-    fn whatever_happens_to_a_campaign_its_decisions_are_made_again_from_its_lines(
-        seed in any::<u64>(),
-        group in 1..4_u32,
-        n_max in prop::sample::select(vec![24_u32, 240]),
-    ) {
-        let change = |rules: &mut Sequential| (rules.group, rules.n_max) = (group, n_max);
-        let mut driven = Driven::searching(sequential(8, change), 6);
-        let mut draws = SplitMix64::new(seed);
-        for tag in 0..300_u64 {
-            if tag.is_multiple_of(25) {
-                prop_assert_eq!(driven.mismatches(), vec![], "after step {}", tag);
-            }
-            if driven.campaign.is_closed() {
-                break;
-            }
-            step(&mut driven, tag, draws.next_u64());
-        }
-        let decisions = driven.decisions();
-        prop_assert_eq!(decisions.verify().mismatches, vec![]);
-        prop_assert_eq!(read(text(&decisions).as_bytes()), Ok(vec![decisions]));
+    for wanted in [
+        "Comparison",
+        "Extension",
+        "Anchor",
+        "Confirmation",
+        "Opened",
+        "Promote",
+        "Discard",
+        "NeedsOperatorReview",
+        "PairsAdded",
+        "Superseded",
+        "Approved",
+        "Rejected",
+    ] {
+        assert!(seen.contains(wanted), "{wanted} is not in {seen:?}");
     }
 }
 
@@ -164,6 +137,49 @@ fn every_tampering_with_an_export_is_found_and_named() {
         let found = tampered.verify().mismatches;
         let named = |one: &Mismatch| one.experiment == experiment && one.what.starts_with(what);
         assert!(found.iter().any(named), "{tampering}: {found:#?}");
+    }
+}
+
+#[test]
+fn what_a_person_added_was_told_and_decided_is_held_against_the_record() {
+    let has_all = |decisions: &Decisions| {
+        let lines = || decisions.experiments.iter();
+        lines().any(|line| line.anyway.is_some())
+            && lines().any(|line| line.confirmation.is_some())
+            && lines().any(|line| line.risk.is_some_and(|risk| risk.extended > 0))
+    };
+    let honest = (0..48).map(|seed| wander(seed, 400).decisions()).find(has_all).unwrap();
+    let changes: [(fn(&mut ExperimentLine) -> bool, &str); 4] = [
+        (|line| line.anyway.take().is_some(), "anyway"),
+        (|line| line.confirmation.take().is_some_and(|_| line.by.is_some()), "confirmation"),
+        (
+            |line| {
+                let confirmation = line.confirmation.as_mut();
+                confirmation.and_then(|one| one.gain.as_mut()).is_some_and(|gain| {
+                    gain.pairs += 1;
+                    true
+                })
+            },
+            "confirmation.gain.pairs",
+        ),
+        (
+            |line| {
+                line.risk.as_mut().filter(|risk| risk.extended > 0).is_some_and(|risk| {
+                    risk.extended -= 1;
+                    true
+                })
+            },
+            "risk.extended",
+        ),
+    ];
+    for (change, what) in changes {
+        let mut tampered = honest.clone();
+        let number = tampered.experiments.iter_mut().find_map(|line| {
+            let number = line.number;
+            change(line).then_some(number)
+        });
+        let found = tampered.verify().mismatches;
+        assert!(found.iter().any(|one| one.experiment == number && one.what == what), "{found:#?}");
     }
 }
 

@@ -26,10 +26,12 @@ impl Step<'_> {
         let help = match self.next.phase {
             Phase::Closed { .. } => "it is over already",
             Phase::Draft => "nothing has run yet: cancel it instead",
-            Phase::Confirming { .. } | Phase::AwaitingApproval { .. } => {
+            _ if self.next.winner().is_some() => {
                 "it has a winner: approve or reject that first, or cancel the campaign"
             }
-            Phase::Replaying { .. }
+            Phase::Confirming { .. }
+            | Phase::AwaitingApproval { .. }
+            | Phase::Replaying { .. }
             | Phase::Searching
             | Phase::Evaluating { .. }
             | Phase::Comparing { .. } => {
@@ -52,7 +54,7 @@ impl Step<'_> {
                 | Phase::Evaluating { .. }
                 | Phase::Comparing { .. }
         );
-        if !closable {
+        if !closable || self.next.winner().is_some() {
             return false;
         }
         let Some(by) = self.next.closing.take() else {

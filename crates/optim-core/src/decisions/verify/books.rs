@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Check;
 use crate::decisions::{ExperimentLine, Risk, StateName, StepLine};
+use crate::experiment::Anyway;
 use crate::judge::error_budget::{ErrorBudget, Stake};
 use crate::judge::look::{Funds, Look};
 use crate::judge::{Evidence, judge_by};
@@ -21,6 +22,8 @@ pub(super) struct Books<'c, 'a> {
     states: BTreeMap<u32, StateName>,
     judgements: BTreeMap<u32, Judgement>,
     refunds: BTreeMap<u32, Stake>,
+    /// Pairs that people added.
+    added: BTreeMap<u32, u32>,
 }
 
 impl<'c, 'a> Books<'c, 'a> {
@@ -30,14 +33,16 @@ impl<'c, 'a> Books<'c, 'a> {
         let planned = campaign.max_experiments;
         let errors = check.sequential().map(|(rules, _)| ErrorBudget::new(rules.alpha, planned));
         let baseline = (0, campaign.baseline);
-        let (states, judgements, refunds) = Default::default();
-        Self { check, errors, planned, opened: 0, baseline, states, judgements, refunds }
+        let (states, judgements, refunds, added) = Default::default();
+        Self { check, errors, planned, opened: 0, baseline, states, judgements, refunds, added }
     }
 
     /// Takes every step again, and compares with what is on record in the end.
     pub(super) fn balance(mut self) {
         let of = self.check.of;
-        of.steps.iter().for_each(|step| self.step(step));
+        for (place, step) in (1..).zip(&of.steps) {
+            self.step(step, of.steps.get(place..).unwrap_or(&[]));
+        }
         for line in &of.experiments {
             self.compare(line);
         }
@@ -45,14 +50,22 @@ impl<'c, 'a> Books<'c, 'a> {
         self.check.expect(None, "pool", &of.campaign.pool, &pool);
     }
 
-    fn step(&mut self, step: &StepLine) {
+    fn step(&mut self, step: &StepLine, later: &[StepLine]) {
         use StateName::{Evaluating, NeedsReview, Recommended};
         match step {
             StepLine::Opened { experiment } => self.open(*experiment),
             StepLine::Extended { experiments } => {
                 self.planned = self.planned.saturating_add(*experiments);
             }
-            StepLine::Judged { experiment, verdict } => self.judged(*experiment, *verdict),
+            StepLine::Judged { experiment, verdict } => {
+                let goes_on = |step: &StepLine| matches!(step, StepLine::PairsAdded { experiment: of, .. } if of == experiment);
+                self.judged(*experiment, *verdict, !later.iter().any(goes_on));
+            }
+            StepLine::PairsAdded { experiment, pairs } => {
+                self.enter(*experiment, &[NeedsReview], Evaluating);
+                let added = self.added.entry(*experiment).or_default();
+                *added = added.saturating_add(pairs.get());
+            }
             StepLine::Failed { experiment } => {
                 self.enter(*experiment, &[Evaluating], StateName::Failed);
             }
@@ -111,14 +124,15 @@ impl<'c, 'a> Books<'c, 'a> {
         }
     }
 
-    fn judged(&mut self, number: u32, verdict: Verdict) {
+    /// Decides again. What was on the way to more pairs is not on record any more.
+    fn judged(&mut self, number: u32, verdict: Verdict, is_final: bool) {
         let state = match verdict {
             Verdict::Promote => StateName::Recommended,
             Verdict::NeedsOperatorReview => StateName::NeedsReview,
             Verdict::Discard => StateName::Discarded,
         };
         self.enter(number, &[StateName::Evaluating], state);
-        if let Some(judgement) = self.decided_again(number) {
+        if is_final && let Some(judgement) = self.decided_again(number) {
             self.check.expect(Some(number), "verdict", &verdict, &judgement.verdict);
             self.judgements.insert(number, judgement);
         }
@@ -182,8 +196,14 @@ impl<'c, 'a> Books<'c, 'a> {
         }
         let recorded = line.risk.and_then(|risk| risk.refund);
         self.check.expect(number, "risk.refund", &recorded, &self.refunds.get(&line.number));
-        let is_unproven = judgement.is_some_and(|one| one.verdict == Verdict::NeedsOperatorReview);
-        if line.state == StateName::Approved && is_unproven {
+        if let Some(Risk { extended, .. }) = line.risk {
+            let added = self.added.get(&line.number).copied().unwrap_or(0);
+            self.check.expect(number, "risk.extended", &extended, &added);
+        }
+        let is_approved = line.state == StateName::Approved;
+        let anyway = judgement.as_ref().filter(|_| is_approved).and_then(Anyway::of);
+        self.check.expect(number, "anyway", &line.anyway, &anyway);
+        if anyway.is_some() {
             let has_reason = line.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
             self.check.expect(number, "reason of the person is given", &has_reason, &true);
         }

@@ -7,11 +7,11 @@ use super::pairs::name;
 use crate::campaign::{self, Side};
 use crate::decisions::EvaluationLine;
 use crate::id::ExperimentId;
-use crate::judge::pair::{Faulted, PairRecord};
+use crate::judge::pair::Faulted;
 use crate::judge::sample::Purpose;
 
-/// One side of a batch: the experiment that it was drawn for, whether it is with the source, and its number.
-type BatchSide = (ExperimentId, bool, u32, Side);
+/// One side of a batch: the experiment that it was drawn for, what for, and its number.
+type BatchSide = (ExperimentId, Purpose, u32, Side);
 
 /// The case runs of the first round of each side of each batch, and those after a fault.
 #[derive(Default)]
@@ -28,10 +28,11 @@ impl Check<'_> {
         self.expect(None, "runs", &self.of.campaign.runs, &settled);
         lines.iter().for_each(|line| self.evaluation(line));
         let measured = measured(lines);
-        for (number, trial) in self.trials.clone() {
-            self.batches(number, Purpose::Comparison, &trial.pairs, &measured);
-            let anchor = trial.anchor.as_deref().unwrap_or(&[]);
-            self.batches(number, Purpose::Anchor, anchor, &measured);
+        let numbers: Vec<_> = self.trials.keys().copied().collect();
+        for number in numbers {
+            for purpose in Purpose::ALL {
+                self.batches(number, purpose, &measured);
+            }
         }
     }
 
@@ -47,40 +48,46 @@ impl Check<'_> {
     }
 
     /// Each batch of pairs has its runs on both sides, and at most one batch has runs and no pairs yet.
-    fn batches(&mut self, number: u32, purpose: Purpose, pairs: &[PairRecord], runs: &Measured) {
+    fn batches(&mut self, number: u32, purpose: Purpose, runs: &Measured) {
         let Some(line) = self.experiments.get(&number).copied() else { return };
         let Some(group) = self.groups(line.experiment, purpose).first().copied() else { return };
-        let (candidate, anchored) = (line.experiment, purpose == Purpose::Anchor);
-        let side = |batch, side| (group, anchored, batch, side);
-        let own = Side::Candidate { candidate };
+        let own = Side::Candidate { candidate: line.experiment };
+        let pairs = self.of.pairs.iter();
+        let pairs: Vec<_> = pairs
+            .filter(|line| line.experiment == number && line.purpose == purpose)
+            .map(|line| &line.pair)
+            .collect();
         let mut paired = BTreeSet::new();
         for batch in pairs.chunk_by(|one, next| one.batch == next.batch) {
             let Some(place) = batch.first().map(|pair| pair.batch) else { continue };
             paired.insert(place);
-            let pairs = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+            let side = |side| (group, purpose, place, side);
+            let drawn = u64::try_from(batch.len()).unwrap_or(u64::MAX);
             for of in [Side::Control, own] {
-                let of_it = runs.first.get(&side(place, of)).copied().unwrap_or(0);
+                let of_it = runs.first.get(&side(of)).copied().unwrap_or(0);
                 let what = format!("runs of {} batch {place}", name(purpose));
-                self.expect(Some(number), &what, &of_it, &pairs);
+                self.expect(Some(number), &what, &of_it, &drawn);
             }
             let faulted = batch.iter().filter(|pair| pair.faulted != Faulted::Neither).count();
             let faulted = u64::try_from(faulted).unwrap_or(u64::MAX);
-            let again = runs.after_fault.get(&side(place, own)).copied().unwrap_or(0);
+            let again = runs.after_fault.get(&side(own)).copied().unwrap_or(0);
             // What is stopped is measured again, so there may be more runs than faults.
             if again < faulted || (faulted == 0 && again > 0) {
                 let what = format!("runs after faults of {} batch {place}", name(purpose));
                 self.expect(Some(number), &what, &again, &faulted);
             }
         }
-        let begun = runs.first.keys().filter(|(of, with_source, _, side)| {
-            (*of, *with_source, *side) == (group, anchored, own)
+        let begun = runs.first.keys().filter(|(of, purpose_of, batch, side)| {
+            (*of, *purpose_of, *side) == (group, purpose, own) && !paired.contains(batch)
         });
-        let unpaired: Vec<_> =
-            begun.map(|(_, _, batch, _)| *batch).filter(|batch| !paired.contains(batch)).collect();
-        let open = usize::from(line.judgement.is_none());
-        if unpaired.len() > open {
+        let is_over = match purpose {
+            Purpose::Comparison | Purpose::Extension | Purpose::Anchor => line.judgement.is_some(),
+            Purpose::Confirmation => line.confirmation.is_some(),
+        };
+        let (begun, open) = (begun.count(), usize::from(!is_over));
+        if begun > open {
             let what = format!("{} batches without pairs", name(purpose));
-            self.expect(Some(number), &what, &unpaired.len(), &open);
+            self.expect(Some(number), &what, &begun, &open);
         }
     }
 }
@@ -88,12 +95,12 @@ impl Check<'_> {
 fn measured(lines: &[EvaluationLine]) -> Measured {
     let mut measured = Measured::default();
     for line in lines {
-        let campaign::Purpose::Paired { experiment, anchored, side, batch, round, attempt } =
+        let campaign::Purpose::Paired { experiment, pairs, side, batch, round, attempt } =
             line.purpose
         else {
             continue;
         };
-        let key = (experiment, anchored, batch, side);
+        let key = (experiment, pairs, batch, side);
         if round == 1 {
             *measured.first.entry(key).or_default() += line.runs;
         }
