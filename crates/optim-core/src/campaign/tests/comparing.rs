@@ -628,7 +628,7 @@ pub(super) fn wander(seed: u64, steps: u64) -> Driven {
             }
             (dice, Work::AwaitRuns(_)) => {
                 let luck = draws.next_u64();
-                let rare = luck % 16 == 0;
+                let rare = luck.is_multiple_of(16);
                 driven.round(|side, case| {
                     let mut own = crate::judge::split_mix::SplitMix64::new(luck ^ u64::from(case));
                     let [outside, control, candidate] = [(); 3].map(|()| own.next_u64() % 4);

@@ -48,8 +48,8 @@ fn text(decisions: &Decisions) -> String {
 #[test]
 fn whatever_happens_to_a_campaign_its_decisions_are_made_again_from_its_lines() {
     let mut seen = BTreeSet::new();
-    for seed in 0..24 {
-        for steps in [25 + 10 * seed, 400] {
+    for seed in 0..16 {
+        for steps in [25 + 15 * seed, 400] {
             let decisions = wander(seed, steps).decisions();
             assert_eq!(decisions.verify().mismatches, [], "seed {seed}, {steps} steps");
             assert_eq!(read(text(&decisions).as_bytes()), Ok(vec![decisions.clone()]));
@@ -140,6 +140,9 @@ fn every_tampering_with_an_export_is_found_and_named() {
     }
 }
 
+/// A change of an experiment's line where there is something to change, and what must be named.
+type Change = (fn(&mut ExperimentLine) -> bool, &'static str);
+
 #[test]
 fn what_a_person_added_was_told_and_decided_is_held_against_the_record() {
     let has_all = |decisions: &Decisions| {
@@ -149,7 +152,7 @@ fn what_a_person_added_was_told_and_decided_is_held_against_the_record() {
             && lines().any(|line| line.risk.is_some_and(|risk| risk.extended > 0))
     };
     let honest = (0..48).map(|seed| wander(seed, 400).decisions()).find(has_all).unwrap();
-    let changes: [(fn(&mut ExperimentLine) -> bool, &str); 4] = [
+    let changes: [Change; 4] = [
         (|line| line.anyway.take().is_some(), "anyway"),
         (|line| line.confirmation.take().is_some_and(|_| line.by.is_some()), "confirmation"),
         (
