@@ -210,6 +210,8 @@ impl Driven {
                 Effect::CancelRuns { evaluation, .. } => assert!(self.queued.contains(&evaluation)),
             }
         }
+        let written: BTreeSet<_> = experiments.iter().map(|experiment| experiment.id).collect();
+        assert_eq!(written.len(), experiments.len(), "each record is written once");
         assert!(next.in_flight().all(|evaluation| self.queued.contains(&evaluation.id)));
         self.experiments
             .extend(experiments.into_iter().map(|experiment| (experiment.id, experiment)));

@@ -220,6 +220,12 @@ impl<'a> Step<'a> {
         self.events.push(Event { subject, actor, at, what });
     }
 
+    /// Has the record of an experiment written with the step: as it is in the end, once.
+    fn keep(&mut self, experiment: Experiment) {
+        self.experiments.retain(|earlier| earlier.id != experiment.id);
+        self.experiments.push(experiment);
+    }
+
     fn wrong_status(&self, command: &'static str, help: &'static str) -> Rejection {
         Rejection::WrongStatus { command, status: self.next.status(), help }
     }
@@ -413,7 +419,7 @@ impl<'a> Step<'a> {
             created_at: self.cx.now,
         };
         self.tell(EventKind::CandidateProposed { experiment: id });
-        self.experiments.push(experiment.clone());
+        self.keep(experiment.clone());
         if experiment.trial.is_some() {
             self.next.search.gathered.push(experiment);
         } else {
@@ -491,7 +497,7 @@ impl<'a> Step<'a> {
                 experiment: experiment.id,
                 reason: reason.clone(),
             });
-            self.experiments.push(experiment);
+            self.keep(experiment);
             self.count_failure(reason);
             return;
         };
@@ -518,7 +524,7 @@ impl<'a> Step<'a> {
                 ExperimentState::Discarded(judged)
             }
         };
-        self.experiments.push(experiment.clone());
+        self.keep(experiment.clone());
         experiment
     }
 
@@ -668,7 +674,7 @@ impl<'a> Step<'a> {
             judged.confirmation = Some(confirmation);
         }
         self.tell(EventKind::CandidateConfirmed { experiment: winner.id });
-        self.experiments.push(winner.clone());
+        self.keep(winner.clone());
         self.enter(Phase::AwaitingApproval { experiment: Box::new(winner) });
     }
 

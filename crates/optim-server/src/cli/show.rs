@@ -3,6 +3,7 @@
 use optim_core::campaign::{Campaign, Purpose};
 use optim_core::experiment::{Anyway, Experiment, ExperimentState, Judged};
 use optim_core::id::EvaluationId;
+use optim_core::judge::comparison::Crossing;
 use optim_core::judge::gain::Gain;
 use optim_core::mutation::FieldValue;
 use optim_core::shadow::Denial;
@@ -174,6 +175,16 @@ fn print_judged(out: &Output, campaign: &Campaign, experiment: &Experiment, judg
     out.line(&format!("  fixed {}: {}", judged.flips.fixed.len(), ids(&judged.flips.fixed)));
     out.line(&format!("  broken {}: {}", judged.flips.broken.len(), ids(&judged.flips.broken)));
     out.line(&format!("  verdict: {:?}: {}", judgement.verdict, judgement.reason));
+    if let Some(evidence) = &judgement.evidence {
+        if let Some(Crossing { pairs, evidence }) = evidence.crossing {
+            out.line(&format!(
+                "  its bar was reached after {pairs} pairs, with evidence {evidence}"
+            ));
+        }
+        if let Some(common) = evidence.intersection {
+            out.line(&format!("  by all looks together the gain lies {common}"));
+        }
+    }
     for rule in &judgement.trace {
         out.line(&format!(
             "    {} {}: {}",

@@ -336,6 +336,10 @@ fn a_winner_is_confirmed_by_whole_passes_of_fresh_pairs_on_the_holdout_cases() {
         driven.round(better);
     }
     let decided = driven.trial().pairs.clone();
+    let before = driven.campaign.clone();
+    let (landed, spent) = (BTreeMap::new(), BTreeMap::new());
+    driven.observe(Observation::BatchLanded { batch: 0, landed, faults: None, spent });
+    assert_eq!(driven.campaign, before, "the first batch of the selection is not the first pass");
     let close = driven.command(Command::Close { reason: None }).unwrap_err();
     assert_eq!(close.code(), "campaign_wrong_status", "a winner is not thrown away");
     let mut passes = Vec::new();

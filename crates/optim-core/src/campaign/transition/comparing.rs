@@ -218,7 +218,9 @@ impl Step<'_> {
             return;
         };
         let (candidates, mut pairing) = (measured(candidates), batch.clone());
-        if pairing.batch != number || pairing.open.is_empty() {
+        // Pairs for something else have batches of the same numbers.
+        let is_of_these = pairing.open.iter().all(|open| landed.contains_key(&open.id));
+        if pairing.batch != number || pairing.open.is_empty() || !is_of_these {
             return;
         }
         for evaluation in std::mem::take(&mut pairing.open) {
@@ -355,7 +357,7 @@ impl Step<'_> {
         self.next.search.tried.remove(&experiment.mutation.key());
         self.tell(EventKind::CandidateFailed { experiment: experiment.id, reason: reason.clone() });
         experiment.state = ExperimentState::Failed { reason };
-        self.experiments.push(experiment);
+        self.keep(experiment);
     }
 
     /// Gives back what is left of the stake of an experiment that nobody compares any more.

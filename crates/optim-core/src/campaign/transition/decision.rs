@@ -98,7 +98,7 @@ impl Step<'_> {
         let version = baseline.version;
         let by = self.decided(reason.clone());
         experiment.state = ExperimentState::Approved { judged, by, anyway };
-        self.experiments.push(experiment);
+        self.keep(experiment);
         // Pairs have a baseline side of their own, so nothing has to be measured before.
         self.enter(match is_sequential {
             true => Phase::Searching,
@@ -136,7 +136,7 @@ impl Step<'_> {
             return Err(Rejection::Unaffordable { what: "another batch of pairs", shortage });
         }
         let (id, reason) = (experiment.id, reason.to_owned());
-        self.experiments.push(experiment);
+        self.keep(experiment);
         self.enter(Phase::Comparing { candidates, batch: None });
         self.tell(EventKind::PairsAdded { experiment: id, pairs, reason });
         Ok(())
@@ -156,7 +156,7 @@ impl Step<'_> {
         self.close_trial(&mut experiment);
         let by = self.decided(Some(reason.to_owned()));
         experiment.state = ExperimentState::Rejected { judged, by };
-        self.experiments.push(experiment);
+        self.keep(experiment);
         self.enter(Phase::Searching);
         self.tell(EventKind::CandidateRejected { experiment: asked, reason: reason.to_owned() });
         Ok(())
@@ -177,7 +177,7 @@ impl Step<'_> {
         experiment.state = ExperimentState::Discarded(judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
         self.close_trial(&mut experiment);
-        self.experiments.push(experiment);
+        self.keep(experiment);
         self.enter(Phase::Searching);
         self.tell(EventKind::ApprovalRefused { experiment: asked, reason: reason.to_owned() });
     }

@@ -29,12 +29,7 @@ impl Step<'_> {
             _ if self.next.winner().is_some() => {
                 "it has a winner: approve or reject that first, or cancel the campaign"
             }
-            Phase::Confirming { .. }
-            | Phase::AwaitingApproval { .. }
-            | Phase::Replaying { .. }
-            | Phase::Searching
-            | Phase::Evaluating { .. }
-            | Phase::Comparing { .. } => {
+            _ => {
                 if self.next.closing.is_none() {
                     self.next.closing = Some(self.decided(reason.clone()));
                     self.tell(EventKind::CampaignClosing { reason });
@@ -47,14 +42,7 @@ impl Step<'_> {
 
     /// Ends the campaign if a person wished it and no winner waits; whether it did.
     pub(super) fn close_as_wished(&mut self) -> bool {
-        let closable = matches!(
-            self.next.phase,
-            Phase::Replaying { .. }
-                | Phase::Searching
-                | Phase::Evaluating { .. }
-                | Phase::Comparing { .. }
-        );
-        if !closable || self.next.winner().is_some() {
+        if self.next.winner().is_some() {
             return false;
         }
         let Some(by) = self.next.closing.take() else {
@@ -102,7 +90,7 @@ impl Step<'_> {
         self.close_trial(&mut experiment);
         experiment.state = ExperimentState::Superseded { reason: reason.to_owned() };
         self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
-        self.experiments.push(experiment);
+        self.keep(experiment);
     }
 
     /// What the actor decides now.
