@@ -157,7 +157,7 @@ impl Project {
 
     /// Starts `command` again and again until it ends by itself, and kills it after it has printed one
     /// line more each time, so that the kills land everywhere; says how many there were.
-    pub(crate) fn kill_at_each_line(command: impl Fn() -> Command) -> u32 {
+    pub(crate) fn kill_at_each_line(mut command: impl FnMut() -> Command) -> u32 {
         for kills in 0.. {
             assert!(kills < 100, "it makes no progress");
             let mut command = command();

@@ -13,6 +13,7 @@ pub mod difference;
 pub mod error_budget;
 pub mod evalue;
 mod futility;
+pub mod gain;
 pub mod guardrail;
 pub mod interval;
 pub mod look;

@@ -554,7 +554,8 @@ fn every_key_of_the_sequential_rule_is_read() {
     cost:    {kind: soft, ratio_margin: 0.26}
     tokens:  {kind: off, ratio_margin: 0.25}
     latency: {ratio_margin: 0.5}
-  anchor_check: false";
+  anchor_check: false
+  confirm_pairs: 60";
     let wanted = Sequential {
         profile: DecisionProfile::Standard,
         alpha: PerMillion(40_000),
@@ -578,6 +579,7 @@ fn every_key_of_the_sequential_rule_is_read() {
             latency: Some(PerMillion(500_000)),
         },
         anchor_check: false,
+        confirm_pairs: 60,
     };
     assert_eq!(rule_of(lines), Rule::Sequential(wanted));
 }
