@@ -18,8 +18,7 @@ fn project() -> Project {
 /// The same with further keys of `decision`.
 fn project_with(keys: &str) -> Project {
     let project = Project::example();
-    let eval = project.read("policy/eval.yaml");
-    project.write("policy/eval.yaml", format!("{eval}\ndecision: {{rule: sequential{keys}}}\n"));
+    project.decide(&format!("{{rule: sequential{keys}}}"));
     project
 }
 

@@ -101,6 +101,22 @@ pub enum ExperimentState {
     },
 }
 
+/// The id of experiment `number` of `campaign`, which compares `candidate` with `baseline`.
+#[must_use]
+pub fn experiment_id(
+    campaign: &CampaignId,
+    number: u32,
+    baseline: Fingerprint,
+    candidate: Fingerprint,
+) -> ExperimentId {
+    ExperimentId::derive(&[
+        campaign.as_str().as_bytes(),
+        &number.to_be_bytes(),
+        baseline.0.as_bytes(),
+        candidate.0.as_bytes(),
+    ])
+}
+
 impl Experiment {
     /// Whether it is being measured.
     #[must_use]
@@ -199,10 +215,10 @@ pub enum Anyway {
 }
 
 impl Anyway {
-    /// What an approval of `judged` would mean; `None` when the judge recommends it.
+    /// What an approval after `judgement` would mean; `None` when the judge recommends it.
     #[must_use]
-    pub fn of(judged: &Judged) -> Option<Self> {
-        let Judgement { verdict, evidence, .. } = &judged.judgement;
+    pub fn of(judgement: &Judgement) -> Option<Self> {
+        let Judgement { verdict, evidence, .. } = judgement;
         let has_crossed = evidence.as_ref().is_some_and(|evidence| evidence.crossing.is_some());
         match (verdict, has_crossed) {
             (Verdict::Promote, _) => None,

@@ -17,8 +17,10 @@ use crate::judge::gain::Gain;
 use crate::judge::look::{Funds, Look};
 use crate::judge::pair::{Faulted, PairFigures, PairRecord};
 use crate::judge::sample::Purpose;
+use crate::judge::trace::Trace;
 use crate::metrics::Metrics;
 use crate::policy::{Score, Sequential};
+use crate::verdict::{ErrorControl, Judgement, Verdict};
 
 /// A candidate's comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Trial {
     /// unless the winner needs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Vec<PairRecord>>,
+    /// What was given back of the stake when it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<Stake>,
     /// What the baseline's side of the pairs showed.
     pub baseline: Metrics,
     /// What its own side showed.
@@ -81,6 +86,7 @@ impl Trial {
             extended: 0,
             pairs: Vec::new(),
             anchor: None,
+            refund: None,
             baseline: Metrics::nothing(),
             candidate: Metrics::nothing(),
             holdout: None,
@@ -185,6 +191,35 @@ impl Trial {
             anchor.take(&batch?)?;
         }
         Ok((comparison, anchor.look(funds)))
+    }
+
+    /// What was decided on its pairs by a `look` at `comparison`, with everything needed to understand it.
+    /// `pool` is what is not at stake now.
+    #[must_use]
+    pub fn judgement(
+        &self,
+        comparison: &Comparison,
+        look: Look,
+        funds: Funds,
+        pool: Stake,
+    ) -> Judgement {
+        let terms = *comparison.terms();
+        let batches: Result<Vec<_>, _> = batches(&self.pairs).collect();
+        let trace = batches.and_then(|batches| Trace::of(terms, &batches, funds, pool)).ok();
+        let reason = match &trace {
+            Some(trace) if trace.look == look => trace.to_string(),
+            Some(trace) => format!("{trace}; against the source: {}", look.reason()),
+            None => look.reason().to_owned(),
+        };
+        Judgement {
+            verdict: look.verdict().unwrap_or(Verdict::NeedsOperatorReview),
+            reason,
+            trace: trace.as_ref().map(|trace| trace.rules.clone()).unwrap_or_default(),
+            evidence: trace.map(Box::new),
+            error_control: ErrorControl::Fwer { alpha: terms.rules.alpha },
+            baseline: self.baseline,
+            candidate: self.candidate,
+        }
     }
 
     /// The cases that the candidate won and never lost, and the other way round.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use optim_core::campaign::command::Rejection;
+use optim_core::decisions::read::ReadError;
 use optim_core::diagnostic::Diagnostics;
 use optim_core::proposal::prospect::Prospect;
 use optim_core::stored_workflow::transition::WorkflowRejection;
@@ -44,6 +45,8 @@ pub enum Exit {
     Unreachable = 10,
     /// Cancelled by a person.
     Cancelled = 11,
+    /// What was decided does not follow from what is on record.
+    Different = 12,
     /// Interrupted from the keyboard; the state is saved.
     Interrupted = 130,
     /// Asked to end, as a service manager does; the state is saved.
@@ -122,6 +125,14 @@ pub enum CliError {
     /// Somebody stopped it.
     #[error("stopped; everything that ended is saved, the same command goes on from there")]
     Stopped(Exit),
+    /// A file is no export of decisions.
+    #[error("{path}: {source}", path = path.display())]
+    Decisions {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        source: ReadError,
+    },
     /// A file could not be written.
     #[error("{path}: {source}", path = path.display())]
     Io {
@@ -149,6 +160,7 @@ impl CliError {
             Self::Control(error) => error.code(),
             Self::AlreadyRunning { .. } => "already_running",
             Self::Stopped(_) => "stopped",
+            Self::Decisions { source, .. } => source.code(),
             Self::Io { .. } => "file_io",
         }
     }
@@ -158,9 +170,11 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoProject { .. } | Self::NotFound { .. } => Exit::NotFound,
-            Self::Config { .. } | Self::Project(_) | Self::NoCandidates(_) | Self::Executor(_) => {
-                Exit::Invalid
-            }
+            Self::Config { .. }
+            | Self::Project(_)
+            | Self::NoCandidates(_)
+            | Self::Executor(_)
+            | Self::Decisions { .. } => Exit::Invalid,
             Self::Usage { .. } => Exit::Usage,
             Self::Engine(error) => engine_exit(error),
             Self::Store(error) => store_exit(error),
@@ -240,6 +254,7 @@ mod tests {
             Exit::Unstable,
             Exit::Unreachable,
             Exit::Cancelled,
+            Exit::Different,
             Exit::Interrupted,
             Exit::Terminated,
         ];

@@ -2,6 +2,7 @@
 
 pub(super) mod comparing;
 mod decision;
+mod decisions;
 mod ending;
 mod funding;
 mod measurement;
@@ -38,7 +39,7 @@ const CASES: u64 = 10;
 
 fn policies(max_experiments: u32) -> Policies {
     Policies {
-        eval: EvalPolicy::strict(PackRef::Implicit),
+        eval: EvalPolicy { rule: Rule::point(), ..EvalPolicy::strict(PackRef::Implicit) },
         mutation: MutationPolicy::strict(MutableField::ALL),
         scope: ScopePolicy::default(),
         budget: BudgetPolicy {
@@ -139,13 +140,15 @@ pub(super) struct Driven {
     now: i64,
     queued: BTreeSet<EvaluationId>,
     landed: Landings,
+    told: Vec<EventKind>,
+    runs: BTreeMap<EvaluationId, u64>,
     experiments: BTreeMap<ExperimentId, Experiment>,
 }
 
 impl Driven {
     pub(super) fn new(campaign: Campaign) -> Self {
-        let (queued, landed, experiments) = Default::default();
-        Self { campaign, now: 0, queued, landed, experiments }
+        let (queued, landed, told, runs, experiments) = Default::default();
+        Self { campaign, now: 0, queued, landed, told, runs, experiments }
     }
 
     pub(super) fn command(&mut self, command: Command) -> Result<(), Rejection> {
@@ -173,9 +176,11 @@ impl Driven {
         if self.campaign.is_closed() {
             assert_eq!(next.phase, self.campaign.phase, "terminal is terminal");
         }
+        self.told.extend(events.into_iter().map(|event| event.what));
         for effect in effects {
             match effect {
                 Effect::QueueRuns(evaluation) => {
+                    self.runs.insert(evaluation.id, next.frozen.runs(&evaluation).into());
                     assert!(next.hold.is_none(), "nothing starts while held");
                     assert!(
                         next.search.back_off.is_none() || evaluation.requeued > 0,
@@ -194,6 +199,7 @@ impl Driven {
                         evaluations.iter().filter_map(|one| one.drawn.as_ref()).map(Vec::len);
                     assert_eq!(runs.sum::<usize>(), order.len(), "each run is queued once");
                     for evaluation in evaluations {
+                        self.runs.insert(evaluation.id, next.frozen.runs(&evaluation).into());
                         assert!(self.queued.insert(evaluation.id), "no evaluation is queued twice");
                         assert!(
                             next.ledger.reserved.contains_key(&evaluation.id),
@@ -224,7 +230,9 @@ impl Driven {
     pub(super) fn land(&mut self, passed: Option<u64>) {
         self.wait_out();
         let evaluation = self.open();
-        self.observe(Observation::EvaluationFinished { evaluation, result: result(passed) });
+        let mut result = result(passed);
+        result.spent.runs = self.runs[&evaluation];
+        self.observe(Observation::EvaluationFinished { evaluation, result });
     }
 
     pub(super) fn propose(&mut self, tag: u64) {
@@ -261,7 +269,8 @@ impl Driven {
     /// Settles what was cancelled, as if each evaluation had used `tokens`.
     fn settle(&mut self, tokens: u64) {
         for evaluation in self.campaign.unsettled().collect::<Vec<_>>() {
-            self.observe(Observation::EvaluationSettled { evaluation, spent: spent(tokens) });
+            let spent = Spent { runs: self.runs[&evaluation], ..spent(tokens) };
+            self.observe(Observation::EvaluationSettled { evaluation, spent });
         }
     }
 

@@ -11,8 +11,8 @@ mod measurement;
 mod replay;
 mod setback;
 
-use crate::experiment::{Confirmation, Experiment, ExperimentState, Judged};
-use crate::id::{EvaluationId, ExperimentId};
+use crate::experiment::{Confirmation, Experiment, ExperimentState, Judged, experiment_id};
+use crate::id::EvaluationId;
 use crate::judge;
 use crate::metrics::Metrics;
 use crate::pack::Split;
@@ -402,12 +402,7 @@ impl<'a> Step<'a> {
         self.next.search.experiments += 1;
         let number = self.next.search.experiments;
         let baseline = self.next.baseline.fingerprint;
-        let id = ExperimentId::derive(&[
-            self.next.id.as_str().as_bytes(),
-            &number.to_be_bytes(),
-            baseline.0.as_bytes(),
-            candidate.fingerprint.0.as_bytes(),
-        ]);
+        let id = experiment_id(&self.next.id, number, baseline, candidate.fingerprint);
         let experiment = Experiment {
             id,
             campaign: self.next.id.clone(),
@@ -525,7 +520,7 @@ impl<'a> Step<'a> {
             Verdict::NeedsOperatorReview => ExperimentState::NeedsReview(judged),
             Verdict::Discard => {
                 self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
-                self.close_trial(&experiment);
+                self.close_trial(&mut experiment);
                 ExperimentState::Discarded(judged)
             }
         };

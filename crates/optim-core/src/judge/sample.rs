@@ -33,6 +33,10 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Comparison, Self::Extension, Self::Anchor, Self::Confirmation];
+
     /// The cases that its batches are drawn from.
     #[must_use]
     pub fn split(self) -> Split {

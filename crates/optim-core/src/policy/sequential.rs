@@ -142,7 +142,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<Sequential> {
     let batch = keys.read(
         "batch",
         "pairs of case runs between two looks; all cases if there are fewer",
-        kind::whole(1..=64, 1..=10_000).or(defaults.batch.into()),
+        kind::whole(1..=10_000, 1..=10_000).or(defaults.batch.into()),
     );
     let group = keys.read(
         "group",

@@ -140,7 +140,7 @@ fn print_review(out: &Output, experiment: &Experiment, judged: &Judged) {
         out.line("  `extend --pairs` goes on with the comparison");
         out.line("  `reject` closes it: what its evidence leaves of its stake goes back");
     }
-    if let Some(anyway) = Anyway::of(judged) {
+    if let Some(anyway) = Anyway::of(&judged.judgement) {
         out.line(&format!("  `approve --anyway` would be {anyway}"));
     }
 }

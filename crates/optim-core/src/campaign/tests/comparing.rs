@@ -44,7 +44,7 @@ pub(in crate::campaign) fn better(side: Side, _: u32) -> End {
     measured(side != Side::Control)
 }
 
-fn equal(_: Side, case: u32) -> End {
+pub(super) fn equal(_: Side, case: u32) -> End {
     measured(case.is_multiple_of(2))
 }
 
@@ -65,7 +65,8 @@ impl Driven {
             self.landed.insert(open.id, runs.collect());
         }
         let (batch, landed) = (pairing.batch, self.landed.clone());
-        let spent = pairing.open.iter().map(|open| (open.id, spent(1))).collect();
+        let spent = |id: EvaluationId| Spent { runs: self.runs[&id], ..spent(1) };
+        let spent = pairing.open.iter().map(|open| (open.id, spent(open.id))).collect();
         self.observe(Observation::BatchLanded { batch, landed, faults: None, spent });
     }
 
@@ -602,8 +603,8 @@ fn records_of_before_there_was_an_approval_anyway_are_read() {
     assert_eq!(read, driven.experiments[&experiment]);
 }
 
-/// Whatever a person and the outside do in a comparison; the invariants are asserted at each step.
-fn wander(seed: u64) -> Driven {
+/// Whatever a person and the outside do in a comparison, in some steps; the invariants are asserted at each step.
+pub(super) fn wander(seed: u64, steps: u64) -> Driven {
     let mut campaign = sequential(12, |rules| {
         rules.group = 1 + u32::try_from(seed % 3).unwrap();
         rules.n_max = 16 + 8 * u32::try_from(seed % 4).unwrap();
@@ -613,7 +614,7 @@ fn wander(seed: u64) -> Driven {
     campaign.frozen.policies.budget.max_total_tokens = Some(Tokens(2_000));
     let mut driven = Driven::searching(campaign, 6);
     let mut draws = crate::judge::split_mix::SplitMix64::new(seed);
-    for step in 0..400_u64 {
+    for step in 0..steps {
         let dice = draws.next_u64() % 32;
         let reason = || "because".to_owned();
         let by = Extension { tokens: Tokens(500), ..Extension::default() };
@@ -688,7 +689,7 @@ fn wander(seed: u64) -> Driven {
 fn stakes_and_pool_never_exceed_alpha_whatever_happens_and_equal_walks_are_equal() {
     let mut seen = BTreeSet::new();
     for seed in 0..48 {
-        let driven = wander(seed);
+        let driven = wander(seed, 400);
         for experiment in driven.experiments.values() {
             let extended = experiment.trial.as_ref().is_some_and(|trial| trial.extended > 0);
             let confirmed =
@@ -696,7 +697,7 @@ fn stakes_and_pool_never_exceed_alpha_whatever_happens_and_equal_walks_are_equal
             seen.insert((experiment.state.name(), extended, confirmed));
         }
         if seed.is_multiple_of(8) {
-            let again = wander(seed);
+            let again = wander(seed, 400);
             assert_eq!((driven.campaign, driven.experiments), (again.campaign, again.experiments));
         }
     }

@@ -7,11 +7,9 @@ use crate::id::{EvaluationId, ExperimentId};
 use crate::judge::comparison::Comparison;
 use crate::judge::look::{Funds, Look};
 use crate::judge::sample::{self, BatchSeed};
-use crate::judge::trace::Trace;
 use crate::policy::{Rule, Score, Sequential};
 use crate::run::faults::Faults;
-use crate::trial::{Trial, batches};
-use crate::verdict::{ErrorControl, Judgement, Verdict};
+use crate::trial::Trial;
 
 use super::super::event::EventKind;
 use super::super::ledger::{Allowance, Spent};
@@ -25,6 +23,7 @@ struct Looked {
     experiment: Experiment,
     comparison: Comparison,
     look: Look,
+    funds: Funds,
 }
 
 impl Step<'_> {
@@ -104,10 +103,11 @@ impl Step<'_> {
         if !is_compared || self.covers_batch(candidates).is_ok() {
             return false;
         }
+        let funds = Funds::Spent;
         let looked = candidates.iter().filter_map(|candidate| {
             let trial = candidate.trial.as_ref()?;
-            let (comparison, look) = trial.looked_at(&rules, score, Funds::Spent).ok()?;
-            Some(Looked { experiment: candidate.clone(), comparison, look })
+            let (comparison, look) = trial.looked_at(&rules, score, funds).ok()?;
+            Some(Looked { experiment: candidate.clone(), comparison, look, funds })
         });
         let (promising, others): (Vec<_>, Vec<_>) =
             looked.partition(|looked| matches!(looked.look, Look::Review(_)));
@@ -275,10 +275,11 @@ impl Step<'_> {
             if purpose == sample::Purpose::Confirmation {
                 return self.confirm_next(experiment);
             }
-            match trial.looked_at(&rules, score, Funds::Left) {
+            let funds = Funds::Left;
+            match trial.looked_at(&rules, score, funds) {
                 Ok((comparison, look)) => {
                     self.tell_compared(&experiment, &comparison);
-                    looked.push(Looked { experiment, comparison, look });
+                    looked.push(Looked { experiment, comparison, look, funds });
                 }
                 // What is on record is no whole batch: nothing may be decided on it.
                 Err(error) => self.fail(experiment, error.to_string()),
@@ -339,40 +340,17 @@ impl Step<'_> {
     }
 
     /// Writes down what a look has decided.
-    fn decide(&mut self, Looked { experiment, comparison, look }: Looked) -> Experiment {
+    fn decide(&mut self, looked: Looked) -> Experiment {
+        let Looked { experiment, comparison, look, funds } = looked;
         let Some(trial) = &experiment.trial else { return experiment };
+        let pool = self.next.errors.map(|errors| errors.pool()).unwrap_or_default();
         let judged = Judged {
             evaluation: None,
-            judgement: self.judgement(trial, &comparison, look),
+            judgement: trial.judgement(&comparison, look, funds, pool),
             flips: trial.flips(),
             confirmation: None,
         };
         self.record(experiment, judged)
-    }
-
-    fn judgement(&self, trial: &Trial, comparison: &Comparison, look: Look) -> Judgement {
-        let terms = *comparison.terms();
-        let batches: Result<Vec<_>, _> = batches(&trial.pairs).collect();
-        let funds = match comparison.look(Funds::Left) {
-            Look::Continue => Funds::Spent,
-            _ => Funds::Left,
-        };
-        let pool = self.next.errors.map(|errors| errors.pool()).unwrap_or_default();
-        let trace = batches.and_then(|batches| Trace::of(terms, &batches, funds, pool)).ok();
-        let reason = match &trace {
-            Some(trace) if trace.look == look => trace.to_string(),
-            Some(trace) => format!("{trace}; against the source: {}", look.reason()),
-            None => look.reason().to_owned(),
-        };
-        Judgement {
-            verdict: look.verdict().unwrap_or(Verdict::NeedsOperatorReview),
-            reason,
-            trace: trace.as_ref().map(|trace| trace.rules.clone()).unwrap_or_default(),
-            evidence: trace.map(Box::new),
-            error_control: ErrorControl::Fwer { alpha: terms.rules.alpha },
-            baseline: trial.baseline,
-            candidate: trial.candidate,
-        }
     }
 
     fn fail(&mut self, mut experiment: Experiment, reason: String) {
@@ -383,11 +361,15 @@ impl Step<'_> {
     }
 
     /// Gives back what is left of the stake of an experiment that nobody compares any more.
-    pub(super) fn close_trial(&mut self, experiment: &Experiment) {
+    pub(super) fn close_trial(&mut self, experiment: &mut Experiment) {
         let Some((rules, score)) = self.sequential() else { return };
-        let comparison = experiment.trial.as_ref().map(|trial| trial.comparison(&rules, score));
-        if let (Some(Ok(comparison)), Some(errors)) = (comparison, &mut self.next.errors) {
-            errors.give_back(comparison.refund());
+        let Some(trial) = &mut experiment.trial else { return };
+        if let (Ok(comparison), Some(errors)) =
+            (trial.comparison(&rules, score), &mut self.next.errors)
+        {
+            let refund = comparison.refund();
+            errors.give_back(refund);
+            trial.refund = Some(refund);
         }
     }
 

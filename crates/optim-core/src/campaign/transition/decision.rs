@@ -73,14 +73,14 @@ impl Step<'_> {
         judged: Judged,
         reason: Option<String>,
     ) -> Result<(), Rejection> {
-        let (asked, anyway) = (experiment.id, Anyway::of(&judged));
+        let (asked, anyway) = (experiment.id, Anyway::of(&judged.judgement));
         let patch = self.next.baseline.patch.then(&experiment.mutation);
         let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
         self.keep_figures(&judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
         self.next.search.refused = Refusals::default();
         self.next.search.replay_wanted = false;
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         let is_sequential = self.sequential().is_some();
         let baseline = &mut self.next.baseline;
         baseline.origin.get_or_insert((baseline.snapshot, baseline.fingerprint));
@@ -153,7 +153,7 @@ impl Step<'_> {
             return Err(Rejection::NotPending { asked, pending: None });
         };
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         let by = self.decided(Some(reason.to_owned()));
         experiment.state = ExperimentState::Rejected { judged, by };
         self.keep(experiment);
@@ -176,7 +176,7 @@ impl Step<'_> {
         judged.judgement.reason = format!("the approval was refused: {reason}");
         experiment.state = ExperimentState::Discarded(judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         self.keep(experiment);
         self.enter(Phase::Searching);
         self.tell(EventKind::ApprovalRefused { experiment: asked, reason: reason.to_owned() });

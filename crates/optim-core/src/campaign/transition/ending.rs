@@ -87,7 +87,7 @@ impl Step<'_> {
     /// Ends an experiment that nobody has decided. Its change may come again.
     pub(super) fn supersede(&mut self, mut experiment: Experiment, reason: &str) {
         self.next.search.tried.remove(&experiment.mutation.key());
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         experiment.state = ExperimentState::Superseded { reason: reason.to_owned() };
         self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
         self.keep(experiment);
