@@ -454,7 +454,7 @@ async fn an_approval_that_fails_the_last_look_demotes_and_says_so() {
     value.frozen.policies.mutation.allowed.clear();
     let campaigns = vec![Write { expected: revision, value }];
     store.commit(Commit { campaigns, ..Commit::default() }).await.unwrap();
-    let approve = Command::Approve { experiment: pending.id, reason: Some("why".to_owned()) };
+    let approve = Command::ApproveAnyway { experiment: pending.id, reason: "why".to_owned() };
     let after = engine.submit(&id, &approve, actor()).await.unwrap();
     assert_eq!((after.baseline.version, after.status()), (0, Status::Running));
     let demoted = store.experiment(pending.id).await.unwrap().unwrap();
@@ -729,7 +729,7 @@ async fn a_baseline_is_prepared_once_for_all_its_proposals_and_another_one_anew(
     let service = serve(&engine, Arc::<Observing>::clone(&observing)).await.unwrap();
     let settled = insist(|| service.settled(&id)).await;
     let pending = settled.current_experiment().expect("seed 5 finds a winner").id;
-    let approve = Command::Approve { experiment: pending, reason: Some("why".to_owned()) };
+    let approve = Command::ApproveAnyway { experiment: pending, reason: "why".to_owned() };
     engine.submit(&id, &approve, actor()).await.unwrap();
     to_the_end(&engine, &service, &id).await;
     service.stop().await;
