@@ -228,8 +228,8 @@ impl Session {
         // The pairs of a comparison are with the campaign until they are decided on.
         let with_pairs = |recorded: Experiment| match recorded.is_compared() {
             true => {
-                let open = open.current_experiments().iter();
-                open.cloned().find(|open| open.id == recorded.id).unwrap_or(recorded)
+                let mut open = open.current_experiments().iter();
+                open.find(|open| open.id == recorded.id).cloned().unwrap_or(recorded)
             }
             false => recorded,
         };

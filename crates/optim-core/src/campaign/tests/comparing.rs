@@ -620,7 +620,7 @@ pub(super) fn wander(seed: u64, steps: u64) -> Driven {
         let by = Extension { tokens: Tokens(500), ..Extension::default() };
         let command = match (dice, work(&driven.campaign)) {
             _ if driven.campaign.is_closed() => break,
-            (0, _) => Some(Command::Pause { reason: None, cancel_runs: step % 2 == 0 }),
+            (0, _) => Some(Command::Pause { reason: None, cancel_runs: step.is_multiple_of(2) }),
             (1, _) => Some(Command::Close { reason: None }).filter(|_| step > 300),
             (2, _) => {
                 driven.days_pass();
@@ -696,7 +696,7 @@ fn stakes_and_pool_never_exceed_alpha_whatever_happens_and_equal_walks_are_equal
                 experiment.state.judged().is_some_and(|judged| judged.confirmation.is_some());
             seen.insert((experiment.state.name(), extended, confirmed));
         }
-        if seed % 8 == 0 {
+        if seed.is_multiple_of(8) {
             let again = wander(seed, 400);
             assert_eq!((driven.campaign, driven.experiments), (again.campaign, again.experiments));
         }
