@@ -7,6 +7,7 @@
 pub mod back_off;
 pub mod check;
 pub mod command;
+pub mod estimate;
 pub mod event;
 pub mod ledger;
 pub mod live;

@@ -156,6 +156,27 @@ pub fn flaky_cases(replays: &[Replay]) -> (Vec<CaseId>, usize) {
     (flaky.collect(), cases)
 }
 
+/// How often two replays show another outcome of a case, over all pairs of replays; void ones are left out.
+#[must_use]
+pub fn disagreement(replays: &[Replay]) -> Fraction {
+    let mut differ = Fraction::default();
+    for (index, one) in replays.iter().enumerate() {
+        for other in replays.iter().skip(index + 1) {
+            for (case, mark) in &one.cases {
+                let marks = [Some(*mark), other.cases.get(case).copied()];
+                if let [Some(one), Some(other)] = marks
+                    && one != CaseMark::Void
+                    && other != CaseMark::Void
+                {
+                    differ.den += 1;
+                    differ.num += u64::from(one != other);
+                }
+            }
+        }
+    }
+    differ
+}
+
 /// Whether another replay is due: fewer than required, or, under the point rule, enough experiments or
 /// time since the last.
 #[must_use]

@@ -51,13 +51,15 @@ fn a_plan_says_what_can_be_proven_and_what_cannot() {
     let of = |rules| plan(rules, Score::AllOrNothing, 64, Fraction::new(6, 64), 20).to_string();
     expect![[r#"
         with 64 cases and 240 pairs a candidate:
-          +5 points: proven with a probability of 4 %, after 57 pairs on average; 80 % takes about 993 pairs and `mde: 0.0375`
-          +10 points: proven with a probability of 45 %, after 94 pairs on average; 80 % takes about 281 pairs and `mde: 0.075`
+          +5 points: proven with a probability of 4 %, after 57 pairs on average; 80 % takes about 994 pairs and `mde: 0.0375`
+          +10 points: proven with a probability of 45 %, after 94 pairs on average; 80 % takes about 282 pairs and `mde: 0.075`
+          +15 points: proven with a probability of 86 %, after 79 pairs on average; 80 % takes about 134 pairs and `mde: 0.1125`
           +20 points: proven with a probability of 96 %, after 56 pairs on average; 80 % takes about 81 pairs"#]].assert_eq(&of(rules));
     expect![[r#"
         with 64 cases and 2000 pairs a candidate:
-          +5 points: 80 % takes about 993 pairs and `mde: 0.0375`
-          +10 points: 80 % takes about 281 pairs and `mde: 0.075`
+          +5 points: 80 % takes about 994 pairs and `mde: 0.0375`
+          +10 points: 80 % takes about 282 pairs and `mde: 0.075`
+          +15 points: 80 % takes about 134 pairs and `mde: 0.1125`
           +20 points: 80 % takes about 81 pairs"#]]
     .assert_eq(&of(Sequential { n_max: 2000, ..rules }));
 }
