@@ -76,7 +76,8 @@ mod tests {
     use crate::judge::plan::forecast;
     use crate::mutation::MutableField;
     use crate::policy::{
-        BudgetPolicy, DecisionProfile, EvalPolicy, MutationPolicy, PackRef, Profile, Score, ScopePolicy,
+        BudgetPolicy, DecisionProfile, EvalPolicy, MutationPolicy, PackRef, Profile, ScopePolicy,
+        Score,
     };
     use crate::quantity::PerMillion;
 

@@ -212,9 +212,8 @@ impl Allowance {
     /// when no limit counts.
     #[must_use]
     pub fn runs_of(&self, each: &Amount) -> Option<(u64, &'static str)> {
-        let covered = |what: Dimension| {
-            Some((what.limit(self)?.checked_div(what.of(each))?, what.key()))
-        };
+        let covered =
+            |what: Dimension| Some((what.limit(self)?.checked_div(what.of(each))?, what.key()));
         Dimension::ALL.into_iter().filter_map(covered).min()
     }
 
@@ -248,7 +247,8 @@ impl Allowance {
     }
 
     /// The limits as an amount; zero where there is none.
-    fn amount(self) -> Amount {
+    #[must_use]
+    pub fn amount(self) -> Amount {
         Amount {
             tokens: self.tokens.unwrap_or_default(),
             cost: self.cost.unwrap_or_default(),

@@ -9,6 +9,7 @@ use std::fmt;
 use super::comparison::{Comparison, Terms};
 use super::difference::{Difference, Differences};
 use super::error_budget::Stake;
+use super::evalue::LogE;
 use super::look::{Funds, Look};
 use crate::policy::{Margins, Score, Sequential};
 use crate::quantity::{Fraction, PerMillion};
@@ -50,6 +51,9 @@ pub struct Plan {
     pub pairs: u32,
     /// What the first candidate risks.
     pub stake: Stake,
+    /// Pairs that it takes to prove that no node is blocked more often, even if none ever is; `None` where
+    /// that is not looked at.
+    pub floor: Option<u32>,
     /// Whether the gain that the rules look for is in reach.
     pub goal: Goal,
     /// For a candidate that changes nothing; `None` when the pairs are too many to go through.
@@ -87,9 +91,8 @@ impl Goal {
     /// of one definition differs.
     #[must_use]
     pub fn new(rules: &Sequential, stake: Stake, flips: Fraction, pairs: u32) -> Self {
-        let expected = |gain: PerMillion| {
-            whole(pairs_to_promote(stake, flips.to_f64(), gain.to_f64()))
-        };
+        let expected =
+            |gain: PerMillion| whole(pairs_to_promote(stake, flips.to_f64(), gain.to_f64()));
         let reach = (1..=100).map(|points| PerMillion(points * 10_000));
         let reach = reach.into_iter().find(|gain| expected(*gain) <= pairs);
         Self { gain: rules.mde, expected: expected(rules.mde), pairs, reach }
@@ -123,6 +126,13 @@ impl fmt::Display for Goal {
             None => f.write_str("nothing"),
         }
     }
+}
+
+/// The least pairs that prove the guardrail against blocked nodes.
+fn floor(rules: &Sequential) -> Option<u32> {
+    let margin = rules.guardrails.blocked_node_rate?.to_f64();
+    (1..=FORECAST_PAIRS_MAX)
+        .find(|pairs| seen(*pairs, 0, 0).below(margin) >= LogE::bar(rules.alpha_guardrail))
 }
 
 /// A number of pairs, rounded up.
@@ -159,6 +169,7 @@ pub fn plan(
         cases,
         pairs: rules.n_max,
         stake,
+        floor: floor(&rules),
         goal: Goal::new(&rules, stake, flips, rules.n_max),
         idle: forecast(terms, share, 0.0),
         rows: gains.into_iter().map(row).collect(),
