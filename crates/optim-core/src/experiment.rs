@@ -9,7 +9,7 @@ use crate::metrics::Metrics;
 use crate::mutation::Mutation;
 use crate::quantity::Timestamp;
 use crate::trial::Trial;
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, Verdict};
 use crate::workflow::Fingerprint;
 
 /// A candidate with its evaluation and its decision.
@@ -144,6 +144,20 @@ pub struct Judged {
     pub flips: Flips,
     /// The same comparison on cases that took no part in the selection; absent without a holdout.
     pub confirmation: Option<Confirmation>,
+}
+
+impl Judged {
+    /// The same, of a candidate that can never be promoted because it is its own baseline. What the rule
+    /// says stays in the trace.
+    #[must_use]
+    pub fn without_promotion(mut self) -> Self {
+        let judgement = &mut self.judgement;
+        if judgement.verdict != Verdict::Discard {
+            judgement.reason = format!("nothing was changed; {}", judgement.reason);
+            judgement.verdict = Verdict::Discard;
+        }
+        self
+    }
 }
 
 /// How cases changed between baseline and candidate.

@@ -44,6 +44,8 @@ pub enum Exit {
     Unreachable = 10,
     /// Cancelled by a person.
     Cancelled = 11,
+    /// The evaluator is not healthy.
+    Unhealthy = 12,
     /// Interrupted from the keyboard; the state is saved.
     Interrupted = 130,
     /// Asked to end, as a service manager does; the state is saved.
@@ -238,6 +240,7 @@ mod tests {
             Exit::Unstable,
             Exit::Unreachable,
             Exit::Cancelled,
+            Exit::Unhealthy,
             Exit::Interrupted,
             Exit::Terminated,
         ];

@@ -380,6 +380,8 @@ pub enum Ending {
     },
     /// The operator's own candidate is judged, and nothing else was asked for.
     SuggestionsDone,
+    /// The baseline was compared with itself.
+    HealthChecked,
     /// Too many evaluations in a row gave no measurable result. Read from older stores only: it has
     /// become [`Hold::Failures`], which loses nothing.
     TooManyFailures {
@@ -485,6 +487,8 @@ pub enum SearchMode {
     Proposers,
     /// From people only; the campaign ends when their candidates are judged.
     Suggestions,
+    /// The baseline is its own one candidate: a check of the evaluator, which promotes nothing.
+    Health,
 }
 
 /// What became of a mutation.
@@ -784,6 +788,7 @@ impl Campaign {
                 Ending::ClosedByOperator { .. }
                 | Ending::ExperimentsUsedUp
                 | Ending::NoFurtherMutation { .. }
+                | Ending::HealthChecked
                 | Ending::SuggestionsDone => Status::Completed,
             },
             (_, Some(Hold::Operator { .. })) => Status::PausedManual,

@@ -230,7 +230,13 @@ impl<'a> Step<'a> {
     fn start(&mut self, reason: Option<String>) -> Result<(), Rejection> {
         match self.next.phase {
             Phase::Draft => {
-                self.enter(Phase::Replaying { evaluation: None });
+                self.enter(match self.next.search.mode {
+                    SearchMode::Proposers | SearchMode::Suggestions => {
+                        Phase::Replaying { evaluation: None }
+                    }
+                    // Its pairs are all that is asked for.
+                    SearchMode::Health => Phase::Searching,
+                });
                 self.tell(EventKind::CampaignStarted { reason });
                 Ok(())
             }
@@ -276,6 +282,11 @@ impl<'a> Step<'a> {
         let search = &self.next.search;
         if self.next.is_closed() {
             return Err(self.wrong_status("take a candidate", "start a new campaign"));
+        }
+        if search.mode == SearchMode::Health {
+            let help =
+                "it compares the baseline with itself only; end it, and start a new campaign";
+            return Err(self.wrong_status("take a candidate", help));
         }
         if let Some(fate) = search.tried.get(&mutation.key()) {
             return Err(Rejection::AlreadyTried { fate: *fate });
@@ -508,6 +519,10 @@ impl<'a> Step<'a> {
     /// Writes down what was judged, and gives back what is left of the stake of a candidate that is
     /// discarded. That of another one stays until a person has decided.
     fn record(&mut self, mut experiment: Experiment, judged: Judged) -> Experiment {
+        let judged = match self.next.search.mode {
+            SearchMode::Health => judged.without_promotion(),
+            SearchMode::Proposers | SearchMode::Suggestions => judged,
+        };
         let verdict = judged.judgement.verdict;
         self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
         experiment.state = match verdict {
@@ -566,6 +581,10 @@ impl<'a> Step<'a> {
         if self.begin_comparing() {
             return true;
         }
+        if self.next.search.mode == SearchMode::Health && self.next.search.experiments > 0 {
+            self.close(Ending::HealthChecked);
+            return true;
+        }
         if self.next.search.experiments >= self.next.budget().max_experiments {
             self.close(Ending::ExperimentsUsedUp);
             return true;
@@ -578,7 +597,7 @@ impl<'a> Step<'a> {
             }
             return true;
         }
-        if self.replay_is_due() {
+        if self.next.search.mode != SearchMode::Health && self.replay_is_due() {
             self.enter(Phase::Replaying { evaluation: None });
             return true;
         }

@@ -11,6 +11,7 @@ mod decide;
 mod demo;
 mod extend;
 mod faults;
+mod health;
 mod hold;
 mod list;
 mod measure;

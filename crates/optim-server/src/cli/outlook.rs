@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use optim_core::campaign::Campaign;
 use optim_core::campaign::estimate::Estimate;
 use optim_core::campaign::ledger::Amount;
+use optim_core::campaign::{Campaign, SearchMode};
 use optim_core::id::CampaignId;
 use optim_core::judge::error_budget::Stake;
 use optim_core::judge::plan::{Forecast, Goal};
@@ -19,6 +19,7 @@ use optim_store::Page;
 use serde::Serialize;
 
 use super::call::Call;
+use super::health;
 use crate::error::CliError;
 
 /// The share of cases that differ between two runs where nothing is known: about that of agents on a model.
@@ -59,8 +60,8 @@ pub(super) enum Source {
     Given,
     /// Nothing is known.
     Assumed,
-    /// The replays of a campaign.
-    Replays { campaign: CampaignId },
+    /// Pairs of runs of one definition in a campaign.
+    Record { campaign: CampaignId },
     /// The case runs of a campaign.
     Runs { campaign: CampaignId, runs: u64 },
     /// The executor's bound for one case run.
@@ -87,17 +88,17 @@ impl Outlook {
         flips: Option<PerMillion>,
     ) -> Result<Self, CliError> {
         let newest = newest_on(call, project).await?;
-        let recorded = newest.as_ref().and_then(flips_of);
+        let recorded = match &newest {
+            Some(campaign) => flips_of(call, campaign).await?,
+            None => None,
+        };
         let given = flips.map(|share| Flips { share: share.fraction(), source: Source::Given });
         let assumed = || Flips { share: FLIPS_ASSUMED.fraction(), source: Source::Assumed };
         let flips = given.or(recorded).unwrap_or_else(assumed);
         let price = newest.as_ref().and_then(price_of).or_else(|| quoted(call, project));
         let budget = &project.policies.budget;
         let covered = price.as_ref().and_then(|price| budget.allowance().runs_of(&price.each));
-        let rules = match project.policies.eval.rule {
-            Rule::Sequential(rules) => rules,
-            Rule::Point { .. } => Sequential::of(DecisionProfile::Standard),
-        };
+        let rules = rules(project);
         let count = |split| u32::try_from(project.pack.split(split).count()).unwrap_or(u32::MAX);
         let experiments = budget.max_experiments;
         let stake = Stake::whole(rules.alpha).shared_by(experiments);
@@ -141,6 +142,14 @@ impl Outlook {
     }
 }
 
+/// The rules of `project`; those of the standard profile under the point rule.
+pub(super) fn rules(project: &Project) -> Sequential {
+    match project.policies.eval.rule {
+        Rule::Sequential(rules) => rules,
+        Rule::Point { .. } => Sequential::of(DecisionProfile::Standard),
+    }
+}
+
 /// The newest campaign on the workflow of `project` that has executed something, by the executor of the
 /// settings.
 async fn newest_on(call: &Call, project: &Project) -> Result<Option<Campaign>, CliError> {
@@ -157,10 +166,18 @@ async fn newest_on(call: &Call, project: &Project) -> Result<Option<Campaign>, C
     Ok(None)
 }
 
-fn flips_of(campaign: &Campaign) -> Option<Flips> {
-    let share = disagreement(&campaign.baseline.replays);
-    let source = Source::Replays { campaign: campaign.id.clone() };
-    (share.den > 0).then_some(Flips { share, source })
+/// How often its replays differ, or the pairs of the baseline with itself.
+async fn flips_of(call: &Call, campaign: &Campaign) -> Result<Option<Flips>, CliError> {
+    let share = match campaign.search.mode {
+        SearchMode::Health => {
+            let experiments = call.session.experiments(&campaign.id).await?;
+            let health = health::of(call, campaign, &experiments).await?;
+            health.map(|health| health.differing).unwrap_or_default()
+        }
+        SearchMode::Proposers | SearchMode::Suggestions => disagreement(&campaign.baseline.replays),
+    };
+    let source = Source::Record { campaign: campaign.id.clone() };
+    Ok((share.den > 0).then_some(Flips { share, source }))
 }
 
 fn price_of(campaign: &Campaign) -> Option<Price> {
@@ -186,7 +203,7 @@ impl fmt::Display for Flips {
         let Fraction { num, den } = self.share;
         match &self.source {
             Source::Given => f.write_str("(given)"),
-            Source::Replays { campaign } | Source::Runs { campaign, .. } => {
+            Source::Record { campaign } | Source::Runs { campaign, .. } => {
                 write!(f, "({num} of {den} pairs of runs in campaign {campaign})")
             }
             Source::Assumed | Source::WorstCase => f.write_str(

@@ -6,15 +6,17 @@ use optim_core::campaign::command::Command;
 use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::id::CampaignId;
+use optim_core::policy::Rule;
 use optim_core::workflow::ModelRef;
 use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::outlook::Outlook;
 use super::progress::Progress;
 use super::report::Report;
-use super::{Outcome, faults, refusals};
+use super::{Outcome, faults, health, refusals};
 use crate::control::server::{Host, Server};
 use crate::error::{CliError, Exit};
 use crate::session::Session;
@@ -42,6 +44,20 @@ pub(crate) struct Args {
     /// Why a new campaign is started; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
+    /// Compare the baseline with itself instead: whether the evaluator is healthy, and how flaky the cases
+    /// are. Nothing can be promoted.
+    #[arg(long)]
+    aa: bool,
+    /// The pairs of `--aa`; two for each search case when absent, but 64 at least and 240 at most.
+    #[arg(long, value_name = "N", requires = "aa", value_parser = clap::value_parser!(u32).range(8..=10_000))]
+    pairs: Option<u32>,
+}
+
+impl Args {
+    /// Whether `open` is what goes on.
+    fn goes_on_with(&self, open: &Campaign) -> bool {
+        !self.new && (!self.aa || open.search.mode == SearchMode::Health)
+    }
 }
 
 pub(super) async fn run(call: &Call, args: Args) -> Outcome {
@@ -49,14 +65,16 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
         return Err(CliError::AlreadyRunning { owner: std::process::id() });
     }
     let campaign = match open_campaign(&call.session).await? {
-        Some(open) if !args.new && open.phase != Phase::Draft && args.reason.is_some() => {
+        Some(open)
+            if args.goes_on_with(&open) && open.phase != Phase::Draft && args.reason.is_some() =>
+        {
             let message = format!(
                 "campaign {} was started before; leave --reason out to go on with it, or start another one with --new",
                 open.id
             );
             return Err(CliError::Usage { code: "already_started", message });
         }
-        Some(open) if !args.new => open,
+        Some(open) if args.goes_on_with(&open) => open,
         open => {
             if let Some(open) = open {
                 let (id, status) = (&open.id, open.status().name());
@@ -64,12 +82,29 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let project = call.session.project().await?;
+            let mut project = call.session.project().await?;
             for warning in &project.warnings.0 {
                 call.out.error_line(&warning.to_string());
             }
+            let outlook = Outlook::of(call, &project, None).await?;
+            let mode = match args.aa {
+                true => {
+                    health::prepare(&mut project, &outlook, args.pairs);
+                    SearchMode::Health
+                }
+                false => SearchMode::Proposers,
+            };
             let (seed, model) = (args.seed, args.model);
-            let mut draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
+            let mut draft = call.session.draft(&project, seed, model, mode)?;
+            match &project.policies.eval.rule {
+                _ if args.aa => draft.campaign.name = health::name(&draft.campaign),
+                Rule::Sequential(_) => {
+                    if let Some(warning) = outlook.out_of_reach(&project) {
+                        call.out.error_line(&format!("warning: {warning}"));
+                    }
+                }
+                Rule::Point { .. } => {}
+            }
             if let Some(id) = args.id {
                 draft.campaign.id = id;
             }
@@ -233,14 +268,19 @@ async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError>
 pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
     let experiments = call.session.experiments(&campaign.id).await?;
     let faults = faults::of(call, campaign, &experiments).await?;
-    let report = Report::new(campaign, &experiments, faults, &call.prefix());
+    let health = health::of(call, campaign, &experiments).await?;
+    let report = Report::new(campaign, &experiments, faults, &call.prefix()).with_health(health);
     if call.json {
         call.out.document(&report);
     } else {
         super::status::print(call, campaign, &experiments, report.faults());
+        health::print(call, report.health());
         call.out.next(report.next());
     }
-    Ok(exit(campaign))
+    Ok(match report.health() {
+        Some(health) if campaign.is_closed() && !health.is_healthy() => Exit::Unhealthy,
+        _ => exit(campaign),
+    })
 }
 
 /// The exit code that tells a script where the campaign stands.

@@ -13,7 +13,7 @@ use super::faults::FaultsView;
 use super::progress::Progress;
 use super::report::{Report, reason, refused};
 use super::work::WorkView;
-use super::{Outcome, after_apply, faults, refusals, run};
+use super::{Outcome, after_apply, faults, health, refusals, run};
 use crate::error::Exit;
 
 /// The flags of `optim status`.
@@ -37,13 +37,15 @@ pub(super) async fn status(call: &Call, args: Args) -> Outcome {
     }
     let experiments = call.session.experiments(&campaign.id).await?;
     let faults = faults::of(call, &campaign, &experiments).await?;
-    let report = Report::new(&campaign, &experiments, faults, &call.prefix());
+    let health = health::of(call, &campaign, &experiments).await?;
+    let report = Report::new(&campaign, &experiments, faults, &call.prefix()).with_health(health);
     let now = call.session.engine.clock().now();
     let work = call.service.as_ref().map(|service| WorkView::new(service.status(), now));
     if call.json {
         call.out.document(&Standing { report: &report, work });
     } else {
         print(call, &campaign, &experiments, report.faults());
+        health::print(call, report.health());
         if let Some(work) = work {
             work.print(&call.out);
         }
