@@ -4,6 +4,7 @@ mod comparing;
 mod decision;
 mod ending;
 mod funding;
+mod health;
 mod measurement;
 mod replay;
 mod setback;

@@ -128,11 +128,12 @@ impl fmt::Display for Goal {
     }
 }
 
-/// The least pairs that prove the guardrail against blocked nodes.
+/// The least pairs, in whole batches, that prove the guardrail against blocked nodes.
 fn floor(rules: &Sequential) -> Option<u32> {
     let margin = rules.guardrails.blocked_node_rate?.to_f64();
-    (1..=FORECAST_PAIRS_MAX)
-        .find(|pairs| seen(*pairs, 0, 0).below(margin) >= LogE::bar(rules.alpha_guardrail))
+    let proves = |pairs: &u32| seen(*pairs, 0, 0).below(margin) >= LogE::bar(rules.alpha_guardrail);
+    let pairs = (1..=FORECAST_PAIRS_MAX).find(proves)?;
+    pairs.checked_next_multiple_of(rules.batch.max(1))
 }
 
 /// A number of pairs, rounded up.

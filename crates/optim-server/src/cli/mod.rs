@@ -106,7 +106,7 @@ pub(crate) enum Verb {
     /// Stop new work; what runs still lands.
     Pause(hold::PauseArgs),
     /// End a pause, or a hold for an unstable baseline.
-    Resume(hold::Args),
+    Resume(hold::ResumeArgs),
     /// Measure the baseline once more, due or not.
     Replay(replay::Args),
     /// Add to the budget of a campaign; its frozen policies stay as they are.

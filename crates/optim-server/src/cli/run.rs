@@ -8,6 +8,7 @@ use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::id::CampaignId;
 use optim_core::policy::Rule;
 use optim_core::workflow::ModelRef;
+use optim_runtime::frozen;
 use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,9 @@ pub(crate) struct Args {
     /// Why a new campaign is started; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
+    /// Go on with the files as the open campaign froze them, though some were edited since.
+    #[arg(long)]
+    frozen: bool,
     /// Compare the baseline with itself instead: whether the evaluator is healthy, and how flaky the cases
     /// are. Nothing can be promoted.
     #[arg(long)]
@@ -74,7 +78,12 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
             );
             return Err(CliError::Usage { code: "already_started", message });
         }
-        Some(open) if args.goes_on_with(&open) => open,
+        Some(open) if args.goes_on_with(&open) => {
+            if !args.frozen {
+                unedited(&open)?;
+            }
+            open
+        }
         open => {
             if let Some(open) = open {
                 let (id, status) = (&open.id, open.status().name());
@@ -123,6 +132,15 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
     let until = if args.wait { Campaign::is_closed } else { settled };
     let campaign = follow(call, campaign, args.reason, until).await?;
     finish(call, &campaign).await
+}
+
+/// Whether the files that `campaign` froze are what they were: whoever edits one expects it to count.
+pub(super) fn unedited(campaign: &Campaign) -> Result<(), CliError> {
+    let edited = frozen::edited(&campaign.frozen.files);
+    if edited.is_empty() || campaign.is_closed() {
+        return Ok(());
+    }
+    Err(CliError::FilesEdited { campaign: campaign.id.clone(), edited })
 }
 
 /// Starts a draft for `reason`, works the campaign off until it is as `until` says, and shows how it goes.

@@ -10,7 +10,7 @@ use crate::quantity::PerMillion;
 const ALPHA: PerMillion = PerMillion(50_000);
 
 /// A campaign by the sequential rule, with `change` of its standard profile.
-fn sequential(max_experiments: u32, change: impl Fn(&mut Sequential)) -> Campaign {
+pub(super) fn sequential(max_experiments: u32, change: impl Fn(&mut Sequential)) -> Campaign {
     let Campaign { id, name, seed, source, mut frozen, created_at, .. } =
         campaign(max_experiments, 0);
     let mut rules = Sequential::of(DecisionProfile::Standard);
@@ -21,9 +21,9 @@ fn sequential(max_experiments: u32, change: impl Fn(&mut Sequential)) -> Campaig
 }
 
 /// What becomes of the run of a side of a case.
-type Fate = fn(Side, u32) -> End;
+pub(super) type Fate = fn(Side, u32) -> End;
 
-fn measured(passes: bool) -> End {
+pub(super) fn measured(passes: bool) -> End {
     End::Measured(CaseMeasure {
         passes,
         checks: Fraction::new(passes.into(), 1),
@@ -35,11 +35,11 @@ fn measured(passes: bool) -> End {
 }
 
 /// The candidate passes every case, the baseline none.
-fn better(side: Side, _: u32) -> End {
+pub(super) fn better(side: Side, _: u32) -> End {
     measured(side != Side::Control)
 }
 
-fn equal(_: Side, case: u32) -> End {
+pub(super) fn equal(_: Side, case: u32) -> End {
     measured(case.is_multiple_of(2))
 }
 
@@ -49,7 +49,7 @@ fn worse(side: Side, _: u32) -> End {
 
 impl Driven {
     /// Ends the round of pairs in flight.
-    fn round(&mut self, fate: impl Fn(Side, u32) -> End) {
+    pub(super) fn round(&mut self, fate: impl Fn(Side, u32) -> End) {
         let pairing = self.campaign.open_batch().expect("a batch is in flight").clone();
         for open in &pairing.open {
             let Purpose::Paired { side, .. } = open.purpose else { panic!("not paired") };
@@ -65,7 +65,7 @@ impl Driven {
     }
 
     /// Compares until the candidates in flight are decided.
-    fn compare(&mut self, fate: Fate) {
+    pub(super) fn compare(&mut self, fate: Fate) {
         let mut rounds = 0;
         while self.campaign.open_batch().is_some() {
             self.round(fate);
@@ -74,15 +74,15 @@ impl Driven {
         }
     }
 
-    fn trial(&self) -> &crate::trial::Trial {
+    pub(super) fn trial(&self) -> &crate::trial::Trial {
         self.campaign.current_experiment().unwrap().trial.as_ref().unwrap()
     }
 
-    fn pool(&self) -> Stake {
+    pub(super) fn pool(&self) -> Stake {
         self.campaign.errors.unwrap().pool()
     }
 
-    fn state(&self, number: u32) -> &ExperimentState {
+    pub(super) fn state(&self, number: u32) -> &ExperimentState {
         &self.experiments.values().find(|experiment| experiment.number == number).unwrap().state
     }
 }
