@@ -23,7 +23,7 @@ use optim_runtime::executor::{Capabilities, NodeExecutor};
 use optim_runtime::proposer::built_in;
 use optim_runtime::reaper::ReaperConfig;
 use optim_runtime::service::{Service, ServiceConfig};
-use optim_runtime::testing::SmallProject;
+use optim_runtime::testing::{ANY_BASELINE, SmallProject};
 use optim_store::lmdb::{Lmdb, Options};
 use optim_store::{Commit, Page, Revision, RunFilter, Store, Write};
 use serde_json::{Value, json};
@@ -81,6 +81,7 @@ fn draft(id: &str) -> NewCampaign {
         cases: &(0..CASES).map(case).collect::<String>(),
         text_fields: "[objective, output_contract_summary_guidance]",
         knob_fields: "[timeout_ms, retry_policy_max_attempts]",
+        decision: ANY_BASELINE,
         max_experiments: EXPERIMENTS,
     };
     project.draft(id, 7, "no-op")

@@ -36,3 +36,20 @@ pub fn exponent((small, small_ns): (usize, f64), (large, large_ns): (usize, f64)
 pub fn float(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
+
+/// `count` of `all`; 0 when there is nothing.
+#[must_use]
+#[expect(clippy::as_conversions, reason = "what is counted here fits into a float")]
+pub fn share(count: u64, all: u64) -> f64 {
+    count as f64 / all.max(1) as f64
+}
+
+/// The upper end of the 99 % Wilson interval for a share of which `count` of `all` were seen.
+#[must_use]
+#[expect(clippy::as_conversions, reason = "what is counted here fits into a float")]
+pub fn wilson_upper(count: u64, all: u64) -> f64 {
+    let (share, n, z) = (share(count, all), all.max(1) as f64, 2.575_829_303_5_f64);
+    let middle = share + z * z / (2.0 * n);
+    let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
+    (middle + spread) / (1.0 + z * z / n)
+}

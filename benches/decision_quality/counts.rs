@@ -1,5 +1,6 @@
 //! What happened in the campaigns of a scenario.
 
+use optim_benches::measure::wilson_upper;
 use optim_core::judge::look::Unsettled;
 
 use crate::campaign::Candidate;
@@ -76,10 +77,6 @@ impl Counts {
 
     /// The upper end of the 99 % Wilson interval for the share of campaigns with a false promotion.
     pub(crate) fn any_false_at_most(&self) -> f64 {
-        let (n, z) = (f64::from(self.campaigns), 2.575_829_303_5_f64);
-        let share = f64::from(self.found.any_false) / n;
-        let middle = share + z * z / (2.0 * n);
-        let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-        (middle + spread) / (1.0 + z * z / n)
+        wilson_upper(self.found.any_false.into(), self.campaigns.into())
     }
 }

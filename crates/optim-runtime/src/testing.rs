@@ -23,7 +23,6 @@ hard_guardrails: [blocked_node_rate, budget_ceilings]
 campaign_start_baseline_runs: 2
 baseline_replay_every_candidates: 5
 baseline_replay_every_minutes: 30
-decision: {rule: point, point: {stability: {max_range: 1.0, max_flaky: 1.0}}}
 profile: custom
 ";
 const MUTATION: &str = "
@@ -52,7 +51,11 @@ max_total_tokens: null
 max_total_cost_usd: null
 ";
 
-/// A project whose baseline counts as established whatever its replays give.
+/// The point rule, with a baseline that counts as established whatever its replays give.
+pub const ANY_BASELINE: &str =
+    "{rule: point, point: {stability: {max_range: 1.0, max_flaky: 1.0}}}";
+
+/// A project with one workflow.
 #[derive(Debug, Clone, Copy)]
 pub struct SmallProject<'a> {
     /// The text of the workflow file.
@@ -63,6 +66,8 @@ pub struct SmallProject<'a> {
     pub text_fields: &'a str,
     /// The knobs that may change, as a YAML list.
     pub knob_fields: &'a str,
+    /// The decision rule, as YAML.
+    pub decision: &'a str,
     /// The most experiments of a campaign.
     pub max_experiments: u32,
 }
@@ -76,11 +81,12 @@ impl SmallProject<'_> {
             "allowed_text_fields: {}\nallowed_knob_fields: {}\n",
             self.text_fields, self.knob_fields
         );
+        let eval = format!("{EVAL}decision: {}\n", self.decision);
         let experiments = format!("max_experiments: {}\n", self.max_experiments);
         for (file, text) in [
             ("workflow.yaml", self.workflow),
             ("objective.md", "Answers keep to the form. Name the evidence."),
-            ("eval.yaml", EVAL),
+            ("eval.yaml", &eval),
             ("mutation.yaml", &(fields + MUTATION)),
             ("scope.yaml", SCOPE),
             ("budget.yaml", &(experiments + BUDGET)),

@@ -30,7 +30,7 @@ use optim_runtime::proposer::{ProposalRequest, Proposals, Proposer, built_in};
 use optim_runtime::reconcile::Reconciler;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_runtime::tasks::TaskSet;
-use optim_runtime::testing::SmallProject;
+use optim_runtime::testing::{ANY_BASELINE, SmallProject};
 use optim_store::memory::Memory;
 use optim_store::testing::faulty::{Fault, FaultyStore};
 use optim_store::{Commit, EventSeq, Page, RunFilter, Store, Versioned, Write};
@@ -60,6 +60,7 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         cases: &(0..8).map(case).collect::<String>(),
         text_fields: "[objective]",
         knob_fields: "[timeout_ms]",
+        decision: ANY_BASELINE,
         max_experiments: 4,
     };
     project.draft(id, seed, "scripted")

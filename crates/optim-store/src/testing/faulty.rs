@@ -1,7 +1,8 @@
-//! A store that fails as planned.
+//! A store that fails as planned, and during whose commits tokio's paused clock stands still.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
 use async_trait::async_trait;
 use optim_core::campaign::Campaign;
@@ -38,6 +39,9 @@ enum Plan {
 
 /// A store whose operations fail by a plan, with [`StoreError::Io`]. Operations, reads and
 /// commits alike, are counted from 1 in the order in which they are begun.
+///
+/// A paused clock moves on when nothing is left to do but wait for it, and it takes a commit that another
+/// thread is writing for nothing. Here it waits for the commit: in virtual time a commit takes no time.
 #[derive(Debug)]
 pub struct FaultyStore<S> {
     inner: S,
@@ -107,6 +111,20 @@ impl<S> FaultyStore<S> {
     }
 }
 
+/// While it lives, tokio's paused clock stands still.
+struct Still {
+    _end: Sender<()>,
+}
+
+impl Still {
+    fn begin() -> Self {
+        let (end, ended) = channel();
+        // The clock waits for blocking tasks. This one ends when the sender is gone.
+        drop(tokio::task::spawn_blocking(move || ended.recv()));
+        Self { _end: end }
+    }
+}
+
 impl Plan {
     fn fault(&self, number: u64) -> Option<Fault> {
         match self {
@@ -125,6 +143,7 @@ impl Plan {
 #[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let _still = Still::begin();
         self.attempt(self.inner.commit(commit)).await
     }
 

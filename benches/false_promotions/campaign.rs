@@ -1,0 +1,187 @@
+//! One campaign through the engine, with a person who approves what is recommended.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use optim_core::campaign::command::Command;
+use optim_core::campaign::{Campaign, Phase};
+use optim_core::experiment::{Experiment, ExperimentState};
+use optim_core::id::{Actor, CampaignId};
+use optim_core::mutation::FieldValue;
+use optim_core::quantity::Timestamp;
+use optim_runtime::clock::{ManualClock, Steady};
+use optim_runtime::dispatch::DispatchConfig;
+use optim_runtime::engine::{Engine, NewCampaign};
+use optim_runtime::service::{Service, ServiceConfig};
+use optim_runtime::testing::SmallProject;
+use optim_store::lmdb::{Lmdb, Options};
+use optim_store::testing::faulty::FaultyStore;
+use optim_store::{Page, Store};
+use serde_json::json;
+
+use crate::agent::{Agent, OBJECTIVE, Start};
+use crate::proposer::Numbering;
+use crate::world::{CASES, World};
+
+/// The candidates of a campaign.
+pub(crate) const CANDIDATES: u32 = 20;
+/// A campaign that has not ended after so much virtual time hangs.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How a campaign is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    pub(crate) world: World,
+    pub(crate) seed: u64,
+    /// Case runs at once.
+    pub(crate) capacity: u32,
+    /// The virtual time after which the process ends without notice and another takes over; each
+    /// further one lasts as long again.
+    pub(crate) restart_every: Option<Duration>,
+    /// Whether it ends with the first false promotion.
+    pub(crate) first_only: bool,
+    /// An empty directory.
+    pub(crate) directory: &'a Path,
+}
+
+/// What became of a campaign.
+pub(crate) struct Ended {
+    pub(crate) campaign: Campaign,
+    pub(crate) experiments: Vec<Experiment>,
+    pub(crate) starts: Vec<Start>,
+    pub(crate) false_promotions: u32,
+    pub(crate) reviews: u32,
+    pub(crate) restarts: u32,
+}
+
+fn draft(setting: &Setting<'_>) -> NewCampaign {
+    let workflow = json!({
+        "automation_id": "w",
+        "name": "w",
+        "agents": [{"agent_id": "a"}],
+        "flow": {"nodes": [{
+            "node_id": "n",
+            "agent_id": "a",
+            "objective": OBJECTIVE,
+            "timeout_ms": 60_000,
+            "retry_policy": {"max_attempts": 1},
+            "output_contract": {
+                "kind": "j",
+                "validator": "structured_json",
+                "schema": {"type": "object", "required": ["ok"]},
+            },
+        }]},
+    });
+    let case = |case| format!("{}\n", json!({"id": format!("c{case}"), "inputs": {"case": case}}));
+    let project = SmallProject {
+        workflow: &workflow.to_string(),
+        cases: &(0..CASES).map(case).collect::<String>(),
+        text_fields: "[objective]",
+        knob_fields: "[]",
+        decision: "{rule: sequential}",
+        max_experiments: CANDIDATES,
+    };
+    project.draft("c", setting.seed, "scripted")
+}
+
+/// A process that works on the campaign.
+struct Process {
+    engine: Arc<Engine>,
+    service: Service,
+}
+
+impl Process {
+    async fn start(setting: &Setting<'_>, agent: &Arc<Agent>, clock: Steady) -> Outcome<Self> {
+        let options = Options { allow_unsafe_file_system: true, ..Options::default() };
+        let store = Lmdb::open(setting.directory.join("store"), &options)?;
+        // Without faults: what is wanted is that virtual time waits for commits.
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::planned(store, []));
+        let engine = Arc::new(Engine::new(store, Arc::new(clock)));
+        let config = ServiceConfig {
+            dispatch: DispatchConfig { capacity: setting.capacity, ..DispatchConfig::default() },
+            proposers: vec![Arc::new(Numbering(Arc::clone(agent)))],
+            ..ServiceConfig::default()
+        };
+        let executor = Arc::<Agent>::clone(agent);
+        let service = Service::start(Arc::clone(&engine), executor, config).await?;
+        Ok(Self { engine, service })
+    }
+
+    /// Stops the loops and closes the store.
+    async fn stop(self) {
+        self.service.stop().await;
+    }
+}
+
+/// Runs a campaign to its end.
+pub(crate) async fn run(setting: Setting<'_>) -> Outcome<Ended> {
+    let agent = Arc::new(Agent::new(setting.world, setting.seed));
+    let clock = Steady::starting_at(&ManualClock::at(Timestamp(0)));
+    let actor = Actor::new("local:bench")?;
+    let mut process = Process::start(&setting, &agent, clock).await?;
+    let new = draft(&setting);
+    let id = new.campaign.id.clone();
+    process.engine.create(new, actor.clone()).await?;
+    process.engine.submit(&id, &Command::Start { reason: None }, actor.clone()).await?;
+    let (mut false_promotions, mut reviews, mut restarts) = (0, 0, 0);
+    loop {
+        let patience = setting.restart_every.map_or(YEAR, |every| every * (restarts + 1));
+        let settled = tokio::time::timeout(patience, process.service.settled(&id)).await;
+        let Ok(settled) = settled else {
+            if setting.restart_every.is_none() {
+                return Err("the campaign hangs".into());
+            }
+            process.stop().await;
+            restarts += 1;
+            process = Process::start(&setting, &agent, clock).await?;
+            continue;
+        };
+        let campaign = settled?;
+        let command = match &campaign.phase {
+            Phase::AwaitingApproval { experiment } => match &experiment.state {
+                ExperimentState::Recommended(_) => {
+                    false_promotions += 1;
+                    if setting.first_only {
+                        return ended(process, &id, &agent, (false_promotions, reviews, restarts))
+                            .await;
+                    }
+                    if let FieldValue::Text(text) = &experiment.mutation.after {
+                        agent.moved_to(text.clone());
+                    }
+                    Command::Approve { experiment: experiment.id, reason: None }
+                }
+                _ => {
+                    reviews += 1;
+                    let reason = "it stays as it is".to_owned();
+                    Command::Reject { experiment: experiment.id, reason }
+                }
+            },
+            Phase::Closed { .. } => {
+                return ended(process, &id, &agent, (false_promotions, reviews, restarts)).await;
+            }
+            phase => return Err(format!("it is held in {phase:?}: {:?}", campaign.hold).into()),
+        };
+        process.engine.submit(&id, &command, actor.clone()).await?;
+    }
+}
+
+/// Reads what is on record.
+async fn ended(
+    process: Process,
+    id: &CampaignId,
+    agent: &Agent,
+    (false_promotions, reviews, restarts): (u32, u32, u32),
+) -> Outcome<Ended> {
+    let store = process.engine.store();
+    let campaign = process.engine.campaign(id).await?.value;
+    let mut experiments = Vec::new();
+    for summary in store.experiments(id, Page::first()).await?.items {
+        experiments.extend(store.experiment(summary.id).await?);
+    }
+    process.stop().await;
+    let starts = agent.starts();
+    Ok(Ended { campaign, experiments, starts, false_promotions, reviews, restarts })
+}

@@ -1,0 +1,172 @@
+//! Whole campaigns of candidates that are no better, through the engine's commands, on the real loops and
+//! LMDB: how often one is promoted.
+//! `cargo run --release -p optim-benches --bin false-promotions [-- short]`.
+//!
+//! The agent is simulated by the `scripted` executor, in virtual time. Providers fail, case runs hit
+//! their timeouts, processes end and others take over. Then the conditions that the rule relies on are
+//! broken one by one, each in a world where it matters, next to the same world with the condition kept.
+//! Exits with 1 when a target is missed.
+//!
+//! The columns: campaigns with a false promotion and the upper end of their 99 % interval; false
+//! promotions; reviews, which are rejected; case runs of a campaign.
+#![expect(clippy::print_stdout, reason = "a report for the person who runs it")]
+
+mod agent;
+mod campaign;
+mod proposer;
+mod row;
+mod world;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use optim_benches::measure::{cpu_ns, share};
+
+use campaign::Outcome;
+use row::{Done, Row};
+use world::{BROKEN, MEASURED};
+
+/// A file system in memory: what is measured is not the disk.
+const MEMORY: &str = "/dev/shm";
+
+/// How much is run.
+struct Extent {
+    /// Campaigns at each capacity.
+    measured: u64,
+    /// Campaigns on the disk.
+    on_disk: u64,
+    /// Campaigns of each world with a condition broken, and kept.
+    broken: u64,
+}
+
+/// Everything.
+const FULL: Extent = Extent { measured: 100, on_disk: 10, broken: 60 };
+/// Whether all of it still works.
+const SHORT: Extent = Extent { measured: 2, on_disk: 1, broken: 2 };
+
+/// The targets that were missed.
+#[derive(Default)]
+struct Missed(Vec<String>);
+
+impl Missed {
+    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(what());
+        }
+    }
+}
+
+/// The seed of the first campaign with this capacity.
+fn seed(capacity: u32) -> u64 {
+    u64::from(capacity) * 1_000
+}
+
+fn measured<'a>(capacity: u32, campaigns: u64, directory: &'a Path) -> Row<'a> {
+    Row {
+        world: MEASURED,
+        capacity,
+        seed: seed(capacity),
+        campaigns,
+        restart_every: Some(Duration::from_secs(400)),
+        first_only: false,
+        directory,
+    }
+}
+
+/// What is promised, measured.
+fn promise(extent: &Extent, missed: &mut Missed) -> Outcome<()> {
+    let (mut any_false, mut campaigns) = (0, 0);
+    for capacity in [1, 2, 8] {
+        let done = measured(capacity, extent.measured, Path::new(MEMORY)).run()?;
+        println!("{:48} {}", format!("capacity {capacity}"), done.figures());
+        side_by_side(&done, missed);
+        any_false += done.any_false();
+        campaigns += extent.measured;
+        if capacity == 2 {
+            on_disk(extent, &done, missed)?;
+        }
+    }
+    println!("any false promotion in {any_false} of {campaigns} campaigns");
+    missed.require(any_false * 100 <= campaigns.max(100) * 8, || {
+        format!("{any_false} of {campaigns} campaigns have a false promotion")
+    });
+    Ok(())
+}
+
+/// The sides of pairs are started next to each other, and either may be the first.
+fn side_by_side(done: &Done, missed: &mut Missed) {
+    let starts = done.starts();
+    let (first, beside) = (
+        share(starts.baseline_first, starts.neighbours),
+        share(starts.neighbours, starts.candidates),
+    );
+    let restarts: u32 = done.0.iter().map(|ended| ended.restarts).sum();
+    println!(
+        "    {beside:.3} of {} sides started right beside the other one, {first:.3} with the baseline \
+         first; {:.1} s apart in the median, {:.1} s at 99 %; {restarts} restarts",
+        starts.candidates,
+        starts.gap(50).as_secs_f64(),
+        starts.gap(99).as_secs_f64(),
+    );
+    missed.require((0.45..=0.55).contains(&first), || {
+        format!("the baseline is first in {first:.3} of the pairs")
+    });
+    missed.require(beside >= 0.95, || {
+        format!("only {beside:.3} of the sides are started beside the other one")
+    });
+    missed.require(restarts > 0, || "no process was ended".to_owned());
+}
+
+/// The first campaigns once more, on the disk: they end the same.
+fn on_disk(extent: &Extent, in_memory: &Done, missed: &mut Missed) -> Outcome<()> {
+    let done = measured(2, extent.on_disk, Path::new(".")).run()?;
+    println!("{:48} {}", "capacity 2, on the disk, the same seeds", done.figures());
+    let (fates, wanted) = (done.fates(), in_memory.fates());
+    missed.require(wanted.starts_with(&fates), || {
+        format!("on the disk candidates end otherwise: {fates:?}")
+    });
+    Ok(())
+}
+
+/// The conditions, kept and broken.
+fn conditions(extent: &Extent, missed: &mut Missed) -> Outcome<()> {
+    println!();
+    for [kept, broken] in BROKEN {
+        for world in [kept, broken] {
+            let row = Row {
+                world,
+                capacity: 2,
+                seed: 1,
+                campaigns: extent.broken,
+                restart_every: None,
+                first_only: true,
+                directory: Path::new(MEMORY),
+            };
+            let done = row.run()?;
+            let mark = if world.broken.is_some() { "  broken: " } else { "" };
+            println!("{:48} {}", format!("{mark}{}", world.name), done.figures());
+        }
+    }
+    let _ = missed;
+    Ok(())
+}
+
+fn main() -> Outcome<ExitCode> {
+    let extent = match std::env::args().nth(1).as_deref() {
+        None => FULL,
+        Some("short") => SHORT,
+        Some(other) => return Err(format!("`{other}` is not `short`").into()),
+    };
+    let begin = cpu_ns();
+    let mut missed = Missed::default();
+    println!(
+        "{:48} {:>27} {:>6} {:>8} {:>8}",
+        "simulated agent", "any false, 99 % bound", "false", "reviews", "runs"
+    );
+    promise(&extent, &mut missed)?;
+    conditions(&extent, &mut missed)?;
+    println!("\n{:.0} s of processor time", (cpu_ns() - begin) / 1e9);
+    missed.0.iter().for_each(|target| println!("missed: {target}"));
+    Ok(if missed.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,170 @@
+//! The worlds that campaigns are run in: what the cases are, what the outside does, and which condition of
+//! the rule is broken.
+//!
+//! A condition is broken from outside, by an executor that does what the case runs would show if the
+//! runtime did not keep it. The runtime is the same in every row.
+
+/// A world.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct World {
+    /// Its name in the report.
+    pub(crate) name: &'static str,
+    /// How often a run of each case passes.
+    pub(crate) cases: Cases,
+    /// What every candidate does.
+    pub(crate) effect: Effect,
+    /// How often the provider fails, per mille of the case runs.
+    pub(crate) faults: u32,
+    /// How often a case run is slow enough for its timeout, per mille.
+    pub(crate) slow: u32,
+    /// Whether all case runs fail in one of ten windows of time.
+    pub(crate) outages: bool,
+    /// The condition that is broken.
+    pub(crate) broken: Option<Condition>,
+}
+
+/// The cases of the pack, of which there are [`CASES`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cases {
+    /// 55 % that nearly always pass, 25 % that pass half of the time, and 20 % that hardly ever do.
+    Mixed,
+    /// All pass half of the time.
+    Coins,
+}
+
+/// What a candidate does. None is better on average over the pack.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Effect {
+    /// Nothing.
+    Nothing,
+    /// Half of the cases always pass and the others never do.
+    Halves,
+}
+
+/// What the rule relies on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Condition {
+    /// Both sides of a pair are fresh. Broken: the baseline's first outcome of each case is used again.
+    FreshBaseline,
+    /// What a definition does itself is a result. Broken: so many per mille of the case runs crash, and a
+    /// crash of a candidate drops the pair. The baseline loses as many at random, so that nothing shows.
+    CrashesCount(u32),
+    /// Both sides of a pair share their window. Broken: each side has its own.
+    SameWindow,
+    /// Each batch is a random sample. Broken: the cases come in the order of the pack, and those that
+    /// candidates improve come first.
+    RandomOrder,
+    /// Each candidate has its own samples. Broken: the cases always come in the order in which they came
+    /// to the first candidate, and the proposer improves those that came first.
+    OwnOrder,
+    /// A fault of the outside has nothing to do with the outcome. Broken: so many per mille of a
+    /// candidate's failing runs end as faults.
+    FaultsAreBlind {
+        /// The share.
+        per_mille: u32,
+        /// Whether the baseline has as many faults, at random, so that nothing shows.
+        hidden: bool,
+    },
+}
+
+/// The cases of a pack.
+pub(crate) const CASES: usize = 40;
+
+impl Cases {
+    /// How often a run of the case with this index passes, per mille.
+    pub(crate) fn pass_per_mille(self, case: usize) -> u32 {
+        match self {
+            Self::Mixed if case < 22 => 970,
+            Self::Mixed if case < 32 => 500,
+            Self::Mixed => 60,
+            Self::Coins => 500,
+        }
+    }
+}
+
+impl Effect {
+    /// How often a candidate's run of a case passes, per mille; `place` says where the case came among
+    /// those that the candidate knows to be first.
+    pub(crate) fn pass_per_mille(self, baseline: u32, place: usize) -> u32 {
+        match self {
+            Self::Nothing => baseline,
+            Self::Halves if place < CASES / 2 => 1000,
+            Self::Halves => 0,
+        }
+    }
+}
+
+/// Nothing is wrong.
+const CALM: World = World {
+    name: "",
+    cases: Cases::Mixed,
+    effect: Effect::Nothing,
+    faults: 0,
+    slow: 0,
+    outages: false,
+    broken: None,
+};
+
+/// What is measured: a provider that fails, cases that run into their timeouts.
+pub(crate) const MEASURED: World = World { name: "measured", faults: 30, slow: 10, ..CALM };
+
+/// The worlds in which a condition matters, and the same with the condition broken.
+pub(crate) const BROKEN: [[World; 2]; 7] = [
+    [
+        World { name: "nothing special", ..CALM },
+        World {
+            name: "the baseline's outcomes are used again",
+            broken: Some(Condition::FreshBaseline),
+            ..CALM
+        },
+    ],
+    [
+        World { name: "some case runs crash", ..CALM },
+        World {
+            name: "a crash drops the candidate's pair",
+            broken: Some(Condition::CrashesCount(120)),
+            ..CALM
+        },
+    ],
+    [
+        World { name: "outages", outages: true, ..CALM },
+        World {
+            name: "each side has windows of its own",
+            outages: true,
+            broken: Some(Condition::SameWindow),
+            ..CALM
+        },
+    ],
+    [
+        World { name: "gains and losses cancel out", ..HALVES },
+        World { name: "fixed order, gains first", broken: Some(Condition::RandomOrder), ..HALVES },
+    ],
+    [
+        World { name: "gains and losses cancel out", ..HALVES },
+        World {
+            name: "one order, and a proposer that learns it",
+            broken: Some(Condition::OwnOrder),
+            ..HALVES
+        },
+    ],
+    [
+        World { name: "no faults", cases: Cases::Coins, ..CALM },
+        World {
+            name: "failing runs end as faults, hidden",
+            cases: Cases::Coins,
+            broken: Some(Condition::FaultsAreBlind { per_mille: 300, hidden: true }),
+            ..CALM
+        },
+    ],
+    [
+        World { name: "no faults", cases: Cases::Coins, ..CALM },
+        World {
+            name: "failing runs end as faults, seen",
+            cases: Cases::Coins,
+            broken: Some(Condition::FaultsAreBlind { per_mille: 300, hidden: false }),
+            ..CALM
+        },
+    ],
+];
+
+const HALVES: World = World { cases: Cases::Coins, effect: Effect::Halves, ..CALM };
