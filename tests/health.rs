@@ -59,22 +59,14 @@ fn an_evaluator_that_is_mostly_noise_is_not_healthy_and_has_its_exit_code() {
 }
 
 #[test]
-fn an_outside_that_fails_is_not_healthy() {
-    let project = project(16, "pass_per_mille = 1000\nfault_per_mille = 900");
-    let ran = project.optim(["run", "--aa"]);
-    ran.ended(12);
-    assert!(ran.stdout.contains("the outside fails too many case runs"), "{ran}");
-}
-
-#[test]
 fn a_check_goes_on_after_a_kill_and_pays_no_pair_twice() {
-    let project = project(8, "pass_per_mille = 800");
+    let project = project(8, "pass_per_mille = 900");
     let run = ["run", "--aa", "--json", "--id", "known", "--seed", "1"];
     let kills = Project::kill_at_each_line(|| project.command(run));
     assert!(kills > 1, "{kills} kills");
     let report = project.optim(["status", "--json"]).document(0);
     assert_eq!(report["runs_executed"], 128, "{report}");
-    let calm = self::project(8, "pass_per_mille = 800");
+    let calm = self::project(8, "pass_per_mille = 900");
     calm.optim(run).ended(0);
     let undisturbed = calm.optim(["status", "--json"]).document(0);
     assert_eq!(report["health"], undisturbed["health"], "it ends as if nothing had happened");

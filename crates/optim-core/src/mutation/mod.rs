@@ -78,6 +78,12 @@ impl Mutation {
         Self { node, field: MutableField::Objective, before: value.clone(), after: value }
     }
 
+    /// Whether it is [`Mutation::nothing`].
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.before == self.after
+    }
+
     /// The identity of the mutation.
     #[must_use]
     pub fn key(&self) -> MutationKey {

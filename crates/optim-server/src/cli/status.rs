@@ -4,6 +4,7 @@ use optim_core::campaign::Campaign;
 use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::metrics::Metrics;
+use optim_core::mutation::Mutation;
 use optim_core::quantity::Millis;
 use optim_runtime::service::settled;
 use serde::{Deserialize, Serialize};
@@ -148,11 +149,16 @@ pub(super) fn metrics_words(metrics: &Metrics) -> String {
     format!("{num} of {den} cases pass ({percent}){replays}{blocked}")
 }
 
+/// What a candidate differs in from its baseline.
+pub(super) fn subject(mutation: &Mutation) -> String {
+    match mutation.is_nothing() {
+        true => "the baseline itself".to_owned(),
+        false => format!("{}.{}", mutation.node, mutation.field),
+    }
+}
+
 fn experiment_line(experiment: &Experiment) -> String {
-    let head = format!(
-        "  #{:<3} {}.{}",
-        experiment.number, experiment.mutation.node, experiment.mutation.field
-    );
+    let head = format!("  #{:<3} {}", experiment.number, subject(&experiment.mutation));
     let (mark, words) = match &experiment.state {
         ExperimentState::Evaluating => ("…", "is measured".to_owned()),
         ExperimentState::Recommended(judged) => {
