@@ -283,6 +283,25 @@ fn a_campaign_of_an_older_store_is_read() {
     assert_eq!((read.ledger.runs, read.ledger.usage), (2, usage));
 }
 
+#[test]
+fn the_scarcest_limit_says_how_many_case_runs_a_budget_pays_for() {
+    let limits = Allowance {
+        tokens: Some(Tokens(1000)),
+        cost: Some(MicroUsd(50)),
+        time: Some(Millis(60_000)),
+    };
+    let taking = |tokens, cost, time| Amount {
+        tokens: Tokens(tokens),
+        cost: MicroUsd(cost),
+        time: Millis(time),
+    };
+    assert_eq!(limits.runs_of(&taking(100, 6, 10)), Some((8, "max_total_cost_usd")));
+    assert_eq!(limits.runs_of(&taking(300, 0, 10)), Some((3, "max_total_tokens")));
+    assert_eq!(limits.runs_of(&Amount::default()), None, "what takes nothing has no end");
+    assert_eq!(Allowance::default().runs_of(&taking(1, 1, 1)), None);
+    assert_eq!(taking(10, 0, 7).per(4), taking(3, 0, 2), "rounded up");
+}
+
 /// Adds `more` experiments to the budget.
 fn more_experiments(driven: &mut Driven, more: u32) {
     let by = Extension { experiments: more, ..Extension::default() };
