@@ -27,17 +27,20 @@ impl fmt::Display for Edited {
     }
 }
 
-/// Those of `files` that were edited. The workflow is not among them: it may change while a campaign is
-/// open, and is looked at before anything is written to it.
+/// Those of `files` that were edited. A file whose whole folder is out of reach, as of a project that was
+/// moved, says nothing. The workflow is not among them: it may change while a campaign is open, and is
+/// looked at before anything is written to it.
 #[must_use]
 pub fn edited(files: &[FrozenFile]) -> Vec<Edited> {
-    let policies = files.iter().filter(|file| file.role != FileRole::Workflow);
-    let edited = policies.map(|file| Edited {
-        reference: file.artifact_ref.clone(),
-        frozen: file.sha256,
-        now: std::fs::read(Path::new(&file.resolved_path)).ok().map(|bytes| Digest::of(&bytes)),
+    let files = files.iter().filter(|file| file.role != FileRole::Workflow);
+    let edited = files.filter_map(|file| {
+        let path = Path::new(&file.resolved_path);
+        let now = std::fs::read(path).ok().map(|bytes| Digest::of(&bytes));
+        let is_in_reach = now.is_some() || path.parent().is_some_and(Path::is_dir);
+        let (reference, frozen) = (file.artifact_ref.clone(), file.sha256);
+        (is_in_reach && now != Some(frozen)).then_some(Edited { reference, frozen, now })
     });
-    edited.filter(|file| file.now != Some(file.frozen)).collect()
+    edited.collect()
 }
 
 #[cfg(test)]
@@ -71,5 +74,7 @@ mod tests {
             found.collect::<Vec<_>>(),
             [("pack".to_owned(), other), ("eval".to_owned(), None)]
         );
+        drop(folder);
+        assert_eq!(edited(&files), [], "a folder that is out of reach says nothing");
     }
 }

@@ -15,13 +15,14 @@ use crate::error::CliError;
 /// Pairs without `--pairs`: the share of those that differ is known to about 6 points then, or 3.
 const PAIRS: std::ops::RangeInclusive<u32> = 64..=240;
 
-/// Sets the rules of `project` so that the comparison ends after `pairs`, whatever they show.
-pub(super) fn prepare(project: &mut Project, outlook: &Outlook, pairs: Option<u32>) {
+/// `project` with rules by which the comparison ends after `pairs`, whatever they show.
+pub(super) fn project(mut project: Project, outlook: &Outlook, pairs: Option<u32>) -> Project {
     let [cases, _] = outlook.cases;
     let twice = cases.saturating_mul(2).clamp(*PAIRS.start(), *PAIRS.end());
     let pairs = pairs.unwrap_or(twice);
     let rules = Sequential { n_min: pairs, n_max: pairs, group: 1, ..outlook.rules };
     project.policies.eval.rule = Rule::Sequential(rules);
+    project
 }
 
 /// The name of the campaign.

@@ -38,6 +38,7 @@ pub(crate) struct ResumeArgs {
     common: Args,
     /// Go on with the files as the campaign froze them, though some were edited since.
     #[arg(long)]
+    #[serde(default)]
     frozen: bool,
 }
 

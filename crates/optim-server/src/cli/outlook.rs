@@ -140,6 +140,14 @@ impl Outlook {
             format!("{goal}, as the budget pays for {runs} case runs: raise `{key}`, or {steadier}")
         })
     }
+
+    /// What `optim run` says of a new campaign. Who chose the point rule is not warned of another one.
+    pub(super) fn warning_of_a_run(&self, project: &Project) -> Option<String> {
+        match project.policies.eval.rule {
+            Rule::Sequential(_) => self.out_of_reach(project),
+            Rule::Point { .. } => None,
+        }
+    }
 }
 
 /// The rules of `project`; those of the standard profile under the point rule.

@@ -6,7 +6,6 @@ use optim_core::campaign::command::Command;
 use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::id::CampaignId;
-use optim_core::policy::Rule;
 use optim_core::workflow::ModelRef;
 use optim_runtime::frozen;
 use optim_runtime::service::{Service, settled};
@@ -47,10 +46,12 @@ pub(crate) struct Args {
     reason: Option<String>,
     /// Go on with the files as the open campaign froze them, though some were edited since.
     #[arg(long)]
+    #[serde(default)]
     frozen: bool,
     /// Compare the baseline with itself instead: whether the evaluator is healthy, and how flaky the cases
     /// are. Nothing can be promoted.
     #[arg(long)]
+    #[serde(default)]
     aa: bool,
     /// The pairs of `--aa`; two for each search case when absent, but 64 at least and 240 at most.
     #[arg(long, value_name = "N", requires = "aa", value_parser = clap::value_parser!(u32).range(8..=10_000))]
@@ -91,37 +92,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let mut project = call.session.project().await?;
-            for warning in &project.warnings.0 {
-                call.out.error_line(&warning.to_string());
-            }
-            let outlook = Outlook::of(call, &project, None).await?;
-            let mode = match args.aa {
-                true => {
-                    health::prepare(&mut project, &outlook, args.pairs);
-                    SearchMode::Health
-                }
-                false => SearchMode::Proposers,
-            };
-            let (seed, model) = (args.seed, args.model);
-            let mut draft = call.session.draft(&project, seed, model, mode)?;
-            match &project.policies.eval.rule {
-                _ if args.aa => draft.campaign.name = health::name(&draft.campaign),
-                Rule::Sequential(_) => {
-                    if let Some(warning) = outlook.out_of_reach(&project) {
-                        call.out.error_line(&format!("warning: {warning}"));
-                    }
-                }
-                Rule::Point { .. } => {}
-            }
-            if let Some(id) = args.id {
-                draft.campaign.id = id;
-            }
-            let campaign = call.create(draft).await?;
-            if let Some(prospect) = &campaign.search.prospect {
-                call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));
-            }
-            campaign
+            Box::pin(begin(call, &args)).await?
         }
     };
     if let Some(reason) = source::gone(&campaign).await {
@@ -132,6 +103,39 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
     let until = if args.wait { Campaign::is_closed } else { settled };
     let campaign = follow(call, campaign, args.reason, until).await?;
     finish(call, &campaign).await
+}
+
+/// Creates the campaign that `args` ask for.
+async fn begin(call: &Call, args: &Args) -> Result<Campaign, CliError> {
+    let project = call.session.project().await?;
+    for warning in &project.warnings.0 {
+        call.out.error_line(&warning.to_string());
+    }
+    let outlook = Outlook::of(call, &project, None).await?;
+    let (seed, model) = (args.seed, args.model.clone());
+    let mut draft = match args.aa {
+        true => {
+            let checked = health::project(project, &outlook, args.pairs);
+            let mut draft = call.session.draft(&checked, seed, model, SearchMode::Health)?;
+            draft.campaign.name = health::name(&draft.campaign);
+            draft
+        }
+        false => {
+            let draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
+            if let Some(warning) = outlook.warning_of_a_run(&project) {
+                call.out.error_line(&format!("warning: {warning}"));
+            }
+            draft
+        }
+    };
+    if let Some(id) = &args.id {
+        draft.campaign.id = id.clone();
+    }
+    let campaign = call.create(draft).await?;
+    if let Some(prospect) = &campaign.search.prospect {
+        call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));
+    }
+    Ok(campaign)
 }
 
 /// Whether the files that `campaign` froze are what they were: whoever edits one expects it to count.
