@@ -215,8 +215,9 @@ fn a_file_that_is_edited_into_nonsense_loses_nothing() {
 
 /// `project` by the sequential rule, with more `lines` in `eval.yaml`.
 fn sequential(project: Project, lines: &str) -> Project {
+    project.decide("{rule: sequential}");
     let eval = project.read("policy/eval.yaml");
-    project.write("policy/eval.yaml", format!("{eval}\ndecision: {{rule: sequential}}\n{lines}"));
+    project.write("policy/eval.yaml", format!("{eval}{lines}"));
     project
 }
 
@@ -293,9 +294,7 @@ fn figures_that_are_no_amounts_fail_the_case_and_count_for_nothing() {
 fn an_error_probability_of_none_or_of_all_is_refused_with_its_range() {
     for alpha in ["0", "1", "-0.1", ".nan", "1e400"] {
         let project = Project::example();
-        let eval = project.read("policy/eval.yaml");
-        let decision = format!("decision: {{rule: sequential, alpha: {alpha}}}");
-        project.write("policy/eval.yaml", format!("{eval}\n{decision}\n"));
+        project.decide(&format!("{{rule: sequential, alpha: {alpha}}}"));
         let ran = project.optim(["run"]);
         ran.refused(3, "policy/eval.yaml:");
         assert!(ran.stderr.contains("`alpha`"), "{alpha}: {ran}");

@@ -116,7 +116,7 @@ fn an_approval_from_a_second_process_continues_the_campaign() {
     assert_eq!(waiting["campaign"]["status"], "awaiting_promotion_approval");
     project.optim(["approve", "2"]).refused(5, "experiment_not_found");
     assert_eq!(project.optim(["approve", "1", "--reason", "it reads well"]).code, 0);
-    read_until(&mut told, "baseline replay");
+    read_until(&mut told, "#2");
     let shown = project.optim(["show", "1", "--json"]).document(0);
     assert_eq!(shown["experiment"]["state"]["by"]["actor"], "local:tester");
     assert_eq!(status(&project)["campaign"]["baseline_version"], 1);

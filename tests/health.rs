@@ -10,8 +10,7 @@ fn project(cases: u32, executor: &str) -> Project {
     let lines =
         (0..cases).map(|case| format!("{{\"id\":\"c{case}\",\"inputs\":{{\"n\":{case}}}}}\n"));
     project.write("cases/tickets.jsonl", lines.collect::<String>());
-    let eval = project.read("policy/eval.yaml");
-    project.write("policy/eval.yaml", format!("{eval}\ndecision: {{rule: sequential}}\n"));
+    project.decide("{rule: sequential}");
     project
 }
 
@@ -26,6 +25,9 @@ fn a_steady_evaluator_is_healthy_and_nothing_is_promoted() {
     assert_eq!(report["runs_executed"], 128, "the pairs are all that is executed");
     assert_eq!(report["campaign"]["status"], "completed");
     assert_eq!(report["experiments"][0]["state"], "discarded");
+    let shown = project.optim(["show", "1"]);
+    assert!(shown.stdout.contains("changes nothing: it is the baseline itself"), "{shown}");
+    project.optim(["decisions", "verify"]).ended(0);
     project.optim(["approve", "1"]).refused(6, "not_pending");
     project.optim(["apply"]).refused(6, "nothing_to_apply");
 }
@@ -54,7 +56,7 @@ fn flaky_cases_are_named_and_their_share_feeds_the_plan() {
 fn an_evaluator_that_is_mostly_noise_is_not_healthy_and_has_its_exit_code() {
     let project = project(16, "pass_per_mille = 500");
     let ran = project.optim(["run", "--aa"]);
-    ran.ended(12);
+    ran.ended(13);
     assert!(ran.stdout.contains("not healthy: so many pairs differ"), "{ran}");
 }
 

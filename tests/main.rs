@@ -13,6 +13,7 @@ mod budget;
 mod campaign;
 mod control;
 mod crash;
+mod decisions;
 mod formats;
 mod frozen;
 mod guard;

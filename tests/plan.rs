@@ -2,11 +2,10 @@
 
 use crate::support::Project;
 
-/// A project whose budget is `experiments` and whose `decision` is this.
+/// The example, with this `decision`.
 fn project(decision: &str) -> Project {
     let project = Project::example();
-    let eval = project.read("policy/eval.yaml");
-    project.write("policy/eval.yaml", format!("{eval}\ndecision: {decision}\n"));
+    project.decide(decision);
     project
 }
 

@@ -75,6 +75,7 @@ impl Watched {
         project.write("workflow.yaml", WORKFLOW);
         project.replace("policy/scope.yaml", "[nodes.reply.objective]", "[]");
         project.write("better.txt", BETTER);
+        project.decide("{rule: point}");
         let case = |number: u32| {
             let split = if number < 4 { "search" } else { "holdout" };
             let expect = r#"[{"type": "equals", "at": "/answer", "value": "yes"}]"#;

@@ -83,6 +83,7 @@ impl Project {
             .collect();
         project.write("cases/tickets.jsonl", lines.join("\n"));
         project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
+        project.decide_by_points();
         project
     }
 
@@ -95,7 +96,20 @@ impl Project {
         project.write("workflow.yaml", ONE_NODE);
         project.write("cases/tickets.jsonl", THREE_CASES);
         project.replace("policy/scope.yaml", "forbidden_fields:", "forbidden_fields: [] #");
+        project.decide_by_points();
         project
+    }
+
+    /// Decides by the point rule, for which each candidate has one run of each case.
+    fn decide_by_points(&self) {
+        self.decide("{rule: point}");
+    }
+
+    /// Replaces the section `decision` of the policy.
+    pub(crate) fn decide(&self, decision: &str) {
+        let eval = self.read("policy/eval.yaml");
+        let (before, _) = eval.split_once("decision:").expect("the example has a rule");
+        self.write("policy/eval.yaml", format!("{before}decision: {decision}\n"));
     }
 
     /// An empty folder.
@@ -143,7 +157,7 @@ impl Project {
 
     /// Starts `command` again and again until it ends by itself, and kills it after it has printed one
     /// line more each time, so that the kills land everywhere; says how many there were.
-    pub(crate) fn kill_at_each_line(command: impl Fn() -> Command) -> u32 {
+    pub(crate) fn kill_at_each_line(mut command: impl FnMut() -> Command) -> u32 {
         for kills in 0.. {
             assert!(kills < 100, "it makes no progress");
             let mut command = command();

@@ -72,6 +72,10 @@ impl Agent {
     pub(crate) fn next_candidate(&self) {
         let mut seen = self.seen();
         (seen.candidates, seen.runs) = (seen.candidates + 1, 0);
+        // What the replays have begun belongs to no pair.
+        if !seen.starts.iter().any(|start| start.is_candidate) {
+            seen.starts.clear();
+        }
     }
 
     /// A candidate with this instruction has become the baseline.
@@ -79,7 +83,7 @@ impl Agent {
         self.seen().baselines.push(objective);
     }
 
-    /// The case runs that were begun, in order.
+    /// The case runs of pairs that were begun, in order.
     pub(crate) fn starts(&self) -> Vec<Start> {
         self.seen().starts.clone()
     }

@@ -1,5 +1,6 @@
 //! A row of the report: campaigns of one kind, and what they have in common.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,6 +8,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use optim_benches::measure::{share, wilson_upper};
+use optim_core::judge::pair::Arm;
 
 use crate::agent::Start;
 use crate::campaign::{Ended, Outcome, Setting, run};
@@ -100,7 +102,7 @@ impl Done {
     /// The two sides of pairs as they were started.
     pub(crate) fn starts(&self) -> Starts {
         let mut starts = Starts::default();
-        self.0.iter().for_each(|ended| starts.add(&ended.starts));
+        self.0.iter().for_each(|ended| starts.add(ended));
         starts.gaps.sort_unstable();
         starts
     }
@@ -124,29 +126,38 @@ impl Done {
 /// How pairs were started.
 #[derive(Default)]
 pub(crate) struct Starts {
-    /// Pairs whose sides were started one right after the other.
-    pub(crate) neighbours: u64,
-    /// Of those, the ones that began with the baseline.
-    pub(crate) baseline_first: u64,
     /// Runs of candidates.
     pub(crate) candidates: u64,
+    /// Those between whose start and that of their other side nothing else was started.
+    pub(crate) adjacent: u64,
+    /// Pairs on record.
+    pub(crate) pairs: u64,
+    /// Of those, the ones that began with the baseline.
+    pub(crate) baseline_first: u64,
     /// The times between the sides, sorted.
     gaps: Vec<Duration>,
 }
 
 impl Starts {
-    fn add(&mut self, starts: &[Start]) {
-        let mut rest = starts;
-        while let [first, others @ ..] = rest {
-            rest = others;
-            self.candidates += u64::from(first.is_candidate);
-            let Some(second) = others.first() else { return };
-            if first.case == second.case && first.is_candidate != second.is_candidate {
-                self.neighbours += 1;
-                self.candidates += u64::from(second.is_candidate);
-                self.baseline_first += u64::from(second.is_candidate);
-                self.gaps.push(second.at - first.at);
-                rest = others.get(1..).unwrap_or_default();
+    fn add(&mut self, ended: &Ended) {
+        let trials = ended.experiments.iter().filter_map(|experiment| experiment.trial.as_ref());
+        for pair in trials.flat_map(|trial| &trial.pairs) {
+            self.pairs += 1;
+            self.baseline_first += u64::from(pair.first == Arm::Baseline);
+        }
+        let mut waiting: BTreeMap<usize, Start> = BTreeMap::new();
+        for start in &ended.starts {
+            self.candidates += u64::from(start.is_candidate);
+            match waiting.remove(&start.case) {
+                Some(other) if other.is_candidate != start.is_candidate => {
+                    let between = |time: &Start| time.at > other.at && time.at < start.at;
+                    let first = ended.starts.partition_point(|time| time.at <= other.at);
+                    let next = ended.starts.get(first);
+                    self.adjacent += u64::from(!next.is_some_and(between));
+                    self.gaps.push(start.at - other.at);
+                }
+                // Its other side was never started, or is started again.
+                _ => drop(waiting.insert(start.case, *start)),
             }
         }
     }

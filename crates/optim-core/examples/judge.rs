@@ -15,7 +15,7 @@ fn main() {
     };
     let evidence =
         Evidence { cases: Vec::new(), baseline: metrics(124, 2), candidate: metrics(71, 1) };
-    let judgement = judge_by(&Rule::default(), Score::AllOrNothing, &evidence);
+    let judgement = judge_by(&Rule::point(), Score::AllOrNothing, &evidence);
     println!("{:?}: {}", judgement.verdict, judgement.reason);
     for rule in &judgement.trace {
         println!("  {} {}: {}", if rule.fired { '>' } else { ' ' }, rule.rule, rule.detail);

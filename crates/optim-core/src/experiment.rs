@@ -1,10 +1,14 @@
 //! One candidate of a campaign, from its proposal to its decision.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::ledger::Allowance;
 use crate::digest::Digest;
 use crate::id::{Actor, CampaignId, EvaluationId, ExperimentId};
+use crate::judge::gain::Gain;
+use crate::judge::sample;
 use crate::metrics::Metrics;
 use crate::mutation::Mutation;
 use crate::quantity::Timestamp;
@@ -79,6 +83,9 @@ pub enum ExperimentState {
         judged: Judged,
         /// The decision.
         by: Decision,
+        /// What it means that the judge had not recommended it; absent when the judge had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        anyway: Option<Anyway>,
     },
     /// A person rejected it.
     Rejected {
@@ -94,11 +101,39 @@ pub enum ExperimentState {
     },
 }
 
+/// The id of experiment `number` of `campaign`, which compares `candidate` with `baseline`.
+#[must_use]
+pub fn experiment_id(
+    campaign: &CampaignId,
+    number: u32,
+    baseline: Fingerprint,
+    candidate: Fingerprint,
+) -> ExperimentId {
+    ExperimentId::derive(&[
+        campaign.as_str().as_bytes(),
+        &number.to_be_bytes(),
+        baseline.0.as_bytes(),
+        candidate.0.as_bytes(),
+    ])
+}
+
 impl Experiment {
     /// Whether it is being measured.
     #[must_use]
     pub fn is_compared(&self) -> bool {
         matches!(self.state, ExperimentState::Evaluating)
+    }
+
+    /// What its next pairs are for; absent under the point rule.
+    #[must_use]
+    pub fn next_pairs(&self) -> Option<sample::Purpose> {
+        let trial = self.trial.as_ref()?;
+        Some(match self.state {
+            ExperimentState::Evaluating if trial.is_anchored() => sample::Purpose::Anchor,
+            ExperimentState::Evaluating if trial.extended > 0 => sample::Purpose::Extension,
+            ExperimentState::Evaluating => sample::Purpose::Comparison,
+            _ => sample::Purpose::Confirmation,
+        })
     }
 }
 
@@ -146,20 +181,6 @@ pub struct Judged {
     pub confirmation: Option<Confirmation>,
 }
 
-impl Judged {
-    /// The same, of a candidate that can never be promoted because it is its own baseline. What the rule
-    /// says stays in the trace.
-    #[must_use]
-    pub fn without_promotion(mut self) -> Self {
-        let judgement = &mut self.judgement;
-        if judgement.verdict != Verdict::Discard {
-            judgement.reason = format!("nothing was changed; {}", judgement.reason);
-            judgement.verdict = Verdict::Discard;
-        }
-        self
-    }
-}
-
 /// How cases changed between baseline and candidate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,6 +199,44 @@ pub struct Confirmation {
     pub baseline: Metrics,
     /// The candidate on the holdout cases.
     pub candidate: Metrics,
+    /// What their pairs say about the gain; absent under the point rule, which has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<Gain>,
+}
+
+/// What an approval that the judge did not recommend means for the campaign's error guarantee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Anyway {
+    /// The evidence had reached its bar: the guarantee covers it.
+    InsideGuarantee,
+    /// It had not: the guarantee says nothing about it.
+    OutsideGuarantee,
+}
+
+impl Anyway {
+    /// What an approval after `judgement` would mean; `None` when the judge recommends it.
+    #[must_use]
+    pub fn of(judgement: &Judgement) -> Option<Self> {
+        let Judgement { verdict, evidence, .. } = judgement;
+        let has_crossed = evidence.as_ref().is_some_and(|evidence| evidence.crossing.is_some());
+        match (verdict, has_crossed) {
+            (Verdict::Promote, _) => None,
+            (_, true) => Some(Self::InsideGuarantee),
+            (_, false) => Some(Self::OutsideGuarantee),
+        }
+    }
+}
+
+/// The words for people.
+impl fmt::Display for Anyway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("against the judge's recommendation, ")?;
+        f.write_str(match self {
+            Self::InsideGuarantee => "inside the error guarantee",
+            Self::OutsideGuarantee => "outside the error guarantee",
+        })
+    }
 }
 
 /// A decision by a person.

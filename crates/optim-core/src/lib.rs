@@ -11,6 +11,7 @@ pub mod assertion;
 pub mod backoff;
 pub mod campaign;
 pub mod canonical;
+pub mod decisions;
 pub mod diagnostic;
 pub mod digest;
 pub mod document;

@@ -6,17 +6,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::campaign::pairing::Pair;
-use crate::experiment::Flips;
+use crate::experiment::{Confirmation, Flips};
 use crate::id::{CaseId, ExperimentId};
 use crate::judge::anchor::Anchor;
 use crate::judge::batch::{Batch, BatchError};
 use crate::judge::comparison::{Comparison, Terms};
 use crate::judge::difference::Difference;
 use crate::judge::error_budget::Stake;
+use crate::judge::gain::Gain;
 use crate::judge::look::{Funds, Look};
 use crate::judge::pair::{Faulted, PairFigures, PairRecord};
+use crate::judge::sample::Purpose;
+use crate::judge::trace::Trace;
 use crate::metrics::Metrics;
 use crate::policy::{Score, Sequential};
+use crate::verdict::{ErrorControl, Judgement, Verdict};
 
 /// A candidate's comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,10 +43,35 @@ pub struct Trial {
     /// unless the winner needs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchor: Option<Vec<PairRecord>>,
+    /// What was given back of the stake when it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<Stake>,
     /// What the baseline's side of the pairs showed.
     pub baseline: Metrics,
     /// What its own side showed.
     pub candidate: Metrics,
+    /// Its pairs on the holdout cases; absent before it is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdout: Option<Holdout>,
+}
+
+/// What fresh pairs on the holdout cases show of a candidate that is decided. It decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holdout {
+    /// The pairs, pass by pass over all the cases.
+    pub pairs: Vec<PairRecord>,
+    /// What the baseline's side showed.
+    pub baseline: Metrics,
+    /// What the candidate's side showed.
+    pub candidate: Metrics,
+}
+
+impl Default for Holdout {
+    fn default() -> Self {
+        let (baseline, candidate) = (Metrics::nothing(), Metrics::nothing());
+        Self { pairs: Vec::new(), baseline, candidate }
+    }
 }
 
 impl Trial {
@@ -57,8 +86,10 @@ impl Trial {
             extended: 0,
             pairs: Vec::new(),
             anchor: None,
+            refund: None,
             baseline: Metrics::nothing(),
             candidate: Metrics::nothing(),
+            holdout: None,
         }
     }
 
@@ -68,16 +99,15 @@ impl Trial {
         self.anchor.is_some()
     }
 
-    /// The pairs that are added to now.
+    /// The number of the next batch for `purpose`, from 0.
     #[must_use]
-    pub fn current(&self) -> &[PairRecord] {
-        self.anchor.as_ref().unwrap_or(&self.pairs)
-    }
-
-    /// The number of the next batch, from 0.
-    #[must_use]
-    pub fn next_batch(&self) -> u32 {
-        self.current().last().map_or(0, |last| last.batch.saturating_add(1))
+    pub fn next_batch(&self, purpose: Purpose) -> u32 {
+        let last = match purpose {
+            Purpose::Comparison | Purpose::Extension => self.pairs.last(),
+            Purpose::Anchor => self.anchor.iter().flatten().next_back(),
+            Purpose::Confirmation => self.holdout.as_ref().and_then(|holdout| holdout.pairs.last()),
+        };
+        last.map_or(0, |last| last.batch.saturating_add(1))
     }
 
     /// What is fixed for it under `rules`.
@@ -87,27 +117,45 @@ impl Trial {
         Terms { rules: Sequential { n_max, ..*rules }, score, stake: self.stake }
     }
 
-    /// Takes in a batch whose pairs are all over.
-    pub fn take_in(&mut self, batch: u32, pairs: &[Pair], rules: &Sequential, score: Score) {
-        for pair in pairs {
-            let record = record(pair, batch, rules, score);
-            match &mut self.anchor {
-                Some(anchor) => anchor.push(record),
-                None => {
-                    self.pairs.push(record);
-                    match &pair.sides {
-                        Some([baseline, candidate]) => {
-                            self.baseline.add_case(baseline);
-                            self.candidate.add_case(candidate);
-                        }
-                        None => {
-                            self.baseline.void += 1;
-                            self.candidate.void += 1;
-                        }
-                    }
-                }
+    /// Takes in a batch for `purpose` whose pairs are all over.
+    pub fn take_in(
+        &mut self,
+        purpose: Purpose,
+        batch: u32,
+        pairs: &[Pair],
+        rules: &Sequential,
+        score: Score,
+    ) {
+        let records = pairs.iter().map(|pair| record(pair, batch, rules, score));
+        match purpose {
+            Purpose::Comparison | Purpose::Extension => {
+                self.pairs.extend(records);
+                add(pairs, [&mut self.baseline, &mut self.candidate]);
+            }
+            Purpose::Anchor => self.anchor.get_or_insert_default().extend(records),
+            Purpose::Confirmation => {
+                let Holdout { pairs: recorded, baseline, candidate } =
+                    self.holdout.get_or_insert_default();
+                recorded.extend(records);
+                add(pairs, [baseline, candidate]);
             }
         }
+    }
+
+    /// What its pairs on the holdout cases show, once there are `wanted` of them at least. A pass in which
+    /// the outside failed every pair does not count.
+    #[must_use]
+    pub fn confirmation(&self, wanted: u32) -> Option<Confirmation> {
+        let Holdout { pairs, baseline, candidate } = self.holdout.as_ref()?;
+        let passes = pairs.chunk_by(|one, next| one.batch == next.batch);
+        let counting = passes.filter(|pass| pass.iter().any(|pair| pair.figures.is_some()));
+        let pairs_that_count = counting.map(<[_]>::len).sum::<usize>();
+        let is_over = u32::try_from(pairs_that_count).map_or(true, |pairs| pairs >= wanted);
+        is_over.then(|| Confirmation {
+            baseline: *baseline,
+            candidate: *candidate,
+            gain: Gain::of(pairs),
+        })
     }
 
     /// The evidence of its pairs with the baseline.
@@ -145,6 +193,35 @@ impl Trial {
         Ok((comparison, anchor.look(funds)))
     }
 
+    /// What was decided on its pairs by a `look` at `comparison`, with everything needed to understand it.
+    /// `pool` is what is not at stake now.
+    #[must_use]
+    pub fn judgement(
+        &self,
+        comparison: &Comparison,
+        look: Look,
+        funds: Funds,
+        pool: Stake,
+    ) -> Judgement {
+        let terms = *comparison.terms();
+        let batches: Result<Vec<_>, _> = batches(&self.pairs).collect();
+        let trace = batches.and_then(|batches| Trace::of(terms, &batches, funds, pool)).ok();
+        let reason = match &trace {
+            Some(trace) if trace.look == look => trace.to_string(),
+            Some(trace) => format!("{trace}; against the source: {}", look.reason()),
+            None => look.reason().to_owned(),
+        };
+        Judgement {
+            verdict: look.verdict().unwrap_or(Verdict::NeedsOperatorReview),
+            reason,
+            trace: trace.as_ref().map(|trace| trace.rules.clone()).unwrap_or_default(),
+            evidence: trace.map(Box::new),
+            error_control: ErrorControl::Fwer { alpha: terms.rules.alpha },
+            baseline: self.baseline,
+            candidate: self.candidate,
+        }
+    }
+
     /// The cases that the candidate won and never lost, and the other way round.
     #[must_use]
     pub fn flips(&self) -> Flips {
@@ -169,6 +246,22 @@ pub fn batches(pairs: &[PairRecord]) -> impl Iterator<Item = Result<Batch, Batch
         let number = pairs.first().map_or(0, |pair| pair.batch);
         Batch::new(number, pairs.iter().map(|pair| &pair.case), pairs.to_vec())
     })
+}
+
+/// Adds what `pairs` show to the figures of baseline and candidate.
+fn add(pairs: &[Pair], [baseline, candidate]: [&mut Metrics; 2]) {
+    for pair in pairs {
+        match &pair.sides {
+            Some([old, new]) => {
+                baseline.add_case(old);
+                candidate.add_case(new);
+            }
+            None => {
+                baseline.void += 1;
+                candidate.void += 1;
+            }
+        }
+    }
 }
 
 fn record(pair: &Pair, batch: u32, rules: &Sequential, score: Score) -> PairRecord {

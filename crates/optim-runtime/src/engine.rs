@@ -3,6 +3,7 @@
 //! Nobody else writes campaigns, experiments, runs or stored workflows. A decision is made on a state that was read
 //! with its revision; when somebody else moved the record meanwhile, it is read and decided again.
 
+mod decisions;
 mod pairs;
 mod stored;
 
@@ -299,7 +300,9 @@ impl Engine {
     ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
         let refused = match command {
-            Command::Approve { experiment, .. } => Box::pin(self.refusal(id, *experiment)).await?,
+            Command::Approve { experiment, .. } | Command::ApproveAnyway { experiment, .. } => {
+                Box::pin(self.refusal(id, *experiment)).await?
+            }
             _ => None,
         };
         let step = |campaign: &Campaign| {

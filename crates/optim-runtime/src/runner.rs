@@ -132,6 +132,8 @@ pub(crate) struct Errand {
     pub(crate) folder: Arc<dyn Folder>,
     /// Who follows.
     pub(crate) progress: Arc<dyn Progress>,
+    /// The faults of a node's provider that end the walk.
+    pub(crate) faults_max: u32,
 }
 
 /// How a walk ended.
@@ -451,6 +453,9 @@ impl Runner {
             inputs: job.case.inputs.clone(),
             folder: Arc::<Scratch>::clone(&folder),
             progress: Arc::new(Unfollowed),
+            // Of a pair both sides are made again: one that was asked once more alone would have a second
+            // chance that the other did not get.
+            faults_max: if job.run.paired { 1 } else { FAULTS_MAX },
         };
         let over_limit = match self.walk(&errand, walk).await {
             Walked::Through => None,
@@ -536,6 +541,7 @@ impl Runner {
             made: walk.begun.get(index).copied().unwrap_or_default(),
             meter: walk.meter.clone(),
             run: errand.run.clone(),
+            faults_max: errand.faults_max,
         };
         Some((index, attempts, request))
     }
@@ -729,6 +735,8 @@ struct NodeAttempts {
     meter: Meter,
     /// The run's id, epoch and seed.
     run: (String, u32, u64),
+    /// The faults of the provider that end it.
+    faults_max: u32,
 }
 
 impl NodeAttempts {
@@ -772,7 +780,7 @@ impl NodeAttempts {
                     add(&self.meter.spent_on_faults, usage);
                     let rest = backoff::delay(faults, request.attempt.seed);
                     let rest = rest.max(error.retry_after.unwrap_or_default());
-                    let patient = faults < FAULTS_MAX && rest <= REST_MAX;
+                    let patient = faults < self.faults_max && rest <= REST_MAX;
                     if !(patient && self.meter.wait(rest).await) {
                         let fault = Fault { message: error.message.clone(), rest: Some(rest) };
                         return Ended::Fault(report, fault);

@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use crate::dispatch::patiently;
 use crate::engine::{Brought, Engine, EngineError};
 use crate::lease::RENEW_EVERY;
-use crate::runner::{Ended, Errand, Fault, Progress, Runner, Walk, Walked};
+use crate::runner::{Ended, Errand, FAULTS_MAX, Fault, Progress, Runner, Walk, Walked};
 use crate::workspace::{Folder, RealFolder};
 
 /// Executes a claimed run to its end, or until it is not this worker's any more. When it returns,
@@ -76,6 +76,7 @@ async fn execute(log: &Arc<Log>, run: WorkflowRun) -> WorkerEnd {
         inputs: run.inputs,
         folder: Arc::<dyn Folder>::clone(&log.folder),
         progress: Arc::<Log>::clone(log),
+        faults_max: FAULTS_MAX,
     };
     match log.runner.walk(&errand, &mut walk).await {
         Walked::Through => WorkerEnd::Walked,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use optim_core::campaign::command::Rejection;
+use optim_core::decisions::read::ReadError;
 use optim_core::diagnostic::Diagnostics;
 use optim_core::id::CampaignId;
 use optim_core::proposal::prospect::Prospect;
@@ -46,8 +47,10 @@ pub enum Exit {
     Unreachable = 10,
     /// Cancelled by a person.
     Cancelled = 11,
+    /// What was decided does not follow from what is on record.
+    Different = 12,
     /// The evaluator is not healthy.
-    Unhealthy = 12,
+    Unhealthy = 13,
     /// Interrupted from the keyboard; the state is saved.
     Interrupted = 130,
     /// Asked to end, as a service manager does; the state is saved.
@@ -139,6 +142,14 @@ pub enum CliError {
     /// Somebody stopped it.
     #[error("stopped; everything that ended is saved, the same command goes on from there")]
     Stopped(Exit),
+    /// A file is no export of decisions.
+    #[error("{path}: {source}", path = path.display())]
+    Decisions {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line.
+        source: ReadError,
+    },
     /// A file could not be written.
     #[error("{path}: {source}", path = path.display())]
     Io {
@@ -167,6 +178,7 @@ impl CliError {
             Self::Control(error) => error.code(),
             Self::AlreadyRunning { .. } => "already_running",
             Self::Stopped(_) => "stopped",
+            Self::Decisions { source, .. } => source.code(),
             Self::Io { .. } => "file_io",
         }
     }
@@ -176,9 +188,11 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NoProject { .. } | Self::NotFound { .. } => Exit::NotFound,
-            Self::Config { .. } | Self::Project(_) | Self::NoCandidates(_) | Self::Executor(_) => {
-                Exit::Invalid
-            }
+            Self::Config { .. }
+            | Self::Project(_)
+            | Self::NoCandidates(_)
+            | Self::Executor(_)
+            | Self::Decisions { .. } => Exit::Invalid,
             Self::Usage { .. } => Exit::Usage,
             Self::Engine(error) => engine_exit(error),
             Self::Store(error) => store_exit(error),
@@ -220,7 +234,9 @@ fn engine_exit(error: &EngineError) -> Exit {
         | EngineError::WorkflowRunNotFound(_)
         | EngineError::WorkflowNotFound(_)
         | EngineError::VersionNotFound { .. } => Exit::NotFound,
-        EngineError::Rejected(Rejection::ReasonRequired { .. })
+        EngineError::Rejected(
+            Rejection::ReasonRequired { .. } | Rejection::NotRecommended { .. },
+        )
         | EngineError::Workflow(WorkflowRejection::ReasonRequired { .. })
         | EngineError::WorkflowRunRejected(WorkflowRunRejection::ReasonRequired { .. }) => {
             Exit::Usage
@@ -260,6 +276,7 @@ mod tests {
             Exit::Unstable,
             Exit::Unreachable,
             Exit::Cancelled,
+            Exit::Different,
             Exit::Unhealthy,
             Exit::Interrupted,
             Exit::Terminated,

@@ -222,7 +222,18 @@ impl Session {
     /// # Errors
     /// The store fails.
     pub async fn experiments(&self, campaign: &CampaignId) -> Result<Vec<Experiment>, CliError> {
-        Ok(Page::all(|page| self.engine.store().experiments(campaign, page)).await?)
+        // Before what is on record, which would be newer then: a decision is in both at once.
+        let open = self.engine.campaign(campaign).await?.value;
+        let listed = Page::all(|page| self.engine.store().experiments(campaign, page)).await?;
+        // The pairs of a comparison are with the campaign until they are decided on.
+        let with_pairs = |recorded: Experiment| match recorded.is_compared() {
+            true => {
+                let mut open = open.current_experiments().iter();
+                open.find(|open| open.id == recorded.id).cloned().unwrap_or(recorded)
+            }
+            false => recorded,
+        };
+        Ok(listed.into_iter().map(with_pairs).collect())
     }
 
     /// The experiment that a person means: `#3`, `3`, an id, or the beginning of one id.

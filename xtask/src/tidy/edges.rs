@@ -23,6 +23,7 @@ const CORE_USES: &[&str] = &[
     "libm",
     "serde",
     "serde_json",
+    "serde_path_to_error",
     "sha2",
     "strsim",
     "thiserror",

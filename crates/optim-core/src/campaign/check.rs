@@ -149,7 +149,7 @@ fn state_fits(phase: &Phase, state: &ExperimentState) -> bool {
     use ExperimentState::{Evaluating, NeedsReview, Recommended};
     matches!(
         (phase, state),
-        (Phase::Comparing { .. }, NeedsReview(_))
+        (Phase::Comparing { .. }, NeedsReview(_) | Recommended(_))
             | (
                 Phase::Evaluating { .. }
                     | Phase::Comparing { .. }

@@ -1,5 +1,7 @@
 //! What may be asked of a campaign, and why it may be refused.
 
+use std::num::NonZeroU32;
+
 use crate::id::{Actor, EvaluationId, ExperimentId};
 use crate::mutation::Mutation;
 use crate::mutation::patch::Patch;
@@ -71,12 +73,26 @@ pub enum Command {
         /// The change, already validated against the baseline and the policies.
         mutation: Mutation,
     },
-    /// Accepts the pending experiment; the baseline moves.
+    /// Accepts the pending experiment, which the judge recommends; the baseline moves.
     Approve {
         /// The experiment that the person has seen.
         experiment: ExperimentId,
-        /// Why; required when the verdict was that an operator must review.
+        /// Why.
         reason: Option<String>,
+    },
+    /// Accepts the pending experiment though the judge does not recommend it; the baseline moves.
+    ApproveAnyway {
+        /// The experiment that the person has seen.
+        experiment: ExperimentId,
+        /// Why.
+        reason: String,
+    },
+    /// Goes on with the comparison of the experiment under review.
+    AddPairs {
+        /// The pairs that are added to the most that it may have.
+        pairs: NonZeroU32,
+        /// Why.
+        reason: String,
     },
     /// Turns the pending experiment down.
     Reject {
@@ -166,6 +182,23 @@ pub enum Rejection {
     BaselineMoved {
         /// The experiment.
         experiment: ExperimentId,
+    },
+    /// The judge does not recommend the experiment.
+    #[error(
+        "the judge does not recommend experiment {experiment}: {why}; `--anyway` with a --reason \
+         approves it all the same"
+    )]
+    NotRecommended {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// What the judge says.
+        why: String,
+    },
+    /// There is no comparison that pairs could be added to.
+    #[error("there is no candidate to add pairs to: {why}")]
+    NothingUnderReview {
+        /// What there is instead.
+        why: String,
     },
     /// A decision that needs words came without.
     #[error("{what} needs a reason; give one with --reason")]
@@ -265,6 +298,8 @@ impl Rejection {
             Self::WrongStatus { .. } => "campaign_wrong_status",
             Self::NotPending { .. } => "not_pending",
             Self::BaselineMoved { .. } => "baseline_moved",
+            Self::NotRecommended { .. } => "not_recommended",
+            Self::NothingUnderReview { .. } => "nothing_under_review",
             Self::ReasonRequired { .. } => "reason_required",
             Self::Extension(error) => error.code(),
             Self::NoReplay { .. } => "not_a_replay",

@@ -1,8 +1,11 @@
 //! What is told about a campaign, a stored workflow, a workflow run or a provider: one event at least for
 //! each change of state, in the same commit.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::Anyway;
 use crate::id::{
     Actor, CampaignId, EvaluationId, ExperimentId, ProviderId, WorkflowId, WorkflowRunId,
 };
@@ -239,6 +242,18 @@ pub enum EventKind {
         version: u32,
         /// Why.
         reason: Option<String>,
+        /// What it means that the judge had not recommended it; absent when the judge had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        anyway: Option<Anyway>,
+    },
+    /// A person added pairs to a candidate under review; its comparison goes on.
+    PairsAdded {
+        /// The experiment.
+        experiment: ExperimentId,
+        /// How many more it may have.
+        pairs: NonZeroU32,
+        /// Why.
+        reason: String,
     },
     /// A person approved a candidate, and the check before it found that it must not be.
     ApprovalRefused {

@@ -1,13 +1,16 @@
 //! The whole life on one page: every command in every phase, kept in the documentation by a test.
 
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 
 use expect_test::expect_file;
 
 use super::command::Command;
+use super::tests::comparing::{better, sequential};
 use super::tests::{Driven, campaign, cx, mutation};
 use super::transition::decide;
 use super::{Campaign, Hold, Phase};
+use crate::experiment::ExperimentState;
 use crate::policy::Extension;
 
 /// A campaign in each phase, and paused in those that work.
@@ -49,6 +52,24 @@ fn stations() -> Vec<(&'static str, Campaign)> {
         driven.command(Command::Measure { live, reason: None }).unwrap();
         driven.campaign
     };
+    // Decided by pairs: eight that are all better are promising, and no proof.
+    let comparing = || {
+        let mut campaign = sequential(20, |rules| rules.n_max = 8);
+        campaign.frozen.holdout_cases = 4;
+        let mut driven = Driven::searching(campaign, 6);
+        driven.propose(1);
+        driven
+    };
+    let confirming_pairs = || {
+        let mut driven = comparing();
+        driven.round(better);
+        driven
+    };
+    let under_review = || {
+        let mut driven = confirming_pairs();
+        driven.compare(better);
+        driven
+    };
     let after = |mut driven: Driven, command: Command| {
         driven.command(command).unwrap();
         driven.campaign
@@ -67,8 +88,11 @@ fn stations() -> Vec<(&'static str, Campaign)> {
         ("searching", searching().campaign),
         ("evaluating", evaluating().campaign),
         ("evaluating, paused", after(evaluating(), pause())),
+        ("comparing", comparing().campaign),
         ("confirming", confirming().campaign),
+        ("confirming by pairs", confirming_pairs().campaign),
         ("awaiting approval", awaiting().campaign),
+        ("under review", under_review().campaign),
         ("awaiting approval, paused", after(awaiting(), pause())),
         ("evaluating, failed", failed),
         ("closed", after(searching(), Command::Cancel { reason: None })),
@@ -86,6 +110,8 @@ fn commands(campaign: &Campaign) -> Vec<(&'static str, Command)> {
         ("resume", Command::Resume { reason: None }),
         ("suggest", Command::Suggest { mutation: mutation(7) }),
         ("approve", Command::Approve { experiment, reason: None }),
+        ("approve anyway", Command::ApproveAnyway { experiment, reason: "why".to_owned() }),
+        ("add pairs", Command::AddPairs { pairs: NonZeroU32::MIN, reason: "why".to_owned() }),
         ("reject", Command::Reject { experiment, reason: "why".to_owned() }),
         ("queue replay", Command::QueueReplay { reason: None }),
         ("extend", Command::Extend { by: one_experiment(), reason: "why".to_owned() }),
@@ -102,14 +128,18 @@ fn one_experiment() -> Extension {
 }
 
 fn phase(campaign: &Campaign) -> String {
-    let name = match campaign.phase {
+    let name = match &campaign.phase {
         Phase::Draft => "draft",
         Phase::Replaying { .. } => "replaying",
         Phase::Searching => "searching",
         Phase::Evaluating { .. } => "evaluating",
+        Phase::Comparing { .. } if campaign.winner().is_some() => "confirming by pairs",
         Phase::Comparing { .. } => "comparing",
         Phase::Confirming { .. } => "confirming",
-        Phase::AwaitingApproval { .. } => "awaiting approval",
+        Phase::AwaitingApproval { experiment } => match experiment.state {
+            ExperimentState::NeedsReview(_) => "under review",
+            _ => "awaiting approval",
+        },
         Phase::Closed { .. } => "closed",
     };
     let held = match campaign.hold {

@@ -32,6 +32,7 @@ use crate::digest::Digest;
 use crate::experiment::{Decision, Experiment};
 use crate::id::{Actor, CampaignId, CaseId, EvaluationId, ExperimentId, WorkflowId};
 use crate::judge::error_budget::ErrorBudget;
+use crate::judge::sample;
 use crate::metrics::Metrics;
 use crate::mutation::MutationKey;
 use crate::mutation::patch::Patch;
@@ -280,8 +281,8 @@ pub enum Purpose {
     Paired {
         /// The candidate, or the first of a group of candidates, whose batch it is.
         experiment: ExperimentId,
-        /// Whether candidates are compared with the campaign's source instead of the baseline.
-        anchored: bool,
+        /// What the pairs are for.
+        pairs: sample::Purpose,
         /// The side.
         side: Side,
         /// The batch, from 0.
@@ -334,15 +335,17 @@ pub enum Phase {
         /// Its evaluation in flight; none while it waits for a hold to end.
         evaluation: Option<Evaluation>,
     },
-    /// Compares candidates with the baseline, batch by batch of pairs.
+    /// Compares candidates with the baseline, batch by batch of pairs; or confirms one that is decided on
+    /// the holdout cases, pass by pass.
     Comparing {
         /// The group: at least one candidate that is being compared; they share the control side. A
-        /// candidate that a person must decide waits here until the others are over.
+        /// candidate that a person must decide waits here until the others are over. One alone that is
+        /// decided is being confirmed.
         candidates: Vec<Experiment>,
         /// The batch that is not over; none when the next one is to be drawn.
         batch: Option<Pairing>,
     },
-    /// Measures baseline and winner on the holdout cases.
+    /// Measures baseline and winner on the holdout cases, under the point rule.
     Confirming {
         /// The winner.
         experiment: Box<Experiment>,
@@ -546,9 +549,14 @@ impl Purpose {
             Self::MeasureLive { number, split: Split::Holdout } => {
                 (b"measure-live-holdout", number.to_be_bytes().to_vec())
             }
-            Self::Paired { experiment, anchored, side, batch, round, attempt } => {
+            Self::Paired { experiment, pairs, side, batch, round, attempt } => {
                 let mut subject = experiment.as_bytes().to_vec();
-                subject.push(u8::from(*anchored));
+                subject.push(match pairs {
+                    sample::Purpose::Comparison => 0,
+                    sample::Purpose::Anchor => 1,
+                    sample::Purpose::Extension => 2,
+                    sample::Purpose::Confirmation => 3,
+                });
                 subject.extend(batch.to_be_bytes());
                 subject.extend(round.to_be_bytes());
                 subject.extend(attempt.to_be_bytes());
@@ -750,6 +758,25 @@ impl Campaign {
             Phase::Comparing { candidates, .. } => candidates,
             Phase::Searching | Phase::Replaying { .. } => &self.search.gathered,
             Phase::Draft | Phase::Closed { .. } => &[],
+        }
+    }
+
+    /// The experiment that is judged and not decided by a person yet, if nothing else goes on.
+    #[must_use]
+    pub fn winner(&self) -> Option<&Experiment> {
+        match &self.phase {
+            Phase::Confirming { experiment, .. } | Phase::AwaitingApproval { experiment } => {
+                Some(experiment)
+            }
+            Phase::Comparing { candidates, .. } => match candidates.as_slice() {
+                [winner] if !winner.is_compared() => Some(winner),
+                _ => None,
+            },
+            Phase::Draft
+            | Phase::Replaying { .. }
+            | Phase::Searching
+            | Phase::Evaluating { .. }
+            | Phase::Closed { .. } => None,
         }
     }
 

@@ -36,7 +36,7 @@ pub struct Pairing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Drawn {
-    /// Its place among the search cases, from 0.
+    /// Its place among the cases of the split, from 0.
     pub case: u32,
     /// The side that is started first.
     pub first: Arm,

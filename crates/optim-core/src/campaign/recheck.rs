@@ -1,7 +1,11 @@
 //! The last look before an approval takes effect.
 
 use crate::experiment::Experiment;
+use crate::judge::look::{Funds, Look};
 use crate::mutation::validate::check_mutation;
+use crate::policy::{Rule, Sequential};
+use crate::trial::Trial;
+use crate::verdict::Verdict;
 use crate::workflow::Workflow;
 
 use super::observation::EvaluationResult;
@@ -22,6 +26,9 @@ pub fn recheck(
     let policies = &campaign.frozen.policies;
     check_mutation(baseline, &experiment.mutation, &policies.mutation, &policies.scope)
         .map_err(|error| error.to_string())?;
+    if let (Some(trial), Rule::Sequential(rules)) = (&experiment.trial, &policies.eval.rule) {
+        return look_again(campaign, experiment, trial, rules);
+    }
     let evaluation = experiment.state.judged().and_then(|judged| judged.evaluation);
     let (Some(established), Some(evaluation), Some(result)) =
         (campaign.baseline.established, evaluation, result)
@@ -33,5 +40,34 @@ pub fn recheck(
         Ok(())
     } else {
         Err(format!("judged again, it is no improvement: {}", judgement.reason))
+    }
+}
+
+/// Whether the pairs on record say what the verdict says.
+fn look_again(
+    campaign: &Campaign,
+    experiment: &Experiment,
+    trial: &Trial,
+    rules: &Sequential,
+) -> Result<(), String> {
+    let verdict = experiment.state.judged().map(|judged| judged.judgement.verdict);
+    let is_later = campaign.baseline.version > 0 && rules.anchor_check;
+    if verdict == Some(Verdict::Promote) && is_later && !trial.is_anchored() {
+        return Err("judged again, it was not compared with the source".to_owned());
+    }
+    let look = |funds| {
+        let looked = trial.looked_at(rules, campaign.frozen.policies.eval.score, funds);
+        let (_, look) = looked.map_err(|error| format!("its pairs are damaged: {error}"))?;
+        Ok::<_, String>(look)
+    };
+    let look = match look(Funds::Left)? {
+        // The budget did not cover another batch then.
+        Look::Continue => look(Funds::Spent)?,
+        decided => decided,
+    };
+    if look.verdict() == verdict {
+        Ok(())
+    } else {
+        Err(format!("judged again, its pairs say something else: {}", look.reason()))
     }
 }

@@ -1,7 +1,8 @@
 //! The life of a campaign: tables for single steps, random walks for all of them.
 
-mod comparing;
+pub(super) mod comparing;
 mod decision;
+mod decisions;
 mod ending;
 mod funding;
 mod health;
@@ -10,6 +11,7 @@ mod replay;
 mod setback;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use proptest::prelude::*;
 
@@ -24,7 +26,7 @@ use super::pairing::Landings;
 use super::transition::{Decision, Effect, decide, observe};
 use super::work::{Work, work};
 use super::*;
-use crate::experiment::{ExperimentState, Proposer};
+use crate::experiment::{Anyway, ExperimentState, Proposer};
 use crate::id::NodeId;
 use crate::mutation::{FieldValue, MutableField, Mutation};
 use crate::outcome::Usage;
@@ -38,7 +40,7 @@ const CASES: u64 = 10;
 
 fn policies(max_experiments: u32) -> Policies {
     Policies {
-        eval: EvalPolicy::strict(PackRef::Implicit),
+        eval: EvalPolicy { rule: Rule::point(), ..EvalPolicy::strict(PackRef::Implicit) },
         mutation: MutationPolicy::strict(MutableField::ALL),
         scope: ScopePolicy::default(),
         budget: BudgetPolicy {
@@ -139,13 +141,15 @@ pub(super) struct Driven {
     now: i64,
     queued: BTreeSet<EvaluationId>,
     landed: Landings,
+    told: Vec<EventKind>,
+    runs: BTreeMap<EvaluationId, u64>,
     experiments: BTreeMap<ExperimentId, Experiment>,
 }
 
 impl Driven {
     pub(super) fn new(campaign: Campaign) -> Self {
-        let (queued, landed, experiments) = Default::default();
-        Self { campaign, now: 0, queued, landed, experiments }
+        let (queued, landed, told, runs, experiments) = Default::default();
+        Self { campaign, now: 0, queued, landed, told, runs, experiments }
     }
 
     pub(super) fn command(&mut self, command: Command) -> Result<(), Rejection> {
@@ -173,9 +177,11 @@ impl Driven {
         if self.campaign.is_closed() {
             assert_eq!(next.phase, self.campaign.phase, "terminal is terminal");
         }
+        self.told.extend(events.into_iter().map(|event| event.what));
         for effect in effects {
             match effect {
                 Effect::QueueRuns(evaluation) => {
+                    self.runs.insert(evaluation.id, next.frozen.runs(&evaluation).into());
                     assert!(next.hold.is_none(), "nothing starts while held");
                     assert!(
                         next.search.back_off.is_none() || evaluation.requeued > 0,
@@ -194,6 +200,7 @@ impl Driven {
                         evaluations.iter().filter_map(|one| one.drawn.as_ref()).map(Vec::len);
                     assert_eq!(runs.sum::<usize>(), order.len(), "each run is queued once");
                     for evaluation in evaluations {
+                        self.runs.insert(evaluation.id, next.frozen.runs(&evaluation).into());
                         assert!(self.queued.insert(evaluation.id), "no evaluation is queued twice");
                         assert!(
                             next.ledger.reserved.contains_key(&evaluation.id),
@@ -204,6 +211,8 @@ impl Driven {
                 Effect::CancelRuns { evaluation, .. } => assert!(self.queued.contains(&evaluation)),
             }
         }
+        let written: BTreeSet<_> = experiments.iter().map(|experiment| experiment.id).collect();
+        assert_eq!(written.len(), experiments.len(), "each record is written once");
         assert!(next.in_flight().all(|evaluation| self.queued.contains(&evaluation.id)));
         self.experiments
             .extend(experiments.into_iter().map(|experiment| (experiment.id, experiment)));
@@ -222,7 +231,9 @@ impl Driven {
     pub(super) fn land(&mut self, passed: Option<u64>) {
         self.wait_out();
         let evaluation = self.open();
-        self.observe(Observation::EvaluationFinished { evaluation, result: result(passed) });
+        let mut result = result(passed);
+        result.spent.runs = self.runs[&evaluation];
+        self.observe(Observation::EvaluationFinished { evaluation, result });
     }
 
     pub(super) fn propose(&mut self, tag: u64) {
@@ -259,7 +270,8 @@ impl Driven {
     /// Settles what was cancelled, as if each evaluation had used `tokens`.
     fn settle(&mut self, tokens: u64) {
         for evaluation in self.campaign.unsettled().collect::<Vec<_>>() {
-            self.observe(Observation::EvaluationSettled { evaluation, spent: spent(tokens) });
+            let spent = Spent { runs: self.runs[&evaluation], ..spent(tokens) };
+            self.observe(Observation::EvaluationSettled { evaluation, spent });
         }
     }
 
@@ -372,7 +384,7 @@ fn only_the_pending_experiment_can_be_decided() {
 }
 
 #[test]
-fn a_candidate_under_review_is_approved_with_a_reason_only() {
+fn a_candidate_under_review_is_approved_only_if_a_person_says_anyway_and_why() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
     let mut unsure = result(Some(9));
@@ -381,13 +393,20 @@ fn a_candidate_under_review_is_approved_with_a_reason_only() {
     driven.observe(Observation::EvaluationFinished { evaluation, result: unsure });
     let experiment = driven.pending();
     assert!(matches!(driven.experiments[&experiment].state, ExperimentState::NeedsReview(_)));
-    for reason in [None, Some(" ".to_owned())] {
+    for reason in [None, Some("it reads well".to_owned())] {
         let refused = driven.command(Command::Approve { experiment, reason }).unwrap_err();
-        assert_eq!(refused.code(), "reason_required");
+        assert_eq!(refused.code(), "not_recommended");
+        assert!(refused.to_string().contains("--anyway"), "{refused}");
     }
-    let reason = Some("the two that are void are known".to_owned());
-    driven.command(Command::Approve { experiment, reason }).unwrap();
+    let blank = Command::ApproveAnyway { experiment, reason: " ".to_owned() };
+    assert_eq!(driven.command(blank).unwrap_err().code(), "reason_required");
+    let reason = "the two that are void are known".to_owned();
+    driven.command(Command::ApproveAnyway { experiment, reason }).unwrap();
     assert_eq!(driven.campaign.baseline.version, 1);
+    let ExperimentState::Approved { anyway, .. } = &driven.experiments[&experiment].state else {
+        panic!("not approved")
+    };
+    assert_eq!(*anyway, Some(Anyway::OutsideGuarantee), "the point rule guarantees nothing");
 }
 
 #[test]
@@ -685,6 +704,8 @@ enum Move {
     AskProposers(u64, u64),
     ApprovalRefused,
     Approve,
+    ApproveAnyway,
+    AddPairs,
     Reject,
     Repeat,
     SourceGone,
@@ -717,6 +738,8 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => (0..900u64, 0..1_000u64).prop_map(|(most, used)| Move::AskProposers(most, used)),
         1 => Just(Move::ApprovalRefused),
         2 => Just(Move::Approve),
+        1 => Just(Move::ApproveAnyway),
+        1 => Just(Move::AddPairs),
         2 => Just(Move::Reject),
         1 => Just(Move::Repeat),
         1 => prop::bool::weighted(0.1).prop_map(|yes| if yes { Move::SourceGone } else { Move::Woke }),
@@ -752,6 +775,11 @@ fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
             Move::Suggest(tag) => Some(Command::Suggest { mutation: mutation(*tag) }),
             Move::Approve => pending
                 .map(|experiment| Command::Approve { experiment, reason: Some("why".to_owned()) }),
+            Move::ApproveAnyway => pending
+                .map(|experiment| Command::ApproveAnyway { experiment, reason: "why".to_owned() }),
+            Move::AddPairs => {
+                Some(Command::AddPairs { pairs: NonZeroU32::MIN, reason: "why".to_owned() })
+            }
             Move::Reject => {
                 pending.map(|experiment| Command::Reject { experiment, reason: "why".to_owned() })
             }

@@ -11,8 +11,8 @@ mod measurement;
 mod replay;
 mod setback;
 
-use crate::experiment::{Confirmation, Experiment, ExperimentState, Judged};
-use crate::id::{EvaluationId, ExperimentId};
+use crate::experiment::{Confirmation, Experiment, ExperimentState, Judged, experiment_id};
+use crate::id::EvaluationId;
 use crate::judge;
 use crate::metrics::Metrics;
 use crate::pack::Split;
@@ -102,6 +102,10 @@ pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<De
         Command::RecordReplay(record) => step.record_replay(record)?,
         Command::Suggest { mutation } => step.suggest(mutation)?,
         Command::Approve { experiment, reason } => step.approve(*experiment, reason.clone())?,
+        Command::ApproveAnyway { experiment, reason } => {
+            step.approve_anyway(*experiment, reason)?
+        }
+        Command::AddPairs { pairs, reason } => step.add_pairs(*pairs, reason)?,
         Command::Reject { experiment, reason } => step.reject(*experiment, reason)?,
         Command::Measure { live, reason } => step.measure(*live, reason.clone())?,
         Command::Apply(change) => step.announce(LiveWriteKind::Apply, change)?,
@@ -214,6 +218,12 @@ impl<'a> Step<'a> {
         let subject = Subject::Campaign(self.next.id.clone());
         let (actor, at) = (self.cx.actor.clone(), self.cx.now);
         self.events.push(Event { subject, actor, at, what });
+    }
+
+    /// Has the record of an experiment written with the step: as it is in the end, once.
+    fn keep(&mut self, experiment: Experiment) {
+        self.experiments.retain(|earlier| earlier.id != experiment.id);
+        self.experiments.push(experiment);
     }
 
     fn wrong_status(&self, command: &'static str, help: &'static str) -> Rejection {
@@ -403,12 +413,7 @@ impl<'a> Step<'a> {
         self.next.search.experiments += 1;
         let number = self.next.search.experiments;
         let baseline = self.next.baseline.fingerprint;
-        let id = ExperimentId::derive(&[
-            self.next.id.as_str().as_bytes(),
-            &number.to_be_bytes(),
-            baseline.0.as_bytes(),
-            candidate.fingerprint.0.as_bytes(),
-        ]);
+        let id = experiment_id(&self.next.id, number, baseline, candidate.fingerprint);
         let experiment = Experiment {
             id,
             campaign: self.next.id.clone(),
@@ -425,7 +430,7 @@ impl<'a> Step<'a> {
             created_at: self.cx.now,
         };
         self.tell(EventKind::CandidateProposed { experiment: id });
-        self.experiments.push(experiment.clone());
+        self.keep(experiment.clone());
         if experiment.trial.is_some() {
             self.next.search.gathered.push(experiment);
         } else {
@@ -503,7 +508,7 @@ impl<'a> Step<'a> {
                 experiment: experiment.id,
                 reason: reason.clone(),
             });
-            self.experiments.push(experiment);
+            self.keep(experiment);
             self.count_failure(reason);
             return;
         };
@@ -519,10 +524,6 @@ impl<'a> Step<'a> {
     /// Writes down what was judged, and gives back what is left of the stake of a candidate that is
     /// discarded. That of another one stays until a person has decided.
     fn record(&mut self, mut experiment: Experiment, judged: Judged) -> Experiment {
-        let judged = match self.next.search.mode {
-            SearchMode::Health => judged.without_promotion(),
-            SearchMode::Proposers | SearchMode::Suggestions => judged,
-        };
         let verdict = judged.judgement.verdict;
         self.tell(EventKind::CandidateJudged { experiment: experiment.id, verdict });
         experiment.state = match verdict {
@@ -530,15 +531,29 @@ impl<'a> Step<'a> {
             Verdict::NeedsOperatorReview => ExperimentState::NeedsReview(judged),
             Verdict::Discard => {
                 self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
-                self.close_trial(&experiment);
+                self.close_trial(&mut experiment);
                 ExperimentState::Discarded(judged)
             }
         };
-        self.experiments.push(experiment.clone());
+        self.keep(experiment.clone());
         experiment
     }
 
+    /// Has a candidate confirmed that a person is to decide: by fresh pairs on the holdout cases, or under
+    /// the point rule by an evaluation of each side.
     fn confirm_next(&mut self, experiment: Experiment) {
+        if let (Some((rules, _)), Some(trial)) = (self.sequential(), &experiment.trial)
+            && self.next.frozen.holdout_cases > 0
+        {
+            match trial.confirmation(rules.confirm_pairs) {
+                Some(confirmation) => self.confirmed(experiment, confirmation),
+                None => {
+                    let candidates = vec![experiment];
+                    self.enter(Phase::Comparing { candidates, batch: None });
+                }
+            }
+            return;
+        }
         let experiment = Box::new(experiment);
         let (evaluations, baseline, candidate) = (Vec::new(), None, None);
         self.enter(Phase::Confirming { experiment, evaluations, baseline, candidate });
@@ -634,7 +649,7 @@ impl<'a> Step<'a> {
                 self.enter(Phase::AwaitingApproval { experiment });
             }
             (Some(baseline), Some(candidate)) => {
-                self.confirmed(*experiment, Confirmation { baseline, candidate });
+                self.confirmed(*experiment, Confirmation { baseline, candidate, gain: None });
             }
             _ => self.confirm(&experiment, baseline.is_none(), candidate.is_none()),
         }
@@ -674,7 +689,7 @@ impl<'a> Step<'a> {
             judged.confirmation = Some(confirmation);
         }
         self.tell(EventKind::CandidateConfirmed { experiment: winner.id });
-        self.experiments.push(winner.clone());
+        self.keep(winner.clone());
         self.enter(Phase::AwaitingApproval { experiment: Box::new(winner) });
     }
 

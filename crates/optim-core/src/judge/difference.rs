@@ -141,6 +141,13 @@ impl Differences {
         sum / f64::from(self.count().max(1))
     }
 
+    /// The mean in whole millionths, rounded towards zero; `None` when nothing was seen.
+    pub(super) fn mean_millionths(&self) -> Option<Difference> {
+        let sum = |(value, count): (&Difference, &u32)| i64::from(value.0) * i64::from(*count);
+        let mean = self.0.iter().map(sum).sum::<i64>().checked_div(self.count().into())?;
+        i32::try_from(mean).ok().map(Difference)
+    }
+
     pub(super) fn sum_of_squares(&self) -> f64 {
         self.values().map(|(value, count)| value * value * count).sum()
     }

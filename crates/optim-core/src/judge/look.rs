@@ -57,12 +57,21 @@ pub enum Unsettled {
 }
 
 /// Whether the campaign can pay for another batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Funds {
     /// It can.
+    #[default]
     Left,
     /// It cannot, so this look is the last.
     Spent,
+}
+
+impl Funds {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    pub(super) fn are_left(&self) -> bool {
+        *self == Self::Left
+    }
 }
 
 impl Look {

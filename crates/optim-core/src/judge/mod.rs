@@ -14,6 +14,7 @@ pub mod difference;
 pub mod error_budget;
 pub mod evalue;
 mod futility;
+pub mod gain;
 pub mod guardrail;
 pub mod health;
 pub mod interval;

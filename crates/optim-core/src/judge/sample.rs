@@ -1,32 +1,56 @@
 //! Which cases a batch has, and which arm of each pair is started first.
 //!
-//! A batch is a simple random sample of all search cases, without replacement, and batches are drawn
+//! A batch is a simple random sample of all cases of its split, without replacement, and batches are drawn
 //! independently: a fixed order would let a candidate win on the cases that come first. The seed is a
 //! hash of what the batch is for. So a batch that is drawn again after a crash is the same one, and no
 //! two candidates ever meet the cases in the same order.
+
+use serde::{Deserialize, Serialize};
 
 use super::pair::Arm;
 use super::split_mix::SplitMix64;
 use crate::digest::Hasher;
 use crate::id::ExperimentId;
+use crate::pack::Split;
 
 /// Where the random numbers of one batch begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchSeed(u64);
 
 /// What the pairs of a batch are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// The candidate against the baseline.
     Comparison,
+    /// The same once a person has added pairs. Others of its group may have gone on without it, so its
+    /// batches are drawn for itself from then on.
+    Extension,
     /// The candidate against the campaign's source: [`super::anchor`].
     Anchor,
+    /// The candidate against the baseline on the holdout cases: what a person is told it is worth.
+    Confirmation,
+}
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Comparison, Self::Extension, Self::Anchor, Self::Confirmation];
+
+    /// The cases that its batches are drawn from.
+    #[must_use]
+    pub fn split(self) -> Split {
+        match self {
+            Self::Comparison | Self::Extension | Self::Anchor => Split::Search,
+            Self::Confirmation => Split::Holdout,
+        }
+    }
 }
 
 /// One case of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw {
-    /// The index of the case among the search cases, in the order of the pack.
+    /// The index of the case among those of the split, in the order of the pack.
     pub case: usize,
     /// The arm that is started first.
     pub first: Arm,
@@ -41,7 +65,9 @@ impl BatchSeed {
         hasher.part(experiment.as_bytes());
         hasher.part(match purpose {
             Purpose::Comparison => b"comparison",
+            Purpose::Extension => b"extension",
             Purpose::Anchor => b"anchor",
+            Purpose::Confirmation => b"confirmation",
         });
         hasher.part(&number.to_be_bytes());
         let [a, b, c, d, e, f, g, h, ..] = *hasher.finish().as_bytes();

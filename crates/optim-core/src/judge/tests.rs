@@ -40,7 +40,7 @@ fn evidence(baseline: Metrics, candidate: Metrics) -> Evidence {
 }
 
 fn decide(baseline: Metrics, candidate: Metrics) -> Judgement {
-    judge_by(&Rule::default(), Score::AllOrNothing, &evidence(baseline, candidate))
+    judge_by(&Rule::point(), Score::AllOrNothing, &evidence(baseline, candidate))
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn what_is_better_and_dearer_than_the_margin_is_for_a_person_to_weigh() {
         assert!(rule.detail.contains(detail), "{}", rule.detail);
         assert_eq!(rule.fired, verdict == Review);
     }
-    let Rule::Point { max_range, max_flaky, .. } = Rule::default() else { panic!() };
+    let Rule::Point { max_range, max_flaky, .. } = Rule::point() else { panic!() };
     let careless = Rule::Point { max_range, max_flaky, cost_margin: None };
     let dear = evidence(paid(old, 200, 0), paid(more, 9_000, 0));
     assert_eq!(judge_by(&careless, Score::AllOrNothing, &dear).verdict, Promote);
@@ -174,7 +174,7 @@ fn a_fractional_score_counts_checks() {
     let partly =
         |passed, checks| Metrics { checks: Fraction::new(checks, 400), ..metrics(passed, 0, 0, 1) };
     let evidence = evidence(partly(50, 300), partly(50, 310));
-    let by = |score| judge_by(&Rule::default(), score, &evidence).verdict;
+    let by = |score| judge_by(&Rule::point(), score, &evidence).verdict;
     assert_eq!(by(Score::AllOrNothing), Verdict::Discard);
     assert_eq!(by(Score::Fraction), Verdict::Promote);
 }
@@ -234,7 +234,7 @@ fn replay(marks: &[(&str, CaseMark)]) -> Replay {
 }
 
 fn eval() -> EvalPolicy {
-    EvalPolicy::strict(PackRef::Implicit)
+    EvalPolicy { rule: Rule::point(), ..EvalPolicy::strict(PackRef::Implicit) }
 }
 
 #[test]

@@ -22,6 +22,9 @@ use crate::verdict::RuleTrace;
 pub struct Trace {
     /// What was decided.
     pub look: Look,
+    /// Whether the campaign could pay for another batch.
+    #[serde(default, skip_serializing_if = "Funds::are_left")]
+    pub funds: Funds,
     /// Pairs that were measured.
     pub pairs: u32,
     /// Pairs that the outside failed.
@@ -79,6 +82,7 @@ impl Trace {
         let look = comparison.look(funds);
         Ok(Self {
             look,
+            funds,
             pairs: comparison.pairs(),
             void: comparison.guardrails().void(),
             stake: terms.stake,

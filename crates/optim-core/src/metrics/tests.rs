@@ -214,7 +214,7 @@ fn replay(passed: u64, unmet: u64, blocked: u64) -> Replay {
 }
 
 fn eval() -> EvalPolicy {
-    EvalPolicy::strict(PackRef::Implicit)
+    EvalPolicy { rule: Rule::point(), ..EvalPolicy::strict(PackRef::Implicit) }
 }
 
 #[test]

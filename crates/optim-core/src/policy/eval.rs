@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::Keys;
 use super::post_apply::{self, PostApply};
-use super::sequential::{self, Sequential};
+use super::sequential::{self, DecisionProfile, Sequential};
 use super::{Profile, kind};
 use crate::quantity::PerMillion;
 
@@ -46,7 +46,7 @@ fn deadline_minutes() -> u32 {
 }
 
 impl EvalPolicy {
-    /// The policy of the strict profile, with the point rule: for callers without a file.
+    /// The policy of the strict profile, with the default rule: for callers without a file.
     #[must_use]
     pub fn strict(pack_ref: PackRef) -> Self {
         Self {
@@ -126,13 +126,22 @@ pub enum Rule {
     Sequential(Sequential),
 }
 
-impl Default for Rule {
-    fn default() -> Self {
+impl Rule {
+    /// The point rule with the strict profile's bounds.
+    #[must_use]
+    pub fn point() -> Self {
         Self::Point {
             max_range: PerMillion(50_000),
             max_flaky: PerMillion(100_000),
             cost_margin: Some(PerMillion(250_000)),
         }
+    }
+}
+
+impl Default for Rule {
+    /// The sequential rule by its standard profile.
+    fn default() -> Self {
+        Self::Sequential(Sequential::of(DecisionProfile::Standard))
     }
 }
 
@@ -245,7 +254,7 @@ fn rule(keys: &mut Keys<'_, '_>) -> Option<Rule> {
     let rule = keys.read(
         "rule",
         "the rule that decides between promotion and discard",
-        kind::choice([Named::Point, Named::Sequential].map(|rule| (rule.as_str(), rule)))
+        kind::choice([Named::Sequential, Named::Point].map(|rule| (rule.as_str(), rule)))
             .or_first(),
     );
     // The keys of both rules are read, so that none counts as unknown and each is checked.

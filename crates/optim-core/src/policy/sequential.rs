@@ -48,6 +48,13 @@ pub struct Sequential {
     pub guardrails: Margins,
     /// Whether from the second promotion on the candidate's guardrails are compared with the source.
     pub anchor_check: bool,
+    /// Pairs on the holdout cases, at least, that show a person what a candidate is worth: whole passes.
+    #[serde(default = "confirm_pairs")]
+    pub confirm_pairs: u32,
+}
+
+fn confirm_pairs() -> u32 {
+    40
 }
 
 /// How much worse each guardrail may become; `None` where it is off.
@@ -104,6 +111,7 @@ impl Sequential {
                 latency: soft,
             },
             anchor_check: true,
+            confirm_pairs: confirm_pairs(),
         };
         match profile {
             DecisionProfile::Standard | DecisionProfile::Frugal => standard,
@@ -134,7 +142,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<Sequential> {
     let batch = keys.read(
         "batch",
         "pairs of case runs between two looks; all cases if there are fewer",
-        kind::whole(1..=64, 1..=10_000).or(defaults.batch.into()),
+        kind::whole(1..=10_000, 1..=10_000).or(defaults.batch.into()),
     );
     let group = keys.read(
         "group",
@@ -202,6 +210,11 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<Sequential> {
         "whether from the second promotion on the guardrails are compared with the source too",
         kind::flag(defaults.anchor_check),
     );
+    let confirm_pairs = keys.read(
+        "confirm_pairs",
+        "pairs on the holdout cases, at least, that confirm what a person is to decide; whole passes",
+        kind::whole(1..=10_000, 1..=10_000).or(defaults.confirm_pairs.into()),
+    );
     if let Some((n_min, n_max)) = n_min.zip(n_max).filter(|(n_min, n_max)| n_min > n_max) {
         keys.refuse(
             "n_min",
@@ -228,6 +241,7 @@ pub(super) fn read(keys: &mut Keys<'_, '_>) -> Option<Sequential> {
         alpha_review: alpha_review?,
         guardrails: guardrails?,
         anchor_check: anchor_check?,
+        confirm_pairs: confirm_pairs?,
     })
 }
 

@@ -94,19 +94,68 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
                 baseline_replay_every_minutes: 30,
                 evaluation_deadline_minutes: 1440,
                 score: AllOrNothing,
-                rule: Point {
-                    max_range: PerMillion(
-                        50000,
-                    ),
-                    max_flaky: PerMillion(
-                        100000,
-                    ),
-                    cost_margin: Some(
-                        PerMillion(
+                rule: Sequential(
+                    Sequential {
+                        profile: Standard,
+                        alpha: PerMillion(
+                            50000,
+                        ),
+                        batch: 8,
+                        group: 1,
+                        n_min: 8,
+                        n_max: 240,
+                        mde: PerMillion(
+                            150000,
+                        ),
+                        beta: PerMillion(
                             250000,
                         ),
-                    ),
-                },
+                        slack: PerMillion(
+                            1000000,
+                        ),
+                        secondary_weight: PerMillion(
+                            0,
+                        ),
+                        mde_secondary: PerMillion(
+                            200000,
+                        ),
+                        ni_primary: PerMillion(
+                            50000,
+                        ),
+                        alpha_guardrail: PerMillion(
+                            100000,
+                        ),
+                        alpha_harm: PerMillion(
+                            50000,
+                        ),
+                        alpha_review: PerMillion(
+                            200000,
+                        ),
+                        guardrails: Margins {
+                            blocked_node_rate: Some(
+                                PerMillion(
+                                    100000,
+                                ),
+                            ),
+                            cost: Some(
+                                PerMillion(
+                                    250000,
+                                ),
+                            ),
+                            tokens: Some(
+                                PerMillion(
+                                    250000,
+                                ),
+                            ),
+                            latency: Some(
+                                PerMillion(
+                                    250000,
+                                ),
+                            ),
+                        },
+                        anchor_check: true,
+                    },
+                ),
                 post_apply: PostApply {
                     measure: OnRequest,
                     window_minutes: 60,
@@ -505,7 +554,8 @@ fn every_key_of_the_sequential_rule_is_read() {
     cost:    {kind: soft, ratio_margin: 0.26}
     tokens:  {kind: off, ratio_margin: 0.25}
     latency: {ratio_margin: 0.5}
-  anchor_check: false";
+  anchor_check: false
+  confirm_pairs: 60";
     let wanted = Sequential {
         profile: DecisionProfile::Standard,
         alpha: PerMillion(40_000),
@@ -529,6 +579,7 @@ fn every_key_of_the_sequential_rule_is_read() {
             latency: Some(PerMillion(500_000)),
         },
         anchor_check: false,
+        confirm_pairs: 60,
     };
     assert_eq!(rule_of(lines), Rule::Sequential(wanted));
 }
@@ -579,8 +630,8 @@ fn the_keys_of_the_sequential_rule_are_checked() {
         decision: {rule: sequential, guardrails: {cost: {kind: hard}}} => error[unknown_value] `kind` has the value `hard`, allowed is `soft` or `off` (write `soft` or `off`)
         decision: {rule: sequential, guardrails: {quality: {kind: hard}}} => error[unknown_key] unknown key `quality` (known keys here: blocked_node_rate, cost, latency, tokens)
         decision: {rule: sequential, point: {}} => warning[no_effect] `point` has no effect under `rule: sequential` (remove it, or choose the other rule)
-        decision: {alpha: 0.01} => warning[no_effect] `alpha` has no effect under `rule: point` (remove it, or choose the other rule)
-        decision: {rule: sequental, alpha: 2} => error[unknown_value] `rule` has the value `sequental`, allowed is `point` or `sequential` (did you mean `sequential`?); error[out_of_range] `alpha` is `2`, allowed is above 0, up to 0.1 (even `profile: custom` allows only above 0, up to 0.999999)"#]].assert_eq(&table("eval.yaml", &rows));
+        decision: {alpha: 0.01} => accepted
+        decision: {rule: sequental, alpha: 2} => error[unknown_value] `rule` has the value `sequental`, allowed is `sequential` or `point` (did you mean `sequential`?); error[out_of_range] `alpha` is `2`, allowed is above 0, up to 0.1 (even `profile: custom` allows only above 0, up to 0.999999)"#]].assert_eq(&table("eval.yaml", &rows));
 }
 
 #[test]
@@ -666,12 +717,12 @@ fn eval_keys_are_checked() {
         decision: {} => accepted
         decision: point => error[wrong_type] `decision` must be a section of keys, found a string `point` (indent its keys below it)
         decision: {rule: point} => accepted
-        decision: {rule: pont, point: {}} => error[unknown_value] `rule` has the value `pont`, allowed is `point` or `sequential` (did you mean `point`?)
+        decision: {rule: pont, point: {}} => error[unknown_value] `rule` has the value `pont`, allowed is `sequential` or `point` (did you mean `point`?)
         decision: {rule: point, alpha: 0.05} => warning[no_effect] `alpha` has no effect under `rule: point` (remove it, or choose the other rule)
-        decision: {point: {stability: {max_range: 0.06, max_flaky: 1.5}}} => error[out_of_range] `max_range` is `0.06`, allowed is 0 to 0.05 (`profile: custom` allows 0 to 1); error[out_of_range] `max_flaky` is `1.5`, allowed is 0 to 0.1 (even `profile: custom` allows only 0 to 1)
-        decision: {point: {stability: {max_flakey: 0.1}}} => error[unknown_key] unknown key `max_flakey` (did you mean `max_flaky`?)
-        decision: {point: {cost_margin: 1.5}} => error[out_of_range] `cost_margin` is `1.5`, allowed is 0 to 1 (`profile: custom` allows 0 to 100)
-        decision: {point: {cost_margin: null}} => accepted"#]].assert_eq(&table("eval.yaml", &rows));
+        decision: {point: {stability: {max_range: 0.06, max_flaky: 1.5}}} => warning[no_effect] `point` has no effect under `rule: sequential` (remove it, or choose the other rule); error[out_of_range] `max_range` is `0.06`, allowed is 0 to 0.05 (`profile: custom` allows 0 to 1); error[out_of_range] `max_flaky` is `1.5`, allowed is 0 to 0.1 (even `profile: custom` allows only 0 to 1)
+        decision: {point: {stability: {max_flakey: 0.1}}} => warning[no_effect] `point` has no effect under `rule: sequential` (remove it, or choose the other rule); error[unknown_key] unknown key `max_flakey` (did you mean `max_flaky`?)
+        decision: {point: {cost_margin: 1.5}} => warning[no_effect] `point` has no effect under `rule: sequential` (remove it, or choose the other rule); error[out_of_range] `cost_margin` is `1.5`, allowed is 0 to 1 (`profile: custom` allows 0 to 100)
+        decision: {point: {cost_margin: null}} => warning[no_effect] `point` has no effect under `rule: sequential` (remove it, or choose the other rule)"#]].assert_eq(&table("eval.yaml", &rows));
 }
 
 #[test]

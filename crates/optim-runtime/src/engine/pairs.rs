@@ -8,6 +8,7 @@ use optim_core::campaign::{Campaign, Evaluation, Purpose, Side, Spent};
 use optim_core::experiment::Experiment;
 use optim_core::id::{CaseId, EvaluationId, ExperimentId};
 use optim_core::judge::health::Observed;
+use optim_core::judge::sample;
 use optim_core::metrics::Expected;
 use optim_core::pack::{Case, Pack, Split};
 use optim_core::run::faults::Faults;
@@ -16,10 +17,15 @@ use optim_store::{Revision, Write};
 
 use super::{Engine, EngineError};
 
-/// The search cases by their places among themselves, each with its place in the pack.
-fn search_cases(pack: &Pack) -> impl Iterator<Item = (u32, (&Case, u32))> {
+/// The cases of `split` by their places among themselves, each with its place in the pack.
+fn cases_of(pack: &Pack, split: Split) -> impl Iterator<Item = (u32, (&Case, u32))> {
     let all = pack.cases.iter().zip(0..);
-    (0..).zip(all.filter(|(case, _)| case.split == Split::Search))
+    (0..).zip(all.filter(move |(case, _)| case.split == split))
+}
+
+/// The split that the pairs of `evaluations` are drawn from: the same for all of a batch.
+fn split_of<'a>(mut evaluations: impl Iterator<Item = &'a Evaluation>) -> Split {
+    evaluations.next().map_or(Split::Search, |evaluation| evaluation.split)
 }
 
 /// The run records of `order`: first come, first served.
@@ -29,7 +35,7 @@ pub(super) fn runs(
     evaluations: &[Evaluation],
     order: &[(EvaluationId, u32)],
 ) -> Vec<Write<Run>> {
-    let cases: BTreeMap<_, _> = search_cases(pack).collect();
+    let cases: BTreeMap<_, _> = cases_of(pack, split_of(evaluations.iter())).collect();
     let run = |(id, place): &(EvaluationId, u32)| {
         let evaluation = evaluations.iter().find(|evaluation| evaluation.id == *id)?;
         let case = *cases.get(place)?;
@@ -56,9 +62,10 @@ impl Engine {
         }
         let baseline = self.workflow(campaign.baseline.snapshot).await?;
         let pack = self.pack(campaign.frozen.pack).await?;
-        let expected = Expected::new(&baseline, pack.split(Split::Search));
+        let split = split_of(pairing.evaluations());
+        let expected = Expected::new(&baseline, pack.split(split));
         let places: BTreeMap<&CaseId, u32> =
-            search_cases(&pack).map(|(place, (case, _))| (&case.id, place)).collect();
+            cases_of(&pack, split).map(|(place, (case, _))| (&case.id, place)).collect();
         let mut landed = Landings::new();
         let (mut spent, mut all) = (BTreeMap::new(), Vec::new());
         for evaluation in pairing.evaluations() {
@@ -118,10 +125,9 @@ impl Engine {
             let before = all.len();
             for attempt in 0..=FAULT_RETRIES_MAX {
                 for side in Side::of_pair(candidate) {
-                    let anchored = false;
-                    let experiment = group;
+                    let (experiment, pairs) = (group, sample::Purpose::Comparison);
                     let purpose =
-                        Purpose::Paired { experiment, anchored, side, batch, round, attempt };
+                        Purpose::Paired { experiment, pairs, side, batch, round, attempt };
                     all.extend(self.runs_of(purpose.evaluation_id(&campaign.id, 0)).await?);
                 }
             }

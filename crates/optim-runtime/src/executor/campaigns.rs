@@ -48,6 +48,7 @@ hard_guardrails: [blocked_node_rate, budget_ceilings]
 campaign_start_baseline_runs: 2
 baseline_replay_every_candidates: 5
 baseline_replay_every_minutes: 30
+decision: {rule: point}
 ";
 const MUTATION: &str = "
 max_nodes_changed_per_candidate: 1

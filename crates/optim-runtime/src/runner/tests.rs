@@ -285,6 +285,16 @@ async fn a_fault_of_the_outside_is_waited_out_and_voids_the_run_when_it_lasts() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_fault_ends_a_side_of_a_pair_so_that_no_side_gets_a_second_chance_alone() {
+    let paired = Run { paired: true, ..claimed() };
+    let ran = run_as(&paired, workflow(json!({}), two_nodes(5)), Usage::default(), |_, asked| {
+        if asked == 1 { Reply::Fail(ErrorClass::Provider) } else { Reply::Answer(json!(1)) }
+    });
+    let ran = ran.await;
+    assert_eq!((ran.fault(), ran.requests.len()), ("as the test says", 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn faults_of_a_provider_take_no_attempts_from_the_definition() {
     let ran = run(workflow(json!({}), two_nodes(2)), |node, asked| match (node, asked) {
         ("a", 1 | 3) => Reply::Fail(ErrorClass::Provider),

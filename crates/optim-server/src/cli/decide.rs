@@ -18,7 +18,10 @@ pub(crate) struct ApproveArgs {
     /// The campaign; the open or newest one when absent.
     #[arg(long)]
     campaign: Option<String>,
-    /// Why; required when the judge did not recommend it.
+    /// Approve it though the judge does not recommend it; the record says so. Needs a reason.
+    #[arg(long)]
+    anyway: bool,
+    /// Why; kept with the experiment.
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
 }
@@ -40,7 +43,13 @@ pub(crate) struct RejectArgs {
 pub(super) async fn approve(call: &Call, args: ApproveArgs) -> Outcome {
     let campaign = call.session.campaign(args.campaign.as_deref()).await?;
     let experiment = call.session.experiment(&campaign.id, &args.experiment).await?;
-    let command = Command::Approve { experiment: experiment.id, reason: args.reason };
+    let (experiment_id, reason) = (experiment.id, args.reason);
+    let command = match args.anyway {
+        false => Command::Approve { experiment: experiment_id, reason },
+        true => {
+            Command::ApproveAnyway { experiment: experiment_id, reason: reason.unwrap_or_default() }
+        }
+    };
     let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
     finish(call, &campaign).await?;
     let decided = call.session.engine.store().experiment(experiment.id).await?;

@@ -1,4 +1,6 @@
-//! `optim extend`: adds to the budget of a campaign.
+//! `optim extend`: adds to the budget of a campaign, or pairs to its candidate under review.
+
+use std::num::NonZeroU32;
 
 use optim_core::campaign::command::Command;
 use optim_core::policy::Extension;
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::Call;
 use super::{Outcome, hold};
+use crate::error::CliError;
 
 /// The flags of `optim extend`.
 #[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
@@ -26,13 +29,28 @@ pub(crate) struct Args {
     /// Further minutes of run time.
     #[arg(long, value_name = "N", default_value_t = 0)]
     minutes: u32,
+    /// Further pairs for the candidate under review, whose comparison goes on; alone.
+    #[arg(long, value_name = "N")]
+    pairs: Option<NonZeroU32>,
     /// Why; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: String,
 }
 
 pub(super) async fn extend(call: &Call, args: Args) -> Outcome {
-    let Args { campaign, experiments, tokens, cost, minutes, reason } = args;
+    let Args { campaign, experiments, tokens, cost, minutes, pairs, reason } = args;
     let by = Extension { experiments, minutes, tokens: Tokens(tokens), cost };
-    hold::submit(call, campaign, Command::Extend { by, reason }).await
+    let command = match pairs {
+        None => Command::Extend { by, reason },
+        Some(pairs) if by == Extension::default() => Command::AddPairs { pairs, reason },
+        Some(_) => {
+            return Err(CliError::Usage {
+                code: "two_extensions",
+                message: "pairs are of one candidate, the rest is of the whole campaign: extend \
+                          the budget first, then add --pairs by itself"
+                    .to_owned(),
+            });
+        }
+    };
+    hold::submit(call, campaign, command).await
 }

@@ -20,7 +20,9 @@ pub(super) fn project(mut project: Project, outlook: &Outlook, pairs: Option<u32
     let [cases, _] = outlook.cases;
     let twice = cases.saturating_mul(2).clamp(*PAIRS.start(), *PAIRS.end());
     let pairs = pairs.unwrap_or(twice);
-    let rules = Sequential { n_min: pairs, n_max: pairs, group: 1, ..outlook.rules };
+    // The halves that are compared are of batches.
+    let batch = outlook.rules.batch.min(pairs.div_ceil(2));
+    let rules = Sequential { n_min: pairs, n_max: pairs, batch, group: 1, ..outlook.rules };
     project.policies.eval.rule = Rule::Sequential(rules);
     project
 }

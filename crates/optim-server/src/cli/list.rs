@@ -1,12 +1,15 @@
 //! `optim list`: campaigns, newest first.
 
+use optim_core::campaign::{Phase, Status};
+use optim_core::id::CampaignId;
 use optim_store::Page;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Outcome;
 use super::call::Call;
-use crate::error::Exit;
+use super::comparison::ComparisonView;
+use crate::error::{CliError, Exit};
 
 /// The flags of `optim list`.
 #[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
@@ -50,9 +53,25 @@ pub(super) async fn list(call: &Call, args: Args) -> Outcome {
             "{id}  {status}  {experiments} experiments  {created}  {}",
             campaign.name
         ));
+        if campaign.status == Status::Running {
+            for line in compared(call, &campaign.id).await? {
+                call.out.line(&line);
+            }
+        }
     }
     if campaigns.is_empty() {
         call.out.error_line("no campaign yet; `optim run` starts one");
     }
     Ok(Exit::Success)
+}
+
+/// A line for each candidate that is compared pair by pair now.
+async fn compared(call: &Call, id: &CampaignId) -> Result<Vec<String>, CliError> {
+    let campaign = call.session.engine.campaign(id).await?.value;
+    let Phase::Comparing { candidates, .. } = &campaign.phase else {
+        return Ok(Vec::new());
+    };
+    let line = |candidate| Some((candidate, ComparisonView::of(&campaign, candidate)?));
+    let lines = candidates.iter().filter_map(line);
+    Ok(lines.map(|(candidate, words)| format!("  #{}  {words}", candidate.number)).collect())
 }

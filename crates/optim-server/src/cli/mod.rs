@@ -7,7 +7,9 @@ mod after_apply;
 mod apply;
 mod archive;
 pub(crate) mod call;
+mod comparison;
 mod decide;
+mod decisions;
 mod demo;
 mod extend;
 mod faults;
@@ -42,6 +44,7 @@ use optim_store::StoreError;
 use serde::{Deserialize, Serialize};
 
 use self::call::Call;
+use self::decisions::VerifyArgs;
 use self::output::Output;
 use crate::control::client;
 use crate::control::protocol::{PROTOCOL, Request};
@@ -119,6 +122,9 @@ pub(crate) enum Verb {
     Cancel(hold::Args),
     /// Take a campaign that is over out of the lists. Nothing of it is deleted.
     Archive(archive::Args),
+    /// What campaigns have decided: export it, and verify that it follows from their pairs.
+    #[command(subcommand)]
+    Decisions(decisions::Verb),
     /// Execute the project's workflow for its effect, in its real workspace.
     RunWorkflow(run_workflow::Args),
     /// Workflow runs: list, show, pause, resume, recover, cancel, decide.
@@ -161,6 +167,11 @@ async fn dispatch(cli: Cli) -> Outcome {
     let Cli { folder, json, verb } = cli;
     match verb {
         AnyVerb::Demo(args) => Box::pin(demo::demo(args, json)).await,
+        // What is in a file needs no project.
+        AnyVerb::OfProject(Verb::Decisions(decisions::Verb::Verify(VerifyArgs {
+            file: Some(file),
+            ..
+        }))) => decisions::verify_file(&file, &Output::Terminal, json),
         AnyVerb::OfProject(verb) => {
             let directory = std::env::current_dir()
                 .map_err(|source| CliError::Io { path: PathBuf::from("."), source })?;
@@ -220,6 +231,7 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Close(args) => hold::close(call, args).await,
         Verb::Archive(args) => archive::archive(call, args).await,
         Verb::Cancel(args) => hold::cancel(call, args).await,
+        Verb::Decisions(verb) => decisions::decisions(call, verb).await,
         Verb::RunWorkflow(args) => Box::pin(run_workflow::run_workflow(call, args)).await,
         Verb::Runs(verb) => runs::runs(call, verb).await,
         Verb::Workflow(verb) => workflow::workflow(call, verb).await,

@@ -8,6 +8,7 @@ use optim_core::campaign::event::{Event, EventKind};
 use optim_core::campaign::{Campaign, Purpose, Side};
 use optim_core::experiment::Experiment;
 use optim_core::id::{EvaluationId, ExperimentId};
+use optim_core::judge::sample::Purpose as Pairs;
 use optim_core::pack::Split;
 use optim_runtime::engine::Engine;
 use optim_store::{EventSeq, RunFilter, Store, StoreError};
@@ -210,12 +211,20 @@ impl Follower {
             EventKind::CandidateConfirmed { experiment } => {
                 let experiment = self.experiment(*experiment).await?;
                 let confirmation = experiment.state.judged()?.confirmation.clone()?;
+                let gain = confirmation.gain.map(|gain| format!("{gain}; ")).unwrap_or_default();
                 format!(
-                    "  #{} on the holdout cases: {}; baseline {}",
+                    "  #{} on the holdout cases: {gain}{}; baseline {}",
                     experiment.number,
                     metrics_words(&confirmation.candidate),
                     metrics_words(&confirmation.baseline),
                 )
+            }
+            EventKind::CandidateApproved { experiment, anyway: Some(anyway), .. } => {
+                format!("  #{} is approved {anyway}", self.experiment(*experiment).await?.number)
+            }
+            EventKind::PairsAdded { experiment, pairs, reason } => {
+                let number = self.experiment(*experiment).await?.number;
+                format!("  #{number} may have {pairs} more pairs: {reason}")
             }
             EventKind::CandidateFailed { reason, .. } => {
                 format!("  a candidate gave no result: {reason}")
@@ -247,6 +256,10 @@ fn purpose(purpose: &Purpose) -> String {
         Purpose::ConfirmCandidate { .. } => "candidate on holdout".to_owned(),
         Purpose::MeasureLive { split: Split::Search, .. } => "live workflow".to_owned(),
         Purpose::MeasureLive { split: Split::Holdout, .. } => "live workflow on holdout".to_owned(),
+        Purpose::Paired { side: Side::Control, pairs: Pairs::Confirmation, .. } => {
+            "baseline on holdout".to_owned()
+        }
+        Purpose::Paired { pairs: Pairs::Confirmation, .. } => "candidate on holdout".to_owned(),
         Purpose::Paired { side: Side::Control, .. } => "baseline beside candidates".to_owned(),
         Purpose::Paired { .. } => "candidate".to_owned(),
     }

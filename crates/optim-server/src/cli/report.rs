@@ -3,7 +3,8 @@
 use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::campaign::work::{Work, work};
 use optim_core::campaign::{Campaign, Ending, Hold, Phase};
-use optim_core::experiment::{Confirmation, Experiment, ExperimentState};
+use optim_core::experiment::{Anyway, Confirmation, Experiment, ExperimentState};
+use optim_core::judge::gain::Gain;
 use optim_core::judge::health::Health;
 use optim_core::metrics::Metrics;
 use optim_core::mutation::Mutation;
@@ -14,6 +15,7 @@ use optim_core::workflow::ModelRef;
 use serde::Serialize;
 
 use super::after_apply::AfterApply;
+use super::comparison::ComparisonView;
 use super::faults::FaultsView;
 use super::refusals::{ProspectView, RefusalsView};
 
@@ -120,6 +122,8 @@ struct ExperimentView {
     /// The baseline that it was compared with.
     baseline: Option<MetricsView>,
     holdout: Option<HoldoutView>,
+    /// What its pairs say, decided or not; absent under the point rule.
+    comparison: Option<ComparisonView>,
     verdict: Option<Verdict>,
     reason: Option<String>,
     trace: Vec<RuleTrace>,
@@ -127,12 +131,16 @@ struct ExperimentView {
     broken: Vec<String>,
     decided_by: Option<String>,
     decision_reason: Option<String>,
+    /// What it means that it was approved though the judge had not recommended it; absent otherwise.
+    anyway: Option<Anyway>,
 }
 
 #[derive(Debug, Clone, Serialize)]
 struct HoldoutView {
     baseline: MetricsView,
     candidate: MetricsView,
+    /// The gain on cases that took no part in the selection; absent under the point rule.
+    gain: Option<Gain>,
 }
 
 /// Metrics as exact counts.
@@ -155,11 +163,15 @@ impl From<&Metrics> for MetricsView {
     }
 }
 
-impl From<&Experiment> for ExperimentView {
-    fn from(experiment: &Experiment) -> Self {
+impl ExperimentView {
+    fn new(campaign: &Campaign, experiment: &Experiment) -> Self {
         let judged = experiment.state.judged();
         let decision = match &experiment.state {
             ExperimentState::Approved { by, .. } | ExperimentState::Rejected { by, .. } => Some(by),
+            _ => None,
+        };
+        let anyway = match &experiment.state {
+            ExperimentState::Approved { anyway, .. } => *anyway,
             _ => None,
         };
         let reason = match &experiment.state {
@@ -179,11 +191,13 @@ impl From<&Experiment> for ExperimentView {
             metrics: judged.map(|judged| (&judged.judgement.candidate).into()),
             baseline: judged.map(|judged| (&judged.judgement.baseline).into()),
             holdout: judged.and_then(|judged| judged.confirmation.as_ref()).map(
-                |Confirmation { baseline, candidate }| HoldoutView {
+                |Confirmation { baseline, candidate, gain }| HoldoutView {
                     baseline: baseline.into(),
                     candidate: candidate.into(),
+                    gain: *gain,
                 },
             ),
+            comparison: ComparisonView::of(campaign, experiment),
             verdict: judged.map(|judged| judged.judgement.verdict),
             reason,
             trace: judged.map(|judged| judged.judgement.trace.clone()).unwrap_or_default(),
@@ -191,6 +205,7 @@ impl From<&Experiment> for ExperimentView {
             broken: judged.map(|judged| names(&judged.flips.broken)).unwrap_or_default(),
             decided_by: decision.map(|by| by.actor.to_string()),
             decision_reason: decision.and_then(|by| by.reason.clone()),
+            anyway,
         }
     }
 }
@@ -238,7 +253,7 @@ impl Report {
             after_apply: AfterApply::of(campaign),
             runs_executed: ledger.runs,
             faults,
-            experiments: experiments.iter().map(Into::into).collect(),
+            experiments: experiments.iter().map(|one| ExperimentView::new(campaign, one)).collect(),
             health: None,
             next: next(campaign, prefix),
         }
@@ -321,6 +336,9 @@ pub fn reason(campaign: &Campaign) -> Option<String> {
         (Phase::Evaluating { experiment, .. }, None) => {
             Some(format!("measures experiment #{}", experiment.number))
         }
+        (Phase::Comparing { .. }, None) if let Some(winner) = campaign.winner() => {
+            Some(format!("confirms experiment #{} on the holdout cases", winner.number))
+        }
         (Phase::Comparing { candidates, .. }, None) => {
             let numbers: Vec<_> =
                 candidates.iter().map(|experiment| format!("#{}", experiment.number)).collect();
@@ -380,7 +398,15 @@ pub(super) fn next(campaign: &Campaign, prefix: &str) -> Vec<String> {
         (Phase::AwaitingApproval { experiment }, _) => {
             let number = experiment.number;
             next.push(command(format!("show {number}")));
-            next.push(command(format!("approve {number}")));
+            match experiment.state {
+                ExperimentState::NeedsReview(_) => {
+                    if experiment.trial.is_some() {
+                        next.push(command("extend --pairs N --reason WHY".to_owned()));
+                    }
+                    next.push(command(format!("approve {number} --anyway --reason WHY")));
+                }
+                _ => next.push(command(format!("approve {number}"))),
+            }
             next.push(command(format!("reject {number} --reason WHY")));
         }
         (Phase::Closed { .. }, _) => {}

@@ -1,8 +1,10 @@
 //! `optim show`: one experiment, whole.
 
 use optim_core::campaign::{Campaign, Purpose};
-use optim_core::experiment::{Experiment, ExperimentState, Judged};
+use optim_core::experiment::{Anyway, Experiment, ExperimentState, Judged};
 use optim_core::id::EvaluationId;
+use optim_core::judge::comparison::Crossing;
+use optim_core::judge::gain::Gain;
 use optim_core::mutation::FieldValue;
 use optim_core::shadow::Denial;
 use optim_store::{Page, RunFilter};
@@ -13,6 +15,7 @@ use similar::{ChangeTag, TextDiff};
 use super::Outcome;
 use super::after_apply::{self, AfterApply};
 use super::call::Call;
+use super::comparison::ComparisonView;
 use super::output::Output;
 use super::status::metrics_words;
 use crate::error::{CliError, Exit};
@@ -47,7 +50,7 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
         if campaign.frozen.simulated {
             call.out.line("SIMULATED FIGURES");
         }
-        print(&call.out, &experiment, campaign.frozen.holdout_cases);
+        print(&call.out, &campaign, &experiment);
         if let Some(faults) = &faults {
             call.out.line(&format!("  {faults}"));
         }
@@ -91,7 +94,7 @@ async fn denied(call: &Call, evaluation: EvaluationId) -> Result<Vec<Denial>, Cl
     Ok(run.and_then(|run| Some(run.report()?.denied.clone())).unwrap_or_default())
 }
 
-fn print(out: &Output, experiment: &Experiment, holdout_cases: u32) {
+fn print(out: &Output, campaign: &Campaign, experiment: &Experiment) {
     let mutation = &experiment.mutation;
     out.line(&format!("experiment #{} ({})", experiment.number, experiment.id));
     out.line(&format!(
@@ -111,34 +114,60 @@ fn print(out: &Output, experiment: &Experiment, holdout_cases: u32) {
         ExperimentState::Recommended(judged)
         | ExperimentState::NeedsReview(judged)
         | ExperimentState::Discarded(judged) => {
-            print_judged(out, judged, holdout_cases);
+            print_judged(out, campaign, experiment, judged);
+            print_review(out, experiment, judged);
         }
-        ExperimentState::Approved { judged, by } | ExperimentState::Rejected { judged, by } => {
-            print_judged(out, judged, holdout_cases);
+        ExperimentState::Approved { judged, by, .. } | ExperimentState::Rejected { judged, by } => {
+            print_judged(out, campaign, experiment, judged);
+            if let ExperimentState::Approved { anyway: Some(anyway), .. } = &experiment.state {
+                out.line(&format!("  approved {anyway}"));
+            }
             let why = by.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
             out.line(&format!("  decided by {}{why}", by.actor));
         }
         ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
             out.line(&format!("  {reason}"))
         }
-        ExperimentState::Evaluating => out.line("  is measured"),
+        ExperimentState::Evaluating => {
+            let comparison = ComparisonView::of(campaign, experiment);
+            let words = comparison.map(|words| format!(": {words}")).unwrap_or_default();
+            out.line(&format!("  is measured{words}"));
+        }
     }
 }
 
-fn print_judged(out: &Output, judged: &Judged, holdout_cases: u32) {
+/// What a person can do about a candidate under review, and what that means.
+fn print_review(out: &Output, experiment: &Experiment, judged: &Judged) {
+    let ExperimentState::NeedsReview(_) = experiment.state else { return };
+    if experiment.trial.is_some() {
+        out.line("  `extend --pairs` goes on with the comparison");
+        out.line("  `reject` closes it: what its evidence leaves of its stake goes back");
+    }
+    if let Some(anyway) = Anyway::of(&judged.judgement) {
+        out.line(&format!("  `approve --anyway` would be {anyway}"));
+    }
+}
+
+fn print_judged(out: &Output, campaign: &Campaign, experiment: &Experiment, judged: &Judged) {
     let judgement = &judged.judgement;
-    out.line("  on the search cases:");
+    let pairs = experiment.trial.as_ref().and_then(|trial| Gain::of(&trial.pairs));
+    let gain = pairs.map(|gain| format!(" {gain}")).unwrap_or_default();
+    out.line(&format!("  on the search cases, by which it was selected:{gain}"));
     out.line(&format!("    baseline   {}", metrics_words(&judgement.baseline)));
     out.line(&format!("    candidate  {}", metrics_words(&judgement.candidate)));
     match &judged.confirmation {
         Some(confirmation) => {
-            out.line("  on the holdout cases, fresh runs that took no part in the selection:");
+            let gain = confirmation.gain.map(|gain| format!(" {gain}")).unwrap_or_default();
+            out.line(&format!(
+                "  on holdout, fresh runs that took no part in the selection:{gain}"
+            ));
             out.line(&format!("    baseline   {}", metrics_words(&confirmation.baseline)));
             out.line(&format!("    candidate  {}", metrics_words(&confirmation.candidate)));
         }
-        None if holdout_cases == 0 => {
+        None if campaign.frozen.holdout_cases == 0 => {
             out.line(
-                "  the pack has no holdout cases: the figure above is the one it was selected by",
+                "  the pack has no holdout cases: the figure above is the one it was selected by, \
+                 and likely too high",
             );
         }
         None => {}
@@ -149,6 +178,16 @@ fn print_judged(out: &Output, judged: &Judged, holdout_cases: u32) {
     out.line(&format!("  fixed {}: {}", judged.flips.fixed.len(), ids(&judged.flips.fixed)));
     out.line(&format!("  broken {}: {}", judged.flips.broken.len(), ids(&judged.flips.broken)));
     out.line(&format!("  verdict: {:?}: {}", judgement.verdict, judgement.reason));
+    if let Some(evidence) = &judgement.evidence {
+        if let Some(Crossing { pairs, evidence }) = evidence.crossing {
+            out.line(&format!(
+                "  its bar was reached after {pairs} pairs, with evidence {evidence}"
+            ));
+        }
+        if let Some(common) = evidence.intersection {
+            out.line(&format!("  by all looks together the gain lies {common}"));
+        }
+    }
     for rule in &judgement.trace {
         out.line(&format!(
             "    {} {}: {}",

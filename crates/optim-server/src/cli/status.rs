@@ -3,6 +3,7 @@
 use optim_core::campaign::Campaign;
 use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::{Experiment, ExperimentState};
+use optim_core::judge::gain::Gain;
 use optim_core::metrics::Metrics;
 use optim_core::mutation::Mutation;
 use optim_core::quantity::Millis;
@@ -10,6 +11,7 @@ use optim_runtime::service::settled;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::comparison::ComparisonView;
 use super::faults::FaultsView;
 use super::progress::Progress;
 use super::report::{Report, reason, refused};
@@ -83,7 +85,10 @@ pub(super) fn print(
         out.line(&format!("  baseline v{version}: {}", metrics_words(metrics)));
     }
     for experiment in experiments {
-        out.line(&experiment_line(experiment));
+        out.line(&experiment_line(campaign, experiment));
+        if let Some(review) = review_line(campaign, experiment) {
+            out.line(&review);
+        }
     }
     for faults in faults {
         out.line(&format!("  {faults}"));
@@ -157,10 +162,33 @@ pub(super) fn subject(mutation: &Mutation) -> String {
     }
 }
 
-fn experiment_line(experiment: &Experiment) -> String {
+/// What a candidate that waits for a person is worth, on the holdout cases if there are any.
+fn review_line(campaign: &Campaign, experiment: &Experiment) -> Option<String> {
+    let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
+        &experiment.state
+    else {
+        return None;
+    };
+    let selected = experiment.trial.as_ref().and_then(|trial| Gain::of(&trial.pairs))?;
+    let holdout = judged.confirmation.as_ref().and_then(|confirmation| confirmation.gain);
+    let holdout = match holdout {
+        Some(gain) => format!("on holdout: {gain}"),
+        None if campaign.frozen.holdout_cases == 0 => {
+            "no holdout cases: that is the figure it was selected by, and likely too high"
+                .to_owned()
+        }
+        None => "not confirmed on the holdout cases yet".to_owned(),
+    };
+    Some(format!("       selected by: {selected}; {holdout}"))
+}
+
+fn experiment_line(campaign: &Campaign, experiment: &Experiment) -> String {
     let head = format!("  #{:<3} {}", experiment.number, subject(&experiment.mutation));
     let (mark, words) = match &experiment.state {
-        ExperimentState::Evaluating => ("…", "is measured".to_owned()),
+        ExperimentState::Evaluating => match ComparisonView::of(campaign, experiment) {
+            Some(comparison) => ("…", comparison.to_string()),
+            None => ("…", "is measured".to_owned()),
+        },
         ExperimentState::Recommended(judged) => {
             ("?", format!("promote? {}", judged.judgement.reason))
         }
@@ -168,8 +196,9 @@ fn experiment_line(experiment: &Experiment) -> String {
             ("?", format!("review: {}", judged.judgement.reason))
         }
         ExperimentState::Discarded(judged) => ("x", judged.judgement.reason.clone()),
-        ExperimentState::Approved { judged, .. } => {
-            ("+", format!("approved: {}", judged.judgement.reason))
+        ExperimentState::Approved { judged, anyway, .. } => {
+            let anyway = anyway.map(|anyway| format!(" {anyway}")).unwrap_or_default();
+            ("+", format!("approved{anyway}: {}", judged.judgement.reason))
         }
         ExperimentState::Rejected { by, .. } => {
             ("x", format!("rejected: {}", by.reason.as_deref().unwrap_or("no reason")))

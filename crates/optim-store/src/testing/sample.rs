@@ -133,7 +133,7 @@ fn policies() -> Policies {
             baseline_replay_every_minutes: 30,
             evaluation_deadline_minutes: 1440,
             score: Score::default(),
-            rule: Rule::default(),
+            rule: Rule::point(),
             post_apply: PostApply::default(),
         },
         mutation: MutationPolicy::strict(BTreeSet::from(MutableField::ALL)),

@@ -2,6 +2,7 @@ use super::*;
 use crate::campaign::ledger::Allowance;
 use crate::digest::Digest;
 use crate::id::CampaignId;
+use crate::judge::sample;
 use crate::outcome::Usage;
 use crate::pack::Split;
 use crate::quantity::{Fraction, Timestamp};
@@ -63,8 +64,8 @@ impl Played {
         let round = self.pairing.next_round();
         for Missing { side, attempt, cases } in std::mem::take(&mut self.pairing.missing) {
             let (experiment, batch) = (self.candidates[0], self.pairing.batch);
-            let anchored = false;
-            let purpose = Purpose::Paired { experiment, anchored, side, batch, round, attempt };
+            let pairs = sample::Purpose::Comparison;
+            let purpose = Purpose::Paired { experiment, pairs, side, batch, round, attempt };
             self.pairing.open.push(Evaluation {
                 id: purpose.evaluation_id(&CampaignId::new("c").unwrap(), 0),
                 purpose,

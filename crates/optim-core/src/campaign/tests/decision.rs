@@ -30,7 +30,7 @@ fn a_refused_approval_demotes_the_experiment_and_the_search_goes_on() {
     assert_eq!(work(&driven.campaign), Work::Propose, "it happens once");
 }
 
-fn workflow(timeout_ms: i64) -> Arc<Workflow> {
+pub(super) fn workflow(timeout_ms: i64) -> Arc<Workflow> {
     let node =
         json!({"node_id": "n", "agent_id": "a", "objective": "Answer.", "timeout_ms": timeout_ms});
     let text = json!({"automation_id": "w", "name": "w", "agents": [{"agent_id": "a"}],
@@ -38,13 +38,14 @@ fn workflow(timeout_ms: i64) -> Arc<Workflow> {
     Arc::new(serde_json::from_value(text).unwrap())
 }
 
+pub(super) fn longer_timeout() -> Mutation {
+    let (before, after) = (FieldValue::Integer(60_000), FieldValue::Integer(66_000));
+    Mutation { before, after, ..mutation(0) }
+}
+
 #[test]
 fn an_approval_is_checked_against_the_policies_and_the_evidence_once_more() {
-    let change = Mutation {
-        before: FieldValue::Integer(60_000),
-        after: FieldValue::Integer(66_000),
-        ..mutation(0)
-    };
+    let change = longer_timeout();
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.observe(Observation::Proposed {
         baseline: driven.campaign.baseline.fingerprint,

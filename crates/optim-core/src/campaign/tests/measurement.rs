@@ -78,7 +78,7 @@ fn a_pass_rate_below_the_promised_one_by_more_than_the_margin_is_found_and_rolls
 
 #[test]
 fn the_margin_is_exact_and_void_case_runs_that_could_hide_a_drop_leave_it_open() {
-    let mut eval = EvalPolicy::strict(PackRef::Implicit);
+    let mut eval = EvalPolicy { rule: Rule::point(), ..EvalPolicy::strict(PackRef::Implicit) };
     eval.post_apply.max_drop = crate::quantity::PerMillion(100_000);
     let figures = |passed: u64, void: u32| {
         let mut search = result(Some(passed)).metrics;

@@ -7,12 +7,9 @@ use crate::id::{EvaluationId, ExperimentId};
 use crate::judge::comparison::Comparison;
 use crate::judge::look::{Funds, Look};
 use crate::judge::sample::{self, BatchSeed};
-use crate::judge::trace::Trace;
-use crate::pack::Split;
 use crate::policy::{Rule, Score, Sequential};
 use crate::run::faults::Faults;
-use crate::trial::{Trial, batches};
-use crate::verdict::{ErrorControl, Judgement, Verdict};
+use crate::trial::Trial;
 
 use super::super::event::EventKind;
 use super::super::ledger::{Allowance, Spent};
@@ -26,6 +23,7 @@ struct Looked {
     experiment: Experiment,
     comparison: Comparison,
     look: Look,
+    funds: Funds,
 }
 
 impl Step<'_> {
@@ -85,7 +83,7 @@ impl Step<'_> {
         let Phase::Comparing { candidates, batch } = &self.next.phase else {
             return false;
         };
-        let (candidates, batch) = (compared(candidates), batch.clone());
+        let (candidates, batch) = (measured(candidates), batch.clone());
         if batch.is_none() && self.ask_when_spent(&candidates) {
             return true;
         }
@@ -101,16 +99,16 @@ impl Step<'_> {
     /// there is anything. What does not stays open: an extension of the budget goes on with it.
     fn ask_when_spent(&mut self, candidates: &[Experiment]) -> bool {
         let Some((rules, score)) = self.sequential() else { return false };
-        let pairs = u64::from(rules.batch.min(self.next.frozen.search_cases));
-        let sides = u64::try_from(candidates.len()).unwrap_or(u64::MAX).saturating_add(1);
-        let worst = self.worst_case(candidates);
-        if self.share(pairs.saturating_mul(sides), worst).is_ok() {
+        // What a person is to see anyway is confirmed once there is something to pay with.
+        let is_compared = candidates.iter().any(Experiment::is_compared);
+        if !is_compared || self.covers_batch(candidates).is_ok() {
             return false;
         }
+        let funds = Funds::Spent;
         let looked = candidates.iter().filter_map(|candidate| {
             let trial = candidate.trial.as_ref()?;
-            let (comparison, look) = trial.looked_at(&rules, score, Funds::Spent).ok()?;
-            Some(Looked { experiment: candidate.clone(), comparison, look })
+            let (comparison, look) = trial.looked_at(&rules, score, funds).ok()?;
+            Some(Looked { experiment: candidate.clone(), comparison, look, funds })
         });
         let (promising, others): (Vec<_>, Vec<_>) =
             looked.partition(|looked| matches!(looked.look, Look::Review(_)));
@@ -126,6 +124,14 @@ impl Step<'_> {
         true
     }
 
+    /// Whether the budget covers another batch of the search cases, or which limit is too small for it.
+    pub(super) fn covers_batch(&self, candidates: &[Experiment]) -> Result<Allowance, String> {
+        let batch = self.sequential().map_or(0, |(rules, _)| rules.batch);
+        let pairs = u64::from(batch.min(self.next.frozen.search_cases));
+        let sides = u64::try_from(candidates.len()).unwrap_or(u64::MAX).saturating_add(1);
+        self.share(pairs.saturating_mul(sides), self.worst_case(candidates))
+    }
+
     /// The most that one case run of a group can use, where that is known.
     fn worst_case(&self, candidates: &[Experiment]) -> Option<Allowance> {
         let worst = candidates.iter().map(|candidate| candidate.worst_case);
@@ -133,18 +139,16 @@ impl Step<'_> {
         all.reduce(|one, other| Some(one?.covering(other?))).flatten()
     }
 
-    /// The next batch of a group: drawn anew from all search cases.
+    /// The next batch of a group: drawn anew from all cases of the split. A confirmation takes all of them.
     fn draw(&self, candidates: &[Experiment]) -> Option<Pairing> {
         let (rules, _) = self.sequential()?;
-        let trial = candidates.first()?.trial.as_ref()?;
-        let purpose = match trial.is_anchored() {
-            false => sample::Purpose::Comparison,
-            true => sample::Purpose::Anchor,
-        };
-        let batch = trial.next_batch();
-        let seed = BatchSeed::new(self.next.seed, trial.group?, purpose, batch);
-        let cases = usize::try_from(self.next.frozen.search_cases).ok()?;
-        let drawn = seed.draw(cases, usize::try_from(rules.batch).ok()?);
+        let first = candidates.first()?;
+        let purpose = first.next_pairs()?;
+        let batch = first.trial.as_ref()?.next_batch(purpose);
+        let seed = BatchSeed::new(self.next.seed, drawn_for(first)?, purpose, batch);
+        let cases = self.next.frozen.cases(purpose.split());
+        let size = if purpose == sample::Purpose::Confirmation { cases } else { rules.batch };
+        let drawn = seed.draw(usize::try_from(cases).ok()?, usize::try_from(size).ok()?);
         let drawn = drawn.into_iter().filter_map(|draw| {
             Some(Drawn { case: u32::try_from(draw.case).ok()?, first: draw.first })
         });
@@ -175,17 +179,17 @@ impl Step<'_> {
     ) -> Option<Evaluation> {
         let runs = missing.runs();
         let Missing { side, attempt, cases } = missing;
-        let trial = candidates.first()?.trial.as_ref()?;
+        let first = candidates.first()?;
+        let (experiment, pairs) = (drawn_for(first)?, first.next_pairs()?);
         let (snapshot, fingerprint) = match side {
-            Side::Control if trial.is_anchored() => self.next.baseline.origin(),
+            Side::Control if pairs == sample::Purpose::Anchor => self.next.baseline.origin(),
             Side::Control => (self.next.baseline.snapshot, self.next.baseline.fingerprint),
             Side::Candidate { candidate } => {
                 let candidate = candidates.iter().find(|experiment| experiment.id == candidate)?;
                 (candidate.snapshot, candidate.candidate)
             }
         };
-        let (experiment, anchored) = (trial.group?, trial.is_anchored());
-        let purpose = Purpose::Paired { experiment, anchored, side, batch, round, attempt };
+        let purpose = Purpose::Paired { experiment, pairs, side, batch, round, attempt };
         let id = purpose.evaluation_id(&self.next.id, 0);
         self.next.ledger.reserve(id, runs, allowance);
         self.tell(EventKind::EvaluationQueued { evaluation: id, purpose });
@@ -194,7 +198,7 @@ impl Step<'_> {
             purpose,
             snapshot,
             fingerprint,
-            split: Split::Search,
+            split: pairs.split(),
             queued_at: self.cx.now,
             allowance,
             continued_at: None,
@@ -214,8 +218,10 @@ impl Step<'_> {
         let Phase::Comparing { candidates, batch: Some(batch) } = &self.next.phase else {
             return;
         };
-        let (candidates, mut pairing) = (compared(candidates), batch.clone());
-        if pairing.batch != number || pairing.open.is_empty() {
+        let (candidates, mut pairing) = (measured(candidates), batch.clone());
+        // Pairs for something else have batches of the same numbers.
+        let is_of_these = pairing.open.iter().all(|open| landed.contains_key(&open.id));
+        if pairing.batch != number || pairing.open.is_empty() || !is_of_these {
             return;
         }
         for evaluation in std::mem::take(&mut pairing.open) {
@@ -252,20 +258,29 @@ impl Step<'_> {
         if pairs.values().flatten().any(|pair| pair.sides.is_some()) {
             self.count_success();
         } else {
-            self.count_failure(without_result("a batch of pairs", faults));
+            let what = match self.next.winner() {
+                Some(_) => "a confirmation",
+                None => "a batch of pairs",
+            };
+            self.count_failure(without_result(what, faults));
         }
         let Some((rules, score)) = self.sequential() else { return };
         let reviews = self.reviews();
         self.enter(Phase::Searching);
         let mut looked = Vec::with_capacity(candidates.len());
         for mut experiment in candidates {
+            let Some(purpose) = experiment.next_pairs() else { continue };
             let Some(trial) = &mut experiment.trial else { continue };
             let pairs = pairs.get(&experiment.id).map_or(&[][..], Vec::as_slice);
-            trial.take_in(number, pairs, &rules, score);
-            match trial.looked_at(&rules, score, Funds::Left) {
+            trial.take_in(purpose, number, pairs, &rules, score);
+            if purpose == sample::Purpose::Confirmation {
+                return self.confirm_next(experiment);
+            }
+            let funds = Funds::Left;
+            match trial.looked_at(&rules, score, funds) {
                 Ok((comparison, look)) => {
                     self.tell_compared(&experiment, &comparison);
-                    looked.push(Looked { experiment, comparison, look });
+                    looked.push(Looked { experiment, comparison, look, funds });
                 }
                 // What is on record is no whole batch: nothing may be decided on it.
                 Err(error) => self.fail(experiment, error.to_string()),
@@ -281,9 +296,12 @@ impl Step<'_> {
         for looked in looked {
             match looked.look {
                 Look::Continue => open.push(looked.experiment),
-                _ if self.next.search.mode == SearchMode::Health => drop(self.decide(looked)),
-                Look::Promote => winners.push(looked),
                 Look::Discard(_) => drop(self.decide(looked)),
+                Look::Promote | Look::Review(_) if self.next.search.mode == SearchMode::Health => {
+                    let same = self.decide(looked);
+                    self.supersede(same, "it is its own baseline: there is nothing to promote");
+                }
+                Look::Promote => winners.push(looked),
                 Look::Review(_) => reviews.push(self.decide(looked)),
             }
         }
@@ -316,7 +334,6 @@ impl Step<'_> {
         match &mut experiment.trial {
             Some(trial) if is_later && !trial.is_anchored() => {
                 trial.anchor = Some(Vec::new());
-                trial.group = Some(experiment.id);
                 let candidates = vec![winner.experiment];
                 self.enter(Phase::Comparing { candidates, batch: None });
             }
@@ -328,55 +345,36 @@ impl Step<'_> {
     }
 
     /// Writes down what a look has decided.
-    fn decide(&mut self, Looked { experiment, comparison, look }: Looked) -> Experiment {
+    fn decide(&mut self, looked: Looked) -> Experiment {
+        let Looked { experiment, comparison, look, funds } = looked;
         let Some(trial) = &experiment.trial else { return experiment };
+        let pool = self.next.errors.map(|errors| errors.pool()).unwrap_or_default();
         let judged = Judged {
             evaluation: None,
-            judgement: self.judgement(trial, &comparison, look),
+            judgement: trial.judgement(&comparison, look, funds, pool),
             flips: trial.flips(),
             confirmation: None,
         };
         self.record(experiment, judged)
     }
 
-    fn judgement(&self, trial: &Trial, comparison: &Comparison, look: Look) -> Judgement {
-        let terms = *comparison.terms();
-        let batches: Result<Vec<_>, _> = batches(&trial.pairs).collect();
-        let funds = match comparison.look(Funds::Left) {
-            Look::Continue => Funds::Spent,
-            _ => Funds::Left,
-        };
-        let pool = self.next.errors.map(|errors| errors.pool()).unwrap_or_default();
-        let trace = batches.and_then(|batches| Trace::of(terms, &batches, funds, pool)).ok();
-        let reason = match &trace {
-            Some(trace) if trace.look == look => trace.to_string(),
-            Some(trace) => format!("{trace}; against the source: {}", look.reason()),
-            None => look.reason().to_owned(),
-        };
-        Judgement {
-            verdict: look.verdict().unwrap_or(Verdict::NeedsOperatorReview),
-            reason,
-            trace: trace.as_ref().map(|trace| trace.rules.clone()).unwrap_or_default(),
-            evidence: trace.map(Box::new),
-            error_control: ErrorControl::Fwer { alpha: terms.rules.alpha },
-            baseline: trial.baseline,
-            candidate: trial.candidate,
-        }
-    }
-
     fn fail(&mut self, mut experiment: Experiment, reason: String) {
         self.next.search.tried.remove(&experiment.mutation.key());
         self.tell(EventKind::CandidateFailed { experiment: experiment.id, reason: reason.clone() });
         experiment.state = ExperimentState::Failed { reason };
-        self.experiments.push(experiment);
+        self.keep(experiment);
     }
 
     /// Gives back what is left of the stake of an experiment that nobody compares any more.
-    pub(super) fn close_trial(&mut self, experiment: &Experiment) {
+    pub(super) fn close_trial(&mut self, experiment: &mut Experiment) {
         let Some((rules, score)) = self.sequential() else { return };
-        let comparison = experiment.trial.as_ref().map(|trial| trial.comparison(&rules, score));
-        if let (Some(Ok(comparison)), Some(errors)) = (comparison, &mut self.next.errors) {
-            errors.give_back(comparison.refund());
+        let Some(trial) = &mut experiment.trial else { return };
+        if let (Ok(comparison), Some(errors)) =
+            (trial.comparison(&rules, score), &mut self.next.errors)
+        {
+            let refund = comparison.refund();
+            errors.give_back(refund);
+            trial.refund = Some(refund);
         }
     }
 
@@ -393,9 +391,20 @@ impl Step<'_> {
     }
 }
 
-/// Those of a group that are being compared.
-fn compared(group: &[Experiment]) -> Vec<Experiment> {
-    group.iter().filter(|experiment| experiment.is_compared()).cloned().collect()
+/// Those of a group that are being compared; the one that is being confirmed when there are none.
+fn measured(group: &[Experiment]) -> Vec<Experiment> {
+    let is_compared = group.iter().any(Experiment::is_compared);
+    group.iter().filter(|one| !is_compared || one.is_compared()).cloned().collect()
+}
+
+/// The experiment whose batches a candidate has now.
+fn drawn_for(candidate: &Experiment) -> Option<ExperimentId> {
+    match candidate.next_pairs()? {
+        sample::Purpose::Comparison => candidate.trial.as_ref()?.group,
+        sample::Purpose::Extension | sample::Purpose::Anchor | sample::Purpose::Confirmation => {
+            Some(candidate.id)
+        }
+    }
 }
 
 fn ids(candidates: &[Experiment]) -> Vec<ExperimentId> {

@@ -1,6 +1,8 @@
 //! A person's decision on the pending experiment.
 
-use crate::experiment::{Experiment, ExperimentState};
+use std::num::NonZeroU32;
+
+use crate::experiment::{Anyway, Experiment, ExperimentState, Judged};
 use crate::id::ExperimentId;
 use crate::proposal::refusals::Refusals;
 use crate::verdict::Verdict;
@@ -34,26 +36,51 @@ impl Step<'_> {
         asked: ExperimentId,
         reason: Option<String>,
     ) -> Result<(), Rejection> {
-        let mut experiment = self.pending(asked)?;
-        let judged = match experiment.state.clone() {
-            ExperimentState::Recommended(judged) => judged,
-            ExperimentState::NeedsReview(judged) if has_words(reason.as_deref()) => judged,
-            ExperimentState::NeedsReview(_) => {
-                return Err(Rejection::ReasonRequired {
-                    what: "approving a candidate that the judge did not recommend",
-                });
+        let experiment = self.pending(asked)?;
+        match experiment.state.clone() {
+            ExperimentState::Recommended(judged) => self.accept(experiment, judged, reason),
+            ExperimentState::NeedsReview(judged) => {
+                let why = judged.judgement.reason;
+                Err(Rejection::NotRecommended { experiment: asked, why })
             }
-            _ => {
-                return Err(Rejection::NotPending { asked, pending: None });
-            }
+            _ => Err(Rejection::NotPending { asked, pending: None }),
+        }
+    }
+
+    pub(super) fn approve_anyway(
+        &mut self,
+        asked: ExperimentId,
+        reason: &str,
+    ) -> Result<(), Rejection> {
+        let experiment = self.pending(asked)?;
+        if !has_words(Some(reason)) {
+            return Err(Rejection::ReasonRequired {
+                what: "approving a candidate that the judge does not recommend",
+            });
+        }
+        let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
+            experiment.state.clone()
+        else {
+            return Err(Rejection::NotPending { asked, pending: None });
         };
+        self.accept(experiment, judged, Some(reason.to_owned()))
+    }
+
+    /// Makes the candidate the baseline.
+    fn accept(
+        &mut self,
+        mut experiment: Experiment,
+        judged: Judged,
+        reason: Option<String>,
+    ) -> Result<(), Rejection> {
+        let (asked, anyway) = (experiment.id, Anyway::of(&judged.judgement));
         let patch = self.next.baseline.patch.then(&experiment.mutation);
         let patch = patch.map_err(|_| Rejection::BaselineMoved { experiment: asked })?;
         self.keep_figures(&judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Approved);
         self.next.search.refused = Refusals::default();
         self.next.search.replay_wanted = false;
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         let is_sequential = self.sequential().is_some();
         let baseline = &mut self.next.baseline;
         baseline.origin.get_or_insert((baseline.snapshot, baseline.fingerprint));
@@ -70,14 +97,48 @@ impl Step<'_> {
         }
         let version = baseline.version;
         let by = self.decided(reason.clone());
-        experiment.state = ExperimentState::Approved { judged, by };
-        self.experiments.push(experiment);
+        experiment.state = ExperimentState::Approved { judged, by, anyway };
+        self.keep(experiment);
         // Pairs have a baseline side of their own, so nothing has to be measured before.
         self.enter(match is_sequential {
             true => Phase::Searching,
             false => Phase::Replaying { evaluation: None },
         });
-        self.tell(EventKind::CandidateApproved { experiment: asked, version, reason });
+        self.tell(EventKind::CandidateApproved { experiment: asked, version, reason, anyway });
+        Ok(())
+    }
+
+    /// Goes on with the comparison of the candidate under review. Its evidence and its stake stay as they
+    /// are, and so do its pairs on the holdout cases: to draw them again until they please would make their
+    /// figure worth nothing.
+    pub(super) fn add_pairs(&mut self, pairs: NonZeroU32, reason: &str) -> Result<(), Rejection> {
+        let nothing = |why: String| Err(Rejection::NothingUnderReview { why });
+        let Phase::AwaitingApproval { experiment } = &self.next.phase else {
+            return nothing("no experiment awaits a decision".to_owned());
+        };
+        let mut experiment = experiment.as_ref().clone();
+        let number = experiment.number;
+        let Some(trial) = &mut experiment.trial else {
+            return nothing("only the sequential rule decides on pairs".to_owned());
+        };
+        if !matches!(experiment.state, ExperimentState::NeedsReview(_)) {
+            return nothing(format!("#{number} is recommended; approve or reject it"));
+        }
+        if !has_words(Some(reason)) {
+            return Err(Rejection::ReasonRequired { what: "to add pairs" });
+        }
+        trial.extended = trial.extended.saturating_add(pairs.get());
+        experiment.state = ExperimentState::Evaluating;
+        // What is in flight has its share of the budget, and mostly gives some of it back.
+        let all_is_settled = self.next.ledger.reserved.is_empty();
+        let candidates = vec![experiment.clone()];
+        if let (true, Err(shortage)) = (all_is_settled, self.covers_batch(&candidates)) {
+            return Err(Rejection::Unaffordable { what: "another batch of pairs", shortage });
+        }
+        let (id, reason) = (experiment.id, reason.to_owned());
+        self.keep(experiment);
+        self.enter(Phase::Comparing { candidates, batch: None });
+        self.tell(EventKind::PairsAdded { experiment: id, pairs, reason });
         Ok(())
     }
 
@@ -92,10 +153,10 @@ impl Step<'_> {
             return Err(Rejection::NotPending { asked, pending: None });
         };
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         let by = self.decided(Some(reason.to_owned()));
         experiment.state = ExperimentState::Rejected { judged, by };
-        self.experiments.push(experiment);
+        self.keep(experiment);
         self.enter(Phase::Searching);
         self.tell(EventKind::CandidateRejected { experiment: asked, reason: reason.to_owned() });
         Ok(())
@@ -115,8 +176,8 @@ impl Step<'_> {
         judged.judgement.reason = format!("the approval was refused: {reason}");
         experiment.state = ExperimentState::Discarded(judged);
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Discarded);
-        self.close_trial(&experiment);
-        self.experiments.push(experiment);
+        self.close_trial(&mut experiment);
+        self.keep(experiment);
         self.enter(Phase::Searching);
         self.tell(EventKind::ApprovalRefused { experiment: asked, reason: reason.to_owned() });
     }

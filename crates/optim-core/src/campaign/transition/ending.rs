@@ -26,13 +26,10 @@ impl Step<'_> {
         let help = match self.next.phase {
             Phase::Closed { .. } => "it is over already",
             Phase::Draft => "nothing has run yet: cancel it instead",
-            Phase::Confirming { .. } | Phase::AwaitingApproval { .. } => {
+            _ if self.next.winner().is_some() => {
                 "it has a winner: approve or reject that first, or cancel the campaign"
             }
-            Phase::Replaying { .. }
-            | Phase::Searching
-            | Phase::Evaluating { .. }
-            | Phase::Comparing { .. } => {
+            _ => {
                 if self.next.closing.is_none() {
                     self.next.closing = Some(self.decided(reason.clone()));
                     self.tell(EventKind::CampaignClosing { reason });
@@ -45,14 +42,7 @@ impl Step<'_> {
 
     /// Ends the campaign if a person wished it and no winner waits; whether it did.
     pub(super) fn close_as_wished(&mut self) -> bool {
-        let closable = matches!(
-            self.next.phase,
-            Phase::Replaying { .. }
-                | Phase::Searching
-                | Phase::Evaluating { .. }
-                | Phase::Comparing { .. }
-        );
-        if !closable {
+        if self.next.winner().is_some() {
             return false;
         }
         let Some(by) = self.next.closing.take() else {
@@ -97,10 +87,10 @@ impl Step<'_> {
     /// Ends an experiment that nobody has decided. Its change may come again.
     pub(super) fn supersede(&mut self, mut experiment: Experiment, reason: &str) {
         self.next.search.tried.remove(&experiment.mutation.key());
-        self.close_trial(&experiment);
+        self.close_trial(&mut experiment);
         experiment.state = ExperimentState::Superseded { reason: reason.to_owned() };
         self.tell(EventKind::CandidateSuperseded { experiment: experiment.id });
-        self.experiments.push(experiment);
+        self.keep(experiment);
     }
 
     /// What the actor decides now.
