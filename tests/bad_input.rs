@@ -212,3 +212,91 @@ fn a_file_that_is_edited_into_nonsense_loses_nothing() {
     let status = project.optim(["status", "--json"]).document(0);
     assert_eq!(status["experiments"], report["experiments"], "the campaign runs on what it froze");
 }
+
+/// `project` by the sequential rule, with more `lines` in `eval.yaml`.
+fn sequential(project: Project, lines: &str) -> Project {
+    project.decide("{rule: sequential}");
+    let eval = project.read("policy/eval.yaml");
+    project.write("policy/eval.yaml", format!("{eval}{lines}"));
+    project
+}
+
+/// A project of one node and one case, whose answers pass as often as this.
+fn one_case(pass_per_mille: u32) -> Project {
+    let executor = "kind = \"scripted\"\nright = {ok = true}\nwrong = {}";
+    let project = Project::of_one_node(&format!("{executor}\npass_per_mille = {pass_per_mille}"));
+    project.write("cases/tickets.jsonl", "{\"id\":\"only\",\"inputs\":{\"text\":\"one\"}}\n");
+    sequential(project, "")
+}
+
+#[test]
+fn a_pack_of_one_case_is_compared_one_pair_at_a_time() {
+    for pass_per_mille in [0, 500, 1000] {
+        let project = one_case(pass_per_mille);
+        project.replace("policy/budget.yaml", "max_experiments: 12", "max_experiments: 2");
+        let report = project.optim(["run", "--json"]).document(0);
+        assert_eq!(report["campaign"]["baseline_version"], 0, "{pass_per_mille}: {report}");
+        let shown = project.optim(["show", "1", "--json"]).document(0);
+        let pairs = shown["experiment"]["trial"]["pairs"].as_array().unwrap();
+        assert!(pairs.len() >= 8, "{pass_per_mille}: {shown}");
+        for (number, pair) in pairs.iter().enumerate() {
+            assert_eq!((&pair["batch"], &pair["case"]), (&number.into(), &"only".into()));
+        }
+    }
+}
+
+#[test]
+fn where_every_case_fails_or_passes_nothing_is_promoted_and_little_is_paid() {
+    for pass_per_mille in [0, 1000] {
+        let project = one_case(pass_per_mille);
+        let cases = (0..20).map(|case| format!("{{\"id\":\"c{case}\",\"inputs\":{{}}}}\n"));
+        project.write("cases/tickets.jsonl", cases.collect::<String>());
+        let report = project.optim(["run", "--json"]).document(0);
+        let experiments = report["experiments"].as_array().unwrap();
+        assert!(!experiments.is_empty(), "{report}");
+        for experiment in experiments {
+            assert_eq!(experiment["state"], "discarded", "{pass_per_mille}: {experiment}");
+        }
+        let most = 2 * 20 + u64::try_from(experiments.len()).unwrap() * 2 * 24;
+        assert!(report["runs_executed"].as_u64().unwrap() <= most, "{report}");
+    }
+}
+
+#[test]
+fn scores_between_zero_and_one_are_compared_as_they_are() {
+    let project = sequential(Project::example(), "score: fraction\n");
+    let report = project.optim(["run", "--json", "--id", "known", "--seed", "1"]);
+    let report: serde_json::Value = serde_json::from_str(&report.stdout).unwrap();
+    let experiments = report["experiments"].as_array().unwrap().len();
+    let gains = (1..=experiments).flat_map(|number| {
+        let shown = project.optim(["show", &number.to_string(), "--json"]).document(0);
+        let pairs = shown["experiment"]["trial"]["pairs"].as_array().unwrap().clone();
+        pairs.into_iter().map(|pair| pair["figures"]["gain"].as_i64().unwrap())
+    });
+    assert!(gains.into_iter().any(|gain| gain % 1_000_000 != 0), "{report}");
+}
+
+#[test]
+fn figures_that_are_no_amounts_fail_the_case_and_count_for_nothing() {
+    for figure in ["NaN", "1e400", "-1e400", "-5", "0.5", "1e19", "\"many\""] {
+        let script = format!(
+            "cat >/dev/null; echo '{{\"content\": {{}}, \"usage\": {{\"cost_micro_usd\": {figure}}}}}'"
+        );
+        let project = sequential(Project::scripted_by(&script), "");
+        let report = project.optim(["run", "--json"]).document(0);
+        assert_eq!(report["campaign"]["baseline"]["cases"]["num"], 0, "{figure}: {report}");
+        assert_eq!(report["campaign"]["status"], "completed", "{figure}");
+        assert_eq!(report["spend"]["cost_micro_usd"], 0, "{figure}");
+    }
+}
+
+#[test]
+fn an_error_probability_of_none_or_of_all_is_refused_with_its_range() {
+    for alpha in ["0", "1", "-0.1", ".nan", "1e400"] {
+        let project = Project::example();
+        project.decide(&format!("{{rule: sequential, alpha: {alpha}}}"));
+        let ran = project.optim(["run"]);
+        ran.refused(3, "policy/eval.yaml:");
+        assert!(ran.stderr.contains("`alpha`"), "{alpha}: {ran}");
+    }
+}

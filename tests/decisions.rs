@@ -11,10 +11,7 @@ const RUN: [&str; 6] = ["run", "--json", "--id", "known", "--seed", "1"];
 /// The example, decided by `rule`.
 fn project(rule: &str) -> Project {
     let project = Project::example();
-    let eval = project.read("policy/eval.yaml");
-    let eval: Vec<_> = eval.lines().filter(|line| !line.starts_with("decision:")).collect();
-    let eval = eval.join("\n");
-    project.write("policy/eval.yaml", format!("{eval}\ndecision: {{rule: {rule}}}\n"));
+    project.decide(&format!("{{rule: {rule}}}"));
     project
 }
 

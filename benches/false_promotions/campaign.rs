@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase};
+use optim_core::decisions::verify::Verified;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::id::{Actor, CampaignId};
 use optim_core::mutation::FieldValue;
@@ -51,6 +52,8 @@ pub(crate) struct Setting<'a> {
 pub(crate) struct Ended {
     pub(crate) campaign: Campaign,
     pub(crate) experiments: Vec<Experiment>,
+    /// What was found when all was decided again.
+    pub(crate) verified: Verified,
     pub(crate) starts: Vec<Start>,
     pub(crate) false_promotions: u32,
     pub(crate) reviews: u32,
@@ -177,11 +180,13 @@ async fn ended(
 ) -> Outcome<Ended> {
     let store = process.engine.store();
     let campaign = process.engine.campaign(id).await?.value;
+    let decisions = process.engine.decisions(std::slice::from_ref(id)).await?;
+    let verified = decisions.first().ok_or("nothing is on record")?.verify();
     let mut experiments = Vec::new();
     for summary in store.experiments(id, Page::first()).await?.items {
         experiments.extend(store.experiment(summary.id).await?);
     }
     process.stop().await;
     let starts = agent.starts();
-    Ok(Ended { campaign, experiments, starts, false_promotions, reviews, restarts })
+    Ok(Ended { campaign, experiments, verified, starts, false_promotions, reviews, restarts })
 }

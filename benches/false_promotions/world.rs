@@ -108,63 +108,49 @@ const CALM: World = World {
 /// What is measured: a provider that fails, cases that run into their timeouts.
 pub(crate) const MEASURED: World = World { name: "measured", faults: 30, slow: 10, ..CALM };
 
-/// The worlds in which a condition matters, and the same with the condition broken.
-pub(crate) const BROKEN: [[World; 2]; 7] = [
-    [
+/// Worlds in which a condition matters: first with all of them kept, then with one broken.
+pub(crate) const CONDITIONS: [&[World]; 4] = [
+    &[
         World { name: "nothing special", ..CALM },
-        World {
-            name: "the baseline's outcomes are used again",
-            broken: Some(Condition::FreshBaseline),
-            ..CALM
-        },
+        CALM.without("the baseline's outcomes are used again", Condition::FreshBaseline),
+        CALM.without("a crash drops the candidate's pair", Condition::CrashesCount(120)),
     ],
-    [
-        World { name: "some case runs crash", ..CALM },
-        World {
-            name: "a crash drops the candidate's pair",
-            broken: Some(Condition::CrashesCount(120)),
-            ..CALM
-        },
+    &[
+        World { name: "outages", ..OUTAGES },
+        OUTAGES.without("each side has windows of its own", Condition::SameWindow),
     ],
-    [
-        World { name: "outages", outages: true, ..CALM },
-        World {
-            name: "each side has windows of its own",
-            outages: true,
-            broken: Some(Condition::SameWindow),
-            ..CALM
-        },
-    ],
-    [
+    &[
         World { name: "gains and losses cancel out", ..HALVES },
-        World { name: "fixed order, gains first", broken: Some(Condition::RandomOrder), ..HALVES },
+        HALVES.without("one order, gains first", Condition::RandomOrder),
+        HALVES.without("one order, learnt by the proposer", Condition::OwnOrder),
     ],
-    [
-        World { name: "gains and losses cancel out", ..HALVES },
-        World {
-            name: "one order, and a proposer that learns it",
-            broken: Some(Condition::OwnOrder),
-            ..HALVES
-        },
-    ],
-    [
-        World { name: "no faults", cases: Cases::Coins, ..CALM },
-        World {
-            name: "failing runs end as faults, hidden",
-            cases: Cases::Coins,
-            broken: Some(Condition::FaultsAreBlind { per_mille: 300, hidden: true }),
-            ..CALM
-        },
-    ],
-    [
-        World { name: "no faults", cases: Cases::Coins, ..CALM },
-        World {
-            name: "failing runs end as faults, seen",
-            cases: Cases::Coins,
-            broken: Some(Condition::FaultsAreBlind { per_mille: 300, hidden: false }),
-            ..CALM
-        },
+    &[
+        World { name: "all cases pass half of the time", ..COINS },
+        COINS.without(
+            "failing runs end as faults",
+            Condition::FaultsAreBlind { per_mille: 300, hidden: true },
+        ),
+        COINS.without(
+            "the same, for candidates only",
+            Condition::FaultsAreBlind { per_mille: 300, hidden: false },
+        ),
     ],
 ];
 
-const HALVES: World = World { cases: Cases::Coins, effect: Effect::Halves, ..CALM };
+const OUTAGES: World = World { outages: true, ..CALM };
+const COINS: World = World { cases: Cases::Coins, ..CALM };
+const HALVES: World = World { effect: Effect::Halves, ..COINS };
+
+impl World {
+    const fn without(self, name: &'static str, condition: Condition) -> Self {
+        Self { name, broken: Some(condition), ..self }
+    }
+
+    /// Whether what is broken misleads the rule. A guardrail sees faults that only candidates have.
+    pub(crate) fn is_misleading(&self) -> bool {
+        match self.broken {
+            None | Some(Condition::FaultsAreBlind { hidden: false, .. }) => false,
+            Some(_) => true,
+        }
+    }
+}

@@ -106,19 +106,19 @@ impl FromStr for MicroUsd {
     type Err = NotDollars;
 
     fn from_str(text: &str) -> Result<Self, NotDollars> {
-        let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let digits =
-            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        let micros = || -> Option<u64> {
-            let dollars = whole.parse::<u64>().ok()?.checked_mul(1_000_000)?;
-            dollars.checked_add(format!("{decimals:0<6}").parse().ok()?)
-        };
-        (digits(whole) && digits(decimals) && decimals.len() <= 6)
-            .then(micros)
-            .flatten()
-            .map(Self)
-            .ok_or_else(|| NotDollars(text.chars().take(40).collect()))
+        millionths(text).map(Self).ok_or_else(|| NotDollars(text.chars().take(40).collect()))
     }
+}
+
+/// The millionths of a number with up to six decimals; `None` for another text.
+fn millionths(text: &str) -> Option<u64> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(decimals) || decimals.len() > 6 {
+        return None;
+    }
+    let whole = whole.parse::<u64>().ok()?.checked_mul(1_000_000)?;
+    whole.checked_add(format!("{decimals:0<6}").parse().ok()?)
 }
 
 impl fmt::Display for MicroUsd {
@@ -219,7 +219,39 @@ impl fmt::Display for Fraction {
 #[serde(transparent)]
 pub struct PerMillion(pub u32);
 
+/// A text that is no share.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no share; write a number from 0 to 1 with up to six decimals, for instance 0.18")]
+pub struct NotShare(String);
+
+impl FromStr for PerMillion {
+    type Err = NotShare;
+
+    /// A share from 0 to 1.
+    fn from_str(text: &str) -> Result<Self, NotShare> {
+        let share = millionths(text).filter(|share| *share <= 1_000_000);
+        let share = share.and_then(|share| u32::try_from(share).ok());
+        share.map(Self).ok_or_else(|| NotShare(text.chars().take(40).collect()))
+    }
+}
+
 impl PerMillion {
+    /// As a share of a million.
+    #[must_use]
+    pub fn fraction(self) -> Fraction {
+        Fraction::new(self.0.into(), 1_000_000)
+    }
+
+    /// In percentage points, for people: `7.5`.
+    #[must_use]
+    pub fn points(self) -> String {
+        let tenths = (u64::from(self.0) + 500) / 1000;
+        match tenths % 10 {
+            0 => format!("{}", tenths / 10),
+            tenth => format!("{}.{tenth}", tenths / 10),
+        }
+    }
+
     /// The nearest float.
     #[must_use]
     pub fn to_f64(self) -> f64 {
@@ -283,6 +315,18 @@ mod tests {
         for bad in ["", ".5", "1.", "-1", "+1", "1e3", "0.0000001", "1.2.3", "18446744073710"] {
             assert!(bad.parse::<MicroUsd>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn shares_are_read_exactly_and_nothing_beyond_one_is_a_share() {
+        for (text, millionths) in [("0", 0), ("0.18", 180_000), ("1", 1_000_000), ("0.000001", 1)] {
+            assert_eq!(text.parse(), Ok(PerMillion(millionths)), "{text}");
+        }
+        for bad in ["", "1.000001", "-0.1", "NaN", "1e400", "18 %", "18"] {
+            assert!(bad.parse::<PerMillion>().is_err(), "{bad}");
+        }
+        assert_eq!(PerMillion(75_000).points(), "7.5");
+        assert_eq!(PerMillion(200_000).points(), "20");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod dispatch;
 pub mod engine;
 pub mod evidence;
 pub mod executor;
+pub mod frozen;
 mod lease;
 pub mod live;
 pub mod matcher;

@@ -12,7 +12,7 @@ use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::campaign::observation::{Candidate, Observation};
 use optim_core::campaign::pairing::Pairing;
 use optim_core::campaign::work::{Work, next_wakeup, work};
-use optim_core::campaign::{Campaign, Evaluation};
+use optim_core::campaign::{Baseline, Campaign, Evaluation};
 use optim_core::canonical;
 use optim_core::experiment::Proposer as Description;
 use optim_core::mutation::Mutation;
@@ -66,11 +66,14 @@ impl Reconciler {
             Work::AwaitRuns(_) => self.collect(&campaign).await,
             Work::Settle(_) => self.engine.settle(&campaign).await.map(|_| true),
             Work::ReadLive => measurement::begin(&self.engine, &campaign).await.map(|_| true),
-            Work::Suggested(_) | Work::Propose if self.source_is_gone(&campaign).await? => {
+            Work::Suggested(_) | Work::Propose | Work::CompareWithItself
+                if self.source_is_gone(&campaign).await? =>
+            {
                 Ok(false)
             }
             Work::Suggested(mutation) => self.suggested(&campaign, mutation).await.map(|()| true),
             Work::Propose => self.propose(&campaign).await.map(|()| true),
+            Work::CompareWithItself => self.compare_with_itself(&campaign).await.map(|()| true),
             Work::BackOff(until) if self.now() < until => Ok(false),
             Work::BackOff(_) => self.wake(&campaign).await.map(|woken| woken != campaign),
             Work::AwaitOperator | Work::Nothing => Ok(false),
@@ -164,6 +167,22 @@ impl Reconciler {
                 self.engine.record(&campaign.id, &refused, Vec::new()).await.map(drop)
             }
         }
+    }
+
+    /// Makes a candidate of the baseline itself.
+    async fn compare_with_itself(&self, campaign: &Campaign) -> Result<(), EngineError> {
+        let Baseline { snapshot, fingerprint, worst_case, .. } = campaign.baseline;
+        let baseline = self.engine.workflow(snapshot).await?;
+        let Some(node) = baseline.nodes().first() else { return Ok(()) };
+        let mutation = Mutation::nothing(node.id().clone(), node.objective());
+        let same = Observation::Proposed {
+            baseline: fingerprint,
+            proposer: Description { name: "health".to_owned(), version: 1 },
+            candidate: Candidate { mutation, fingerprint, snapshot, worst_case },
+            refused: Refusals::default(),
+            usage: Usage::default(),
+        };
+        self.engine.record(&campaign.id, &same, Vec::new()).await.map(drop)
     }
 
     /// Asks the proposers in turn, beginning with another one for each experiment.

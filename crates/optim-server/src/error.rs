@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use optim_core::campaign::command::Rejection;
 use optim_core::decisions::read::ReadError;
 use optim_core::diagnostic::Diagnostics;
+use optim_core::id::CampaignId;
 use optim_core::proposal::prospect::Prospect;
 use optim_core::stored_workflow::transition::WorkflowRejection;
 use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_runtime::engine::EngineError;
 use optim_runtime::executor::Unready;
+use optim_runtime::frozen::Edited;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -47,6 +49,8 @@ pub enum Exit {
     Cancelled = 11,
     /// What was decided does not follow from what is on record.
     Different = 12,
+    /// The evaluator is not healthy.
+    Unhealthy = 13,
     /// Interrupted from the keyboard; the state is saved.
     Interrupted = 130,
     /// Asked to end, as a service manager does; the state is saved.
@@ -83,6 +87,19 @@ pub enum CliError {
         refusals::words(&.0.refused)
     )]
     NoCandidates(Box<Prospect>),
+    /// Files that an open campaign froze were edited since.
+    #[error(
+        "campaign {campaign} goes on with what it froze, and these files are others now: {}; put them back, \
+         end the campaign with `optim cancel {campaign}` and start another one, or go on with what was \
+         frozen: --frozen",
+        words(edited)
+    )]
+    FilesEdited {
+        /// The campaign.
+        campaign: CampaignId,
+        /// The files.
+        edited: Vec<Edited>,
+    },
     /// The executor misses something.
     #[error(transparent)]
     Executor(#[from] Unready),
@@ -152,6 +169,7 @@ impl CliError {
             Self::Config { .. } => "config_invalid",
             Self::Project(_) => "project_invalid",
             Self::NoCandidates(_) => "no_candidates",
+            Self::FilesEdited { .. } => "frozen_files_edited",
             Self::Executor(unready) => unready.code(),
             Self::Usage { code, .. } | Self::NotFound { code, .. } => code,
             Self::Engine(error) => error.code(),
@@ -180,11 +198,15 @@ impl CliError {
             Self::Store(error) => store_exit(error),
             Self::Live(error) => live_exit(error),
             Self::Control(error) => error.exit(),
-            Self::AlreadyRunning { .. } => Exit::Conflict,
+            Self::AlreadyRunning { .. } | Self::FilesEdited { .. } => Exit::Conflict,
             Self::Stopped(exit) => *exit,
             Self::Io { .. } => Exit::Failure,
         }
     }
+}
+
+fn words(edited: &[Edited]) -> String {
+    edited.iter().map(Edited::to_string).collect::<Vec<_>>().join("; ")
 }
 
 fn store_exit(error: &StoreError) -> Exit {
@@ -255,6 +277,7 @@ mod tests {
             Exit::Unreachable,
             Exit::Cancelled,
             Exit::Different,
+            Exit::Unhealthy,
             Exit::Interrupted,
             Exit::Terminated,
         ];

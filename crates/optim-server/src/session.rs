@@ -147,7 +147,7 @@ impl Session {
             SearchMode::Proposers => {
                 Some(Box::new(self.prospect(project, overridden, setup.seed)?))
             }
-            SearchMode::Suggestions => None,
+            SearchMode::Suggestions | SearchMode::Health => None,
         };
         let mut new = project.draft(setup, now);
         new.campaign.search.prospect = prospect;

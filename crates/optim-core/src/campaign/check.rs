@@ -6,7 +6,7 @@ use crate::metrics::baseline::required;
 use crate::policy::Rule;
 
 use super::transition::SUGGESTIONS_MAX;
-use super::{Campaign, Fate, Phase, Purpose};
+use super::{Campaign, Fate, Phase, Purpose, SearchMode};
 
 /// A rule that a campaign breaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +129,13 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         campaign.ledger.is_covered(&budget.allowance()),
         "spending_within_the_budget",
         format!("{:?} of {:?}", campaign.ledger, budget),
+    );
+    require(
+        search.mode != SearchMode::Health
+            || (baseline.version == 0
+                && !matches!(phase, Phase::Confirming { .. } | Phase::AwaitingApproval { .. })),
+        "a_health_check_promotes_nothing",
+        format!("version {}, {phase:?}", baseline.version),
     );
     require(
         live.version() <= baseline.version,

@@ -191,6 +191,12 @@ impl Amount {
         self.map(Self::default(), |amount, _| amount.saturating_mul(times))
     }
 
+    /// The average of `runs` case runs that took this together, rounded up.
+    #[must_use]
+    pub fn per(self, runs: u64) -> Self {
+        self.map(Self::default(), |amount, _| amount.div_ceil(runs.max(1)))
+    }
+
     /// As the usage of what has told no figures. Which tokens were sent and which received is not
     /// known, so all count as sent.
     pub(super) fn usage(self) -> Usage {
@@ -202,6 +208,15 @@ impl Amount {
 }
 
 impl Allowance {
+    /// How many case runs that take `each` it covers, and the key in `budget.yaml` that says so; `None`
+    /// when no limit counts.
+    #[must_use]
+    pub fn runs_of(&self, each: &Amount) -> Option<(u64, &'static str)> {
+        let covered =
+            |what: Dimension| Some((what.limit(self)?.checked_div(what.of(each))?, what.key()));
+        Dimension::ALL.into_iter().filter_map(covered).min()
+    }
+
     /// Whether nothing is limited.
     #[must_use]
     pub fn is_unlimited(&self) -> bool {
@@ -232,7 +247,8 @@ impl Allowance {
     }
 
     /// The limits as an amount; zero where there is none.
-    fn amount(self) -> Amount {
+    #[must_use]
+    pub fn amount(self) -> Amount {
         Amount {
             tokens: self.tokens.unwrap_or_default(),
             cost: self.cost.unwrap_or_default(),

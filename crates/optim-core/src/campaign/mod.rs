@@ -7,6 +7,7 @@
 pub mod back_off;
 pub mod check;
 pub mod command;
+pub mod estimate;
 pub mod event;
 pub mod ledger;
 pub mod live;
@@ -382,6 +383,8 @@ pub enum Ending {
     },
     /// The operator's own candidate is judged, and nothing else was asked for.
     SuggestionsDone,
+    /// The baseline was compared with itself.
+    HealthChecked,
     /// Too many evaluations in a row gave no measurable result. Read from older stores only: it has
     /// become [`Hold::Failures`], which loses nothing.
     TooManyFailures {
@@ -487,6 +490,8 @@ pub enum SearchMode {
     Proposers,
     /// From people only; the campaign ends when their candidates are judged.
     Suggestions,
+    /// The baseline is its own one candidate: a check of the evaluator, which promotes nothing.
+    Health,
 }
 
 /// What became of a mutation.
@@ -810,6 +815,7 @@ impl Campaign {
                 Ending::ClosedByOperator { .. }
                 | Ending::ExperimentsUsedUp
                 | Ending::NoFurtherMutation { .. }
+                | Ending::HealthChecked
                 | Ending::SuggestionsDone => Status::Completed,
             },
             (_, Some(Hold::Operator { .. })) => Status::PausedManual,

@@ -5,6 +5,7 @@ mod decision;
 mod decisions;
 mod ending;
 mod funding;
+mod health;
 mod measurement;
 mod replay;
 mod setback;

@@ -240,7 +240,13 @@ impl<'a> Step<'a> {
     fn start(&mut self, reason: Option<String>) -> Result<(), Rejection> {
         match self.next.phase {
             Phase::Draft => {
-                self.enter(Phase::Replaying { evaluation: None });
+                self.enter(match self.next.search.mode {
+                    SearchMode::Proposers | SearchMode::Suggestions => {
+                        Phase::Replaying { evaluation: None }
+                    }
+                    // Its pairs are all that is asked for.
+                    SearchMode::Health => Phase::Searching,
+                });
                 self.tell(EventKind::CampaignStarted { reason });
                 Ok(())
             }
@@ -286,6 +292,11 @@ impl<'a> Step<'a> {
         let search = &self.next.search;
         if self.next.is_closed() {
             return Err(self.wrong_status("take a candidate", "start a new campaign"));
+        }
+        if search.mode == SearchMode::Health {
+            let help =
+                "it compares the baseline with itself only; end it, and start a new campaign";
+            return Err(self.wrong_status("take a candidate", help));
         }
         if let Some(fate) = search.tried.get(&mutation.key()) {
             return Err(Rejection::AlreadyTried { fate: *fate });
@@ -585,6 +596,10 @@ impl<'a> Step<'a> {
         if self.begin_comparing() {
             return true;
         }
+        if self.next.search.mode == SearchMode::Health && self.next.search.experiments > 0 {
+            self.close(Ending::HealthChecked);
+            return true;
+        }
         if self.next.search.experiments >= self.next.budget().max_experiments {
             self.close(Ending::ExperimentsUsedUp);
             return true;
@@ -597,7 +612,7 @@ impl<'a> Step<'a> {
             }
             return true;
         }
-        if self.replay_is_due() {
+        if self.next.search.mode != SearchMode::Health && self.replay_is_due() {
             self.enter(Phase::Replaying { evaluation: None });
             return true;
         }

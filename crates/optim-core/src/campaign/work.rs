@@ -21,6 +21,8 @@ pub enum Work {
     Suggested(Mutation),
     /// Find the next candidate.
     Propose,
+    /// Make a candidate of the baseline itself.
+    CompareWithItself,
     /// Wait until then, and look again: the last evaluation gave no result.
     BackOff(Timestamp),
     /// A person must decide, resume or start.
@@ -52,6 +54,7 @@ pub fn work(campaign: &Campaign) -> Work {
                 (Some(mutation), _) => Work::Suggested(mutation.clone()),
                 (None, SearchMode::Proposers) => Work::Propose,
                 (None, SearchMode::Suggestions) => Work::AwaitOperator,
+                (None, SearchMode::Health) => Work::CompareWithItself,
             }
         }
         (

@@ -3,7 +3,8 @@
 //! The point rule compares sums. The sequential rule looks at [`pair`]s, [`batch`] by batch: a
 //! [`comparison`] weighs their [`difference`]s as [`evalue`]s, against a bar from the campaign's
 //! [`error_budget`]. [`guardrail`]s, an [`anchor`] check and the futility rules stand beside. [`sample`]
-//! draws the cases, [`plan`] tells beforehand what can be proven, and a [`trace`] says why.
+//! draws the cases, [`plan`] tells beforehand what can be proven, and a [`trace`] says why. [`health`] is
+//! what pairs show whose sides are the same.
 
 pub mod anchor;
 pub mod batch;
@@ -15,6 +16,7 @@ pub mod evalue;
 mod futility;
 pub mod gain;
 pub mod guardrail;
+pub mod health;
 pub mod interval;
 pub mod look;
 pub mod pair;

@@ -3,12 +3,13 @@
 //! The figures are for people and decide nothing. They take the cases as equally flaky: of pairs with
 //! two runs of one definition, the share `flips` differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::comparison::{Comparison, Terms};
 use super::difference::{Difference, Differences};
 use super::error_budget::Stake;
+use super::evalue::LogE;
 use super::look::{Funds, Look};
 use crate::policy::{Margins, Score, Sequential};
 use crate::quantity::{Fraction, PerMillion};
@@ -33,6 +34,14 @@ pub struct Forecast {
     pub pairs: f64,
 }
 
+impl Forecast {
+    /// The pairs until it is decided, on average, as a whole number.
+    #[must_use]
+    pub fn pairs_rounded_up(&self) -> u32 {
+        whole(self.pairs)
+    }
+}
+
 /// What a campaign can prove.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -40,11 +49,16 @@ pub struct Plan {
     pub cases: u32,
     /// Pairs of one candidate at most.
     pub pairs: u32,
-    /// The smallest gain that the rules look for.
-    pub mde: PerMillion,
     /// What the first candidate risks.
     pub stake: Stake,
-    /// For a gain of 5, 10 and 20 points.
+    /// Pairs that it takes to prove that no node is blocked more often, even if none ever is; `None` where
+    /// that is not looked at.
+    pub floor: Option<u32>,
+    /// Whether the gain that the rules look for is in reach.
+    pub goal: Goal,
+    /// For a candidate that changes nothing; `None` when the pairs are too many to go through.
+    pub idle: Option<Forecast>,
+    /// For a gain of 5, 10 and 20 points, and for the one that the rules look for.
     pub rows: Vec<PlanRow>,
 }
 
@@ -56,7 +70,81 @@ pub struct PlanRow {
     /// What is expected within the pairs; `None` when they are too many to go through.
     pub forecast: Option<Forecast>,
     /// The pairs that would prove it with a probability of 80 %.
-    pub needed: f64,
+    pub needed: u32,
+}
+
+/// The smallest gain that the rules look for, against the pairs that there are to prove it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Goal {
+    /// The gain: `mde`.
+    pub gain: PerMillion,
+    /// The pairs that prove it on average.
+    pub expected: u32,
+    /// The pairs that a candidate can have.
+    pub pairs: u32,
+    /// The smallest gain, in whole points, that those pairs prove on average; `None` when there is none.
+    pub reach: Option<PerMillion>,
+}
+
+impl Goal {
+    /// The goal of `rules` for a candidate with `stake` and `pairs`, when the share `flips` of the pairs
+    /// of one definition differs.
+    #[must_use]
+    pub fn new(rules: &Sequential, stake: Stake, flips: Fraction, pairs: u32) -> Self {
+        let expected =
+            |gain: PerMillion| whole(pairs_to_promote(stake, flips.to_f64(), gain.to_f64()));
+        let reach = (1..=100).map(|points| PerMillion(points * 10_000));
+        let reach = reach.into_iter().find(|gain| expected(*gain) <= pairs);
+        Self { gain: rules.mde, expected: expected(rules.mde), pairs, reach }
+    }
+
+    /// Whether a candidate can have the pairs that prove it on average, which is about every second time.
+    #[must_use]
+    pub fn is_in_reach(&self) -> bool {
+        self.expected <= self.pairs
+    }
+
+    /// The pairs that prove it with a probability of 80 %.
+    #[must_use]
+    pub fn needed(&self) -> u32 {
+        whole(f64::from(self.expected) * FOR_80_PERCENT)
+    }
+}
+
+/// What is out of reach, and what is not.
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gain, expected, pairs, reach } = self;
+        write!(
+            f,
+            "a gain of {} points (`mde: {gain}`) takes about {expected} pairs, and a candidate can have \
+             {pairs}, which prove ",
+            gain.points()
+        )?;
+        match reach {
+            Some(reach) => write!(f, "+{} points at best", reach.points()),
+            None => f.write_str("nothing"),
+        }
+    }
+}
+
+/// The least pairs, in whole batches, that prove the guardrail against blocked nodes.
+fn floor(rules: &Sequential) -> Option<u32> {
+    let margin = rules.guardrails.blocked_node_rate?.to_f64();
+    let proves = |pairs: &u32| seen(*pairs, 0, 0).below(margin) >= LogE::bar(rules.alpha_guardrail);
+    let pairs = (1..=FORECAST_PAIRS_MAX).find(proves)?;
+    pairs.checked_next_multiple_of(rules.batch.max(1))
+}
+
+/// A number of pairs, rounded up.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it is cut to what fits first"
+)]
+fn whole(pairs: f64) -> u32 {
+    pairs.ceil().clamp(0.0, 1e9) as u32
 }
 
 /// What `rules` can prove on a pack of `cases`, of which the share `flips` differs between two replays,
@@ -69,16 +157,24 @@ pub fn plan(
     flips: Fraction,
     experiments: u32,
 ) -> Plan {
-    let whole = Stake::whole(rules.alpha);
-    let stake = whole.shared_by(experiments);
+    let stake = Stake::whole(rules.alpha).shared_by(experiments);
     let terms = Terms { rules, score, stake };
-    let flips = flips.to_f64();
+    let share = flips.to_f64();
     let row = |gain: PerMillion| PlanRow {
         gain,
-        forecast: forecast(terms, flips, gain.to_f64()),
-        needed: FOR_80_PERCENT * pairs_to_promote(stake, flips, gain.to_f64()),
+        forecast: forecast(terms, share, gain.to_f64()),
+        needed: whole(FOR_80_PERCENT * pairs_to_promote(stake, share, gain.to_f64())),
     };
-    Plan { cases, pairs: rules.n_max, mde: rules.mde, stake, rows: GAINS.map(row).to_vec() }
+    let gains: BTreeSet<_> = GAINS.into_iter().chain([rules.mde]).collect();
+    Plan {
+        cases,
+        pairs: rules.n_max,
+        stake,
+        floor: floor(&rules),
+        goal: Goal::new(&rules, stake, flips, rules.n_max),
+        idle: forecast(terms, share, 0.0),
+        rows: gains.into_iter().map(row).collect(),
+    }
 }
 
 /// The pairs that it takes to promote a candidate with the gain `gain`, on average, if nothing stops it:
@@ -176,7 +272,7 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "with {} cases and {} pairs a candidate:", self.cases, self.pairs)?;
         for PlanRow { gain, forecast, needed } in &self.rows {
-            write!(f, "\n  +{:.0} points: ", gain.to_f64() * 100.0)?;
+            write!(f, "\n  +{} points: ", gain.points())?;
             if let Some(Forecast { power, pairs }) = forecast {
                 let percent = power * 100.0;
                 write!(
@@ -184,10 +280,10 @@ impl fmt::Display for Plan {
                     "proven with a probability of {percent:.0} %, after {pairs:.0} pairs on average; "
                 )?;
             }
-            write!(f, "80 % takes about {needed:.0} pairs")?;
+            write!(f, "80 % takes about {needed} pairs")?;
             // Smaller gains than the rules look for are given up, however many pairs there are.
             let mde = PerMillion(gain.0 / 4 * 3);
-            if mde < self.mde {
+            if mde < self.goal.gain {
                 write!(f, " and `mde: {mde}`")?;
             }
         }

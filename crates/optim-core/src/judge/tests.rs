@@ -1,6 +1,7 @@
 //! The seed's rule, row by row, and what must hold whatever the figures.
 
 mod budget;
+mod health;
 mod laws;
 mod look;
 mod planning;

@@ -156,6 +156,26 @@ pub fn flaky_cases(replays: &[Replay]) -> (Vec<CaseId>, usize) {
     (flaky.collect(), cases)
 }
 
+/// How often a case has another outcome in one replay than in another, over all pairs of replays. Where
+/// one of both is void, it has none.
+#[must_use]
+pub fn disagreement(replays: &[Replay]) -> Fraction {
+    let later = |index: usize| replays.iter().skip(index + 1);
+    let pairs = replays.iter().enumerate();
+    let pairs = pairs.flat_map(|(index, one)| later(index).map(move |other| (one, other)));
+    let mut differ = Fraction::default();
+    for (one, other) in pairs {
+        for (case, mark) in &one.cases {
+            let Some(again) = other.cases.get(case) else { continue };
+            if ![mark, again].contains(&&CaseMark::Void) {
+                differ.num += u64::from(mark != again);
+                differ.den += 1;
+            }
+        }
+    }
+    differ
+}
+
 /// Whether another replay is due: fewer than required, or, under the point rule, enough experiments or
 /// time since the last.
 #[must_use]

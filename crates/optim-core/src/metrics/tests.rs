@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::baseline::{Instability, establish, flaky_cases, next_replay_at, replay_due};
+use super::baseline::{
+    Instability, disagreement, establish, flaky_cases, next_replay_at, replay_due,
+};
 use super::*;
 use crate::campaign::{CaseMark, Replay};
 use crate::digest::Digest;
@@ -251,6 +253,22 @@ fn replays_only_inform_under_the_sequential_rule() {
     assert_eq!(establish(&far_apart, &eval).unwrap().cases.num, 100);
     let few = Err(Instability::TooFew { found: 1, required: 2 });
     assert_eq!(establish(&far_apart[..1], &eval), few);
+}
+
+#[test]
+fn the_disagreement_of_replays_is_over_all_their_pairs_and_leaves_void_runs_out() {
+    let (one, two, three) = (replay(80, 0, 0), replay(86, 0, 0), replay(80, 0, 0));
+    let counts = |replays: &[Replay]| {
+        let Fraction { num, den } = disagreement(replays);
+        (num, den)
+    };
+    assert_eq!(counts(&[]), (0, 0));
+    assert_eq!(counts(std::slice::from_ref(&one)), (0, 0));
+    assert_eq!(counts(&[one.clone(), two.clone()]), (6, 100));
+    assert_eq!(counts(&[one.clone(), two.clone(), three]), (12, 300));
+    let mut void = two;
+    void.cases.values_mut().for_each(|mark| *mark = CaseMark::Void);
+    assert_eq!(counts(&[one, void]), (0, 0));
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub struct Mutation {
     pub field: MutableField,
     /// The value that it was derived from.
     pub before: FieldValue,
-    /// The new value; differs from `before`.
+    /// The new value; differs from `before`, but for [`Mutation::nothing`].
     pub after: FieldValue,
 }
 
@@ -70,6 +70,20 @@ pub struct Mutation {
 pub struct MutationKey(pub Digest);
 
 impl Mutation {
+    /// The change that changes nothing: of the candidate that is its own baseline. It is the only one
+    /// whose values are the same, and no validation lets it pass.
+    #[must_use]
+    pub fn nothing(node: NodeId, objective: &str) -> Self {
+        let value = FieldValue::Text(objective.to_owned());
+        Self { node, field: MutableField::Objective, before: value.clone(), after: value }
+    }
+
+    /// Whether it is [`Mutation::nothing`].
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.before == self.after
+    }
+
     /// The identity of the mutation.
     #[must_use]
     pub fn key(&self) -> MutationKey {

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use optim_core::campaign::observation::Observation;
 use optim_core::campaign::pairing::{End, Landed, Landings, Pairing};
-use optim_core::campaign::{Campaign, Evaluation, Spent};
-use optim_core::id::{CaseId, EvaluationId};
+use optim_core::campaign::{Campaign, Evaluation, Purpose, Side, Spent};
+use optim_core::experiment::Experiment;
+use optim_core::id::{CaseId, EvaluationId, ExperimentId};
+use optim_core::judge::health::Observed;
+use optim_core::judge::sample;
 use optim_core::metrics::Expected;
 use optim_core::pack::{Case, Pack, Split};
 use optim_core::run::faults::Faults;
-use optim_core::run::{Run, RunState};
+use optim_core::run::{FAULT_RETRIES_MAX, Run, RunState};
 use optim_store::{Revision, Write};
 
 use super::{Engine, EngineError};
@@ -77,6 +80,62 @@ impl Engine {
         }
         let (batch, faults) = (pairing.batch, Faults::of(&all));
         Ok(Some(Observation::BatchLanded { batch, landed, faults, spent }))
+    }
+}
+
+impl Engine {
+    /// The case runs of both sides of all pairs of `experiment` with the baseline that have an outcome, in
+    /// the order of the batches.
+    ///
+    /// # Errors
+    /// The store fails, or a payload of the campaign is missing.
+    pub async fn observed(
+        &self,
+        campaign: &Campaign,
+        experiment: &Experiment,
+    ) -> Result<Vec<Observed>, EngineError> {
+        let Some(trial) = &experiment.trial else { return Ok(Vec::new()) };
+        let baseline = self.workflow(campaign.baseline.snapshot).await?;
+        let pack = self.pack(campaign.frozen.pack).await?;
+        let expected = Expected::new(&baseline, pack.split(Split::Search));
+        let group = trial.group.unwrap_or(experiment.id);
+        let mut observed = Vec::new();
+        let batches = trial.pairs.last().map_or(0, |last| last.batch.saturating_add(1));
+        for batch in 0..batches {
+            for run in self.runs_of_batch(campaign, group, experiment.id, batch).await? {
+                let measured =
+                    run.report().and_then(|report| expected.measure(&run.case, Some(report)));
+                let passes = measured.map(|measured| measured.passes);
+                observed.extend(passes.map(|passes| Observed { case: run.case, batch, passes }));
+            }
+        }
+        Ok(observed)
+    }
+
+    /// The case runs of a batch: of all its rounds, of which there is none after one without runs.
+    async fn runs_of_batch(
+        &self,
+        campaign: &Campaign,
+        group: ExperimentId,
+        candidate: ExperimentId,
+        batch: u32,
+    ) -> Result<Vec<Run>, EngineError> {
+        let mut all = Vec::new();
+        for round in 1.. {
+            let before = all.len();
+            for attempt in 0..=FAULT_RETRIES_MAX {
+                for side in Side::of_pair(candidate) {
+                    let (experiment, pairs) = (group, sample::Purpose::Comparison);
+                    let purpose =
+                        Purpose::Paired { experiment, pairs, side, batch, round, attempt };
+                    all.extend(self.runs_of(purpose.evaluation_id(&campaign.id, 0)).await?);
+                }
+            }
+            if all.len() == before {
+                break;
+            }
+        }
+        Ok(all)
     }
 }
 

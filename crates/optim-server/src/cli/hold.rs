@@ -3,9 +3,9 @@
 use optim_core::campaign::command::Command;
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
 use super::call::Call;
 use super::run::finish;
+use super::{Outcome, run};
 use crate::error::Exit;
 
 /// The flags of the verbs that name a campaign and a reason.
@@ -30,13 +30,29 @@ pub(crate) struct PauseArgs {
     cancel_runs: bool,
 }
 
+/// The flags of `optim resume`.
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResumeArgs {
+    #[command(flatten)]
+    common: Args,
+    /// Go on with the files as the campaign froze them, though some were edited since.
+    #[arg(long)]
+    #[serde(default)]
+    frozen: bool,
+}
+
 pub(super) async fn pause(call: &Call, args: PauseArgs) -> Outcome {
     let PauseArgs { common: Args { campaign, reason }, cancel_runs } = args;
     submit(call, campaign, Command::Pause { reason, cancel_runs }).await
 }
 
-pub(super) async fn resume(call: &Call, args: Args) -> Outcome {
-    submit(call, args.campaign, Command::Resume { reason: args.reason }).await
+pub(super) async fn resume(call: &Call, args: ResumeArgs) -> Outcome {
+    let ResumeArgs { common: Args { campaign, reason }, frozen } = args;
+    if !frozen {
+        run::unedited(&call.session.campaign(campaign.as_deref()).await?)?;
+    }
+    submit(call, campaign, Command::Resume { reason }).await
 }
 
 pub(super) async fn close(call: &Call, args: Args) -> Outcome {

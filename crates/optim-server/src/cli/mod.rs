@@ -13,10 +13,13 @@ mod decisions;
 mod demo;
 mod extend;
 mod faults;
+mod health;
 mod hold;
 mod list;
 mod measure;
+mod outlook;
 pub(crate) mod output;
+mod plan;
 mod progress;
 pub(crate) mod refusals;
 mod replay;
@@ -83,6 +86,8 @@ enum AnyVerb {
 pub(crate) enum Verb {
     /// Resume the open campaign, or start one, and follow it until a person is needed.
     Run(run::Args),
+    /// What this project can prove, and what that takes. Nothing is executed, nothing is stored.
+    Plan(plan::Args),
     /// Measure a change of your own: the same validation, evaluation and verdict.
     Try(try_candidate::Args),
     /// List campaigns, newest first.
@@ -104,7 +109,7 @@ pub(crate) enum Verb {
     /// Stop new work; what runs still lands.
     Pause(hold::PauseArgs),
     /// End a pause, or a hold for an unstable baseline.
-    Resume(hold::Args),
+    Resume(hold::ResumeArgs),
     /// Measure the baseline once more, due or not.
     Replay(replay::Args),
     /// Add to the budget of a campaign; its frozen policies stay as they are.
@@ -208,6 +213,7 @@ pub(crate) fn perform(
 async fn execute(call: &Call, verb: Verb) -> Outcome {
     match verb {
         Verb::Run(args) => Box::pin(run::run(call, args)).await,
+        Verb::Plan(args) => plan::plan(call, args).await,
         Verb::Try(args) => Box::pin(try_candidate::try_candidate(call, args)).await,
         Verb::List(args) => list::list(call, args).await,
         Verb::Status(args) => status::status(call, args).await,

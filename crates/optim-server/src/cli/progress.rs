@@ -19,7 +19,7 @@ use super::call::Call;
 use super::output::Output;
 use super::report::time_words;
 use super::show::change;
-use super::status::metrics_words;
+use super::status::{metrics_words, subject};
 
 /// How often the bar is redrawn at most.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -188,7 +188,7 @@ impl Follower {
                 let mutation = &experiment.mutation;
                 let words = change(&mutation.before, &mutation.after).join(" / ");
                 let words: String = words.chars().take(160).collect();
-                format!("  #{} {}.{}  {words}", experiment.number, mutation.node, mutation.field)
+                format!("  #{} {}  {words}", experiment.number, subject(mutation))
             }
             EventKind::CandidateCompared { experiment, pairs, better, worse, evidence, bar } => {
                 let number = self.experiment(*experiment).await?.number;

@@ -5,6 +5,7 @@ use optim_core::campaign::work::{Work, work};
 use optim_core::campaign::{Campaign, Ending, Hold, Phase};
 use optim_core::experiment::{Anyway, Confirmation, Experiment, ExperimentState};
 use optim_core::judge::gain::Gain;
+use optim_core::judge::health::Health;
 use optim_core::metrics::Metrics;
 use optim_core::mutation::Mutation;
 use optim_core::proposal::refusals::Refusals;
@@ -35,6 +36,8 @@ pub struct Report {
     /// Why case runs gave no outcome, where some did not.
     faults: Vec<FaultsView>,
     experiments: Vec<ExperimentView>,
+    /// What the baseline against itself showed; absent in other campaigns, and before there is a pair.
+    health: Option<Health>,
     /// The commands that make sense next.
     next: Vec<String>,
 }
@@ -251,8 +254,19 @@ impl Report {
             runs_executed: ledger.runs,
             faults,
             experiments: experiments.iter().map(|one| ExperimentView::new(campaign, one)).collect(),
+            health: None,
             next: next(campaign, prefix),
         }
+    }
+
+    /// The same with what the baseline against itself showed.
+    pub(super) fn with_health(self, health: Option<Health>) -> Self {
+        Self { health, ..self }
+    }
+
+    /// What the baseline against itself showed.
+    pub(super) fn health(&self) -> Option<&Health> {
+        self.health.as_ref()
     }
 
     /// Why case runs gave no outcome, where some did not.
@@ -364,6 +378,7 @@ fn ending_words(campaign: &Campaign, ending: &Ending) -> String {
             )
         }
         Ending::SuggestionsDone => format!("{result}: your candidate is judged"),
+        Ending::HealthChecked => "the baseline was compared with itself".to_owned(),
         Ending::TooManyFailures { failures, last } => failure_words(*failures, last),
         Ending::ClosedByOperator { by } => {
             format!("{result}: closed by {}{}", by.actor, because(&by.reason))

@@ -7,14 +7,16 @@ use optim_core::campaign::observation::Observation;
 use optim_core::campaign::{Campaign, Phase, SearchMode, Status};
 use optim_core::id::CampaignId;
 use optim_core::workflow::ModelRef;
+use optim_runtime::frozen;
 use optim_runtime::service::{Service, settled};
 use optim_runtime::source;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
+use super::outlook::Outlook;
 use super::progress::Progress;
 use super::report::Report;
-use super::{Outcome, faults, refusals};
+use super::{Outcome, faults, health, refusals};
 use crate::control::server::{Host, Server};
 use crate::error::{CliError, Exit};
 use crate::session::Session;
@@ -42,6 +44,25 @@ pub(crate) struct Args {
     /// Why a new campaign is started; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
+    /// Go on with the files as the open campaign froze them, though some were edited since.
+    #[arg(long)]
+    #[serde(default)]
+    frozen: bool,
+    /// Compare the baseline with itself instead: whether the evaluator is healthy, and how flaky the cases
+    /// are. Nothing can be promoted.
+    #[arg(long)]
+    #[serde(default)]
+    aa: bool,
+    /// The pairs of `--aa`; two for each search case when absent, but 64 at least and 240 at most.
+    #[arg(long, value_name = "N", requires = "aa", value_parser = clap::value_parser!(u32).range(8..=10_000))]
+    pairs: Option<u32>,
+}
+
+impl Args {
+    /// Whether `open` is what goes on.
+    fn goes_on_with(&self, open: &Campaign) -> bool {
+        !self.new && (!self.aa || open.search.mode == SearchMode::Health)
+    }
 }
 
 pub(super) async fn run(call: &Call, args: Args) -> Outcome {
@@ -49,14 +70,21 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
         return Err(CliError::AlreadyRunning { owner: std::process::id() });
     }
     let campaign = match open_campaign(&call.session).await? {
-        Some(open) if !args.new && open.phase != Phase::Draft && args.reason.is_some() => {
+        Some(open)
+            if args.goes_on_with(&open) && open.phase != Phase::Draft && args.reason.is_some() =>
+        {
             let message = format!(
                 "campaign {} was started before; leave --reason out to go on with it, or start another one with --new",
                 open.id
             );
             return Err(CliError::Usage { code: "already_started", message });
         }
-        Some(open) if !args.new => open,
+        Some(open) if args.goes_on_with(&open) => {
+            if !args.frozen {
+                unedited(&open)?;
+            }
+            open
+        }
         open => {
             if let Some(open) = open {
                 let (id, status) = (&open.id, open.status().name());
@@ -64,20 +92,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
                     "note: campaign {id} stays {status}; `optim cancel {id}` would end it"
                 ));
             }
-            let project = call.session.project().await?;
-            for warning in &project.warnings.0 {
-                call.out.error_line(&warning.to_string());
-            }
-            let (seed, model) = (args.seed, args.model);
-            let mut draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
-            if let Some(id) = args.id {
-                draft.campaign.id = id;
-            }
-            let campaign = call.create(draft).await?;
-            if let Some(prospect) = &campaign.search.prospect {
-                call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));
-            }
-            campaign
+            Box::pin(begin(call, &args)).await?
         }
     };
     if let Some(reason) = source::gone(&campaign).await {
@@ -88,6 +103,48 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
     let until = if args.wait { Campaign::is_closed } else { settled };
     let campaign = follow(call, campaign, args.reason, until).await?;
     finish(call, &campaign).await
+}
+
+/// Creates the campaign that `args` ask for.
+async fn begin(call: &Call, args: &Args) -> Result<Campaign, CliError> {
+    let project = call.session.project().await?;
+    for warning in &project.warnings.0 {
+        call.out.error_line(&warning.to_string());
+    }
+    let outlook = Outlook::of(call, &project, None).await?;
+    let (seed, model) = (args.seed, args.model.clone());
+    let mut draft = match args.aa {
+        true => {
+            let checked = health::project(project, &outlook, args.pairs);
+            let mut draft = call.session.draft(&checked, seed, model, SearchMode::Health)?;
+            draft.campaign.name = health::name(&draft.campaign);
+            draft
+        }
+        false => {
+            let draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
+            if let Some(warning) = outlook.warning_of_a_run(&project) {
+                call.out.error_line(&format!("warning: {warning}"));
+            }
+            draft
+        }
+    };
+    if let Some(id) = &args.id {
+        draft.campaign.id = id.clone();
+    }
+    let campaign = call.create(draft).await?;
+    if let Some(prospect) = &campaign.search.prospect {
+        call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));
+    }
+    Ok(campaign)
+}
+
+/// Whether the files that `campaign` froze are what they were: whoever edits one expects it to count.
+pub(super) fn unedited(campaign: &Campaign) -> Result<(), CliError> {
+    let edited = frozen::edited(&campaign.frozen.files);
+    if edited.is_empty() || campaign.is_closed() {
+        return Ok(());
+    }
+    Err(CliError::FilesEdited { campaign: campaign.id.clone(), edited })
 }
 
 /// Starts a draft for `reason`, works the campaign off until it is as `until` says, and shows how it goes.
@@ -233,14 +290,19 @@ async fn announce_cost(call: &Call, campaign: &Campaign) -> Result<(), CliError>
 pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
     let experiments = call.session.experiments(&campaign.id).await?;
     let faults = faults::of(call, campaign, &experiments).await?;
-    let report = Report::new(campaign, &experiments, faults, &call.prefix());
+    let health = health::of(call, campaign, &experiments).await?;
+    let report = Report::new(campaign, &experiments, faults, &call.prefix()).with_health(health);
     if call.json {
         call.out.document(&report);
     } else {
         super::status::print(call, campaign, &experiments, report.faults());
+        health::print(call, report.health());
         call.out.next(report.next());
     }
-    Ok(exit(campaign))
+    Ok(match report.health() {
+        Some(health) if campaign.is_closed() && !health.is_healthy() => Exit::Unhealthy,
+        _ => exit(campaign),
+    })
 }
 
 /// The exit code that tells a script where the campaign stands.

@@ -103,7 +103,10 @@ fn print(out: &Output, campaign: &Campaign, experiment: &Experiment) {
         experiment.proposer.name,
         experiment.proposer.version
     ));
-    out.line(&format!("  changes {} of node {}:", mutation.field, mutation.node));
+    match mutation.is_nothing() {
+        true => out.line("  changes nothing: it is the baseline itself"),
+        false => out.line(&format!("  changes {} of node {}:", mutation.field, mutation.node)),
+    }
     for line in change(&mutation.before, &mutation.after) {
         out.line(&format!("    {line}"));
     }

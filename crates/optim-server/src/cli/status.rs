@@ -5,6 +5,7 @@ use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::judge::gain::Gain;
 use optim_core::metrics::Metrics;
+use optim_core::mutation::Mutation;
 use optim_core::quantity::Millis;
 use optim_runtime::service::settled;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use super::faults::FaultsView;
 use super::progress::Progress;
 use super::report::{Report, reason, refused};
 use super::work::WorkView;
-use super::{Outcome, after_apply, faults, refusals, run};
+use super::{Outcome, after_apply, faults, health, refusals, run};
 use crate::error::Exit;
 
 /// The flags of `optim status`.
@@ -39,13 +40,15 @@ pub(super) async fn status(call: &Call, args: Args) -> Outcome {
     }
     let experiments = call.session.experiments(&campaign.id).await?;
     let faults = faults::of(call, &campaign, &experiments).await?;
-    let report = Report::new(&campaign, &experiments, faults, &call.prefix());
+    let health = health::of(call, &campaign, &experiments).await?;
+    let report = Report::new(&campaign, &experiments, faults, &call.prefix()).with_health(health);
     let now = call.session.engine.clock().now();
     let work = call.service.as_ref().map(|service| WorkView::new(service.status(), now));
     if call.json {
         call.out.document(&Standing { report: &report, work });
     } else {
         print(call, &campaign, &experiments, report.faults());
+        health::print(call, report.health());
         if let Some(work) = work {
             work.print(&call.out);
         }
@@ -151,6 +154,14 @@ pub(super) fn metrics_words(metrics: &Metrics) -> String {
     format!("{num} of {den} cases pass ({percent}){replays}{blocked}")
 }
 
+/// What a candidate differs in from its baseline.
+pub(super) fn subject(mutation: &Mutation) -> String {
+    match mutation.is_nothing() {
+        true => "the baseline itself".to_owned(),
+        false => format!("{}.{}", mutation.node, mutation.field),
+    }
+}
+
 /// What a candidate that waits for a person is worth, on the holdout cases if there are any.
 fn review_line(campaign: &Campaign, experiment: &Experiment) -> Option<String> {
     let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
@@ -172,10 +183,7 @@ fn review_line(campaign: &Campaign, experiment: &Experiment) -> Option<String> {
 }
 
 fn experiment_line(campaign: &Campaign, experiment: &Experiment) -> String {
-    let head = format!(
-        "  #{:<3} {}.{}",
-        experiment.number, experiment.mutation.node, experiment.mutation.field
-    );
+    let head = format!("  #{:<3} {}", experiment.number, subject(&experiment.mutation));
     let (mark, words) = match &experiment.state {
         ExperimentState::Evaluating => match ComparisonView::of(campaign, experiment) {
             Some(comparison) => ("…", comparison.to_string()),

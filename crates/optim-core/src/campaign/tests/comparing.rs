@@ -28,7 +28,7 @@ pub(in crate::campaign) fn sequential(
 /// What becomes of the run of a side of a case.
 pub(in crate::campaign) type Fate = fn(Side, u32) -> End;
 
-fn measured(passes: bool) -> End {
+pub(super) fn measured(passes: bool) -> End {
     End::Measured(CaseMeasure {
         passes,
         checks: Fraction::new(passes.into(), 1),
@@ -80,15 +80,15 @@ impl Driven {
         }
     }
 
-    fn trial(&self) -> &crate::trial::Trial {
+    pub(super) fn trial(&self) -> &crate::trial::Trial {
         self.campaign.current_experiment().unwrap().trial.as_ref().unwrap()
     }
 
-    fn pool(&self) -> Stake {
+    pub(super) fn pool(&self) -> Stake {
         self.campaign.errors.unwrap().pool()
     }
 
-    fn state(&self, number: u32) -> &ExperimentState {
+    pub(super) fn state(&self, number: u32) -> &ExperimentState {
         &self.experiments.values().find(|experiment| experiment.number == number).unwrap().state
     }
 }

@@ -1,5 +1,6 @@
 //! The ledger and the budget.
 
+use super::comparing::{equal, measured, sequential};
 use super::*;
 use crate::campaign::ledger::{Allowance, Ledger};
 use crate::id::WorkerId;
@@ -280,4 +281,71 @@ fn a_campaign_of_an_older_store_is_read() {
     let Rule::Point { cost_margin, .. } = read.frozen.policies.eval.rule else { panic!() };
     assert_eq!(cost_margin, None, "it is judged as it was");
     assert_eq!((read.ledger.runs, read.ledger.usage), (2, usage));
+}
+
+#[test]
+fn the_scarcest_limit_says_how_many_case_runs_a_budget_pays_for() {
+    let limits = Allowance {
+        tokens: Some(Tokens(1000)),
+        cost: Some(MicroUsd(50)),
+        time: Some(Millis(60_000)),
+    };
+    let taking = |tokens, cost, time| Amount {
+        tokens: Tokens(tokens),
+        cost: MicroUsd(cost),
+        time: Millis(time),
+    };
+    assert_eq!(limits.runs_of(&taking(100, 6, 10)), Some((8, "max_total_cost_usd")));
+    assert_eq!(limits.runs_of(&taking(300, 0, 10)), Some((3, "max_total_tokens")));
+    assert_eq!(limits.runs_of(&Amount::default()), None, "what takes nothing has no end");
+    assert_eq!(Allowance::default().runs_of(&taking(1, 1, 1)), None);
+    assert_eq!(taking(10, 0, 7).per(4), taking(3, 0, 2), "rounded up");
+}
+
+/// Adds `more` experiments to the budget.
+fn more_experiments(driven: &mut Driven, more: u32) {
+    let by = Extension { experiments: more, ..Extension::default() };
+    driven.command(Command::Extend { by, reason: "more ideas".to_owned() }).unwrap();
+}
+
+#[test]
+fn experiments_that_are_added_leave_the_stakes_that_were_given_and_share_what_is_left() {
+    let mut driven = Driven::searching(sequential(2, |_| {}), 6);
+    driven.propose(1);
+    let (given, pool) = (driven.trial().stake, driven.pool());
+    more_experiments(&mut driven, 8);
+    assert_eq!((driven.trial().stake, driven.pool()), (given, pool));
+    driven.compare(equal);
+    let pool = driven.pool();
+    driven.propose(2);
+    assert_eq!(driven.trial().stake, pool.shared_by(9), "nine of ten are still planned");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn stakes_and_pool_stay_within_alpha_however_often_experiments_are_added(
+        steps in prop::collection::vec((0..4_u32, 0..6_u32, any::<u64>()), 1..30),
+    ) {
+        let mut driven = Driven::searching(sequential(2, |rules| rules.group = 2), 6);
+        for (tag, (added, luck, draws)) in (0..).zip(steps) {
+            if added > 0 && !driven.campaign.is_closed() {
+                more_experiments(&mut driven, added);
+            }
+            match work(&driven.campaign) {
+                Work::Propose => driven.propose(tag),
+                Work::AwaitRuns(_) => driven.round(|side, case| {
+                    let lucky = u64::from(side != Side::Control) * u64::from(luck);
+                    measured((draws >> (case % 32)) % 8 < 3 + lucky)
+                }),
+                Work::AwaitOperator if driven.campaign.hold.is_none() => {
+                    let (experiment, reason) = (driven.pending(), "because".to_owned());
+                    driven.command(Command::Reject { experiment, reason }).unwrap();
+                }
+                _ => {}
+            }
+            // So do debug builds after every step.
+            prop_assert_eq!(check(&driven.campaign), Vec::new());
+        }
+    }
 }

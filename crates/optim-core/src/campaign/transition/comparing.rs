@@ -15,7 +15,7 @@ use super::super::event::EventKind;
 use super::super::ledger::{Allowance, Spent};
 use super::super::observation::without_result;
 use super::super::pairing::{Drawn, Landings, Missing, Pair, Pairing, Standing};
-use super::super::{Evaluation, Hold, Phase, Purpose, Side};
+use super::super::{Evaluation, Hold, Phase, Purpose, SearchMode, Side};
 use super::{Effect, Step};
 
 /// A candidate with what its pairs say.
@@ -58,7 +58,8 @@ impl Step<'_> {
     pub(super) fn begin_comparing(&mut self) -> bool {
         let Some((rules, _)) = self.sequential() else { return false };
         let search = &self.next.search;
-        let is_last = search.experiments >= self.next.budget().max_experiments;
+        let is_last = search.mode == SearchMode::Health
+            || search.experiments >= self.next.budget().max_experiments;
         let is_full =
             u32::try_from(search.gathered.len()).is_ok_and(|gathered| gathered >= rules.group);
         (is_full || is_last) && self.compare_gathered()
@@ -295,8 +296,12 @@ impl Step<'_> {
         for looked in looked {
             match looked.look {
                 Look::Continue => open.push(looked.experiment),
-                Look::Promote => winners.push(looked),
                 Look::Discard(_) => drop(self.decide(looked)),
+                Look::Promote | Look::Review(_) if self.next.search.mode == SearchMode::Health => {
+                    let same = self.decide(looked);
+                    self.supersede(same, "it is its own baseline: there is nothing to promote");
+                }
+                Look::Promote => winners.push(looked),
                 Look::Review(_) => reviews.push(self.decide(looked)),
             }
         }
