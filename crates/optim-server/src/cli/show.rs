@@ -1,10 +1,11 @@
 //! `optim show`: one experiment, whole.
 
-use optim_core::campaign::{Campaign, Purpose};
+use optim_core::campaign::{Campaign, Purpose, Side};
 use optim_core::experiment::{Anyway, Experiment, ExperimentState, Judged};
 use optim_core::id::EvaluationId;
 use optim_core::judge::comparison::Crossing;
 use optim_core::judge::gain::Gain;
+use optim_core::judge::sample::Purpose as Pairs;
 use optim_core::mutation::FieldValue;
 use optim_core::shadow::Denial;
 use optim_store::{Page, RunFilter};
@@ -74,8 +75,14 @@ fn applied(campaign: &Campaign, experiment: &Experiment) -> bool {
         && (before < version && version <= live)
 }
 
-/// The evaluation of an experiment on the search cases.
+/// The evaluation of an experiment on the search cases: the first one, if it is compared by pairs.
 fn evaluation(campaign: &Campaign, experiment: &Experiment) -> EvaluationId {
+    if let Some(group) = experiment.trial.as_ref().and_then(|trial| trial.group) {
+        let (side, pairs) = (Side::Candidate { candidate: experiment.id }, Pairs::Comparison);
+        let (batch, round, attempt) = (0, 1, 0);
+        let purpose = Purpose::Paired { experiment: group, pairs, side, batch, round, attempt };
+        return purpose.evaluation_id(&campaign.id, 0);
+    }
     let purpose = Purpose::Candidate { experiment: experiment.id };
     let judged = experiment.state.judged().and_then(|judged| judged.evaluation);
     let open = campaign.in_flight().find(|open| open.purpose == purpose).map(|open| open.id);
