@@ -154,6 +154,7 @@ fn the_examples_of_the_manual_are_read_as_they_are_written() {
                             ),
                         },
                         anchor_check: true,
+                        confirm_pairs: 40,
                     },
                 ),
                 post_apply: PostApply {
