@@ -157,6 +157,8 @@ fn a_text_of_my_own_is_what_the_file_says_however_it_ends() {
     assert_ne!(mine, objective.trim_end());
     for (name, ending) in [("bare", ""), ("unix", "\n"), ("more", "\n\n")] {
         let project = Project::example();
+        // It gains too little for another rule.
+        project.decide("{rule: point}");
         project.write(name, format!("{mine}{ending}"));
         let file = project.path().join(name);
         let tried = project.optim([

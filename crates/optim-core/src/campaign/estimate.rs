@@ -31,12 +31,14 @@ impl Estimate {
     ) -> Self {
         let replays = policies.eval.campaign_start_baseline_runs.max(1);
         let group = rules.group.max(1);
+        // A batch that was begun is finished, and so is a pass over the holdout cases.
+        let batch = rules.batch.min(search);
         Self {
             experiments: policies.budget.max_experiments,
             replays: u64::from(replays) * u64::from(search),
             idle: idle.map(|idle| runs(idle.pairs_rounded_up().into(), group)),
-            candidate: runs(rules.n_max.into(), group),
-            confirmation: 2 * u64::from(holdout),
+            candidate: runs(in_whole(rules.n_max, batch), group),
+            confirmation: 2 * in_whole(rules.confirm_pairs.max(1), holdout),
             group,
         }
     }
@@ -63,6 +65,11 @@ impl Estimate {
     }
 }
 
+/// The pairs of as many batches of `size` as hold `pairs`; none when there are no cases.
+fn in_whole(pairs: u32, size: u32) -> u64 {
+    u64::from(pairs).checked_next_multiple_of(size.into()).unwrap_or(0)
+}
+
 /// The case runs of `pairs` of one candidate: its own, and its share of the baseline's in its group.
 fn runs(pairs: u64, group: u32) -> u64 {
     pairs.saturating_add(pairs.div_ceil(group.max(1).into()))
@@ -82,6 +89,14 @@ mod tests {
     use crate::quantity::PerMillion;
 
     fn estimate(group: u32, idle: Option<Forecast>) -> Estimate {
+        estimate_of(|rules| rules.group = group, 10, idle)
+    }
+
+    fn estimate_of(
+        change: impl Fn(&mut Sequential),
+        holdout: u32,
+        idle: Option<Forecast>,
+    ) -> Estimate {
         let policies = Policies {
             eval: EvalPolicy::strict(PackRef::Implicit),
             mutation: MutationPolicy::strict(MutableField::ALL),
@@ -95,17 +110,26 @@ mod tests {
                 max_total_cost: None,
             },
         };
-        let rules = Sequential { group, ..Sequential::of(DecisionProfile::Standard) };
-        Estimate::new(&policies, &rules, [64, 10], idle)
+        let mut rules = Sequential::of(DecisionProfile::Standard);
+        change(&mut rules);
+        Estimate::new(&policies, &rules, [64, holdout], idle)
     }
 
     #[test]
     fn a_campaign_takes_replays_pairs_and_confirmations() {
         let alone = estimate(1, None);
-        assert_eq!((alone.replays, alone.candidate, alone.confirmation), (128, 480, 20));
-        assert_eq!(alone.campaign(), 128 + 20 * 500);
+        assert_eq!((alone.replays, alone.candidate, alone.confirmation), (128, 480, 80));
+        assert_eq!(alone.campaign(), 128 + 20 * 560);
         assert_eq!(alone.idle_campaign(), None);
         assert_eq!(estimate(4, None).candidate, 240 + 60, "a group shares the baseline's side");
+    }
+
+    #[test]
+    fn what_is_begun_is_finished() {
+        let of_all = estimate_of(|rules| rules.batch = 108, 60, None);
+        assert_eq!(of_all.candidate, 2 * 4 * 64, "240 pairs are four passes over 64 cases");
+        assert_eq!(of_all.confirmation, 120, "one pass over the holdout cases at least");
+        assert_eq!(estimate_of(|_| {}, 0, None).confirmation, 0, "there is nothing to confirm on");
     }
 
     #[test]

@@ -157,6 +157,7 @@ pub fn plan(
     flips: Fraction,
     experiments: u32,
 ) -> Plan {
+    let rules = Sequential { batch: rules.batch.min(cases), ..rules };
     let stake = Stake::whole(rules.alpha).shared_by(experiments);
     let terms = Terms { rules, score, stake };
     let share = flips.to_f64();

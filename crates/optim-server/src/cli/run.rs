@@ -113,25 +113,25 @@ async fn begin(call: &Call, args: &Args) -> Result<Campaign, CliError> {
     }
     let outlook = Outlook::of(call, &project, None).await?;
     let (seed, model) = (args.seed, args.model.clone());
-    let mut draft = match args.aa {
+    let (mut draft, warning) = match args.aa {
         true => {
             let checked = health::project(project, &outlook, args.pairs);
             let mut draft = call.session.draft(&checked, seed, model, SearchMode::Health)?;
             draft.campaign.name = health::name(&draft.campaign);
-            draft
+            (draft, None)
         }
         false => {
             let draft = call.session.draft(&project, seed, model, SearchMode::Proposers)?;
-            if let Some(warning) = outlook.warning_of_a_run(&project) {
-                call.out.error_line(&format!("warning: {warning}"));
-            }
-            draft
+            (draft, outlook.warning_of_a_run(&project))
         }
     };
     if let Some(id) = &args.id {
         draft.campaign.id = id.clone();
     }
     let campaign = call.create(draft).await?;
+    if let Some(warning) = warning {
+        call.out.error_line(&format!("warning: {warning}"));
+    }
     if let Some(prospect) = &campaign.search.prospect {
         call.out.error_line(&format!("note: {}", refusals::prospect_words(prospect)));
     }
