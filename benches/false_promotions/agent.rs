@@ -131,7 +131,10 @@ impl Agent {
     /// Whether the broken condition makes a fault of this run.
     fn is_dropped(&self, is_candidate: bool, seed: u64, passed: bool, pass: u32) -> bool {
         match self.world.broken {
-            Some(Condition::CrashesCount(per_mille)) => self.draw("crash", &[seed]) < per_mille,
+            Some(Condition::CrashesCount(per_mille)) if is_candidate => {
+                self.draw("crash", &[seed]) < per_mille
+            }
+            Some(Condition::CrashesCount(per_mille)) => self.draw("fault", &[seed]) < per_mille,
             Some(Condition::FaultsAreBlind { per_mille, .. }) if is_candidate => {
                 !passed && self.draw("fault", &[seed]) < per_mille
             }
@@ -169,6 +172,13 @@ impl NodeExecutor for Agent {
         }
         let seed = request.attempt.seed;
         let mut response = self.scripted.execute(request).await;
+        if let Some(Condition::CrashesCount(per_mille)) = self.world.broken
+            && response.result.is_ok()
+            && !is_candidate
+            && self.draw("crash", &[seed]) < per_mille
+        {
+            response.result = Ok(Value::Null);
+        }
         let passed = response.result.as_ref().is_ok_and(|answer| !answer.is_null());
         if response.result.is_ok() && self.is_dropped(is_candidate, seed, passed, pass) {
             response.result = Err(NodeError::new(ErrorClass::Provider, "it is made a fault"));

@@ -1,6 +1,6 @@
 //! Whole campaigns of candidates that are no better, through the engine's commands, on the real loops and
 //! LMDB: how often one is promoted.
-//! `cargo run --release -p optim-benches --bin false-promotions [-- short]`.
+//! `cargo run --release -p optim-benches --bin false-promotions [-- short|conditions]`.
 //!
 //! The agent is simulated by the `scripted` executor, in virtual time. Providers fail, case runs hit
 //! their timeouts, processes end and others take over. Then the conditions that the rule relies on are
@@ -174,10 +174,11 @@ fn is_too_often(any_false: u64, campaigns: u64) -> bool {
 }
 
 fn main() -> Outcome<ExitCode> {
-    let extent = match std::env::args().nth(1).as_deref() {
-        None => FULL,
-        Some("short") => SHORT,
-        Some(other) => return Err(format!("`{other}` is not `short`").into()),
+    let (extent, only_conditions) = match std::env::args().nth(1).as_deref() {
+        None => (FULL, false),
+        Some("conditions") => (FULL, true),
+        Some("short") => (SHORT, false),
+        Some(other) => return Err(format!("`{other}` is neither `short` nor `conditions`").into()),
     };
     let begin = cpu_ns();
     let mut missed = Missed::default();
@@ -185,7 +186,9 @@ fn main() -> Outcome<ExitCode> {
         "{:48} {:>27} {:>6} {:>8} {:>8}",
         "simulated agent", "any false, 99 % bound", "false", "reviews", "runs"
     );
-    promise(&extent, &mut missed)?;
+    if !only_conditions {
+        promise(&extent, &mut missed)?;
+    }
     conditions(&extent, &mut missed)?;
     println!("\n{:.0} s of processor time", (cpu_ns() - begin) / 1e9);
     missed.0.iter().for_each(|target| println!("missed: {target}"));
