@@ -114,7 +114,7 @@ pub(crate) fn by_points(mut campaign: Campaign<'_>) {
         let candidate = replay(&proposed.definition, &mut campaign);
         let [older, newer] = replays;
         let evidence = Evidence { cases: Vec::new(), baseline: older.plus(newer), candidate };
-        let judgement = judge_by(&Rule::default(), Score::AllOrNothing, &evidence);
+        let judgement = judge_by(&Rule::point(), Score::AllOrNothing, &evidence);
         since_replay += 1;
         if judgement.verdict != Verdict::Discard {
             campaign.promote(proposed);
