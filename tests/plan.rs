@@ -48,7 +48,7 @@ fn a_goal_out_of_reach_is_warned_of_with_the_way_out_by_plan_and_by_run() {
 #[test]
 fn a_budget_that_is_too_small_for_the_goal_names_its_key() {
     let project = project("{rule: sequential}");
-    project.optim(["run"]).ended(7);
+    project.optim(["run", "--id", "known", "--seed", "1"]).ended(7);
     project.replace("policy/budget.yaml", "max_total_tokens: 20000000", "max_total_tokens: 3000");
     let plan = project.optim(["plan", "--json"]).document(0);
     assert_eq!(plan["price"]["from"], "runs", "{plan}");
@@ -60,7 +60,7 @@ fn a_budget_that_is_too_small_for_the_goal_names_its_key() {
 #[test]
 fn the_figures_of_a_plan_come_from_the_replays_once_there_are_some() {
     let project = project("{rule: sequential}");
-    project.optim(["run", "--id", "first"]).ended(7);
+    project.optim(["run", "--id", "first", "--seed", "1"]).ended(7);
     let plan = project.optim(["plan", "--json"]).document(0);
     assert_eq!(plan["flips"]["from"], "record");
     assert_eq!(plan["flips"]["campaign"], "first");
