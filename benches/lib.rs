@@ -2,4 +2,5 @@
 
 pub mod measure;
 pub mod reference;
+pub mod targets;
 pub mod workload;

@@ -20,6 +20,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use optim_benches::measure::cpu_ns;
+use optim_benches::targets::Missed;
 use optim_core::judge::comparison::Terms;
 use optim_core::judge::error_budget::Stake;
 use optim_core::judge::plan::{Forecast, forecast};
@@ -47,18 +48,6 @@ fn policy(group: u32) -> Sequential {
         secondary_weight: PerMillion(200_000),
         guardrails,
         ..standard
-    }
-}
-
-/// The targets that were missed.
-#[derive(Default)]
-struct Missed(Vec<String>);
-
-impl Missed {
-    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(what());
-        }
     }
 }
 
@@ -185,6 +174,5 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let seconds = (cpu_ns() - begin) / 1e9;
     println!("\n{seconds:.1} s of processor time");
     missed.require(seconds < 60.0, || format!("it took {seconds:.1} s, not under 60"));
-    missed.0.iter().for_each(|target| println!("missed: {target}"));
-    Ok(if missed.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(missed.report())
 }

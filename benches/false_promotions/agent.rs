@@ -128,20 +128,36 @@ impl Agent {
         self.world.outages && self.draw("outage", &[window, side]) < 100
     }
 
-    /// Whether the broken condition makes a fault of this run.
-    fn is_dropped(&self, is_candidate: bool, seed: u64, passed: bool, pass: u32) -> bool {
-        match self.world.broken {
-            Some(Condition::CrashesCount(per_mille)) if is_candidate => {
-                self.draw("crash", &[seed]) < per_mille
+    /// What the broken condition makes of a run with this seed that has put out `answer`. Such a run passes
+    /// `pass` per mille of the times.
+    fn broken(
+        &self,
+        answer: Value,
+        is_candidate: bool,
+        seed: u64,
+        pass: u32,
+    ) -> Result<Value, NodeError> {
+        let happens = |what, per_mille| self.draw(what, &[seed]) < per_mille;
+        let is_dropped = match self.world.broken {
+            Some(Condition::CrashesCount(per_mille)) if is_candidate => happens("crash", per_mille),
+            Some(Condition::CrashesCount(per_mille)) => {
+                if !happens("fault", per_mille) && happens("crash", per_mille) {
+                    return Ok(Value::Null);
+                }
+                happens("fault", per_mille)
             }
-            Some(Condition::CrashesCount(per_mille)) => self.draw("fault", &[seed]) < per_mille,
             Some(Condition::FaultsAreBlind { per_mille, .. }) if is_candidate => {
-                !passed && self.draw("fault", &[seed]) < per_mille
+                answer.is_null() && happens("fault", per_mille)
             }
             Some(Condition::FaultsAreBlind { per_mille, hidden: true }) => {
-                self.draw("fault", &[seed]) < per_mille * (1000 - pass) / 1000
+                happens("fault", per_mille * (1000 - pass) / 1000)
             }
             _ => false,
+        };
+        if is_dropped {
+            Err(NodeError::new(ErrorClass::Provider, "it is made a fault"))
+        } else {
+            Ok(answer)
         }
     }
 }
@@ -171,18 +187,8 @@ impl NodeExecutor for Agent {
             request.attempt.seed = self.seed ^ case;
         }
         let seed = request.attempt.seed;
-        let mut response = self.scripted.execute(request).await;
-        if let Some(Condition::CrashesCount(per_mille)) = self.world.broken
-            && response.result.is_ok()
-            && !is_candidate
-            && self.draw("crash", &[seed]) < per_mille
-        {
-            response.result = Ok(Value::Null);
-        }
-        let passed = response.result.as_ref().is_ok_and(|answer| !answer.is_null());
-        if response.result.is_ok() && self.is_dropped(is_candidate, seed, passed, pass) {
-            response.result = Err(NodeError::new(ErrorClass::Provider, "it is made a fault"));
-        }
-        response
+        let NodeResponse { result, usage } = self.scripted.execute(request).await;
+        let result = result.and_then(|answer| self.broken(answer, is_candidate, seed, pass));
+        NodeResponse { result, usage }
     }
 }

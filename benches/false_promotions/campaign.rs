@@ -8,7 +8,7 @@ use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase};
 use optim_core::decisions::verify::Verified;
 use optim_core::experiment::{Experiment, ExperimentState};
-use optim_core::id::{Actor, CampaignId};
+use optim_core::id::Actor;
 use optim_core::mutation::FieldValue;
 use optim_core::quantity::Timestamp;
 use optim_runtime::clock::{ManualClock, Steady};
@@ -130,7 +130,7 @@ pub(crate) async fn run(setting: Setting<'_>) -> Outcome<Ended> {
     process.engine.create(new, actor.clone()).await?;
     process.engine.submit(&id, &Command::Start { reason: None }, actor.clone()).await?;
     let (mut false_promotions, mut reviews, mut restarts) = (0, 0, 0);
-    loop {
+    let campaign = loop {
         let patience = setting.restart_every.map_or(YEAR, |every| every * (restarts + 1));
         let settled = tokio::time::timeout(patience, process.service.settled(&id)).await;
         let Ok(settled) = settled else {
@@ -143,49 +143,31 @@ pub(crate) async fn run(setting: Setting<'_>) -> Outcome<Ended> {
             continue;
         };
         let campaign = settled?;
-        let command = match &campaign.phase {
-            Phase::AwaitingApproval { experiment } => match &experiment.state {
-                ExperimentState::Recommended(_) => {
-                    false_promotions += 1;
-                    if setting.first_only {
-                        return ended(process, &id, &agent, (false_promotions, reviews, restarts))
-                            .await;
-                    }
-                    if let FieldValue::Text(text) = &experiment.mutation.after {
-                        agent.moved_to(text.clone());
-                    }
-                    Command::Approve { experiment: experiment.id, reason: None }
-                }
-                _ => {
-                    reviews += 1;
-                    let reason = "it stays as it is".to_owned();
-                    Command::Reject { experiment: experiment.id, reason }
-                }
-            },
-            Phase::Closed { .. } => {
-                return ended(process, &id, &agent, (false_promotions, reviews, restarts)).await;
-            }
+        let experiment = match &campaign.phase {
+            Phase::AwaitingApproval { experiment } => experiment,
+            Phase::Closed { .. } => break campaign,
             phase => return Err(format!("it is held in {phase:?}: {:?}", campaign.hold).into()),
         };
+        let command = if matches!(experiment.state, ExperimentState::Recommended(_)) {
+            false_promotions += 1;
+            if setting.first_only {
+                break campaign;
+            }
+            if let FieldValue::Text(text) = &experiment.mutation.after {
+                agent.moved_to(text.clone());
+            }
+            Command::Approve { experiment: experiment.id, reason: None }
+        } else {
+            reviews += 1;
+            let reason = "it stays as it is".to_owned();
+            Command::Reject { experiment: experiment.id, reason }
+        };
         process.engine.submit(&id, &command, actor.clone()).await?;
-    }
-}
-
-/// Reads what is on record.
-async fn ended(
-    process: Process,
-    id: &CampaignId,
-    agent: &Agent,
-    (false_promotions, reviews, restarts): (u32, u32, u32),
-) -> Outcome<Ended> {
+    };
     let store = process.engine.store();
-    let campaign = process.engine.campaign(id).await?.value;
-    let decisions = process.engine.decisions(std::slice::from_ref(id)).await?;
+    let experiments = Page::all(|page| store.experiments(&id, page)).await?;
+    let decisions = process.engine.decisions(std::slice::from_ref(&id)).await?;
     let verified = decisions.first().ok_or("nothing is on record")?.verify();
-    let mut experiments = Vec::new();
-    for summary in store.experiments(id, Page::first()).await?.items {
-        experiments.extend(store.experiment(summary.id).await?);
-    }
     process.stop().await;
     let starts = agent.starts();
     Ok(Ended { campaign, experiments, verified, starts, false_promotions, reviews, restarts })

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use optim_benches::measure::{cpu_ns, share};
+use optim_benches::targets::Missed;
 
 use campaign::Outcome;
 use row::{Done, Row};
@@ -44,18 +45,6 @@ struct Extent {
 const FULL: Extent = Extent { measured: 100, on_disk: 10, broken: 60 };
 /// Whether all of it still works.
 const SHORT: Extent = Extent { measured: 2, on_disk: 1, broken: 2 };
-
-/// The targets that were missed.
-#[derive(Default)]
-struct Missed(Vec<String>);
-
-impl Missed {
-    fn require(&mut self, holds: bool, what: impl FnOnce() -> String) {
-        if !holds {
-            self.0.push(what());
-        }
-    }
-}
 
 /// The seed of the first campaign with this capacity.
 fn seed(capacity: u32) -> u64 {
@@ -191,6 +180,5 @@ fn main() -> Outcome<ExitCode> {
     }
     conditions(&extent, &mut missed)?;
     println!("\n{:.0} s of processor time", (cpu_ns() - begin) / 1e9);
-    missed.0.iter().for_each(|target| println!("missed: {target}"));
-    Ok(if missed.0.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(missed.report())
 }

@@ -164,6 +164,33 @@ impl ExperimentState {
             Self::Evaluating | Self::Failed { .. } | Self::Superseded { .. } => None,
         }
     }
+
+    /// What a person is to decide on, while nobody has.
+    #[must_use]
+    pub fn undecided(&self) -> Option<&Judged> {
+        match self {
+            Self::Recommended(judged) | Self::NeedsReview(judged) => Some(judged),
+            _ => None,
+        }
+    }
+
+    /// A person's decision, once there is one.
+    #[must_use]
+    pub fn decision(&self) -> Option<&Decision> {
+        match self {
+            Self::Approved { by, .. } | Self::Rejected { by, .. } => Some(by),
+            _ => None,
+        }
+    }
+
+    /// What an approval means that the judge had not recommended.
+    #[must_use]
+    pub fn anyway(&self) -> Option<Anyway> {
+        match self {
+            Self::Approved { anyway, .. } => *anyway,
+            _ => None,
+        }
+    }
 }
 
 /// A judged candidate.

@@ -193,6 +193,24 @@ impl Trial {
         Ok((comparison, anchor.look(funds)))
     }
 
+    /// What its pairs decide where nothing more is to come: when they say to go on, the budget did not cover
+    /// another batch.
+    ///
+    /// # Errors
+    /// [`BatchError`] when the pairs on record are not whole batches.
+    pub fn last_look(
+        &self,
+        rules: &Sequential,
+        score: Score,
+    ) -> Result<(Comparison, Look, Funds), BatchError> {
+        let (comparison, look) = self.looked_at(rules, score, Funds::Left)?;
+        if look != Look::Continue {
+            return Ok((comparison, look, Funds::Left));
+        }
+        let (comparison, look) = self.looked_at(rules, score, Funds::Spent)?;
+        Ok((comparison, look, Funds::Spent))
+    }
+
     /// What was decided on its pairs by a `look` at `comparison`, with everything needed to understand it.
     /// `pool` is what is not at stake now.
     #[must_use]

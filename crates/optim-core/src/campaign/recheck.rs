@@ -1,7 +1,6 @@
 //! The last look before an approval takes effect.
 
 use crate::experiment::Experiment;
-use crate::judge::look::{Funds, Look};
 use crate::mutation::validate::check_mutation;
 use crate::policy::{Rule, Sequential};
 use crate::trial::Trial;
@@ -51,20 +50,12 @@ fn look_again(
     rules: &Sequential,
 ) -> Result<(), String> {
     let verdict = experiment.state.judged().map(|judged| judged.judgement.verdict);
-    let is_later = campaign.baseline.version > 0 && rules.anchor_check;
-    if verdict == Some(Verdict::Promote) && is_later && !trial.is_anchored() {
+    let needs_source = rules.needs_source(campaign.baseline.version);
+    if verdict == Some(Verdict::Promote) && needs_source && !trial.is_anchored() {
         return Err("judged again, it was not compared with the source".to_owned());
     }
-    let look = |funds| {
-        let looked = trial.looked_at(rules, campaign.frozen.policies.eval.score, funds);
-        let (_, look) = looked.map_err(|error| format!("its pairs are damaged: {error}"))?;
-        Ok::<_, String>(look)
-    };
-    let look = match look(Funds::Left)? {
-        // The budget did not cover another batch then.
-        Look::Continue => look(Funds::Spent)?,
-        decided => decided,
-    };
+    let looked = trial.last_look(rules, campaign.frozen.policies.eval.score);
+    let (_, look, _) = looked.map_err(|error| format!("its pairs are damaged: {error}"))?;
     if look.verdict() == verdict {
         Ok(())
     } else {

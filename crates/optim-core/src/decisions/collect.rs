@@ -123,10 +123,6 @@ fn step(event: &EventKind, numbers: &BTreeMap<ExperimentId, u32>) -> Option<Step
 fn experiment_line(experiment: &Experiment) -> ExperimentLine {
     let (state, by, reason) = state(&experiment.state);
     let judged = experiment.state.judged();
-    let anyway = match &experiment.state {
-        ExperimentState::Approved { anyway, .. } => *anyway,
-        _ => None,
-    };
     let risk = experiment.trial.as_ref().map(|trial| Risk {
         pool: trial.pool,
         shares: trial.shares,
@@ -146,7 +142,7 @@ fn experiment_line(experiment: &Experiment) -> ExperimentLine {
         risk,
         judgement: judged.map(|judged| judged.judgement.clone()),
         confirmation: judged.and_then(|judged| judged.confirmation.clone()),
-        anyway,
+        anyway: experiment.state.anyway(),
     }
 }
 

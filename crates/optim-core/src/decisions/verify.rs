@@ -18,6 +18,7 @@ use serde::Serialize;
 use self::books::Books;
 use self::differing::differing;
 use super::{Decisions, ExperimentLine, PairLine, StateName};
+use crate::campaign;
 use crate::experiment::{Confirmation, experiment_id};
 use crate::id::{Actor, CampaignId, ExperimentId};
 use crate::judge::sample::Purpose;
@@ -66,6 +67,10 @@ struct Check<'a> {
     of: &'a Decisions,
     /// The experiments by number; of several with one number the last.
     experiments: BTreeMap<u32, &'a ExperimentLine>,
+    /// The pairs by the number of their experiment.
+    pairs: BTreeMap<u32, Vec<&'a PairLine>>,
+    /// The experiments whose batches a candidate was measured in, by what for.
+    groups: BTreeMap<(ExperimentId, Purpose), BTreeSet<ExperimentId>>,
     /// What the candidates have shown, under the sequential rule.
     trials: BTreeMap<u32, Trial>,
     mismatches: Vec<Mismatch>,
@@ -107,12 +112,24 @@ impl<'a> Check<'a> {
     fn of(of: &'a Decisions) -> Self {
         let experiments: BTreeMap<_, _> =
             of.experiments.iter().map(|line| (line.number, line)).collect();
+        let mut pairs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for line in &of.pairs {
+            pairs.entry(line.experiment).or_default().push(line);
+        }
+        let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for line in &of.evaluations {
+            if let campaign::Purpose::Paired { experiment, pairs, side, .. } = line.purpose
+                && let campaign::Side::Candidate { candidate } = side
+            {
+                groups.entry((candidate, pairs)).or_default().insert(experiment);
+            }
+        }
         let trials = experiments.iter().filter_map(|(number, line)| {
-            let trial = trial(of, line)?;
-            Some((*number, trial))
+            let pairs = pairs.get(number).map_or(&[][..], Vec::as_slice);
+            Some((*number, trial(pairs, line)?))
         });
         let trials = trials.collect();
-        Self { of, experiments, trials, mismatches: Vec::new() }
+        Self { of, experiments, pairs, groups, trials, mismatches: Vec::new() }
     }
 
     /// The sequential rule with the score, if it is the campaign's.
@@ -165,24 +182,25 @@ impl<'a> Check<'a> {
 
     /// Pairs belong to experiments, and follow from the draws.
     fn all_pairs(&mut self) {
-        let strays: BTreeSet<_> = (self.of.pairs.iter().map(|line| line.experiment))
-            .filter(|number| !self.trials.contains_key(number))
-            .collect();
+        let strays = self.pairs.keys().copied();
+        let strays: Vec<_> = strays.filter(|number| !self.trials.contains_key(number)).collect();
         for number in strays {
             self.expect(Some(number), "experiment of pairs", &true, &false);
         }
         let Some((rules, score)) = self.sequential() else { return };
-        for (number, trial) in self.trials.clone() {
-            self.figures(number, &trial, &rules, score);
-            self.draws(number, &rules);
-            self.looks(number, &trial, &rules, score);
-            self.confirmation(number, &trial, &rules);
+        let trials = std::mem::take(&mut self.trials);
+        for (number, trial) in &trials {
+            self.figures(*number, trial, &rules, score);
+            self.draws(*number, &rules);
+            self.looks(*number, trial, &rules, score);
+            self.confirmation(*number, trial, &rules);
         }
+        self.trials = trials;
     }
 }
 
-/// What the candidate of `line` has shown; `None` when it has nothing at stake.
-fn trial(of: &Decisions, line: &ExperimentLine) -> Option<Trial> {
+/// What the candidate of `line` has shown with `pairs`; `None` when it has nothing at stake.
+fn trial(pairs: &[&PairLine], line: &ExperimentLine) -> Option<Trial> {
     let risk = line.risk?;
     let mut trial = Trial::new(risk.stake, risk.pool, risk.shares);
     (trial.extended, trial.refund) = (risk.extended, risk.refund);
@@ -193,9 +211,7 @@ fn trial(of: &Decisions, line: &ExperimentLine) -> Option<Trial> {
         let holdout = trial.holdout.get_or_insert_default();
         (holdout.baseline, holdout.candidate) = (*baseline, *candidate);
     }
-    for PairLine { purpose, pair, .. } in
-        of.pairs.iter().filter(|pair| pair.experiment == line.number)
-    {
+    for PairLine { purpose, pair, .. } in pairs {
         let pairs = match purpose {
             Purpose::Comparison | Purpose::Extension => &mut trial.pairs,
             Purpose::Anchor => trial.anchor.get_or_insert_default(),

@@ -45,6 +45,15 @@ impl Purpose {
             Self::Confirmation => Split::Holdout,
         }
     }
+
+    /// How many of `cases` a batch takes where `batch` is the rules' size: a confirmation takes all.
+    #[must_use]
+    pub fn size(self, batch: u32, cases: u32) -> u32 {
+        match self {
+            Self::Comparison | Self::Extension | Self::Anchor => batch,
+            Self::Confirmation => cases,
+        }
+    }
 }
 
 /// One case of a batch.

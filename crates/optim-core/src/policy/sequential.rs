@@ -84,6 +84,12 @@ pub enum DecisionProfile {
 }
 
 impl Sequential {
+    /// Whether a winner against this version of the baseline is compared with the campaign's source too.
+    #[must_use]
+    pub fn needs_source(&self, baseline_version: u32) -> bool {
+        self.anchor_check && baseline_version > 0
+    }
+
     /// The defaults of `profile`.
     #[must_use]
     pub fn of(profile: DecisionProfile) -> Self {

@@ -81,9 +81,7 @@ impl Engine {
         let (batch, faults) = (pairing.batch, Faults::of(&all));
         Ok(Some(Observation::BatchLanded { batch, landed, faults, spent }))
     }
-}
 
-impl Engine {
     /// The case runs of both sides of all pairs of `experiment` with the baseline that have an outcome, in
     /// the order of the batches.
     ///

@@ -40,6 +40,8 @@ pub(super) struct Outlook {
     pub(super) price: Option<Price>,
     /// The case runs that the budget pays for, and the key that says so.
     pub(super) covered: Option<(u64, &'static str)>,
+    /// What a candidate risks.
+    stake: Stake,
     /// Whether the gain that the rules look for is in reach of a candidate's pairs.
     pub(super) goal: Goal,
 }
@@ -49,23 +51,19 @@ pub(super) struct Outlook {
 pub(super) struct Flips {
     pub(super) share: Fraction,
     #[serde(flatten)]
-    pub(super) source: Source,
+    pub(super) source: FlipsSource,
 }
 
-/// Where a figure is from.
+/// Where a share of pairs is from.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case", tag = "from")]
-pub(super) enum Source {
+pub(super) enum FlipsSource {
     /// The command line.
     Given,
     /// Nothing is known.
     Assumed,
     /// Pairs of runs of one definition in a campaign.
     Record { campaign: CampaignId },
-    /// The case runs of a campaign.
-    Runs { campaign: CampaignId, runs: u64 },
-    /// The executor's bound for one case run.
-    WorstCase,
 }
 
 /// What one case run takes.
@@ -74,7 +72,17 @@ pub(super) struct Price {
     #[serde(flatten)]
     pub(super) each: Amount,
     #[serde(flatten)]
-    pub(super) source: Source,
+    pub(super) source: PriceSource,
+}
+
+/// Where a price is from.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case", tag = "from")]
+pub(super) enum PriceSource {
+    /// The case runs of a campaign.
+    Runs { campaign: CampaignId, runs: u64 },
+    /// The executor's bound for one case run.
+    WorstCase,
 }
 
 impl Outlook {
@@ -92,8 +100,9 @@ impl Outlook {
             Some(campaign) => flips_of(call, campaign).await?,
             None => None,
         };
-        let given = flips.map(|share| Flips { share: share.fraction(), source: Source::Given });
-        let assumed = || Flips { share: FLIPS_ASSUMED.fraction(), source: Source::Assumed };
+        let given =
+            flips.map(|share| Flips { share: share.fraction(), source: FlipsSource::Given });
+        let assumed = || Flips { share: FLIPS_ASSUMED.fraction(), source: FlipsSource::Assumed };
         let flips = given.or(recorded).unwrap_or_else(assumed);
         let price = newest.as_ref().and_then(price_of).or_else(|| quoted(call, project));
         let budget = &project.policies.budget;
@@ -106,6 +115,7 @@ impl Outlook {
             rules,
             cases: [count(Split::Search), count(Split::Holdout)],
             experiments,
+            stake,
             goal: Goal::new(&rules, stake, flips.share, rules.n_max),
             flips,
             price,
@@ -134,8 +144,7 @@ impl Outlook {
         }
         let (runs, key) = self.covered?;
         let pairs = self.estimate(project, None).pairs_within(runs).min(self.rules.n_max);
-        let stake = Stake::whole(self.rules.alpha).shared_by(self.experiments);
-        let goal = Goal::new(&self.rules, stake, self.flips.share, pairs);
+        let goal = Goal::new(&self.rules, self.stake, self.flips.share, pairs);
         (!goal.is_in_reach()).then(|| {
             format!("{goal}, as the budget pays for {runs} case runs: raise `{key}`, or {steadier}")
         })
@@ -184,14 +193,14 @@ async fn flips_of(call: &Call, campaign: &Campaign) -> Result<Option<Flips>, Cli
         }
         SearchMode::Proposers | SearchMode::Suggestions => disagreement(&campaign.baseline.replays),
     };
-    let source = Source::Record { campaign: campaign.id.clone() };
+    let source = FlipsSource::Record { campaign: campaign.id.clone() };
     Ok((share.den > 0).then_some(Flips { share, source }))
 }
 
 fn price_of(campaign: &Campaign) -> Option<Price> {
     let runs = campaign.ledger.runs;
     let each = Amount::of(&campaign.ledger.usage).per(runs);
-    let source = Source::Runs { campaign: campaign.id.clone(), runs };
+    let source = PriceSource::Runs { campaign: campaign.id.clone(), runs };
     (each != Amount::default()).then_some(Price { each, source })
 }
 
@@ -202,7 +211,7 @@ fn quoted(call: &Call, project: &Project) -> Option<Price> {
     let workflow = overridden.as_ref().unwrap_or(&project.workflow);
     let worst = quote::worst_case(call.session.executor.as_ref(), workflow, &project.pack)?;
     let each = worst.amount();
-    (each != Amount::default()).then_some(Price { each, source: Source::WorstCase })
+    (each != Amount::default()).then_some(Price { each, source: PriceSource::WorstCase })
 }
 
 impl fmt::Display for Flips {
@@ -210,11 +219,11 @@ impl fmt::Display for Flips {
         write!(f, "two runs of a case differ in {} ", self.share.percent())?;
         let Fraction { num, den } = self.share;
         match &self.source {
-            Source::Given => f.write_str("(given)"),
-            Source::Record { campaign } | Source::Runs { campaign, .. } => {
+            FlipsSource::Given => f.write_str("(given)"),
+            FlipsSource::Record { campaign } => {
                 write!(f, "({num} of {den} pairs of runs in campaign {campaign})")
             }
-            Source::Assumed | Source::WorstCase => f.write_str(
+            FlipsSource::Assumed => f.write_str(
                 "(assumed, nothing was executed yet; `optim run --aa` measures it, --flips sets it)",
             ),
         }
@@ -227,10 +236,10 @@ impl fmt::Display for Price {
         let (seconds, millis) = (time.0 / 1000, time.0 % 1000);
         write!(f, "{} tokens, {cost}, {seconds}.{millis:03} s ", tokens.0)?;
         match &self.source {
-            Source::Runs { campaign, runs } => {
+            PriceSource::Runs { campaign, runs } => {
                 write!(f, "(the average of {runs} in campaign {campaign})")
             }
-            _ => f.write_str("(at most, as the executor says)"),
+            PriceSource::WorstCase => f.write_str("(at most, as the executor says)"),
         }
     }
 }

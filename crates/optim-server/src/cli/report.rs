@@ -166,14 +166,7 @@ impl From<&Metrics> for MetricsView {
 impl ExperimentView {
     fn new(campaign: &Campaign, experiment: &Experiment) -> Self {
         let judged = experiment.state.judged();
-        let decision = match &experiment.state {
-            ExperimentState::Approved { by, .. } | ExperimentState::Rejected { by, .. } => Some(by),
-            _ => None,
-        };
-        let anyway = match &experiment.state {
-            ExperimentState::Approved { anyway, .. } => *anyway,
-            _ => None,
-        };
+        let decision = experiment.state.decision();
         let reason = match &experiment.state {
             ExperimentState::Failed { reason } | ExperimentState::Superseded { reason } => {
                 Some(reason.clone())
@@ -205,7 +198,7 @@ impl ExperimentView {
             broken: judged.map(|judged| names(&judged.flips.broken)).unwrap_or_default(),
             decided_by: decision.map(|by| by.actor.to_string()),
             decision_reason: decision.and_then(|by| by.reason.clone()),
-            anyway,
+            anyway: experiment.state.anyway(),
         }
     }
 }

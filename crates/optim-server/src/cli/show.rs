@@ -126,7 +126,7 @@ fn print(out: &Output, campaign: &Campaign, experiment: &Experiment) {
         }
         ExperimentState::Approved { judged, by, .. } | ExperimentState::Rejected { judged, by } => {
             print_judged(out, campaign, experiment, judged);
-            if let ExperimentState::Approved { anyway: Some(anyway), .. } = &experiment.state {
+            if let Some(anyway) = experiment.state.anyway() {
                 out.line(&format!("  approved {anyway}"));
             }
             let why = by.reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();

@@ -164,11 +164,7 @@ pub(super) fn subject(mutation: &Mutation) -> String {
 
 /// What a candidate that waits for a person is worth, on the holdout cases if there are any.
 fn review_line(campaign: &Campaign, experiment: &Experiment) -> Option<String> {
-    let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
-        &experiment.state
-    else {
-        return None;
-    };
+    let judged = experiment.state.undecided()?;
     let selected = experiment.trial.as_ref().and_then(|trial| Gain::of(&trial.pairs))?;
     let holdout = judged.confirmation.as_ref().and_then(|confirmation| confirmation.gain);
     let holdout = match holdout {

@@ -147,7 +147,7 @@ impl Step<'_> {
         let batch = first.trial.as_ref()?.next_batch(purpose);
         let seed = BatchSeed::new(self.next.seed, drawn_for(first)?, purpose, batch);
         let cases = self.next.frozen.cases(purpose.split());
-        let size = if purpose == sample::Purpose::Confirmation { cases } else { rules.batch };
+        let size = purpose.size(rules.batch, cases);
         let drawn = seed.draw(usize::try_from(cases).ok()?, usize::try_from(size).ok()?);
         let drawn = drawn.into_iter().filter_map(|draw| {
             Some(Drawn { case: u32::try_from(draw.case).ok()?, first: draw.first })
@@ -328,11 +328,11 @@ impl Step<'_> {
     /// A candidate is better than the baseline. From the second promotion on it is compared with the
     /// source too, so that what guardrails allow at each step does not add up.
     fn won(&mut self, mut winner: Looked) {
-        let checks_anchor = self.sequential().is_some_and(|(rules, _)| rules.anchor_check);
-        let is_later = self.next.baseline.version > 0 && checks_anchor;
+        let version = self.next.baseline.version;
+        let needs_source = self.sequential().is_some_and(|(rules, _)| rules.needs_source(version));
         let Looked { experiment, .. } = &mut winner;
         match &mut experiment.trial {
-            Some(trial) if is_later && !trial.is_anchored() => {
+            Some(trial) if needs_source && !trial.is_anchored() => {
                 trial.anchor = Some(Vec::new());
                 let candidates = vec![winner.experiment];
                 self.enter(Phase::Comparing { candidates, batch: None });

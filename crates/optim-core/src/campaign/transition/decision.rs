@@ -58,11 +58,7 @@ impl Step<'_> {
                 what: "approving a candidate that the judge does not recommend",
             });
         }
-        let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
-            experiment.state.clone()
-        else {
-            return Err(Rejection::NotPending { asked, pending: None });
-        };
+        let judged = undecided(&experiment)?;
         self.accept(experiment, judged, Some(reason.to_owned()))
     }
 
@@ -147,11 +143,7 @@ impl Step<'_> {
         if !has_words(Some(reason)) {
             return Err(Rejection::ReasonRequired { what: "a rejection" });
         }
-        let (ExperimentState::Recommended(judged) | ExperimentState::NeedsReview(judged)) =
-            experiment.state.clone()
-        else {
-            return Err(Rejection::NotPending { asked, pending: None });
-        };
+        let judged = undecided(&experiment)?;
         self.next.search.tried.insert(experiment.mutation.key(), Fate::Rejected);
         self.close_trial(&mut experiment);
         let by = self.decided(Some(reason.to_owned()));
@@ -167,9 +159,7 @@ impl Step<'_> {
         let Ok(mut experiment) = self.pending(asked) else {
             return;
         };
-        let (ExperimentState::Recommended(mut judged) | ExperimentState::NeedsReview(mut judged)) =
-            experiment.state
-        else {
+        let Ok(mut judged) = undecided(&experiment) else {
             return;
         };
         judged.judgement.verdict = Verdict::Discard;
@@ -181,4 +171,10 @@ impl Step<'_> {
         self.enter(Phase::Searching);
         self.tell(EventKind::ApprovalRefused { experiment: asked, reason: reason.to_owned() });
     }
+}
+
+/// What a person is to decide on.
+fn undecided(experiment: &Experiment) -> Result<Judged, Rejection> {
+    let nothing = Rejection::NotPending { asked: experiment.id, pending: None };
+    experiment.state.undecided().cloned().ok_or(nothing)
 }

@@ -152,15 +152,10 @@ impl<'c, 'a> Books<'c, 'a> {
         };
         let trial = self.check.trials.get(&number)?;
         let pool = self.errors.as_ref().map(ErrorBudget::pool).unwrap_or_default();
-        let (comparison, look) = trial.looked_at(&rules, score, Funds::Left).ok()?;
-        if look != Look::Continue {
-            return Some(trial.judgement(&comparison, look, Funds::Left, pool));
-        }
-        // It was the last look because the budget did not cover another batch. Then only what is promising
-        // is decided, by a person.
-        let (comparison, look) = trial.looked_at(&rules, score, Funds::Spent).ok()?;
-        if matches!(look, Look::Review(_)) {
-            return Some(trial.judgement(&comparison, look, Funds::Spent, pool));
+        let (comparison, look, funds) = trial.last_look(&rules, score).ok()?;
+        // When the budget did not cover another batch, only what is promising is decided, by a person.
+        if funds == Funds::Left || matches!(look, Look::Review(_)) {
+            return Some(trial.judgement(&comparison, look, funds, pool));
         }
         self.check.expect(Some(number), "look", &"decided", &Look::Continue);
         None

@@ -11,6 +11,9 @@ use crate::judge::sample::Purpose;
 use crate::policy::{Score, Sequential};
 use crate::trial::{Trial, batches};
 
+/// How evidence takes in a batch, and what a look at it says.
+type Looking<S> = (fn(&mut S, &Batch) -> Result<(), BatchError>, fn(&S, Funds) -> Look);
+
 /// How often people had added pairs, for the looks of a candidate in turn.
 struct Additions {
     /// The rules at first and after each of them.
@@ -26,8 +29,17 @@ impl Check<'_> {
         let batches_of = |pairs: &[_]| batches(pairs).collect::<Result<Vec<_>, _>>();
         let looked = batches_of(&trial.pairs).and_then(|pairs| {
             let anchor = batches_of(trial.anchor.as_deref().unwrap_or(&[]))?;
-            let won = self.compared(number, (trial, score), &pairs, &mut additions)?;
-            Ok((won, self.anchored(number, &anchor, &mut additions)?))
+            let stake = trial.stake;
+            let terms = additions.rules.iter().map(|rules| Terms { rules: *rules, score, stake });
+            let compared = terms.map(Comparison::new).collect();
+            let anchored = additions.rules.iter().copied().map(Anchor::new).collect();
+            let pairs = (Purpose::Comparison, pairs.as_slice());
+            let looking: Looking<Comparison> = (Comparison::take, Comparison::look);
+            let won = self.look_by_look(number, pairs, compared, looking, &mut additions)?;
+            let pairs = (Purpose::Anchor, anchor.as_slice());
+            let looking: Looking<Anchor> = (Anchor::take, Anchor::look);
+            let held = self.look_by_look(number, pairs, anchored, looking, &mut additions)?;
+            Ok((won, held))
         });
         let (won, held) = match looked {
             Ok(looked) => looked,
@@ -36,7 +48,7 @@ impl Check<'_> {
                 return;
             }
         };
-        let needs_source = rules.anchor_check && line.baseline_version > 0;
+        let needs_source = rules.needs_source(line.baseline_version);
         let has_source = trial.anchor.is_some();
         if has_source {
             let expected = needs_source && won == Some(Look::Promote);
@@ -76,48 +88,23 @@ impl Check<'_> {
         Additions { rules: added, made: 0 }
     }
 
-    /// Looks at the pairs with the baseline; what the last look says, with all the pairs that were added.
-    fn compared(
+    /// Takes the batches in one by one, once for each number of additions, and looks after each; what the
+    /// last look says, with all the pairs that were added.
+    fn look_by_look<S>(
         &mut self,
         number: u32,
-        (trial, score): (&Trial, Score),
-        batches: &[Batch],
+        (purpose, batches): (Purpose, &[Batch]),
+        mut seen: Vec<S>,
+        (take, look): Looking<S>,
         additions: &mut Additions,
     ) -> Result<Option<Look>, BatchError> {
-        let stake = trial.stake;
-        let terms = additions.rules.iter().map(|rules| Terms { rules: *rules, score, stake });
-        let mut comparisons: Vec<_> = terms.map(Comparison::new).collect();
         let mut last = None;
         for (place, batch) in batches.iter().enumerate() {
-            for comparison in &mut comparisons {
-                comparison.take(batch)?;
-            }
-            let looks = comparisons.iter().map(|seen| seen.look(Funds::Left)).collect::<Vec<_>>();
+            seen.iter_mut().try_for_each(|seen| take(seen, batch))?;
+            let looks: Vec<_> = seen.iter().map(|seen| look(seen, Funds::Left)).collect();
             last = looks.last().copied();
             if place + 1 < batches.len() {
-                self.went_on(number, (Purpose::Comparison, place), &looks, additions);
-            }
-        }
-        Ok(last)
-    }
-
-    /// The same for the pairs with the source.
-    fn anchored(
-        &mut self,
-        number: u32,
-        batches: &[Batch],
-        additions: &mut Additions,
-    ) -> Result<Option<Look>, BatchError> {
-        let mut anchors: Vec<_> = additions.rules.iter().copied().map(Anchor::new).collect();
-        let mut last = None;
-        for (place, batch) in batches.iter().enumerate() {
-            for anchor in &mut anchors {
-                anchor.take(batch)?;
-            }
-            let looks = anchors.iter().map(|seen| seen.look(Funds::Left)).collect::<Vec<_>>();
-            last = looks.last().copied();
-            if place + 1 < batches.len() {
-                self.went_on(number, (Purpose::Anchor, place), &looks, additions);
+                self.went_on(number, (purpose, place), &looks, additions);
             }
         }
         Ok(last)

@@ -1,11 +1,10 @@
 //! Pairs: whole batches of the cases that their seeds draw, with figures that can be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::Check;
-use crate::campaign;
 use crate::decisions::{PairLine, StateName};
 use crate::id::{CaseId, ExperimentId};
 use crate::judge::difference::Difference;
@@ -108,7 +107,7 @@ impl Check<'_> {
 
     /// Each batch has the cases and coins of its seed.
     pub(super) fn draws(&mut self, number: u32, rules: &Sequential) {
-        let lines: Vec<_> = self.of.pairs.iter().filter(|line| line.experiment == number).collect();
+        let lines = self.pairs.get(&number).cloned().unwrap_or_default();
         let mut next: BTreeMap<Numbering, u32> = BTreeMap::new();
         for batch in lines.chunk_by(|one, next| batch_of(one) == batch_of(next)) {
             let Some((purpose, place)) = batch.first().map(|line| batch_of(line)) else { continue };
@@ -138,10 +137,8 @@ impl Check<'_> {
             Split::Search => &campaign.search_cases,
             Split::Holdout => &campaign.holdout_cases,
         };
-        let size = match purpose {
-            Purpose::Confirmation => cases.len(),
-            _ => usize::try_from(rules.batch).unwrap_or(usize::MAX),
-        };
+        let size = purpose.size(rules.batch, u32::try_from(cases.len()).unwrap_or(u32::MAX));
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
         let drawn = seed.draw(cases.len(), size).into_iter();
         let drawn: Vec<_> =
             drawn.map(|draw| Drawn { case: cases.get(draw.case), first: draw.first }).collect();
@@ -160,7 +157,7 @@ impl Check<'_> {
     /// evaluations say, and later itself.
     pub(super) fn drawn_for(&mut self, number: u32, purpose: Purpose) -> Option<ExperimentId> {
         let line = *self.experiments.get(&number)?;
-        let groups = self.groups(line.experiment, purpose);
+        let groups = self.groups.get(&(line.experiment, purpose)).cloned().unwrap_or_default();
         let known = |group: &ExperimentId| {
             let first = self.of.experiments.iter().find(|first| first.experiment == *group);
             first.is_some_and(|first| match purpose {
@@ -176,24 +173,6 @@ impl Check<'_> {
         let what = format!("group of the {} batches", name(purpose));
         self.expect(Some(number), &what, &groups, &"one, of the same baseline");
         None
-    }
-
-    /// The experiments whose batches the candidate was measured in.
-    pub(super) fn groups(
-        &self,
-        candidate: ExperimentId,
-        purpose: Purpose,
-    ) -> BTreeSet<ExperimentId> {
-        let measured = self.of.evaluations.iter().filter_map(|line| match line.purpose {
-            campaign::Purpose::Paired {
-                experiment,
-                pairs,
-                side: campaign::Side::Candidate { candidate: of },
-                ..
-            } if of == candidate && pairs == purpose => Some(experiment),
-            _ => None,
-        });
-        measured.collect()
     }
 }
 

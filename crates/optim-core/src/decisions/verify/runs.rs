@@ -50,13 +50,12 @@ impl Check<'_> {
     /// Each batch of pairs has its runs on both sides, and at most one batch has runs and no pairs yet.
     fn batches(&mut self, number: u32, purpose: Purpose, runs: &Measured) {
         let Some(line) = self.experiments.get(&number).copied() else { return };
-        let Some(group) = self.groups(line.experiment, purpose).first().copied() else { return };
+        let groups = self.groups.get(&(line.experiment, purpose));
+        let Some(group) = groups.and_then(BTreeSet::first).copied() else { return };
         let own = Side::Candidate { candidate: line.experiment };
-        let pairs = self.of.pairs.iter();
-        let pairs: Vec<_> = pairs
-            .filter(|line| line.experiment == number && line.purpose == purpose)
-            .map(|line| &line.pair)
-            .collect();
+        let pairs = self.pairs.get(&number).into_iter().flatten();
+        let pairs: Vec<_> =
+            pairs.filter(|line| line.purpose == purpose).map(|line| &line.pair).collect();
         let mut paired = BTreeSet::new();
         for batch in pairs.chunk_by(|one, next| one.batch == next.batch) {
             let Some(place) = batch.first().map(|pair| pair.batch) else { continue };
