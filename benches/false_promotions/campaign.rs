@@ -23,7 +23,7 @@ use serde_json::json;
 
 use crate::agent::{Agent, OBJECTIVE, Start};
 use crate::proposer::Numbering;
-use crate::world::{CASES, World};
+use crate::world::World;
 
 /// The candidates of a campaign.
 pub(crate) const CANDIDATES: u32 = 20;
@@ -81,7 +81,7 @@ fn draft(setting: &Setting<'_>) -> NewCampaign {
     let case = |case| format!("{}\n", json!({"id": format!("c{case}"), "inputs": {"case": case}}));
     let project = SmallProject {
         workflow: &workflow.to_string(),
-        cases: &(0..CASES).map(case).collect::<String>(),
+        cases: &(0..setting.world.cases.count()).map(case).collect::<String>(),
         text_fields: "[objective]",
         knob_fields: "[]",
         decision: "{rule: sequential}",

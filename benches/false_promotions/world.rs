@@ -23,13 +23,15 @@ pub(crate) struct World {
     pub(crate) broken: Option<Condition>,
 }
 
-/// The cases of the pack, of which there are [`CASES`].
+/// The cases of the pack.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Cases {
     /// 55 % that nearly always pass, 25 % that pass half of the time, and 20 % that hardly ever do.
     Mixed,
     /// All pass half of the time.
     Coins,
+    /// A single one, which passes half of the time.
+    One,
 }
 
 /// What a candidate does. None is better on average over the pack.
@@ -68,17 +70,25 @@ pub(crate) enum Condition {
     },
 }
 
-/// The cases of a pack.
+/// The cases of a pack that has more than one.
 pub(crate) const CASES: usize = 40;
 
 impl Cases {
+    /// How many there are.
+    pub(crate) fn count(self) -> usize {
+        match self {
+            Self::Mixed | Self::Coins => CASES,
+            Self::One => 1,
+        }
+    }
+
     /// How often a run of the case with this index passes, per mille.
     pub(crate) fn pass_per_mille(self, case: usize) -> u32 {
         match self {
             Self::Mixed if case < 22 => 970,
             Self::Mixed if case < 32 => 500,
             Self::Mixed => 60,
-            Self::Coins => 500,
+            Self::Coins | Self::One => 500,
         }
     }
 }
@@ -110,7 +120,7 @@ const CALM: World = World {
 pub(crate) const MEASURED: World = World { name: "measured", faults: 30, slow: 10, ..CALM };
 
 /// Worlds in which a condition matters: first with all of them kept, then with one broken.
-pub(crate) const CONDITIONS: [&[World]; 4] = [
+pub(crate) const CONDITIONS: [&[World]; 5] = [
     &[
         World { name: "nothing special", ..CALM },
         CALM.without("the baseline's outcomes are used again", Condition::FreshBaseline),
@@ -136,6 +146,7 @@ pub(crate) const CONDITIONS: [&[World]; 4] = [
             Condition::FaultsAreBlind { per_mille: 300, hidden: true },
         ),
     ],
+    &[World { name: "a pack of one case", cases: Cases::One, ..CALM }],
 ];
 
 const OUTAGES: World = World { outages: true, ..CALM };

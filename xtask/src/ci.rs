@@ -28,6 +28,9 @@ const STEPS: &[Step] = &[
     },
     step("benches", "build --package optim-benches --benches"),
     step("demo", "xtask smoke"),
+    step("shuffled labels", "xtask shuffled"),
+    step("sequential rule", "run --release --package optim-benches --bin decision-quality"),
+    step("campaigns of noise", "run --release --package optim-benches --bin false-promotions -- short"),
 ];
 
 const fn step(name: &'static str, arguments: &'static str) -> Step {

@@ -1,6 +1,7 @@
 //! The eval pack: one case per line, frozen by digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -48,31 +49,63 @@ pub struct Case {
     /// Checks beyond the contracts' validators.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,
-    /// Which decisions the case feeds.
-    #[serde(default)]
-    pub split: Split,
+    /// What the case may be used for.
+    #[serde(default, rename = "split")]
+    pub role: Role,
 }
 
 /// What a case may be used for.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Split {
-    /// Feeds the proposer and the decision.
+pub enum Role {
+    /// Feeds the decision; without tune cases in the pack, the proposers as well.
     #[default]
     Search,
+    /// Feeds the proposers, and nothing else.
+    Tune,
     /// Feeds the confirmation of a winner, and nothing else.
     Holdout,
 }
 
-impl Split {
-    /// The name in the file.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Search => "search",
-            Self::Holdout => "holdout",
+/// The cases that candidates are measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// Those that decide.
+    Search,
+    /// Those that confirm.
+    Holdout,
+}
+
+/// How many cases there are of each role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaseCounts {
+    /// Search cases.
+    pub search: u32,
+    /// Tune cases.
+    pub tune: u32,
+    /// Holdout cases.
+    pub holdout: u32,
+}
+
+impl fmt::Display for CaseCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self { search, tune: 0, holdout } => {
+                write!(f, "{search} search and {holdout} holdout cases")
+            }
+            Self { search, tune, holdout } => {
+                write!(f, "{tune} tune, {search} search and {holdout} holdout cases")
+            }
+        }
+    }
+}
+
+impl From<Split> for Role {
+    fn from(split: Split) -> Self {
+        match split {
+            Split::Search => Self::Search,
+            Split::Holdout => Self::Holdout,
         }
     }
 }
@@ -80,7 +113,27 @@ impl Split {
 impl Pack {
     /// The cases of `split`, in file order.
     pub fn split(&self, split: Split) -> impl Iterator<Item = &Case> {
-        self.cases.iter().filter(move |case| case.split == split)
+        self.with(split.into())
+    }
+
+    /// The cases with `role`, in file order.
+    pub fn with(&self, role: Role) -> impl Iterator<Item = &Case> {
+        self.cases.iter().filter(move |case| case.role == role)
+    }
+
+    /// How many cases there are of each role.
+    #[must_use]
+    pub fn counts(&self) -> CaseCounts {
+        let count = |role| u32::try_from(self.with(role).count()).unwrap_or(u32::MAX);
+        let (search, tune) = (count(Role::Search), count(Role::Tune));
+        CaseCounts { search, tune, holdout: count(Role::Holdout) }
+    }
+
+    /// The cases whose results a proposer may see: where the pack sets some apart for that, only those. So
+    /// what it learns by heart does not help it in the decision.
+    pub fn seen_by_proposers(&self) -> impl Iterator<Item = &Case> {
+        let set_apart = self.with(Role::Tune).next().is_some();
+        self.with(if set_apart { Role::Tune } else { Role::Search })
     }
 
     /// The pack of a workflow without one: a single case with empty inputs.
@@ -90,7 +143,7 @@ impl Pack {
             id: CaseId::implicit(),
             inputs: Map::new(),
             expect: Vec::new(),
-            split: Split::Search,
+            role: Role::Search,
         };
         Self { digest: Digest::of(b""), cases: vec![case] }
     }
@@ -125,8 +178,8 @@ pub fn read(name: &str, bytes: &[u8]) -> Result<Pack, Diagnostics> {
         let message = "the pack has no cases";
         let help = r#"write one case a line, such as {"id": "c1", "inputs": {"text": "…"}}"#;
         faults.push(Diagnostic::error("empty_pack", file(), message).help(help));
-    } else if faults.is_empty() && cases.iter().all(|case| case.split == Split::Holdout) {
-        let message = "every case is a holdout case, so nothing can guide the search";
+    } else if faults.is_empty() && cases.iter().all(|case| case.role != Role::Search) {
+        let message = "no case is a search case, so there is nothing to decide by";
         let help = r#"mark most cases `"split": "search"`, or leave `split` out"#;
         faults.push(Diagnostic::error("no_search_case", file(), message).help(help));
     }
@@ -324,7 +377,7 @@ mod tests {
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
             cases.jsonl:7:10: error[wrong_case]: case id " " is refused: it must not be blank
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
-            cases.jsonl:8:41: error[wrong_case]: unknown variant `test`, expected `search` or `holdout`
+            cases.jsonl:8:41: error[wrong_case]: unknown variant `test`, expected one of `search`, `tune`, `holdout`
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
             cases.jsonl:9:14: error[wrong_case]: missing field `id`
             help: a case is {"id": …, "inputs": {…}} with optional `expect` and `split`
@@ -361,6 +414,28 @@ mod tests {
         };
         assert!(read("p", cases(CASES_MAX).as_bytes()).is_ok());
         assert!(faults(cases(CASES_MAX + 1).as_bytes()).contains("error[too_many_cases]"));
+    }
+
+    #[test]
+    fn proposers_see_the_tune_cases_only_where_there_are_some() {
+        let seen = |splits: &[&str]| {
+            let line = |(index, split)| {
+                format!("{{\"id\": \"{index}\", \"inputs\": {{}}, \"split\": \"{split}\"}}\n")
+            };
+            let text: String = splits.iter().enumerate().map(line).collect();
+            let pack = read("p", text.as_bytes()).unwrap();
+            let ids = pack.seen_by_proposers().map(|case| case.id.to_string());
+            (ids.collect::<Vec<_>>().join(" "), pack.counts().to_string())
+        };
+        let shown = |ids: &str, counts: &str| (ids.to_owned(), counts.to_owned());
+        assert_eq!(
+            seen(&["search", "tune", "holdout", "tune"]),
+            shown("1 3", "2 tune, 1 search and 1 holdout cases")
+        );
+        assert_eq!(
+            seen(&["search", "holdout", "search"]),
+            shown("0 2", "2 search and 1 holdout cases")
+        );
     }
 
     #[test]

@@ -501,16 +501,12 @@ impl Engine {
                         0 => BTreeSet::new(),
                         _ => self.recorded_cases(evaluation.id).await?,
                     };
-                    let cases = (0u32..).zip(&pack.cases).filter(|(_, case)| {
-                        case.split == evaluation.split && !recorded.contains(&case.id)
-                    });
-                    writes.extend(cases.map(|(index, case)| Write {
+                    let cases = pairs::cases_of_evaluation(&pack, evaluation);
+                    let missing = cases.filter(|(case, _)| !recorded.contains(&case.id));
+                    let of = (&campaign.id, campaign.seed);
+                    writes.extend(missing.map(|case| Write {
                         expected: Revision(0),
-                        value: Run::queued(
-                            (&campaign.id, campaign.seed),
-                            evaluation,
-                            (case, index),
-                        ),
+                        value: Run::queued(of, evaluation, case),
                     }));
                 }
                 Effect::QueuePairs { evaluations, order } => {

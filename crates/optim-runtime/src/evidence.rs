@@ -1,4 +1,4 @@
-//! What proposers may learn from a replay: what the search cases expected, and what came out.
+//! What proposers may learn from a replay: what cases expected, and what came out.
 
 use std::collections::BTreeMap;
 

@@ -10,7 +10,7 @@ use optim_core::canonical;
 use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
 use optim_core::digest::Digest;
 use optim_core::id::{CampaignId, WorkflowId};
-use optim_core::pack::{self, Pack, Split};
+use optim_core::pack::{self, CaseCounts, Pack};
 use optim_core::policy::{
     self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles,
 };
@@ -284,7 +284,7 @@ impl Project {
         let definition = Blob::new(canonical::bytes(&self.workflow.to_json()));
         let objective = Blob::new(self.objective.as_str().as_bytes().to_vec());
         let pack = Blob::new(self.pack_bytes.clone());
-        let count = |split| u32::try_from(self.pack.split(split).count()).unwrap_or(u32::MAX);
+        let CaseCounts { search, tune, holdout } = self.pack.counts();
         let source = Source {
             workflow: self.workflow.id().clone(),
             name: self.workflow.name().to_owned(),
@@ -297,8 +297,9 @@ impl Project {
             policies: self.policies.clone(),
             objective: objective.digest(),
             pack: pack.digest(),
-            search_cases: count(Split::Search),
-            holdout_cases: count(Split::Holdout),
+            search_cases: search,
+            holdout_cases: holdout,
+            tune_cases: tune,
             files: self.files.clone(),
             executor: setup.executor,
             simulated: setup.simulated,

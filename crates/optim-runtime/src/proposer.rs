@@ -16,7 +16,7 @@ use optim_core::proposal::refusals::Refusals;
 use optim_core::proposal::rules::{self, Rules};
 use optim_core::proposal::{Cursor, Offer, Prepared, Refusal};
 
-/// What a proposer may know. Holdout cases are never part of it.
+/// What a proposer may know. Holdout cases are never part of it, nor are search cases where the pack has tune cases.
 #[derive(Debug, Clone)]
 pub struct ProposalRequest {
     /// The definition to improve, ready for many candidates, with the policies that bind them.
@@ -27,7 +27,7 @@ pub struct ProposalRequest {
     pub seed: u64,
     /// Mutations that may not come again.
     pub tried: BTreeMap<MutationKey, Fate>,
-    /// What the search cases expected, and what came out on the baseline.
+    /// What the cases that it may see ([`optim_core::pack::Pack::seen_by_proposers`]) expected, and what came out on the baseline.
     pub observed: Vec<ObservedCase>,
 }
 

@@ -18,7 +18,6 @@ use optim_core::experiment::Proposer as Description;
 use optim_core::mutation::Mutation;
 use optim_core::mutation::validate::{self, MutationError};
 use optim_core::outcome::Usage;
-use optim_core::pack::Split;
 use optim_core::proposal::refusals::Refusals;
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
@@ -132,7 +131,7 @@ impl Reconciler {
         runs: &[Run],
     ) -> Result<Observation, EngineError> {
         let Evaluation { id, split, .. } = *evaluation;
-        if u32::try_from(runs.len()).ok() != Some(campaign.frozen.cases(split)) {
+        if u32::try_from(runs.len()).ok() != Some(campaign.frozen.runs(evaluation)) {
             return Ok(Observation::RunsMissing { evaluation: id });
         }
         let result = self.engine.result(campaign, split, runs).await?;
@@ -274,7 +273,7 @@ impl Reconciler {
         Ok(work(&campaign) == Work::Propose)
     }
 
-    /// What the proposers may know: the baseline and its last replay on the search cases.
+    /// What the proposers may know: the baseline and its last replay on the cases that they may see.
     async fn request(&self, campaign: &Campaign) -> Result<ProposalRequest, EngineError> {
         let snapshot = campaign.baseline.snapshot;
         let baseline = self.engine.workflow(snapshot).await?;
@@ -286,7 +285,7 @@ impl Reconciler {
             Some(replay) => self.engine.runs_of(replay.evaluation).await?,
             None => Vec::new(),
         };
-        let observed = evidence::observed(pack.split(Split::Search), &runs);
+        let observed = evidence::observed(pack.seen_by_proposers(), &runs);
         Ok(ProposalRequest {
             prepared,
             objective: self.engine.objective(campaign.frozen.objective).await?,

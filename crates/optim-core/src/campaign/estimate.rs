@@ -1,6 +1,7 @@
 //! What a campaign takes, before it begins. For people; the ledger decides what may start.
 
 use crate::judge::plan::Forecast;
+use crate::pack::CaseCounts;
 use crate::policy::{Policies, Sequential};
 
 /// The case runs of a campaign by the sequential rule.
@@ -20,22 +21,23 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// For `policies`, compared by `rules`, on `search` and `holdout` cases. `idle` is what becomes of a
+    /// For `policies`, compared by `rules`, on `cases`. `idle` is what becomes of a
     /// candidate that changes nothing.
     #[must_use]
     pub fn new(
         policies: &Policies,
         rules: &Sequential,
-        [search, holdout]: [u32; 2],
+        cases: CaseCounts,
         idle: Option<Forecast>,
     ) -> Self {
         let replays = policies.eval.campaign_start_baseline_runs.max(1);
         let group = rules.group.max(1);
+        let CaseCounts { search, tune, holdout } = cases;
         // A batch that was begun is finished, and so is a pass over the holdout cases.
         let batch = rules.batch.min(search);
         Self {
             experiments: policies.budget.max_experiments,
-            replays: u64::from(replays) * u64::from(search),
+            replays: u64::from(replays) * (u64::from(search) + u64::from(tune)),
             idle: idle.map(|idle| runs(idle.pairs_rounded_up().into(), group)),
             candidate: runs(in_whole(rules.n_max, batch), group),
             confirmation: 2 * in_whole(rules.confirm_pairs.max(1), holdout),
@@ -112,7 +114,8 @@ mod tests {
         };
         let mut rules = Sequential::of(DecisionProfile::Standard);
         change(&mut rules);
-        Estimate::new(&policies, &rules, [64, holdout], idle)
+        let cases = CaseCounts { search: 64, tune: 0, holdout };
+        Estimate::new(&policies, &rules, cases, idle)
     }
 
     #[test]

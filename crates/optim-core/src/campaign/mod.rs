@@ -36,7 +36,7 @@ use crate::judge::sample;
 use crate::metrics::Metrics;
 use crate::mutation::MutationKey;
 use crate::mutation::patch::Patch;
-use crate::pack::Split;
+use crate::pack::{CaseCounts, Split};
 use crate::policy::{BudgetPolicy, EvalPolicy, Extension, FrozenFile, Policies, Rule};
 use crate::proposal::prospect::Prospect;
 use crate::proposal::refusals::Refusals;
@@ -150,6 +150,9 @@ pub struct Frozen {
     pub search_cases: u32,
     /// Holdout cases in the pack.
     pub holdout_cases: u32,
+    /// Tune cases in the pack.
+    #[serde(default)]
+    pub tune_cases: u32,
     /// The files that all this was read from.
     pub files: Vec<FrozenFile>,
     /// Who executes nodes, as configured, for instance `lexical`.
@@ -577,6 +580,12 @@ impl Purpose {
 }
 
 impl Purpose {
+    /// Whether it runs the tune cases, too: proposers learn from replays.
+    #[must_use]
+    pub fn shows_proposers(&self) -> bool {
+        matches!(self, Self::Replay { .. })
+    }
+
     /// Faults of the outside that ended the same measurement before.
     #[must_use]
     pub fn attempt(&self) -> u32 {
@@ -605,8 +614,25 @@ impl Frozen {
     pub fn runs(&self, evaluation: &Evaluation) -> u32 {
         match &evaluation.drawn {
             Some(drawn) => u32::try_from(drawn.len()).unwrap_or(u32::MAX),
-            None => self.cases(evaluation.split),
+            None => self.runs_for(&evaluation.purpose, evaluation.split),
         }
+    }
+
+    /// The case runs of an evaluation of all cases of `split` for `purpose`.
+    #[must_use]
+    pub fn runs_for(&self, purpose: &Purpose, split: Split) -> u32 {
+        self.cases(split).saturating_add(if purpose.shows_proposers() {
+            self.tune_cases
+        } else {
+            0
+        })
+    }
+
+    /// The cases in the pack.
+    #[must_use]
+    pub fn case_counts(&self) -> CaseCounts {
+        let Self { search_cases: search, tune_cases: tune, holdout_cases: holdout, .. } = *self;
+        CaseCounts { search, tune, holdout }
     }
 
     /// The cases of `split`.

@@ -70,6 +70,7 @@ pub(super) fn campaign(max_experiments: u32, holdout_cases: u32) -> Campaign {
         pack: Digest::of(b"pack"),
         search_cases: u32::try_from(CASES).unwrap(),
         holdout_cases,
+        tune_cases: 0,
         files: Vec::new(),
         executor: "scripted".to_owned(),
         simulated: true,

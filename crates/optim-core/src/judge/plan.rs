@@ -3,7 +3,7 @@
 //! The figures are for people and decide nothing. They take the cases as equally flaky: of pairs with
 //! two runs of one definition, the share `flips` differs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::comparison::{Comparison, Terms};
@@ -237,34 +237,48 @@ fn seen(pairs: u32, won: u32, lost: u32) -> Differences {
     seen
 }
 
-/// The probability of each number of pairs won and lost, of comparisons that go on.
-struct States(BTreeMap<(u32, u32), f64>);
+/// The probability of each number of pairs won and lost, of comparisons that go on: in the row of the pairs
+/// won, at the place of the pairs lost.
+struct States(Vec<Vec<f64>>);
 
 impl States {
     fn start() -> Self {
-        Self(std::iter::once(((0, 0), 1.0)).collect())
+        Self(vec![vec![1.0]])
     }
 
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(Vec::is_empty)
     }
 
     fn add_pair(&mut self, more: f64, less: f64) {
-        let mut next = BTreeMap::new();
-        for ((won, lost), probability) in std::mem::take(&mut self.0) {
-            let ways = [((won + 1, lost), more), ((won, lost + 1), less)];
-            for (state, share) in ways.into_iter().chain([((won, lost), 1.0 - more - less)]) {
-                *next.entry(state).or_default() += probability * share;
-            }
+        let at = |row: &[f64], lost: usize| row.get(lost).copied().unwrap_or_default();
+        let mut one_won_less: &[f64] = &[];
+        let mut next = Vec::with_capacity(self.0.len() + 1);
+        for row in self.0.iter().map(Vec::as_slice).chain([[].as_slice()]) {
+            let lost = 0..(row.len() + 1).max(one_won_less.len());
+            let state = lost.map(|lost| {
+                let one_lost_less = lost.checked_sub(1).map_or(0.0, |lost| at(row, lost));
+                at(row, lost) * (1.0 - more - less)
+                    + at(one_won_less, lost) * more
+                    + one_lost_less * less
+            });
+            next.push(state.collect());
+            one_won_less = row;
         }
         self.0 = next;
     }
 
     /// Leaves the states out for which `goes_on` says no, and those that hardly occur.
     fn keep(&mut self, mut goes_on: impl FnMut(u32, u32, f64) -> bool) {
-        self.0.retain(|(won, lost), probability| {
-            *probability >= NEGLIGIBLE && goes_on(*won, *lost, *probability)
-        });
+        for (won, row) in (0..).zip(&mut self.0) {
+            for (lost, probability) in (0..).zip(row.iter_mut()) {
+                if *probability < NEGLIGIBLE || !goes_on(won, lost, *probability) {
+                    *probability = 0.0;
+                }
+            }
+            let used = row.iter().rposition(|probability| *probability > 0.0);
+            row.truncate(used.map_or(0, |last| last + 1));
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::campaign::{CaseMark, Replay};
 use crate::digest::Digest;
 use crate::id::{CaseId, EvaluationId, NodeId};
 use crate::outcome::{CaseOutcome, Check, CheckKind, Measured, Outcome};
-use crate::pack::Split;
+use crate::pack::Role;
 use crate::policy::{DecisionProfile, EvalPolicy, PackRef, Rule, Sequential};
 use crate::quantity::{Millis, Timestamp, Tokens};
 use crate::workflow::{Fingerprint, ValidatorKind};
@@ -33,7 +33,7 @@ fn case(name: &str) -> Case {
         id: CaseId::new(name).unwrap(),
         inputs: serde_json::Map::new(),
         expect: Vec::new(),
-        split: Split::Search,
+        role: Role::Search,
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::id::CaseId;
 use crate::node_io::{ErrorClass, NodeError};
-use crate::pack::Split;
+use crate::pack::Role;
 
 /// Knows schemas that only require keys.
 struct Fake;
@@ -459,7 +459,7 @@ fn there_is_exactly_one_check_for_each_expected_outcome() {
             {"node": "a", "type": "equals", "value": "x"},
         ]))
         .unwrap(),
-        split: Split::Search,
+        role: Role::Search,
     };
     let late = NodeError::new(ErrorClass::Timeout, "too late");
     let nodes = [
@@ -511,7 +511,7 @@ fn expecting(expect: Value) -> Case {
         id: CaseId::new("case").unwrap(),
         inputs: serde_json::Map::new(),
         expect: serde_json::from_value(expect).unwrap(),
-        split: Split::Search,
+        role: Role::Search,
     }
 }
 

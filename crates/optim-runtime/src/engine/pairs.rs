@@ -10,7 +10,7 @@ use optim_core::id::{CaseId, EvaluationId, ExperimentId};
 use optim_core::judge::health::Observed;
 use optim_core::judge::sample;
 use optim_core::metrics::Expected;
-use optim_core::pack::{Case, Pack, Split};
+use optim_core::pack::{Case, Pack, Role, Split};
 use optim_core::run::faults::Faults;
 use optim_core::run::{FAULT_RETRIES_MAX, Run, RunState};
 use optim_store::{Revision, Write};
@@ -19,8 +19,23 @@ use super::{Engine, EngineError};
 
 /// The cases of `split` by their places among themselves, each with its place in the pack.
 fn cases_of(pack: &Pack, split: Split) -> impl Iterator<Item = (u32, (&Case, u32))> {
-    let all = pack.cases.iter().zip(0..);
-    (0..).zip(all.filter(move |(case, _)| case.split == split))
+    (0..).zip(placed(pack, split.into()))
+}
+
+/// The cases with `role`, each with its place in the pack.
+fn placed(pack: &Pack, role: Role) -> impl Iterator<Item = (&Case, u32)> {
+    pack.cases.iter().zip(0..).filter(move |(case, _)| case.role == role)
+}
+
+/// The cases that `evaluation` runs on, each with its place in the pack.
+pub(super) fn cases_of_evaluation<'a>(
+    pack: &'a Pack,
+    evaluation: &'a Evaluation,
+) -> impl Iterator<Item = (&'a Case, u32)> {
+    let measured = cases_of(pack, evaluation.split);
+    let measured = measured.filter(|(place, _)| evaluation.runs_on(*place)).map(|(_, case)| case);
+    let shown = evaluation.purpose.shows_proposers().then(|| placed(pack, Role::Tune));
+    measured.chain(shown.into_iter().flatten())
 }
 
 /// The split that the pairs of `evaluations` are drawn from: the same for all of a batch.
@@ -143,5 +158,61 @@ fn end(expected: &Expected, run: &Run) -> End {
             expected.measure(&run.case, Some(report)).map_or(End::Void, End::Measured)
         }
         RunState::Queued | RunState::Running { .. } | RunState::Cancelled { .. } => End::Stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use optim_core::campaign::ledger::Allowance;
+    use optim_core::digest::Digest;
+    use optim_core::pack;
+    use optim_core::time::Timestamp;
+    use optim_core::workflow::Fingerprint;
+
+    use super::*;
+
+    fn evaluation(purpose: Purpose, split: Split, drawn: Option<&[u32]>) -> Evaluation {
+        Evaluation {
+            id: EvaluationId::derive(&[b"e"]),
+            purpose,
+            snapshot: Digest::of(b""),
+            fingerprint: Fingerprint(Digest::of(b"")),
+            split,
+            queued_at: Timestamp(0),
+            allowance: Allowance::default(),
+            continued_at: None,
+            requeued: 0,
+            drawn: drawn.map(|drawn| drawn.iter().copied().collect()),
+        }
+    }
+
+    fn ran(purpose: Purpose, split: Split, drawn: Option<&[u32]>) -> String {
+        let line = |(index, split)| {
+            format!("{{\"id\": \"{split}-{index}\", \"inputs\": {{}}, \"split\": \"{split}\"}}\n")
+        };
+        let splits = ["tune", "holdout", "search", "search", "holdout", "tune", "search"];
+        let text: String = splits.iter().enumerate().map(line).collect();
+        let pack = pack::read("p", text.as_bytes()).unwrap();
+        let evaluation = evaluation(purpose, split, drawn);
+        let cases = cases_of_evaluation(&pack, &evaluation);
+        let ids = cases.map(|(case, place)| {
+            assert_eq!(pack.cases[usize::try_from(place).unwrap()].id, case.id);
+            case.id.to_string()
+        });
+        ids.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn an_evaluation_runs_on_its_split_or_on_what_was_drawn_of_it_and_a_replay_on_tune_cases_too() {
+        let replay = Purpose::Replay { number: 1 };
+        assert_eq!(ran(replay, Split::Search, None), "search-2 search-3 search-6 tune-0 tune-5");
+        let experiment = ExperimentId::derive(&[b"x"]);
+        let candidate = Purpose::Candidate { experiment };
+        assert_eq!(ran(candidate, Split::Search, None), "search-2 search-3 search-6");
+        let (pairs, side) = (sample::Purpose::Comparison, Side::Control);
+        let paired = Purpose::Paired { experiment, pairs, side, batch: 0, round: 1, attempt: 0 };
+        // What is queued again because it is missing is what was drawn, not all the cases.
+        assert_eq!(ran(paired, Split::Search, Some(&[0, 2])), "search-2 search-6");
+        assert_eq!(ran(paired, Split::Holdout, Some(&[1])), "holdout-4");
     }
 }

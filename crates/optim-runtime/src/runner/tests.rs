@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use optim_core::id::{ProviderId, RunId};
 use optim_core::node_io::RETRY_AFTER_MAX;
-use optim_core::pack::Split;
+use optim_core::pack::Role;
 use optim_core::quantity::{MicroUsd, Timestamp, Tokens};
 use optim_core::run::Epoch;
 use optim_core::workflow::Agent;
@@ -197,7 +197,7 @@ async fn the_request_holds_nothing_of_the_case_but_its_inputs() {
     let request = serde_json::to_string(&ran.requests[0]).unwrap();
     let run = claimed();
     let case = case();
-    assert_eq!(case.split, Split::Holdout);
+    assert_eq!(case.role, Role::Holdout);
     for secret in [
         "secret",
         "holdout",

@@ -17,7 +17,7 @@ const PAIRS: std::ops::RangeInclusive<u32> = 64..=240;
 
 /// `project` with rules by which the comparison ends after `pairs`, whatever they show.
 pub(super) fn project(mut project: Project, outlook: &Outlook, pairs: Option<u32>) -> Project {
-    let [cases, _] = outlook.cases;
+    let cases = outlook.cases.search;
     let twice = cases.saturating_mul(2).clamp(*PAIRS.start(), *PAIRS.end());
     let pairs = pairs.unwrap_or(twice);
     // The halves that are compared are of batches.

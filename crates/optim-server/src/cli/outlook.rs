@@ -10,7 +10,7 @@ use optim_core::id::CampaignId;
 use optim_core::judge::error_budget::Stake;
 use optim_core::judge::plan::{Forecast, Goal};
 use optim_core::metrics::baseline::disagreement;
-use optim_core::pack::Split;
+use optim_core::pack::CaseCounts;
 use optim_core::policy::{DecisionProfile, Rule, Sequential};
 use optim_core::quantity::{Fraction, PerMillion};
 use optim_runtime::project::Project;
@@ -30,8 +30,8 @@ const FLIPS_ASSUMED: PerMillion = PerMillion(180_000);
 pub(super) struct Outlook {
     /// The rules; those of the standard profile under the point rule.
     pub(super) rules: Sequential,
-    /// Search and holdout cases.
-    pub(super) cases: [u32; 2],
+    /// The cases of the pack.
+    pub(super) cases: CaseCounts,
     /// Candidates at most.
     pub(super) experiments: u32,
     /// How often two runs of one case differ.
@@ -108,12 +108,11 @@ impl Outlook {
         let budget = &project.policies.budget;
         let covered = price.as_ref().and_then(|price| budget.allowance().runs_of(&price.each));
         let rules = rules(project);
-        let count = |split| u32::try_from(project.pack.split(split).count()).unwrap_or(u32::MAX);
         let experiments = budget.max_experiments;
         let stake = Stake::whole(rules.alpha).shared_by(experiments);
         Ok(Self {
             rules,
-            cases: [count(Split::Search), count(Split::Holdout)],
+            cases: project.pack.counts(),
             experiments,
             stake,
             goal: Goal::new(&rules, stake, flips.share, rules.n_max),

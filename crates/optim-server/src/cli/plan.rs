@@ -2,6 +2,7 @@
 
 use optim_core::campaign::estimate::Estimate;
 use optim_core::judge::plan::{self, Plan};
+use optim_core::pack::CaseCounts;
 use optim_core::policy::{Rule, Sequential};
 use optim_core::quantity::PerMillion;
 use optim_runtime::project::Project;
@@ -46,6 +47,7 @@ struct Document {
     /// The rule of the project: `sequential` or `point`.
     rule: &'static str,
     search_cases: u32,
+    tune_cases: u32,
     holdout_cases: u32,
     experiments: u32,
     flips: Flips,
@@ -111,10 +113,14 @@ impl From<Estimate> for CaseRuns {
 
 impl Document {
     fn new(project: &Project, outlook: Outlook, prefix: &str) -> Self {
-        let [search, holdout] = outlook.cases;
         let score = project.policies.eval.score;
-        let plan =
-            plan::plan(outlook.rules, score, search, outlook.flips.share, outlook.experiments);
+        let plan = plan::plan(
+            outlook.rules,
+            score,
+            outlook.cases.search,
+            outlook.flips.share,
+            outlook.experiments,
+        );
         let case_runs = outlook.estimate(project, plan.idle).into();
         let gains = plan.rows.iter().map(|row| Gain {
             points: row.gain.points(),
@@ -128,8 +134,9 @@ impl Document {
                 Rule::Sequential(_) => "sequential",
                 Rule::Point { .. } => "point",
             },
-            search_cases: search,
-            holdout_cases: holdout,
+            search_cases: outlook.cases.search,
+            tune_cases: outlook.cases.tune,
+            holdout_cases: outlook.cases.holdout,
             experiments: outlook.experiments,
             stake: plan.stake.to_f64(),
             bar: plan.stake.to_f64().recip(),
@@ -149,12 +156,9 @@ impl Document {
 
     fn print(&self, call: &Call) {
         let line = |text: String| call.out.line(&text);
-        let (search, holdout, experiments) =
-            (self.search_cases, self.holdout_cases, self.experiments);
-        line(format!(
-            "rule {}; {search} search and {holdout} holdout cases, {experiments} experiments",
-            self.rule
-        ));
+        let (search, tune, holdout) = (self.search_cases, self.tune_cases, self.holdout_cases);
+        let cases = CaseCounts { search, tune, holdout };
+        line(format!("rule {}; {cases}, {} experiments", self.rule, self.experiments));
         line(format!("  {}", self.flips));
         line(format!("  {}", self.plan.to_string().replace('\n', "\n  ")));
         let Plan { stake, floor, .. } = &self.plan;
@@ -237,7 +241,7 @@ fn warnings(
 
 /// A batch of all cases has no luck of the draw in it, which decides where nothing else is random.
 fn advice(outlook: &Outlook) -> Option<String> {
-    let [cases, _] = outlook.cases;
+    let cases = outlook.cases.search;
     let Sequential { batch, .. } = outlook.rules;
     (outlook.flips.share.num == 0 && batch < cases).then(|| {
         format!(

@@ -169,10 +169,9 @@ impl Follower {
                 let frozen = &self.campaign.frozen;
                 let model = self.campaign.execution_override.as_ref();
                 format!(
-                    "campaign {}  {} search and {} holdout cases, executor {}{}{}",
+                    "campaign {}  {}, executor {}{}{}",
                     self.campaign.id,
-                    frozen.search_cases,
-                    frozen.holdout_cases,
+                    frozen.case_counts(),
                     frozen.executor,
                     if frozen.simulated { " (SIMULATED)" } else { "" },
                     model.map_or(String::new(), |model| format!(", {model} for every agent")),

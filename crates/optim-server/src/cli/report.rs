@@ -58,6 +58,7 @@ struct CampaignView {
     /// The model that every agent runs on instead of its own.
     model: Option<ModelRef>,
     search_cases: u32,
+    tune_cases: u32,
     holdout_cases: u32,
     baseline_version: u32,
     baseline_fingerprint: String,
@@ -226,6 +227,7 @@ impl Report {
                 simulated: campaign.frozen.simulated,
                 model: campaign.execution_override.clone(),
                 search_cases: campaign.frozen.search_cases,
+                tune_cases: campaign.frozen.tune_cases,
                 holdout_cases: campaign.frozen.holdout_cases,
                 baseline_version: campaign.baseline.version,
                 baseline_fingerprint: campaign.baseline.fingerprint.to_string(),

@@ -112,6 +112,7 @@ fn frozen() -> Frozen {
         pack: Digest::of(b"pack"),
         search_cases: 3,
         holdout_cases: 0,
+        tune_cases: 0,
         files: Vec::new(),
         executor: "lexical".to_owned(),
         simulated: false,

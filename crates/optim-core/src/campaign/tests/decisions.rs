@@ -8,22 +8,22 @@ use crate::decisions::{Decisions, ExperimentLine, StateName, StepLine};
 use crate::judge::difference::Difference;
 use crate::judge::pair::Arm;
 use crate::judge::sample;
-use crate::pack::{Case, Pack};
+use crate::pack::{Case, Pack, Role};
 use crate::policy::{Rule, Sequential};
 use crate::quantity::PerMillion;
 
 /// The cases of the campaigns here. Those of either split have the same names.
 fn pack(holdout_cases: u32) -> Pack {
-    let case = |split| {
+    let case = |role| {
         move |index| Case {
             id: CaseId::new(format!("case-{index}")).unwrap(),
             inputs: serde_json::Map::new(),
             expect: Vec::new(),
-            split,
+            role,
         }
     };
-    let holdout = (0..u64::from(holdout_cases)).map(case(Split::Holdout));
-    let cases = (0..CASES).map(case(Split::Search)).chain(holdout).collect();
+    let holdout = (0..u64::from(holdout_cases)).map(case(Role::Holdout));
+    let cases = (0..CASES).map(case(Role::Search)).chain(holdout).collect();
     Pack { digest: Digest::of(b"pack"), cases }
 }
 

@@ -31,6 +31,26 @@ fn a_replay_that_is_asked_for_waits_for_its_turn_and_for_the_budget() {
     assert_eq!(draft.unwrap_err().code(), "campaign_wrong_status");
 }
 
+#[test]
+fn a_replay_runs_the_tune_cases_as_well_and_nothing_else_does() {
+    let mut campaign = campaign(5, 0);
+    campaign.frozen.tune_cases = 7;
+    let mut driven = Driven::new(campaign);
+    driven.command(Command::Start { reason: None }).unwrap();
+    let sizes = |driven: &Driven| {
+        let frozen = &driven.campaign.frozen;
+        driven.campaign.in_flight().map(|open| frozen.runs(open)).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(&driven), [17]);
+    let short = driven.command(Command::RecordReplay(record(driven.open()))).unwrap_err();
+    assert!(short.to_string().contains("10 of 17 case runs are on record"), "{short}");
+    driven.land(Some(6));
+    assert_eq!(sizes(&driven), [17]);
+    driven.land(Some(6));
+    driven.propose(1);
+    assert_eq!(sizes(&driven), [10]);
+}
+
 fn record(evaluation: EvaluationId) -> ReplayRecord {
     ReplayRecord { evaluation, runs: 10, open: 0, foreign: 0, result: result(Some(6)) }
 }

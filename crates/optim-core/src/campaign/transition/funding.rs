@@ -26,7 +26,7 @@ pub(super) struct Wanted {
 impl Step<'_> {
     /// Queues all of `wanted`, or holds the campaign when the budget does not cover them together.
     pub(super) fn queue(&mut self, wanted: Vec<Wanted>) -> Option<Vec<Evaluation>> {
-        let runs = wanted.iter().map(|wanted| self.runs(wanted.split)).sum();
+        let runs = wanted.iter().map(|wanted| self.runs_of(wanted)).sum();
         let worst = wanted.iter().map(|wanted| wanted.worst_case);
         let worst = worst.reduce(|one, other| Some(one?.covering(other?))).flatten();
         let each = self.affordable(runs, worst)?;
@@ -34,6 +34,7 @@ impl Step<'_> {
     }
 
     pub(super) fn queue_one(&mut self, wanted: Wanted, allowance: Allowance) -> Evaluation {
+        let runs = self.runs_of(&wanted);
         let Wanted { purpose, snapshot, fingerprint, split, .. } = wanted;
         let evaluation = Evaluation {
             id: purpose.evaluation_id(&self.next.id, self.next.search.retries),
@@ -47,7 +48,7 @@ impl Step<'_> {
             requeued: 0,
             drawn: None,
         };
-        self.next.ledger.reserve(evaluation.id, self.runs(split), allowance);
+        self.next.ledger.reserve(evaluation.id, runs, allowance);
         self.effects.push(Effect::QueueRuns(evaluation.clone()));
         self.tell(EventKind::EvaluationQueued { evaluation: evaluation.id, purpose });
         evaluation
@@ -73,6 +74,10 @@ impl Step<'_> {
 
     pub(super) fn runs(&self, split: Split) -> u64 {
         self.next.frozen.cases(split).into()
+    }
+
+    fn runs_of(&self, wanted: &Wanted) -> u64 {
+        self.next.frozen.runs_for(&wanted.purpose, wanted.split).into()
     }
 
     fn total(&self) -> Allowance {

@@ -31,17 +31,17 @@ impl Step<'_> {
     pub(super) fn record_replay(&mut self, record: &ReplayRecord) -> Result<(), Rejection> {
         let ReplayRecord { evaluation, runs, open, foreign, result } = record;
         let refuse = |why: String| Err(Rejection::NoReplay { evaluation: *evaluation, why });
-        let cases = self.next.frozen.search_cases;
         let awaited = self
             .next
             .in_flight()
-            .any(|open| open.id == *evaluation && matches!(open.purpose, Purpose::Replay { .. }));
+            .find(|open| open.id == *evaluation && matches!(open.purpose, Purpose::Replay { .. }));
+        let cases = awaited.map(|awaited| self.next.frozen.runs(awaited));
         if self.next.baseline.replays.iter().any(|replay| replay.evaluation == *evaluation) {
             return refuse("it is recorded already, and counts once".to_owned());
         }
-        if !awaited {
+        let Some(cases) = cases else {
             return refuse("it is not the replay that the current baseline waits for".to_owned());
-        }
+        };
         if *open > 0 {
             return refuse(format!("{open} of its {runs} case runs are not over"));
         }
