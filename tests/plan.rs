@@ -15,12 +15,12 @@ fn a_plan_says_what_the_pack_and_the_budget_can_prove_and_executes_nothing() {
     let ran = project.optim(["plan"]);
     ran.ended(0);
     for words in [
-        "rule sequential; 108 search and 60 holdout cases, 12 experiments",
+        "rule sequential; 84 tune, 84 search and 60 holdout cases, 12 experiments",
         "two runs of a case differ in 18.0% (assumed",
-        "with 108 cases and 240 pairs a candidate:",
+        "with 84 cases and 240 pairs a candidate:",
         "+10 points: proven with a probability of",
         "each candidate risks 0.4167 % and needs evidence of 240",
-        "case runs: 216 for the replays",
+        "case runs: 336 for the replays",
         "480 at most; 120 to confirm a winner",
         "next:",
     ] {
@@ -52,7 +52,7 @@ fn a_budget_that_is_too_small_for_the_goal_names_its_key() {
     project.replace("policy/budget.yaml", "max_total_tokens: 20000000", "max_total_tokens: 3000");
     let plan = project.optim(["plan", "--json"]).document(0);
     assert_eq!(plan["price"]["from"], "runs", "{plan}");
-    assert!(plan["budget_pays_for"].as_u64().unwrap() < 216, "{plan}");
+    assert!(plan["budget_pays_for"].as_u64().unwrap() < 336, "{plan}");
     let warnings = plan["warnings"].to_string();
     assert!(warnings.contains("raise `max_total_tokens`"), "{warnings}");
 }
@@ -65,7 +65,7 @@ fn the_figures_of_a_plan_come_from_the_replays_once_there_are_some() {
     assert_eq!(plan["flips"]["from"], "record");
     assert_eq!(plan["flips"]["campaign"], "first");
     assert_eq!(plan["flips"]["share"]["num"], 0, "the built-in agent is deterministic");
-    assert!(plan["advice"][0].as_str().unwrap().contains("`batch: 108`"), "{plan}");
+    assert!(plan["advice"][0].as_str().unwrap().contains("`batch: 84`"), "{plan}");
 }
 
 #[test]

@@ -24,16 +24,16 @@ fn project_with(keys: &str) -> Project {
 
 /// A project whose first candidate is under review: it may have too few pairs for a proof.
 fn under_review() -> Project {
-    let project = project_with(", n_max: 24");
+    let project = project_with(", n_max: 32, batch: 32");
     let report = project.optim(RUN).document(7);
     assert_eq!(report["experiments"][0]["state"], "needs_review", "{report}");
     project
 }
 
-/// The case runs that a campaign needs which compared one candidate in `pairs` pairs: two replays of 108
-/// cases, both sides of each pair, and both sides of the confirmation on 60 cases.
+/// The case runs that a campaign needs which compared one candidate in `pairs` pairs: two replays of 84
+/// tune and 84 search cases, both sides of each pair, and both sides of the confirmation on 60 cases.
 fn runs(pairs: u64) -> u64 {
-    2 * 108 + 2 * pairs + 2 * 60
+    2 * (84 + 84) + 2 * pairs + 2 * 60
 }
 
 fn pairs(project: &Project) -> u64 {
@@ -127,10 +127,10 @@ fn a_review_goes_on_with_the_pairs_that_a_person_adds_until_it_is_decided() {
     project.optim(["extend", "--pairs", "40", "--reason", "it looks good"]).ended(0);
     let open = project.optim(["status", "--json"]).document(0);
     let comparison = &open["experiments"][0]["comparison"];
-    assert_eq!((&comparison["pairs"], &comparison["pairs_max"]), (&before.into(), &64.into()));
+    assert_eq!((&comparison["pairs"], &comparison["pairs_max"]), (&before.into(), &72.into()));
     for verb in [&["show", "1"][..], &["status"], &["list"]] {
         let shown = project.optim(verb).stdout;
-        assert!(shown.contains(&format!("{before} of at most 64 pairs: ")), "{shown}");
+        assert!(shown.contains(&format!("{before} of at most 72 pairs: ")), "{shown}");
     }
     project.optim(["extend", "--pairs", "40", "--reason", "x"]).refused(6, "nothing_under_review");
     let report = project.optim(["run", "--json"]).document(7);

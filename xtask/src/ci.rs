@@ -30,7 +30,10 @@ const STEPS: &[Step] = &[
     step("demo", "xtask smoke"),
     step("shuffled labels", "xtask shuffled"),
     step("sequential rule", "run --release --package optim-benches --bin decision-quality"),
-    step("campaigns of noise", "run --release --package optim-benches --bin false-promotions -- short"),
+    step(
+        "campaigns of noise",
+        "run --release --package optim-benches --bin false-promotions -- short",
+    ),
 ];
 
 const fn step(name: &'static str, arguments: &'static str) -> Step {

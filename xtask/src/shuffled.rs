@@ -62,7 +62,7 @@ fn is_recommended(root: &Path, world: World, seed: u64) -> anyhow::Result<bool> 
     std::fs::write(&cases, in_world(&pack, world, seed)?)?;
     let mut optim = Command::new(root.join("target/release/optim"));
     let seed = seed.to_string();
-    optim.current_dir(folder.path()).args(["run", "--quiet", "--seed", &seed]);
+    optim.current_dir(folder.path()).args(["run", "--seed", &seed]);
     let ended = optim.output().context("optim does not start")?;
     match ended.status.code() {
         Some(RECOMMENDED) => Ok(true),
@@ -139,7 +139,9 @@ mod tests {
             let mut counts = BTreeMap::new();
             for line in pack.lines() {
                 let case: Value = serde_json::from_str(line).unwrap();
-                *counts.entry((case["split"].to_string(), case["expect"].to_string())).or_insert(0) += 1;
+                *counts
+                    .entry((case["split"].to_string(), case["expect"].to_string()))
+                    .or_insert(0) += 1;
             }
             counts
         };

@@ -166,7 +166,7 @@ mod tests {
     use optim_core::campaign::ledger::Allowance;
     use optim_core::digest::Digest;
     use optim_core::pack;
-    use optim_core::time::Timestamp;
+    use optim_core::quantity::Timestamp;
     use optim_core::workflow::Fingerprint;
 
     use super::*;
