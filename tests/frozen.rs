@@ -32,6 +32,17 @@ fn a_pack_that_is_edited_stops_the_campaign_until_a_person_has_chosen() {
 }
 
 #[test]
+fn a_change_is_not_tried_on_files_that_are_others_now() {
+    let project = waiting();
+    edit(&project, PACK);
+    let change = ["try", "--node", "classify", "--field", "timeout_ms", "--value", "65000"];
+    project.optim(change).refused(6, "frozen_files_edited");
+    let status = project.optim(["status", "--json"]).document(0);
+    assert_eq!(status["campaign"]["status"], "awaiting_promotion_approval", "{status}");
+    assert_eq!(project.optim(change.into_iter().chain(["--frozen"])).code, 7, "one waits already");
+}
+
+#[test]
 fn a_campaign_is_not_resumed_on_files_that_are_others_now() {
     let project = waiting();
     project.optim(["pause"]).ended(0);

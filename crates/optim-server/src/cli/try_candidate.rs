@@ -38,11 +38,20 @@ pub(crate) struct Args {
     /// The new value of a number field.
     #[arg(long, value_name = "NUMBER", requires = "field", conflicts_with_all = ["candidate", "text_file"])]
     value: Option<i64>,
+    /// Compare it in the open campaign though files that this froze were edited since.
+    #[arg(long)]
+    #[serde(default)]
+    frozen: bool,
 }
 
 pub(super) async fn try_candidate(call: &Call, args: Args) -> Outcome {
     let campaign = match run::open_campaign(&call.session).await? {
-        Some(open) => open,
+        Some(open) => {
+            if !args.frozen {
+                run::unedited(&open)?;
+            }
+            open
+        }
         None => {
             let project = call.session.project().await?;
             let mutation = args.mutation(&call.directory, &project.workflow)?;
