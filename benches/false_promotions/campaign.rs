@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Phase};
+use optim_core::decisions::Decisions;
+use optim_core::decisions::read::read;
 use optim_core::decisions::verify::Verified;
 use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::id::Actor;
@@ -119,6 +121,13 @@ impl Process {
     }
 }
 
+/// The decisions after a way through their export.
+fn as_others_read(decisions: &[Decisions]) -> Outcome<Vec<Decisions>> {
+    let lines = decisions.iter().flat_map(Decisions::lines);
+    let lines = lines.map(|line| serde_json::to_string(&line)).collect::<Result<Vec<_>, _>>()?;
+    Ok(read(lines.join("\n").as_bytes())?)
+}
+
 /// Runs a campaign to its end.
 pub(crate) async fn run(setting: Setting<'_>) -> Outcome<Ended> {
     let agent = Arc::new(Agent::new(setting.world, setting.seed));
@@ -167,7 +176,7 @@ pub(crate) async fn run(setting: Setting<'_>) -> Outcome<Ended> {
     let store = process.engine.store();
     let experiments = Page::all(|page| store.experiments(&id, page)).await?;
     let decisions = process.engine.decisions(std::slice::from_ref(&id)).await?;
-    let verified = decisions.first().ok_or("nothing is on record")?.verify();
+    let verified = as_others_read(&decisions)?.first().ok_or("nothing is on record")?.verify();
     process.stop().await;
     let starts = agent.starts();
     Ok(Ended { campaign, experiments, verified, starts, false_promotions, reviews, restarts })

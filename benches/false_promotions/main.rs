@@ -116,7 +116,7 @@ fn recomputed(done: &Done, missed: &mut Missed) {
     let runs: u64 = found().map(|verified| verified.runs).sum();
     let differ: Vec<_> = found().flat_map(|verified| &verified.mismatches).collect();
     println!(
-        "    {decisions} decisions and {runs} case runs recomputed from the record, {} differ",
+        "    {decisions} decisions and {runs} case runs recomputed from the export, {} differ",
         differ.len()
     );
     missed.require(differ.is_empty(), || format!("on record and recomputed differ: {differ:?}"));
