@@ -109,20 +109,21 @@ fn in_world(pack: &str, world: World, seed: u64) -> anyhow::Result<String> {
 
 /// Has the expectations of the cases of each split change places.
 fn shuffle(cases: &mut [Value], seed: u64) {
-    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (place, case) in cases.iter().enumerate() {
-        places.entry(case["split"].to_string()).or_default().push(place);
+    let mut expected: BTreeMap<String, Vec<&mut Value>> = BTreeMap::new();
+    for case in cases {
+        let split = case.get("split").map(Value::to_string).unwrap_or_default();
+        expected.entry(split).or_default().extend(case.get_mut("expect"));
     }
-    for places in places.values() {
-        let mut from = places.clone();
-        from.sort_by_key(|place| {
+    for expected in expected.into_values() {
+        let numbered = (0_u64..).zip(&expected).map(|(place, expect)| {
             let mut hasher = DefaultHasher::new();
             (seed, place).hash(&mut hasher);
-            hasher.finish()
+            (hasher.finish(), (**expect).clone())
         });
-        let expected: Vec<Value> = from.iter().map(|from| cases[*from]["expect"].clone()).collect();
-        for (to, expect) in places.iter().zip(expected) {
-            cases[*to]["expect"] = expect;
+        let mut drawn: Vec<(u64, Value)> = numbered.collect();
+        drawn.sort_by_key(|(number, _)| *number);
+        for (expect, (_, other)) in expected.into_iter().zip(drawn) {
+            *expect = other;
         }
     }
 }

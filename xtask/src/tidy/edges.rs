@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("optim-server", &["optim-core", "optim-store", "optim-runtime"]),
     ("optim-tests", &["optim-core", "optim-store", "optim-runtime", "optim-server"]),
     ("optim-benches", &["optim-core", "optim-store", "optim-runtime"]),
+    ("optim-power-loss", &["optim-core", "optim-store"]),
     ("xtask", &[]),
 ];
 
@@ -48,7 +49,7 @@ const CORE_TREE_MAX: usize = 36;
 
 /// Crates that have one place.
 const ONLY_IN: &[(&str, &[&str])] = &[
-    ("anyhow", &["optim-server", "xtask"]),
+    ("anyhow", &["optim-power-loss", "optim-server", "xtask"]),
     ("clap", &["optim-server"]),
     ("criterion", &["optim-benches"]),
     ("heed", &["optim-store"]),
