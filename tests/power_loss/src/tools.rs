@@ -1,35 +1,37 @@
-//! What has to be there: root, and programs of the system.
+//! Programs of the system: whether they are there and may do what they have to.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::Context as _;
 
-/// The programs, with the Debian packages that they are in.
-const PROGRAMS: [(&str, &str); 6] = [
+/// What power cuts need: programs, with the Debian packages that they are in.
+const FOR_CUTS: [(&str, &str); 5] = [
     ("mount", "mount"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("xfs_io", "xfsprogs"),
     ("eatmydata", "eatmydata"),
-    ("strace", "strace"),
 ];
 
-/// What is missing, in words.
-pub(crate) fn missing() -> Option<String> {
+/// Why there can be no power cuts here; `None` where there can.
+pub(crate) fn no_cuts() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("it needs root, to mount file systems".to_owned());
+        return Some("only root may mount a file system".to_owned());
     }
-    let is_there = |program: &str| {
-        let mut asked = Command::new("sh");
-        asked.args(["-c", "command -v \"$0\"", program]).stdout(Stdio::null());
-        asked.status().is_ok_and(|status| status.success())
-    };
-    let missing: Vec<_> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !is_there(program))
-        .map(|(program, package)| format!("{program} (package {package})"))
-        .collect();
-    (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(", ")))
+    let is_missing = |program: &str| run(&["sh", "-c", "command -v \"$0\"", program]).is_err();
+    let missing = FOR_CUTS.iter().filter(|(program, _)| is_missing(program));
+    let missing: Vec<_> =
+        missing.map(|(program, package)| format!("{program} (package {package})")).collect();
+    if !missing.is_empty() {
+        return Some(format!("not installed: {}", missing.join(", ")));
+    }
+    let loops = run(&["losetup", "--find"]).err();
+    loops.map(|error| format!("no loop device: {error:#}"))
+}
+
+/// Why what a process writes cannot be recorded here; `None` where it can.
+pub(crate) fn no_record() -> Option<String> {
+    run(&["strace", "-o", "/dev/null", "true"]).err().map(|error| format!("{error:#}"))
 }
 
 /// Runs a program to its end, which must be a good one.
