@@ -591,12 +591,7 @@ impl Engine {
     /// # Errors
     /// The store fails.
     pub async fn recover(&self) -> Result<usize, EngineError> {
-        let claimed = self.list_runs(&RunFilter::Running).await?;
-        for run in &claimed {
-            // A run that has moved on meanwhile needs no help.
-            drop(self.observe_run(run.id, RunObservation::Lost { epoch: run.epoch }).await?);
-        }
-        let recovered = claimed.len() + self.recover_workflow_runs().await?;
+        let recovered = self.give_back().await? + self.recover_workflow_runs().await?;
         for campaign in self.campaigns_at_work().await? {
             self.record(&campaign, &Observation::Continued, Vec::new()).await?;
         }

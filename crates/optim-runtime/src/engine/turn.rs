@@ -8,7 +8,7 @@ use optim_core::quantity::Millis;
 use optim_core::run::transition::{self, RunCommand, RunObservation};
 use optim_core::run::{Epoch, Run, RunReport, RunState, Throttled};
 use optim_core::throttle::{AnsweredRun, Throttle};
-use optim_store::{Commit, RunSummary, StoreError, Versioned, Write};
+use optim_store::{Commit, RunFilter, RunSummary, StoreError, Versioned, Write};
 
 use super::{CONFLICT_RETRIES_MAX, Engine, EngineError};
 use crate::scheduler::entry::Job;
@@ -67,6 +67,32 @@ impl Engine {
             }
             match self.commit(Commit { runs, throttles, events, ..Commit::default() }).await {
                 Ok(()) => return Ok(claimed),
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict { what: "each of several runs".to_owned() }.into())
+    }
+
+    /// Gives back every claimed run, in one commit; how many there were.
+    pub(super) async fn give_back(&self) -> Result<usize, EngineError> {
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let mut runs = Vec::new();
+            for run in self.list_runs(&RunFilter::Running).await? {
+                let Some(Versioned { revision, value }) = self.readable_run(run.id).await? else {
+                    continue;
+                };
+                let lost = RunObservation::Lost { epoch: run.epoch };
+                // One that has moved on meanwhile needs no help.
+                let given = transition::observe(&value, lost).ok();
+                runs.extend(given.map(|value| Write { expected: revision, value }));
+            }
+            let count = runs.len();
+            if count == 0 {
+                return Ok(0);
+            }
+            match self.commit(Commit { runs, ..Commit::default() }).await {
+                Ok(()) => return Ok(count),
                 Err(StoreError::Conflict { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
