@@ -66,3 +66,31 @@ fn the_cause_of_runs_without_an_outcome_is_named_wherever_a_campaign_is_shown() 
     assert!(reason.contains(cause), "{reason}");
     assert_eq!(report["campaign"]["waits_until_ms"], serde_json::Value::Null);
 }
+
+#[test]
+fn proposers_learn_from_tune_cases_and_from_search_cases_only_where_there_are_no_others() {
+    // Word for word the same in every search ticket of one label, and in no other case.
+    let marked = |tune: bool| {
+        let project = Project::example();
+        let mut pack = String::new();
+        for line in project.read("cases/tickets.jsonl").lines() {
+            let marked = line.contains("\"split\":\"search\"") && line.contains("return_request");
+            let line = if marked {
+                line.replace("\"ticket\":\"", "\"ticket\":\"Zyzzyva. ")
+            } else {
+                line.into()
+            };
+            pack += &if tune {
+                line
+            } else {
+                line.replace("\"split\":\"tune\"", "\"split\":\"holdout\"")
+            };
+            pack += "\n";
+        }
+        project.write("cases/tickets.jsonl", pack);
+        project.optim(["run"]);
+        project.optim(["show", "1"]).stdout
+    };
+    assert!(!marked(true).contains("zyzzyva"));
+    assert!(marked(false).contains("zyzzyva"), "it would have been learnt");
+}
