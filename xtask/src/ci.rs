@@ -29,6 +29,7 @@ const STEPS: &[Step] = &[
     step("benches", "build --package optim-benches --benches"),
     step("demo", "xtask smoke"),
     step("shuffled labels", "xtask shuffled"),
+    step("walks", "xtask model"),
     step("power cuts", "xtask powerloss --ext4 5 --xfs 2 --states 300"),
     step("sequential rule", "run --release --package optim-benches --bin decision-quality"),
     step(

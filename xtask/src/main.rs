@@ -1,5 +1,5 @@
-//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask powerloss`,
-//! `cargo xtask shuffled`, `cargo xtask smoke`, `cargo xtask tidy`.
+//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask model`,
+//! `cargo xtask powerloss`, `cargo xtask shuffled`, `cargo xtask smoke`, `cargo xtask tidy`.
 
 #![expect(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
 
 mod ci;
 mod defects;
+mod model;
 mod powerloss;
 mod shuffled;
 mod smoke;
@@ -25,6 +26,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   defects breaks a copy of the sources where an entry of tests/defects says so, and demands that the
           test of the entry fails: the entries marked `replay`, with --all every one, with --id D9 D31
           those of these numbers; with --write writes docs/defects.md instead
+  model   walks over the state machines and the store at random, [--cases N] sequences
   powerloss cuts the power under a store, on file systems that are shut down and in states of the disk that are
           made from a record: [--ext4 N] [--xfs N] [--states N] [--seed S]; as root
   shuffled runs campaigns on the example with its labels shuffled: none but one of twenty may find something
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
             defects::replay(|defect| ids.contains(&defect.id.to_string().as_str()))
         }
         ["defects", "--write"] => defects::write(),
+        ["model", arguments @ ..] => model::run(arguments),
         ["powerloss", arguments @ ..] => powerloss::run(arguments),
         ["shuffled"] => shuffled::run(),
         ["smoke"] => smoke::run(),

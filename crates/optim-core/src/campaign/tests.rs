@@ -898,8 +898,14 @@ fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
     driven
 }
 
+/// So many sequences, or those that `PROPTEST_CASES` asks for.
+fn sequences(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(usual), ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(sequences(512))]
 
     #[test]
     fn every_walk_keeps_the_invariants_and_equal_walks_are_equal(

@@ -257,8 +257,14 @@ async fn answer(
     }
 }
 
+/// So many sequences, or those that `PROPTEST_CASES` asks for.
+fn sequences(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(usual), ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(sequences(48))]
 
     #[test]
     fn lmdb_answers_as_the_reference_does(operations in prop::collection::vec(operation(), 1..60)) {
