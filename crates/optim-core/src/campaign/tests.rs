@@ -898,10 +898,10 @@ fn walk(moves: &[Move], holdout: u32, measure: AfterApply) -> Driven {
     driven
 }
 
-/// So many sequences, or those that `PROPTEST_CASES` asks for.
+/// So many sequences, or more if `PROPTEST_CASES` asks for them.
 fn sequences(usual: u32) -> ProptestConfig {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig { cases: asked.unwrap_or(usual), ..ProptestConfig::default() }
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(usual), ..asked }
 }
 
 proptest! {
