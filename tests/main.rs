@@ -8,6 +8,7 @@
 )]
 
 mod after_apply;
+mod audit;
 mod bad_input;
 mod budget;
 mod campaign;

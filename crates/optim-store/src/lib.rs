@@ -7,6 +7,7 @@
 
 mod check;
 mod cursor;
+mod encoded;
 #[cfg(feature = "lmdb")]
 pub mod lmdb;
 pub mod memory;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use optim_core::campaign::event::Event;
 use optim_core::campaign::{Campaign, Status};
 use optim_core::digest::Digest;
@@ -57,6 +59,15 @@ pub struct Recorded {
     pub seq: EventSeq,
     /// The event.
     pub event: Event,
+}
+
+/// The event of an entry of the audit chain; `None` when its payload was dropped.
+pub(crate) fn recorded(entry: &Entry) -> Result<Option<Recorded>, StoreError> {
+    let event = entry.event().map_err(|error| StoreError::Corrupt {
+        what: format!("event {}", entry.seq),
+        why: error.to_string(),
+    })?;
+    Ok(event.map(|event| Recorded { seq: EventSeq(entry.seq), event }))
 }
 
 /// A change of one record, valid only while the record has the expected revision.
@@ -684,8 +695,15 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
-    /// as in [`Page`].
+    /// as in [`Page`]. Those whose payload was dropped are left out.
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Lists the entries of the audit chain with a number above `after`, oldest first, at most `limit` of
+    /// them; 1..=500, as in [`Page`]. There is one entry for each event, with its number.
+    async fn audit(&self, after: EventSeq, limit: u32) -> Result<Vec<Entry>, StoreError>;
+
+    /// The end of the audit chain.
+    async fn audit_head(&self) -> Result<Head, StoreError>;
 
     /// Reads the throttles of all providers, by provider.
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError>;

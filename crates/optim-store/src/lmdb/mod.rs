@@ -19,6 +19,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use heed::MdbError;
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
@@ -239,6 +241,14 @@ impl Store for Lmdb {
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         self.read(move |view| view.events(after, limit)).await
+    }
+
+    async fn audit(&self, after: EventSeq, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.read(move |view| view.audit(after, limit)).await
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.read(|view| view.audit_head()).await
     }
 
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use heed::Database;
 use heed::types::Bytes;
+use optim_core::audit::verify::Verifier;
 use optim_core::campaign::Campaign;
-use optim_core::campaign::event::{Event, Subject};
+use optim_core::campaign::event::Subject;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::run::{Run, RunState};
@@ -13,12 +14,12 @@ use optim_core::stored_workflow::StoredWorkflow;
 use optim_core::workflow_run::WorkflowRun;
 use serde::de::DeserializeOwned;
 
-use crate::store::{StoreError, Versioned, WorkflowFilter};
+use crate::store::{Recorded, StoreError, Versioned, WorkflowFilter, recorded};
 
 use super::envelope::{self, Codec};
 use super::tables::Seq;
 use super::view::{
-    View, decode, ended_key, evaluation_key, number_key, output_key, source_key, status_key,
+    View, decode, ended_key, entry_of, evaluation_key, number_key, output_key, source_key, status_key,
     workflow_key,
 };
 use super::{Error, corrupt};
@@ -49,6 +50,16 @@ impl Findings {
         }
     }
 
+    /// Keeps what is wrong with a record; the store itself must not fail.
+    fn keep(&mut self, error: Error) -> Result<(), Error> {
+        match error {
+            Error::Store(error) if self.0.len() < FINDINGS_MAX => self.0.push(error),
+            Error::Store(_) => {}
+            error @ Error::Lmdb(_) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn expect_equal(&mut self, index: &str, entries: u64, records: u64) {
         let what = || format!("the index {index} with {entries} entries for {records} records");
         self.expect(entries == records, what, "entries are missing or left over");
@@ -69,9 +80,7 @@ impl Findings {
             let what = || format!("record {seq} of {name}");
             match decode(name, &seq.to_be_bytes(), value, what) {
                 Ok(record) => check(self, seq, record)?,
-                Err(Error::Store(error)) if self.0.len() < FINDINGS_MAX => self.0.push(error),
-                Err(Error::Store(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) => self.keep(error)?,
             }
         }
         Ok(count)
@@ -279,35 +288,46 @@ fn is_intact(table: &str, key: &[u8], found: Option<&[u8]>, wanted: Digest) -> b
 
 fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let records =
-        findings.records(view, tables.events, "events", |findings, seq, event: Event| {
-            let known = match &event.subject {
-                Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?.is_some(),
-                Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?.is_some(),
-                Subject::WorkflowRun(id) => {
-                    tables.workflow_run_ids.get(txn, id.as_bytes())?.is_some()
-                }
-                Subject::Provider(_) => true,
-            };
-            findings.expect(known, || format!("event {seq}"), "its subject is missing");
-            Ok(())
-        })?;
-    let last = view.last_event()?;
-    findings.expect(
-        last.0 == records,
-        || format!("the events up to {}", last.0),
-        "some are missing",
-    );
+    let mut chain = Some(Verifier::default());
+    for entry in tables.events.iter(txn)? {
+        let (seq, value) = entry?;
+        let entry = match entry_of(seq, value) {
+            Ok(entry) => entry,
+            Err(error) => {
+                // What comes behind it cannot be told from what was moved.
+                chain = None;
+                findings.keep(error)?;
+                continue;
+            }
+        };
+        if let Some(Err(broken)) = chain.as_mut().map(|chain| chain.take(&entry)) {
+            findings.expect(false, || "the audit chain".to_owned(), &broken.to_string());
+            chain = None;
+        }
+        match recorded(&entry) {
+            Ok(Some(Recorded { event, .. })) => {
+                let known = is_known(view, &event.subject)?;
+                findings.expect(known, || format!("event {seq}"), "its subject is missing");
+            }
+            Ok(None) => {}
+            Err(error) => findings.keep(error.into())?,
+        }
+    }
     Ok(())
 }
 
+fn is_known(view: &View<'_>, subject: &Subject) -> Result<bool, Error> {
+    let View { tables, txn } = *view;
+    Ok(match subject {
+        Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?.is_some(),
+        Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?.is_some(),
+        Subject::WorkflowRun(id) => tables.workflow_run_ids.get(txn, id.as_bytes())?.is_some(),
+        Subject::Provider(_) => true,
+    })
+}
+
 fn throttles(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
-    match view.throttles() {
-        Err(Error::Store(error)) if findings.0.len() < FINDINGS_MAX => findings.0.push(error),
-        Ok(_) | Err(Error::Store(_)) => {}
-        Err(error) => return Err(error),
-    }
-    Ok(())
+    view.throttles().map(drop).or_else(|error| findings.keep(error))
 }
 
 fn blobs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {

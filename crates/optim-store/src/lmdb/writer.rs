@@ -18,9 +18,10 @@ use optim_core::workflow_run::WorkflowRun;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::check::check;
-use crate::store::{Commit, Committed, RunOutput, StoreError, Versioned, WorkflowFilter, Write};
+use crate::encoded::Encoded;
+use crate::store::{Commit, Committed, RunOutput, StoreError, Versioned, WorkflowFilter};
 
-use super::envelope::{Codec, encode, seal};
+use super::envelope::{Codec, seal};
 use super::environment::Environment;
 use super::tables::Tables;
 use super::view::{
@@ -45,21 +46,9 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Job {
+    /// Encoded before it was queued.
     commit: Encoded,
     reply: oneshot::Sender<Result<Committed, StoreError>>,
-}
-
-/// A commit whose records are encoded, which is done before it is queued.
-#[derive(Debug)]
-struct Encoded {
-    commit: Commit,
-    campaigns: Vec<Vec<u8>>,
-    experiments: Vec<Vec<u8>>,
-    runs: Vec<Vec<u8>>,
-    workflows: Vec<Vec<u8>>,
-    workflow_runs: Vec<Vec<u8>>,
-    throttles: Vec<Option<Vec<u8>>>,
-    events: Vec<Vec<u8>>,
 }
 
 impl Writer {
@@ -102,47 +91,6 @@ impl Drop for Writer {
             drop(thread.join());
         }
     }
-}
-
-impl Encoded {
-    fn new(commit: Commit) -> Result<Self, StoreError> {
-        Ok(Self {
-            campaigns: commit.campaigns.iter().map(encode_write).collect::<Result<_, _>>()?,
-            experiments: commit.experiments.iter().map(encode).collect::<Result<_, _>>()?,
-            runs: commit.runs.iter().map(encode_write).collect::<Result<_, _>>()?,
-            workflows: commit.workflows.iter().map(encode_write).collect::<Result<_, _>>()?,
-            workflow_runs: commit
-                .workflow_runs
-                .iter()
-                .map(encode_write)
-                .collect::<Result<_, _>>()?,
-            throttles: commit
-                .throttles
-                .values()
-                .map(|throttle| throttle.as_ref().map(encode).transpose())
-                .collect::<Result<_, _>>()?,
-            events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
-            commit,
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        let records = [
-            &self.campaigns,
-            &self.experiments,
-            &self.runs,
-            &self.workflows,
-            &self.workflow_runs,
-            &self.events,
-        ];
-        let records = records.into_iter().flatten();
-        let blobs = self.commit.payloads().map(|blob| blob.bytes().len());
-        records.map(Vec::len).chain(blobs).sum()
-    }
-}
-
-fn encode_write<T: serde::Serialize>(write: &Write<T>) -> Result<Vec<u8>, StoreError> {
-    encode(&Versioned { revision: write.expected.next(), value: &write.value })
 }
 
 fn serve(environment: &Environment, mut jobs: mpsc::Receiver<Job>) {
@@ -199,6 +147,9 @@ fn apply(
     encoded: &Encoded,
 ) -> Result<Committed, Error> {
     let commit = &encoded.commit;
+    // Before anything is written: an entry tells what was there.
+    let view = View { tables, txn };
+    let entries = encoded.entries(view.audit_head()?, |id| view.digest(id))?;
     for (write, payload) in commit.campaigns.iter().zip(&encoded.campaigns) {
         let id = write.value.id.as_str();
         let known = tables.campaign_ids.get(txn, id)?;
@@ -261,9 +212,8 @@ fn apply(
             None => drop(tables.throttles.delete(txn, key)?),
         }
     }
-    for payload in &encoded.events {
-        let seq = last(txn, tables.events)?.saturating_add(1);
-        put(tables.events, "events", txn, Place::New(seq), payload)?;
+    for entry in entries {
+        put(tables.events, "events", txn, Place::New(entry.seq), &entry.to_bytes())?;
     }
     for blob in &commit.blobs {
         let digest = blob.digest();

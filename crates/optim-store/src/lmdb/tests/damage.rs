@@ -14,7 +14,8 @@ use crate::testing::sample;
 use heed::RwTxn;
 
 use super::super::Error;
-use super::super::envelope::{Codec, encode, seal};
+use super::super::envelope::{Codec, seal};
+use crate::encoded::encode;
 use super::super::file::DataFile;
 use super::super::tables::Tables;
 use super::{Lmdb, directory, everything, expect_intact, open, options};
