@@ -25,6 +25,7 @@ mod plan;
 mod search;
 mod sequential;
 mod signals;
+mod store;
 mod support;
 mod tenants;
 mod workflow;

@@ -21,6 +21,8 @@ use optim_core::workflow_run::state::WorkflowRunStatus;
 use optim_core::workflow_run::{Wait, WorkflowRun};
 use serde::{Deserialize, Serialize};
 
+use crate::upkeep::Upkeep;
+
 /// Counts the writes of one record, from 1. `0` stands for "there is none yet".
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -559,6 +561,30 @@ pub enum StoreError {
         /// The kind of file system.
         kind: &'static str,
     },
+    /// Only an empty store takes an export in.
+    #[error("the store at {path} is not empty; import into a new one", path = path.display())]
+    NotEmpty {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The file is no export, or not as it was written. Nothing of it was taken in.
+    #[error(
+        "the file is no whole export of a store: line {line}: {why}; nothing was imported, take another copy"
+    )]
+    NotAnExport {
+        /// The line, from 1; 0 for the file as a whole.
+        line: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The file of an export cannot be used.
+    #[error("the file cannot be {what}: {source}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The text names no store that can be opened.
     #[error("{url:?} names no store: {why}")]
     BadUrl {
@@ -591,6 +617,9 @@ impl StoreError {
             Self::Owned { .. } => "store_owned",
             Self::Full { .. } | Self::NoSpace { .. } => "storage_full",
             Self::UnsafeFileSystem { .. } => "store_unsafe_file_system",
+            Self::NotEmpty { .. } => "store_not_empty",
+            Self::NotAnExport { .. } => "export_invalid",
+            Self::File { .. } => "file_io",
             Self::BadUrl { .. } => "bad_store_url",
             Self::Io { .. } => "store_io",
         }
@@ -704,6 +733,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The end of the audit chain.
     async fn audit_head(&self) -> Result<Head, StoreError>;
+
+    /// What an operator can do with the store as a whole; `None` for one that forgets.
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        None
+    }
 
     /// Reads the throttles of all providers, by provider.
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError>;

@@ -56,6 +56,15 @@ impl Replacement {
             .map_err(|source| CliError::Io { path: self.path.clone(), source })
     }
 
+    /// The file itself, for whoever writes it alone.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(super) fn handle(&self) -> Result<File, CliError> {
+        let handle = self.to.get_ref().as_file().try_clone();
+        handle.map_err(|source| CliError::Io { path: self.path.clone(), source })
+    }
+
     /// Puts it into its place, on disk.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ mod run_workflow;
 mod runs;
 mod show;
 mod status;
+mod store;
 mod try_candidate;
 mod work;
 mod workflow;
@@ -130,6 +131,9 @@ pub(crate) enum Verb {
     /// Everything that happened, as a chain: verify it, export it, print its end.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// The store as a whole: verify, measure, export, import, clean up.
+    #[command(subcommand)]
+    Store(store::Verb),
     /// Execute the project's workflow for its effect, in its real workspace.
     RunWorkflow(run_workflow::Args),
     /// Workflow runs: list, show, pause, resume, recover, cancel, decide.
@@ -242,6 +246,7 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Cancel(args) => hold::cancel(call, args).await,
         Verb::Decisions(verb) => decisions::decisions(call, verb).await,
         Verb::Audit(verb) => audit::audit(call, verb).await,
+        Verb::Store(verb) => store::store(call, verb).await,
         Verb::RunWorkflow(args) => Box::pin(run_workflow::run_workflow(call, args)).await,
         Verb::Runs(verb) => runs::runs(call, verb).await,
         Verb::Workflow(verb) => workflow::workflow(call, verb).await,

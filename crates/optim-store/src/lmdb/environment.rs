@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::encoded::encode;
 use crate::store::StoreError;
+use crate::upkeep::Stat;
 
 use super::envelope::{self, Codec};
 use super::file::{DataFile, Unmappable};
@@ -96,6 +97,13 @@ impl Environment {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Sizes and counts.
+    pub(super) fn stat(&self) -> Result<Stat, StoreError> {
+        let opened = self.opened();
+        let opened = self.usable(&opened)?;
+        opened.stat(self.map_max).map_err(|error| error.into_store(&self.path))
     }
 
     /// Runs `read` in a transaction of its own.
@@ -196,6 +204,26 @@ impl Environment {
 impl Opened {
     fn open(path: &Path, map_size: u64) -> Result<Self, StoreError> {
         Self::try_open(path, map_size).map_err(|error| error.into_store(path))
+    }
+
+    fn stat(&self, map_max: u64) -> Result<Stat, Error> {
+        let txn = self.env.read_txn()?;
+        let view = View { tables: &self.tables, txn: &txn };
+        let info = self.env.info();
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let page = u64::from(self.env.unnamed_database_stat().page_size);
+        Ok(Stat {
+            format: FORMAT,
+            table_bytes: number(self.tables.bytes(&txn)?),
+            used_bytes: number(info.last_page_number).saturating_add(1).saturating_mul(page),
+            map_bytes: number(info.map_size),
+            map_bytes_max: map_max,
+            readers: info.number_of_readers,
+            readers_max: info.maximum_number_of_readers,
+            transactions: number(txn.id()),
+            tables: self.tables.counts(&txn)?,
+            head: view.audit_head()?,
+        })
     }
 
     fn try_open(path: &Path, map_size: u64) -> Result<Self, Error> {

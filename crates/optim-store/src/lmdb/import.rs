@@ -159,7 +159,7 @@ fn put(
         }
         Kind::Entry => {
             let entry = Entry::from_bytes(record).map_err(|error| refused(&error.to_string()))?;
-            if View { tables, txn }.last_event()?.0.saturating_add(1) != entry.seq {
+            if (View { tables, txn }).last_event()?.0.saturating_add(1) != entry.seq {
                 return Err(refused("entries before it are missing").into());
             }
             put_entry(tables, txn, &entry)
@@ -203,6 +203,9 @@ fn not_an_export(line: u64, why: &str) -> StoreError {
 fn in_line(error: Error, line: u64) -> Error {
     match error {
         Error::Store(StoreError::NotAnExport { line: 0, why }) => not_an_export(line, &why).into(),
+        Error::Store(StoreError::Corrupt { what, why }) => {
+            not_an_export(line, &format!("{what}: {why}")).into()
+        }
         other => other,
     }
 }

@@ -1,9 +1,11 @@
 //! Compares everything that is stored with everything else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heed::Database;
 use heed::types::Bytes;
+use optim_core::audit::change::RecordKind;
+use optim_core::audit::entry::Entry;
 use optim_core::audit::verify::Verifier;
 use optim_core::campaign::Campaign;
 use optim_core::campaign::event::Subject;
@@ -12,9 +14,10 @@ use optim_core::experiment::Experiment;
 use optim_core::run::{Run, RunState};
 use optim_core::stored_workflow::StoredWorkflow;
 use optim_core::workflow_run::WorkflowRun;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::{Recorded, StoreError, Versioned, WorkflowFilter, recorded};
+use crate::store::{Recorded, Revision, StoreError, Versioned, WorkflowFilter, recorded};
 
 use super::envelope::{self, Codec};
 use super::tables::Seq;
@@ -289,6 +292,7 @@ fn is_intact(table: &str, key: &[u8], found: Option<&[u8]>, wanted: Digest) -> b
 fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
     let mut chain = Some(Verifier::default());
+    let mut told = Told::default();
     for entry in tables.events.iter(txn)? {
         let (seq, value) = entry?;
         let entry = match entry_of(seq, value) {
@@ -304,6 +308,7 @@ fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
             findings.expect(false, || "the audit chain".to_owned(), &broken.to_string());
             chain = None;
         }
+        told.take(&entry)?;
         match recorded(&entry) {
             Ok(Some(Recorded { event, .. })) => {
                 let known = is_known(view, &event.subject)?;
@@ -313,7 +318,75 @@ fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
             Err(error) => findings.keep(error.into())?,
         }
     }
-    Ok(())
+    told.compare(view, findings)
+}
+
+/// What the chain says of records that have a revision of their own: the last one that it tells of, and
+/// the digest that the record had then.
+#[derive(Default)]
+struct Told(BTreeMap<(RecordKind, String), (Revision, Option<Digest>)>);
+
+/// What the chain knows a record by.
+#[derive(Deserialize)]
+struct Identity {
+    id: String,
+}
+
+impl Told {
+    fn take(&mut self, entry: &Entry) -> Result<(), Error> {
+        let changes = entry.changes().map_err(|error| {
+            corrupt(&format!("event {}", entry.seq), &error.to_string())
+        })?;
+        for change in changes.into_iter().flatten() {
+            if let Some(revision) = change.revision {
+                self.0.insert((change.kind, change.id), (Revision(revision), change.after));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(mut self, view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
+        let tables = view.tables;
+        for (kind, table, name) in [
+            (RecordKind::Campaign, tables.campaigns, "campaigns"),
+            (RecordKind::Run, tables.runs, "runs"),
+            (RecordKind::Workflow, tables.workflows, "workflows"),
+            (RecordKind::WorkflowRun, tables.workflow_runs, "workflow_runs"),
+        ] {
+            for entry in table.iter(view.txn)? {
+                let (seq, value) = entry?;
+                let key = seq.to_be_bytes();
+                // A damaged one is a finding already.
+                let Ok(payload) = envelope::unseal(name, &key, Codec::Json, value) else {
+                    continue;
+                };
+                let record: Result<Versioned<Identity>, _> = envelope::decode(name, &key, value);
+                let Ok(Versioned { revision, value: Identity { id } }) = record else { continue };
+                let Some((last, after)) = self.0.remove(&(kind, id.clone())) else { continue };
+                // Between two entries a record may move on.
+                let holds =
+                    revision > last || revision == last && after == Some(Digest::of(payload));
+                findings.expect(holds, || format!("{} {id}", word(kind)), UNTOLD);
+            }
+        }
+        for (kind, id) in self.0.into_keys() {
+            findings.expect(false, || format!("{} {id}", word(kind)), "it is missing, and the audit chain tells of it");
+        }
+        Ok(())
+    }
+}
+
+const UNTOLD: &str = "it is not what the audit chain says";
+
+fn word(kind: RecordKind) -> &'static str {
+    match kind {
+        RecordKind::Campaign => "campaign",
+        RecordKind::Experiment => "experiment",
+        RecordKind::Run => "run",
+        RecordKind::Workflow => "workflow",
+        RecordKind::WorkflowRun => "workflow run",
+        RecordKind::Throttle => "throttle of",
+    }
 }
 
 fn is_known(view: &View<'_>, subject: &Subject) -> Result<bool, Error> {

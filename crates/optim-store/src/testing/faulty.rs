@@ -22,6 +22,7 @@ use crate::store::{
     RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowRunFilter,
     WorkflowRunSummary, WorkflowSummary,
 };
+use crate::upkeep::Upkeep;
 
 /// When an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +145,10 @@ impl Plan {
 
 #[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        self.inner.upkeep()
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         let _still = Still::begin();
         self.attempt(self.inner.commit(commit)).await
