@@ -107,6 +107,31 @@ fn a_second_process_pauses_resumes_and_cancels_what_the_first_one_runs() {
 }
 
 #[test]
+fn a_store_is_looked_after_while_its_owner_works() {
+    let gate = Gate::shut();
+    let project = gate.project();
+    let mut owner = start(&project, &["run", "--wait", "--json"]);
+    gate.await_agent(&mut owner);
+    project.optim(["store", "verify"]).ended(0);
+    let stat = project.optim(["store", "stat", "--json"]).document(0);
+    assert_eq!(stat["store"]["tables"]["campaigns"], 1);
+    let head = project.optim(["audit", "head"]).stdout.trim().to_owned();
+    assert_eq!(stat["store"]["head"], head.as_str());
+    project.optim(["audit", "verify", "--head", &head]).ended(0);
+    let file = project.path().join("store.jsonl").display().to_string();
+    let exported = project.optim(["store", "export", &file, "--json"]).document(0);
+    project.optim(["store", "gc"]).ended(0);
+    assert_eq!(project.optim(["cancel"]).code, 0);
+    assert_eq!(ended(owner).code, 11);
+    let copy = gate.project();
+    let imported = copy.optim(["store", "import", &file, "--json"]).document(0);
+    assert_eq!(imported["hash"], exported["hash"]);
+    assert_eq!(copy.optim(["audit", "head"]).stdout.trim(), head);
+    assert_eq!(status(&copy)["campaign"]["status"], "running");
+    project.optim(["audit", "verify", "--head", &head]).ended(0);
+}
+
+#[test]
 fn an_approval_from_a_second_process_continues_the_campaign() {
     let project = Project::example();
     let mut owner = start(&project, &["run", "--wait"]);

@@ -12,12 +12,19 @@ const DATA_BYTES: u64 = 64 * 1024 * 1024;
 /// In units of 512 bytes: enough for the lock file, and for no page that is not in use.
 const FILE_UNITS_MAX: u32 = 200;
 
+/// Where the chain of the store of format 3 ends.
+const CHAIN_OF_FORMAT_3: &str = "HEAD";
+
 /// The example with the store that an optim of format 1 left: one campaign is completed, one waits for a
 /// decision on experiment 1.
 fn of_format_1() -> Project {
+    of_format(1)
+}
+
+fn of_format(format: u32) -> Project {
     let project = Project::example();
     project.write(".optim/data/data.mdb", "");
-    let packed = root().join("tests/fixtures/format-1/data.mdb.gz");
+    let packed = root().join(format!("tests/fixtures/format-{format}/data.mdb.gz"));
     let file = OpenOptions::new().write(true).open(data(&project)).unwrap();
     let unpacked = Command::new("gzip")
         .arg("-dc")
@@ -55,6 +62,28 @@ fn a_campaign_in_a_store_of_format_1_goes_on() {
     let listed = project.optim(["list", "--json"]).document(0);
     let states = listed["campaigns"].as_array().unwrap().iter().map(|one| &one["status"]);
     assert_eq!(states.collect::<Vec<_>>(), ["awaiting_promotion_approval", "completed"]);
+}
+
+/// The events become a chain, which is the same each time; what they told of is as it was.
+#[test]
+fn what_happened_in_a_store_of_format_3_is_chained() {
+    let project = of_format(3);
+    let head = project.optim(["audit", "head"]);
+    assert_eq!(head.stdout.trim(), CHAIN_OF_FORMAT_3, "{head}");
+    let exported = project.optim(["audit", "export"]).stdout;
+    let lines = exported.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let payloads: Vec<_> = lines.map(|line| line["payload"].clone()).collect();
+    let approved = payloads.iter().find(|it| it["event"]["what"]["event"] == "candidate_approved");
+    let approved = approved.expect("an approval is told");
+    assert_eq!(approved["event"]["what"]["reason"], "it reads well");
+    assert_eq!(approved["event"]["actor"], "local:tester");
+    assert!(payloads.iter().all(|payload| payload["changes"] == json!([])), "nobody noted them then");
+    assert_eq!(project.optim(["list", "--json"]).document(0)["campaigns"][0]["status"], "running");
+    let runs = project.optim(["runs", "list", "--json"]).document(0);
+    assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");
+    project.optim(["cancel", "--reason", "enough"]).ended(0);
+    project.optim(["audit", "verify", "--head", CHAIN_OF_FORMAT_3]).ended(0);
+    project.optim(["decisions", "verify"]).ended(0);
 }
 
 #[test]

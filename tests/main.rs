@@ -8,6 +8,7 @@
 )]
 
 mod after_apply;
+mod audit;
 mod bad_input;
 mod budget;
 mod campaign;
@@ -24,6 +25,7 @@ mod plan;
 mod search;
 mod sequential;
 mod signals;
+mod store;
 mod support;
 mod tenants;
 mod workflow;

@@ -5,9 +5,10 @@
 //! checked by [`validator`] and [`assertion`], counted by [`metrics`], and judged by [`judge`].
 //! [`campaign`] is the whole effort as a state machine, [`stored_workflow`] a definition that is kept
 //! here, version by version. A [`workflow_run`] carries a workflow out for its effect, on the real
-//! workspace.
+//! workspace. [`audit`] is the chain of everything that happened.
 
 pub mod assertion;
+pub mod audit;
 pub mod backoff;
 pub mod campaign;
 pub mod canonical;

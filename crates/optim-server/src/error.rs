@@ -47,7 +47,7 @@ pub enum Exit {
     Unreachable = 10,
     /// Cancelled by a person.
     Cancelled = 11,
-    /// What was decided does not follow from what is on record.
+    /// What was decided does not follow from what is on record, or what is on record was changed.
     Different = 12,
     /// The evaluator is not healthy.
     Unhealthy = 13,
@@ -211,7 +211,11 @@ fn words(edited: &[Edited]) -> String {
 
 fn store_exit(error: &StoreError) -> Exit {
     match error {
-        StoreError::Owned { .. } | StoreError::Conflict { .. } => Exit::Conflict,
+        StoreError::Owned { .. } | StoreError::Conflict { .. } | StoreError::NotEmpty { .. } => {
+            Exit::Conflict
+        }
+        StoreError::NotAnExport { .. } => Exit::Invalid,
+        StoreError::File { .. } => Exit::Failure,
         _ => Exit::Unreachable,
     }
 }

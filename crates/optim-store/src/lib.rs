@@ -1,18 +1,23 @@
 //! The state of optim behind one small trait.
 //!
 //! [`Store`] is the whole contract, in plain data: reads by id, listings by cursor, and one
-//! all-or-nothing [`Commit`]. `check` holds the rules of a commit and `cursor` the paging, for every
+//! all-or-nothing [`Commit`], which chains its events. `check` holds the rules of a commit and `cursor` the paging, for every
 //! backend the same code. [`memory`] is the reference, `lmdb` the backend of one machine; both pass
-//! the suite in `testing`, which is published for backends of others. [`url::open`] picks one.
+//! the suite in `testing`, which is published for backends of others. [`upkeep`] is what an operator does with
+//! a store as a whole. [`url::open`] picks a backend.
 
 mod check;
 mod cursor;
+mod encoded;
 #[cfg(feature = "lmdb")]
 pub mod lmdb;
 pub mod memory;
+#[cfg(feature = "lmdb")]
+mod portable;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod upkeep;
 pub mod url;
 
 pub use store::{

@@ -5,6 +5,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
@@ -17,10 +19,11 @@ use optim_core::workflow_run::WorkflowRun;
 
 use crate::check::{Present, check};
 use crate::cursor::Listing;
+use crate::encoded::{Encoded, RecordId, encode};
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
     Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
-    WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, Write,
+    WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, Write, recorded,
 };
 
 /// A store in memory.
@@ -45,7 +48,7 @@ struct Content {
     workflow_run_ids: BTreeMap<WorkflowRunId, u64>,
     workflow_run_outputs: BTreeMap<(WorkflowRunId, Digest), Vec<u8>>,
     throttles: BTreeMap<ProviderId, Throttle>,
-    events: BTreeMap<u64, Recorded>,
+    audit: BTreeMap<u64, Entry>,
     blobs: BTreeMap<Digest, Vec<u8>>,
 }
 
@@ -62,7 +65,7 @@ impl Memory {
 }
 
 impl Content {
-    fn apply(&mut self, commit: Commit) {
+    fn apply(&mut self, commit: Commit, entries: Vec<Entry>) {
         for write in commit.campaigns {
             let seq =
                 *self.campaign_ids.entry(write.value.id.clone()).or_insert(next(&self.campaigns));
@@ -105,13 +108,10 @@ impl Content {
                 None => self.throttles.remove(&provider),
             };
         }
-        for event in commit.events {
-            let seq = next(&self.events);
-            self.events.insert(seq, Recorded { seq: EventSeq(seq), event });
-        }
         for blob in commit.blobs {
             self.blobs.entry(blob.digest()).or_insert_with(|| blob.into_bytes());
         }
+        self.audit.extend(entries.into_iter().map(|entry| (entry.seq, entry)));
     }
 }
 
@@ -173,6 +173,26 @@ impl Present for Content {
 }
 
 impl Content {
+    fn head(&self) -> Head {
+        self.audit.last_key_value().map(|(_, entry)| entry.head()).unwrap_or_default()
+    }
+
+    /// The digest of a record as a durable store would have it.
+    fn digest(&self, id: RecordId<'_>) -> Result<Option<Digest>, StoreError> {
+        let encoded = match id {
+            RecordId::Campaign(id) => {
+                let campaign = self.campaign_ids.get(id).and_then(|seq| self.campaigns.get(seq));
+                campaign.map(encode)
+            }
+            RecordId::Experiment(id) => self.experiments.get(&id).map(encode),
+            RecordId::Run(id) => Present::run(self, id)?.as_ref().map(encode),
+            RecordId::Workflow(id) => Present::workflow(self, id)?.as_ref().map(encode),
+            RecordId::WorkflowRun(id) => Present::workflow_run(self, id)?.as_ref().map(encode),
+            RecordId::Throttle(id) => self.throttles.get(id).map(encode),
+        };
+        Ok(encoded.transpose()?.map(|bytes| Digest::of(&bytes)))
+    }
+
     /// The open campaigns on a stored workflow.
     fn campaigns_on(&self, id: &WorkflowId) -> impl Iterator<Item = (u64, &Versioned<Campaign>)> {
         let campaigns = self.campaigns.iter().map(|(seq, campaign)| (*seq, campaign));
@@ -186,11 +206,11 @@ impl Content {
 impl Store for Memory {
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         let mut content = self.content();
-        check(&commit, &*content)?;
-        content.apply(commit);
-        let last_event =
-            content.events.last_key_value().map_or(EventSeq(0), |(seq, _)| EventSeq(*seq));
-        Ok(Committed { last_event })
+        let encoded = Encoded::new(commit)?;
+        check(&encoded.commit, &*content)?;
+        let entries = encoded.entries(content.head(), |id| content.digest(id))?;
+        content.apply(encoded.commit, entries);
+        Ok(Committed { last_event: EventSeq(content.head().seq) })
     }
 
     async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
@@ -334,8 +354,18 @@ impl Store for Memory {
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         let content = self.content();
-        let events = content.events.range((Excluded(after.0), Unbounded));
-        Ok(events.take(Page::size(limit)).map(|(_, event)| event.clone()).collect())
+        let entries = content.audit.range((Excluded(after.0), Unbounded)).map(|(_, entry)| entry);
+        entries.filter_map(|entry| recorded(entry).transpose()).take(Page::size(limit)).collect()
+    }
+
+    async fn audit(&self, after: EventSeq, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let content = self.content();
+        let entries = content.audit.range((Excluded(after.0), Unbounded));
+        Ok(entries.take(Page::size(limit)).map(|(_, entry)| entry.clone()).collect())
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        Ok(self.content().head())
     }
 
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use optim_core::campaign::event::Event;
 use optim_core::campaign::{Campaign, Status};
 use optim_core::digest::Digest;
@@ -18,6 +20,8 @@ use optim_core::throttle::Throttle;
 use optim_core::workflow_run::state::WorkflowRunStatus;
 use optim_core::workflow_run::{Wait, WorkflowRun};
 use serde::{Deserialize, Serialize};
+
+use crate::upkeep::Upkeep;
 
 /// Counts the writes of one record, from 1. `0` stands for "there is none yet".
 #[derive(
@@ -57,6 +61,15 @@ pub struct Recorded {
     pub seq: EventSeq,
     /// The event.
     pub event: Event,
+}
+
+/// The event of an entry of the audit chain; `None` when its payload was dropped.
+pub(crate) fn recorded(entry: &Entry) -> Result<Option<Recorded>, StoreError> {
+    let event = entry.event().map_err(|error| StoreError::Corrupt {
+        what: format!("event {}", entry.seq),
+        why: error.to_string(),
+    })?;
+    Ok(event.map(|event| Recorded { seq: EventSeq(entry.seq), event }))
 }
 
 /// A change of one record, valid only while the record has the expected revision.
@@ -548,6 +561,30 @@ pub enum StoreError {
         /// The kind of file system.
         kind: &'static str,
     },
+    /// Only an empty store takes an export in.
+    #[error("the store at {path} is not empty; import into a new one", path = path.display())]
+    NotEmpty {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The file is no export, or not as it was written. Nothing of it was taken in.
+    #[error(
+        "the file is no whole export of a store: line {line}: {why}; nothing was imported, take another copy"
+    )]
+    NotAnExport {
+        /// The line, from 1; 0 for the file as a whole.
+        line: u64,
+        /// What is wrong.
+        why: String,
+    },
+    /// The file of an export cannot be used.
+    #[error("the file cannot be {what}: {source}")]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The text names no store that can be opened.
     #[error("{url:?} names no store: {why}")]
     BadUrl {
@@ -580,6 +617,9 @@ impl StoreError {
             Self::Owned { .. } => "store_owned",
             Self::Full { .. } | Self::NoSpace { .. } => "storage_full",
             Self::UnsafeFileSystem { .. } => "store_unsafe_file_system",
+            Self::NotEmpty { .. } => "store_not_empty",
+            Self::NotAnExport { .. } => "export_invalid",
+            Self::File { .. } => "file_io",
             Self::BadUrl { .. } => "bad_store_url",
             Self::Io { .. } => "store_io",
         }
@@ -684,8 +724,20 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Lists the events with a number above `after`, oldest first, at most `limit` of them; 1..=500,
-    /// as in [`Page`].
+    /// as in [`Page`]. Those whose payload was dropped are left out.
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Lists the entries of the audit chain with a number above `after`, oldest first, at most `limit` of
+    /// them; 1..=500, as in [`Page`]. There is one entry for each event, with its number.
+    async fn audit(&self, after: EventSeq, limit: u32) -> Result<Vec<Entry>, StoreError>;
+
+    /// The end of the audit chain.
+    async fn audit_head(&self) -> Result<Head, StoreError>;
+
+    /// What an operator can do with the store as a whole; `None` for one that forgets.
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        None
+    }
 
     /// Reads the throttles of all providers, by provider.
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError>;

@@ -1,6 +1,6 @@
 //! `optim decisions`: what campaigns have decided, as lines, and whether it follows from their pairs.
 
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::Outcome;
 use super::call::Call;
+use super::file::{self, Replacement};
 use super::output::Output;
 use crate::error::{CliError, Exit};
 
@@ -74,22 +75,9 @@ pub(super) async fn decisions(call: &Call, verb: Verb) -> Outcome {
 
 /// Verifies what is in `file`, or on stdin when it is `-`.
 pub(super) fn verify_file(file: &Path, out: &Output, json: bool) -> Outcome {
-    let bytes = if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(file)
-    };
-    let bytes = bytes.map_err(|source| match source.kind() {
-        ErrorKind::NotFound => CliError::NotFound {
-            code: "file_not_found",
-            message: format!(
-                "there is no file {}; `optim decisions export --out FILE` writes one",
-                file.display()
-            ),
-        },
-        _ => CliError::Io { path: file.to_owned(), source },
-    })?;
+    let mut bytes = Vec::new();
+    let io = |source| CliError::Io { path: file.to_owned(), source };
+    file::open(file, "decisions export --out FILE")?.read_to_end(&mut bytes).map_err(io)?;
     let path = file.to_owned();
     let decisions = read(&bytes).map_err(|source| CliError::Decisions { path, source })?;
     Ok(tell(out, json, &decisions))
@@ -108,7 +96,9 @@ async fn export(call: &Call, args: ExportArgs) -> Outcome {
     };
     let path = call.directory.join(out);
     let text = lines.collect::<Result<Vec<_>, _>>().map_err(|error| unwritable(&path, error))?;
-    replace(&path, &text).map_err(|source| CliError::Io { path: path.clone(), source })?;
+    let mut file = Replacement::new(path)?;
+    text.iter().try_for_each(|line| file.line(line))?;
+    let path = file.finish()?;
     let verify = format!("{} decisions verify {}", call.prefix(), path.display());
     if call.json {
         call.out.document(&json!({
@@ -129,17 +119,6 @@ async fn export(call: &Call, args: ExportArgs) -> Outcome {
 
 fn unwritable(path: &Path, error: serde_json::Error) -> CliError {
     CliError::Io { path: path.to_owned(), source: error.into() }
-}
-
-/// Writes `lines` into the file at `path` in one step, so that nobody ever sees half of them.
-fn replace(path: &Path, lines: &[String]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-    for line in lines {
-        writeln!(temporary, "{line}")?;
-    }
-    temporary.persist(path)?;
-    Ok(())
 }
 
 /// The decisions in the store of the campaign that is meant, or of all of them, newest first.

@@ -6,6 +6,7 @@
 mod after_apply;
 mod apply;
 mod archive;
+mod audit;
 pub(crate) mod call;
 mod comparison;
 mod decide;
@@ -13,6 +14,7 @@ mod decisions;
 mod demo;
 mod extend;
 mod faults;
+mod file;
 mod health;
 mod hold;
 mod list;
@@ -30,6 +32,7 @@ mod run_workflow;
 mod runs;
 mod show;
 mod status;
+mod store;
 mod try_candidate;
 mod work;
 mod workflow;
@@ -125,6 +128,12 @@ pub(crate) enum Verb {
     /// What campaigns have decided: export it, and verify that it follows from their pairs.
     #[command(subcommand)]
     Decisions(decisions::Verb),
+    /// Everything that happened, as a chain: verify it, export it, print its end.
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// The store as a whole: verify, measure, export, import, clean up.
+    #[command(subcommand)]
+    Store(store::Verb),
     /// Execute the project's workflow for its effect, in its real workspace.
     RunWorkflow(run_workflow::Args),
     /// Workflow runs: list, show, pause, resume, recover, cancel, decide.
@@ -172,6 +181,10 @@ async fn dispatch(cli: Cli) -> Outcome {
             file: Some(file),
             ..
         }))) => decisions::verify_file(&file, &Output::Terminal, json),
+        AnyVerb::OfProject(Verb::Audit(audit::Verb::Verify(audit::VerifyArgs {
+            from: Some(from),
+            head,
+        }))) => audit::verify_elsewhere(&from, head, &Output::Terminal, json).await,
         AnyVerb::OfProject(verb) => {
             let directory = std::env::current_dir()
                 .map_err(|source| CliError::Io { path: PathBuf::from("."), source })?;
@@ -232,6 +245,8 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Archive(args) => archive::archive(call, args).await,
         Verb::Cancel(args) => hold::cancel(call, args).await,
         Verb::Decisions(verb) => decisions::decisions(call, verb).await,
+        Verb::Audit(verb) => audit::audit(call, verb).await,
+        Verb::Store(verb) => store::store(call, verb).await,
         Verb::RunWorkflow(args) => Box::pin(run_workflow::run_workflow(call, args)).await,
         Verb::Runs(verb) => runs::runs(call, verb).await,
         Verb::Workflow(verb) => workflow::workflow(call, verb).await,

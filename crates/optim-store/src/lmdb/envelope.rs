@@ -11,7 +11,6 @@
 //!
 //! Name and key are in the checksum so that no record passes for another one.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::store::StoreError;
@@ -32,12 +31,6 @@ impl Codec {
             Self::Raw => 0x5E,
         }
     }
-}
-
-/// Encodes a record for [`seal`].
-pub(super) fn encode(record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(record)
-        .map_err(|_| StoreError::Refused("a record cannot be written as JSON"))
 }
 
 /// Wraps `payload` for the record `key` of `table`.
@@ -104,6 +97,7 @@ fn checksum(table: &str, key: &[u8], codec: Codec, payload: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::encoded::encode;
 
     #[test]
     fn every_flipped_bit_is_found() {

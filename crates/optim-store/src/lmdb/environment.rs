@@ -7,9 +7,14 @@ use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use heed::types::DecodeIgnore;
 use heed::{CommitOrAbort, Env, EnvOpenOptions, MdbError, RwTxn, WithoutTls};
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::encoded::encode;
 use crate::store::StoreError;
+use crate::upkeep::Stat;
 
 use super::envelope::{self, Codec};
 use super::file::{DataFile, Unmappable};
@@ -19,7 +24,7 @@ use super::writer::index_workflow_run;
 use super::{Error, Options, corrupt, io_failed};
 
 /// The format that this version writes, and the newest that it reads.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// Threads that may read at once; tokio's pool alone has 512.
 const READERS_MAX: u32 = 1024;
 /// Map sizes are multiples of this, which covers the page size of every machine.
@@ -92,6 +97,13 @@ impl Environment {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Sizes and counts.
+    pub(super) fn stat(&self) -> Result<Stat, StoreError> {
+        let opened = self.opened();
+        let opened = self.usable(&opened)?;
+        opened.stat(self.map_max).map_err(|error| error.into_store(&self.path))
     }
 
     /// Runs `read` in a transaction of its own.
@@ -194,6 +206,26 @@ impl Opened {
         Self::try_open(path, map_size).map_err(|error| error.into_store(path))
     }
 
+    fn stat(&self, map_max: u64) -> Result<Stat, Error> {
+        let txn = self.env.read_txn()?;
+        let view = View { tables: &self.tables, txn: &txn };
+        let info = self.env.info();
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let page = u64::from(self.env.unnamed_database_stat().page_size);
+        Ok(Stat {
+            format: FORMAT,
+            table_bytes: number(self.tables.bytes(&txn)?),
+            used_bytes: number(info.last_page_number).saturating_add(1).saturating_mul(page),
+            map_bytes: number(info.map_size),
+            map_bytes_max: map_max,
+            readers: info.number_of_readers,
+            readers_max: info.maximum_number_of_readers,
+            transactions: number(txn.id()),
+            tables: self.tables.counts(&txn)?,
+            head: view.audit_head()?,
+        })
+    }
+
     fn try_open(path: &Path, map_size: u64) -> Result<Self, Error> {
         let env = map(path, map_size)?;
         env.clear_stale_readers()?;
@@ -285,8 +317,9 @@ fn create_tables(env: &Env<WithoutTls>, stored: Option<Meta>) -> Result<Tables<'
     })
 }
 
-/// Makes a store of an older format one of this format. Nothing in one of format 1 belongs into the
-/// tables of format 2; to these format 3 adds indexes of the workflow runs.
+/// Makes a store of an older format one of this format, step by step. Nothing in one of format 1 belongs
+/// into the tables of format 2; to these format 3 adds indexes of the workflow runs; format 4 chains the
+/// events.
 fn upgrade(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<(), Error> {
     let found = tables.meta.get(txn, "store")?.map(<[u8]>::to_vec).unwrap_or_default();
     let broken = |why: String| corrupt("the first record of the store", &why);
@@ -294,6 +327,17 @@ fn upgrade(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<(), Error> {
     if meta.format == FORMAT {
         return Ok(());
     }
+    if meta.format < 3 {
+        index_workflow_runs(tables, txn)?;
+    }
+    if meta.format < 4 {
+        chain_events(tables, txn)?;
+    }
+    let sealed = seal_meta(&Meta { format: FORMAT, ..meta })?;
+    Ok(tables.meta.put(txn, "store", &sealed)?)
+}
+
+fn index_workflow_runs(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<(), Error> {
     let seqs = tables.workflow_runs.remap_data_type::<DecodeIgnore>().iter(txn)?;
     for seq in seqs.map(|entry| Ok(entry?.0)).collect::<heed::Result<Vec<_>>>()? {
         // A damaged one is told to whoever reads it.
@@ -301,12 +345,32 @@ fn upgrade(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<(), Error> {
             index_workflow_run(tables, txn, &run, seq)?;
         }
     }
-    let sealed = seal_meta(&Meta { format: FORMAT, ..meta })?;
-    Ok(tables.meta.put(txn, "store", &sealed)?)
+    Ok(())
+}
+
+/// Makes each event an entry of the audit chain. What they changed was not told then. A damaged or missing
+/// one is refused, as nobody could tell later that it was damaged before.
+fn chain_events(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<(), Error> {
+    let mut head = Head::default();
+    loop {
+        let next = tables.events.get_greater_than(txn, &head.seq)?;
+        let Some((seq, value)) = next else { return Ok(()) };
+        let broken = |why: &str| corrupt(&format!("event {seq}"), why);
+        let key = seq.to_be_bytes();
+        let event: Value =
+            envelope::decode("events", &key, value).map_err(|why| broken(&why))?;
+        let entry = Entry::after(head, &event, &[]).map_err(|error| broken(&error.to_string()))?;
+        if entry.seq != seq {
+            return Err(broken("those before it are missing").into());
+        }
+        let sealed = envelope::seal("events", &key, Codec::Json, &entry.to_bytes())?;
+        tables.events.put(txn, &seq, &sealed)?;
+        head = entry.head();
+    }
 }
 
 fn seal_meta(meta: &Meta) -> Result<Vec<u8>, StoreError> {
-    envelope::seal("meta", b"store", Codec::Json, &envelope::encode(meta)?)
+    envelope::seal("meta", b"store", Codec::Json, &encode(meta)?)
 }
 
 fn write_marker(marker: &Path) -> std::io::Result<()> {

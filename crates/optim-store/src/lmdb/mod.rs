@@ -5,20 +5,26 @@
 
 mod envelope;
 mod environment;
+mod export;
 mod file;
 mod filesystem;
+mod import;
 mod owner;
+mod sweep;
 mod tables;
 mod verify;
 mod view;
 mod writer;
 
 use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use heed::MdbError;
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
@@ -34,6 +40,7 @@ use crate::store::{
     RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowRunFilter,
     WorkflowRunSummary, WorkflowSummary,
 };
+use crate::upkeep::{Exported, Stat, Swept, Upkeep};
 
 use self::environment::{Environment, is_no_space};
 use self::owner::Owner;
@@ -124,8 +131,15 @@ impl Lmdb {
         &self,
         read: impl FnOnce(View<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.blocking(|environment| environment.read(read)).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Environment) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let environment = Arc::clone(&self.environment.0);
-        let task = tokio::task::spawn_blocking(move || environment.read(read));
+        let task = tokio::task::spawn_blocking(move || work(&environment));
         task.await.unwrap_or_else(|error| {
             Err(io_failed(self.environment.0.path(), std::io::Error::other(error)))
         })
@@ -133,7 +147,38 @@ impl Lmdb {
 }
 
 #[async_trait]
+impl Upkeep for Lmdb {
+    async fn verify(&self) -> Result<Vec<StoreError>, StoreError> {
+        Self::verify(self).await
+    }
+
+    async fn stat(&self) -> Result<Stat, StoreError> {
+        self.blocking(|environment| environment.stat()).await
+    }
+
+    async fn export(&self, to: File) -> Result<Exported, StoreError> {
+        self.read(move |view| export::export(&view, &mut BufWriter::new(to))).await
+    }
+
+    async fn import(&self, mut from: File) -> Result<Exported, StoreError> {
+        self.blocking(move |environment| {
+            let path = environment.path();
+            environment.write(|tables, txn| import::import(tables, txn, path, &mut from))
+        })
+        .await
+    }
+
+    async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.blocking(|environment| environment.write(sweep::sweep)).await
+    }
+}
+
+#[async_trait]
 impl Store for Lmdb {
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        Some(self)
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         self.writer.commit(commit).await.unwrap_or_else(|writer::Gone| {
             Err(io_failed(self.environment.0.path(), std::io::Error::other("its writer has died")))
@@ -239,6 +284,14 @@ impl Store for Lmdb {
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         self.read(move |view| view.events(after, limit)).await
+    }
+
+    async fn audit(&self, after: EventSeq, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.read(move |view| view.audit(after, limit)).await
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.read(|view| view.audit_head()).await
     }
 
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {

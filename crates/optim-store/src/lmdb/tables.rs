@@ -1,8 +1,10 @@
 //! The tables, and what each of them maps.
 
+use std::collections::BTreeMap;
+
 use heed::byteorder::BigEndian;
 use heed::types::{Bytes, Str, U64, Unit};
-use heed::{CommitToken, Database, DatabaseOpener, OnCommit, RwTxn, WithoutTls};
+use heed::{CommitToken, Database, DatabaseOpener, OnCommit, RoTxn, RwTxn, WithoutTls};
 
 /// A number that grows with every record of its kind. Big-endian, so that records lie in the order
 /// of their creation and new ones are appended.
@@ -23,6 +25,18 @@ macro_rules! tables {
             /// Opens the tables; those that do not exist are created.
             pub(super) fn create(opener: &DatabaseOpener<'t, WithoutTls>, txn: &mut RwTxn<'t>) -> heed::Result<Self> {
                 Ok(Self { $($name: opener.create_database(txn, Some(stringify!($name)))?,)+ })
+            }
+        }
+
+        impl Tables<'static> {
+            /// How many entries each table has.
+            pub(super) fn counts(&self, txn: &RoTxn<'_>) -> heed::Result<BTreeMap<&'static str, u64>> {
+                Ok([$((stringify!($name), self.$name.len(txn)?),)+].into())
+            }
+
+            /// The bytes that they take together.
+            pub(super) fn bytes(&self, txn: &RoTxn<'_>) -> heed::Result<usize> {
+                Ok(0 $(+ self.$name.stat(txn)?.non_free_page_size())+)
             }
         }
 

@@ -1,24 +1,28 @@
 //! Compares everything that is stored with everything else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use heed::Database;
 use heed::types::Bytes;
+use optim_core::audit::change::RecordKind;
+use optim_core::audit::entry::Entry;
+use optim_core::audit::verify::Verifier;
 use optim_core::campaign::Campaign;
-use optim_core::campaign::event::{Event, Subject};
+use optim_core::campaign::event::Subject;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::run::{Run, RunState};
 use optim_core::stored_workflow::StoredWorkflow;
 use optim_core::workflow_run::WorkflowRun;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::{StoreError, Versioned, WorkflowFilter};
+use crate::store::{Recorded, Revision, StoreError, Versioned, WorkflowFilter, recorded};
 
 use super::envelope::{self, Codec};
 use super::tables::Seq;
 use super::view::{
-    View, decode, ended_key, evaluation_key, number_key, output_key, source_key, status_key,
+    View, decode, ended_key, entry_of, evaluation_key, number_key, output_key, source_key, status_key,
     workflow_key,
 };
 use super::{Error, corrupt};
@@ -49,6 +53,16 @@ impl Findings {
         }
     }
 
+    /// Keeps what is wrong with a record; the store itself must not fail.
+    fn keep(&mut self, error: Error) -> Result<(), Error> {
+        match error {
+            Error::Store(error) if self.0.len() < FINDINGS_MAX => self.0.push(error),
+            Error::Store(_) => {}
+            error @ Error::Lmdb(_) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn expect_equal(&mut self, index: &str, entries: u64, records: u64) {
         let what = || format!("the index {index} with {entries} entries for {records} records");
         self.expect(entries == records, what, "entries are missing or left over");
@@ -69,9 +83,7 @@ impl Findings {
             let what = || format!("record {seq} of {name}");
             match decode(name, &seq.to_be_bytes(), value, what) {
                 Ok(record) => check(self, seq, record)?,
-                Err(Error::Store(error)) if self.0.len() < FINDINGS_MAX => self.0.push(error),
-                Err(Error::Store(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) => self.keep(error)?,
             }
         }
         Ok(count)
@@ -279,35 +291,116 @@ fn is_intact(table: &str, key: &[u8], found: Option<&[u8]>, wanted: Digest) -> b
 
 fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     let View { tables, txn } = *view;
-    let records =
-        findings.records(view, tables.events, "events", |findings, seq, event: Event| {
-            let known = match &event.subject {
-                Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?.is_some(),
-                Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?.is_some(),
-                Subject::WorkflowRun(id) => {
-                    tables.workflow_run_ids.get(txn, id.as_bytes())?.is_some()
-                }
-                Subject::Provider(_) => true,
-            };
-            findings.expect(known, || format!("event {seq}"), "its subject is missing");
-            Ok(())
+    let mut chain = Some(Verifier::default());
+    let mut told = Told::default();
+    for entry in tables.events.iter(txn)? {
+        let (seq, value) = entry?;
+        let entry = match entry_of(seq, value) {
+            Ok(entry) => entry,
+            Err(error) => {
+                // What comes behind it cannot be told from what was moved.
+                chain = None;
+                findings.keep(error)?;
+                continue;
+            }
+        };
+        if let Some(Err(broken)) = chain.as_mut().map(|chain| chain.take(&entry)) {
+            findings.expect(false, || "the audit chain".to_owned(), &broken.to_string());
+            chain = None;
+        }
+        told.take(&entry)?;
+        match recorded(&entry) {
+            Ok(Some(Recorded { event, .. })) => {
+                let known = is_known(view, &event.subject)?;
+                findings.expect(known, || format!("event {seq}"), "its subject is missing");
+            }
+            Ok(None) => {}
+            Err(error) => findings.keep(error.into())?,
+        }
+    }
+    told.compare(view, findings)
+}
+
+/// What the chain says of records that have a revision of their own: the last one that it tells of, and
+/// the digest that the record had then.
+#[derive(Default)]
+struct Told(BTreeMap<(RecordKind, String), (Revision, Option<Digest>)>);
+
+/// What the chain knows a record by.
+#[derive(Deserialize)]
+struct Identity {
+    id: String,
+}
+
+impl Told {
+    fn take(&mut self, entry: &Entry) -> Result<(), Error> {
+        let changes = entry.changes().map_err(|error| {
+            corrupt(&format!("event {}", entry.seq), &error.to_string())
         })?;
-    let last = view.last_event()?;
-    findings.expect(
-        last.0 == records,
-        || format!("the events up to {}", last.0),
-        "some are missing",
-    );
-    Ok(())
+        for change in changes.into_iter().flatten() {
+            if let Some(revision) = change.revision {
+                self.0.insert((change.kind, change.id), (Revision(revision), change.after));
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(mut self, view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
+        let tables = view.tables;
+        for (kind, table, name) in [
+            (RecordKind::Campaign, tables.campaigns, "campaigns"),
+            (RecordKind::Run, tables.runs, "runs"),
+            (RecordKind::Workflow, tables.workflows, "workflows"),
+            (RecordKind::WorkflowRun, tables.workflow_runs, "workflow_runs"),
+        ] {
+            for entry in table.iter(view.txn)? {
+                let (seq, value) = entry?;
+                let key = seq.to_be_bytes();
+                // A damaged one is a finding already.
+                let Ok(payload) = envelope::unseal(name, &key, Codec::Json, value) else {
+                    continue;
+                };
+                let record: Result<Versioned<Identity>, _> = envelope::decode(name, &key, value);
+                let Ok(Versioned { revision, value: Identity { id } }) = record else { continue };
+                let Some((last, after)) = self.0.remove(&(kind, id.clone())) else { continue };
+                // Between two entries a record may move on.
+                let holds =
+                    revision > last || revision == last && after == Some(Digest::of(payload));
+                findings.expect(holds, || format!("{} {id}", word(kind)), UNTOLD);
+            }
+        }
+        for (kind, id) in self.0.into_keys() {
+            findings.expect(false, || format!("{} {id}", word(kind)), "it is missing, and the audit chain tells of it");
+        }
+        Ok(())
+    }
+}
+
+const UNTOLD: &str = "it is not what the audit chain says";
+
+fn word(kind: RecordKind) -> &'static str {
+    match kind {
+        RecordKind::Campaign => "campaign",
+        RecordKind::Experiment => "experiment",
+        RecordKind::Run => "run",
+        RecordKind::Workflow => "workflow",
+        RecordKind::WorkflowRun => "workflow run",
+        RecordKind::Throttle => "throttle of",
+    }
+}
+
+fn is_known(view: &View<'_>, subject: &Subject) -> Result<bool, Error> {
+    let View { tables, txn } = *view;
+    Ok(match subject {
+        Subject::Campaign(id) => tables.campaign_ids.get(txn, id.as_str())?.is_some(),
+        Subject::Workflow(id) => tables.workflow_ids.get(txn, &workflow_key(id))?.is_some(),
+        Subject::WorkflowRun(id) => tables.workflow_run_ids.get(txn, id.as_bytes())?.is_some(),
+        Subject::Provider(_) => true,
+    })
 }
 
 fn throttles(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
-    match view.throttles() {
-        Err(Error::Store(error)) if findings.0.len() < FINDINGS_MAX => findings.0.push(error),
-        Ok(_) | Err(Error::Store(_)) => {}
-        Err(error) => return Err(error),
-    }
-    Ok(())
+    view.throttles().map(drop).or_else(|error| findings.keep(error))
 }
 
 fn blobs(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {

@@ -4,8 +4,9 @@ use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use heed::types::Bytes;
 use heed::{Database, RoTxn};
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use optim_core::campaign::Campaign;
-use optim_core::campaign::event::Event;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
@@ -15,13 +16,15 @@ use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use optim_core::workflow_run::state::WorkflowRunStatus;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::check::Present;
 use crate::cursor::Listing;
+use crate::encoded::RecordId;
 use crate::store::{
     CampaignSummary, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunSummary, StoreError,
-    Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary,
+    Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, recorded,
 };
 
 use super::envelope::{self, Codec};
@@ -385,28 +388,70 @@ impl View<'_> {
     }
 
     pub(super) fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, Error> {
-        let mut events = Vec::new();
+        let recorded = self.entries(after)?.map(|entry| Ok(recorded(&entry?)?));
+        recorded.filter_map(Result::transpose).take(Page::size(limit)).collect()
+    }
+
+    pub(super) fn audit(&self, after: EventSeq, limit: u32) -> Result<Vec<Entry>, Error> {
+        self.entries(after)?.take(Page::size(limit)).collect()
+    }
+
+    /// The entries of the audit chain above `after`, without gaps.
+    pub(super) fn entries(
+        &self,
+        after: EventSeq,
+    ) -> Result<impl Iterator<Item = Result<Entry, Error>>, Error> {
         let mut expected = after.0;
-        for entry in self
-            .tables
-            .events
-            .range(self.txn, &(Excluded(after.0), Unbounded))?
-            .take(Page::size(limit))
-        {
+        let entries = self.tables.events.range(self.txn, &(Excluded(after.0), Unbounded))?;
+        Ok(entries.map(move |entry| {
             let (seq, value) = entry?;
-            let what = || format!("event {seq}");
             expected = expected.saturating_add(1);
             if seq != expected {
                 return Err(corrupt(&format!("event {expected}"), "it is missing").into());
             }
-            let event: Event = decode("events", &seq.to_be_bytes(), value, what)?;
-            events.push(Recorded { seq: EventSeq(seq), event });
-        }
-        Ok(events)
+            entry_of(seq, value)
+        }))
+    }
+
+    pub(super) fn audit_head(&self) -> Result<Head, Error> {
+        let last = self.tables.events.last(self.txn)?;
+        last.map_or(Ok(Head::default()), |(seq, value)| {
+            let end: EndOfChain = decode("events", &seq.to_be_bytes(), value, || event(seq))?;
+            Ok(Head { seq, hash: end.hash })
+        })
     }
 
     pub(super) fn last_event(&self) -> Result<EventSeq, Error> {
         Ok(EventSeq(last(self.txn, self.tables.events)?))
+    }
+
+    /// The digest of a record as it is stored.
+    pub(super) fn digest(&self, id: RecordId<'_>) -> Result<Option<Digest>, Error> {
+        let Self { tables, txn } = *self;
+        let (table, name, seq) = match id {
+            RecordId::Campaign(id) => {
+                (tables.campaigns, "campaigns", tables.campaign_ids.get(txn, id.as_str())?)
+            }
+            RecordId::Experiment(id) => {
+                (tables.experiments, "experiments", tables.experiment_ids.get(txn, id.as_bytes())?)
+            }
+            RecordId::Run(id) => (tables.runs, "runs", tables.run_ids.get(txn, id.as_bytes())?),
+            RecordId::Workflow(id) => {
+                (tables.workflows, "workflows", tables.workflow_ids.get(txn, &workflow_key(id))?)
+            }
+            RecordId::WorkflowRun(id) => {
+                let seq = tables.workflow_run_ids.get(txn, id.as_bytes())?;
+                (tables.workflow_runs, "workflow_runs", seq)
+            }
+            RecordId::Throttle(id) => {
+                let value = tables.throttles.get(txn, id.as_str())?;
+                return digest_of("throttles", id.as_str().as_bytes(), value);
+            }
+        };
+        match seq {
+            Some(seq) => digest_of(name, &seq.to_be_bytes(), table.get(txn, &seq)?),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn throttles(&self) -> Result<Vec<Throttle>, Error> {
@@ -556,6 +601,34 @@ pub(super) fn evaluation_key(evaluation: EvaluationId, seq: u64) -> [u8; 24] {
     head.copy_from_slice(evaluation.as_bytes());
     tail.copy_from_slice(&seq.to_be_bytes());
     key
+}
+
+/// What the next entry of the audit chain has to know of the last one.
+#[derive(Deserialize)]
+struct EndOfChain {
+    hash: Digest,
+}
+
+/// The entry of the audit chain in `value`.
+pub(super) fn entry_of(seq: u64, value: &[u8]) -> Result<Entry, Error> {
+    let broken = |why: &str| corrupt(&event(seq), why);
+    let bytes =
+        envelope::unseal("events", &seq.to_be_bytes(), Codec::Json, value).map_err(broken)?;
+    let entry = Entry::from_bytes(bytes).map_err(|error| broken(&error.to_string()))?;
+    expect_id(&entry.seq, &seq, || event(seq))?;
+    Ok(entry)
+}
+
+fn event(seq: u64) -> String {
+    format!("event {seq}")
+}
+
+/// The digest of the record in `value`.
+fn digest_of(table: &str, key: &[u8], value: Option<&[u8]>) -> Result<Option<Digest>, Error> {
+    let Some(value) = value else { return Ok(None) };
+    let payload = envelope::unseal(table, key, Codec::Json, value)
+        .map_err(|why| corrupt(&format!("a record of {table}"), why))?;
+    Ok(Some(Digest::of(payload)))
 }
 
 fn seq_of(entry: heed::Result<(u64, ())>) -> Result<u64, Error> {

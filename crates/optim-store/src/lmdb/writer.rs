@@ -11,16 +11,20 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use heed::{PutFlags, RwTxn};
+use optim_core::audit::entry::Entry;
 use optim_core::campaign::Campaign;
+use optim_core::experiment::Experiment;
+use optim_core::id::ProviderId;
 use optim_core::run::{Run, RunState};
 use optim_core::stored_workflow::{StoredWorkflow, WorkflowVersion};
 use optim_core::workflow_run::WorkflowRun;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::check::check;
-use crate::store::{Commit, Committed, RunOutput, StoreError, Versioned, WorkflowFilter, Write};
+use crate::encoded::Encoded;
+use crate::store::{Commit, Committed, RunOutput, StoreError, Versioned, WorkflowFilter};
 
-use super::envelope::{Codec, encode, seal};
+use super::envelope::{Codec, seal};
 use super::environment::Environment;
 use super::tables::Tables;
 use super::view::{
@@ -45,21 +49,9 @@ pub(super) struct Writer {
 
 #[derive(Debug)]
 struct Job {
+    /// Encoded before it was queued.
     commit: Encoded,
     reply: oneshot::Sender<Result<Committed, StoreError>>,
-}
-
-/// A commit whose records are encoded, which is done before it is queued.
-#[derive(Debug)]
-struct Encoded {
-    commit: Commit,
-    campaigns: Vec<Vec<u8>>,
-    experiments: Vec<Vec<u8>>,
-    runs: Vec<Vec<u8>>,
-    workflows: Vec<Vec<u8>>,
-    workflow_runs: Vec<Vec<u8>>,
-    throttles: Vec<Option<Vec<u8>>>,
-    events: Vec<Vec<u8>>,
 }
 
 impl Writer {
@@ -102,47 +94,6 @@ impl Drop for Writer {
             drop(thread.join());
         }
     }
-}
-
-impl Encoded {
-    fn new(commit: Commit) -> Result<Self, StoreError> {
-        Ok(Self {
-            campaigns: commit.campaigns.iter().map(encode_write).collect::<Result<_, _>>()?,
-            experiments: commit.experiments.iter().map(encode).collect::<Result<_, _>>()?,
-            runs: commit.runs.iter().map(encode_write).collect::<Result<_, _>>()?,
-            workflows: commit.workflows.iter().map(encode_write).collect::<Result<_, _>>()?,
-            workflow_runs: commit
-                .workflow_runs
-                .iter()
-                .map(encode_write)
-                .collect::<Result<_, _>>()?,
-            throttles: commit
-                .throttles
-                .values()
-                .map(|throttle| throttle.as_ref().map(encode).transpose())
-                .collect::<Result<_, _>>()?,
-            events: commit.events.iter().map(encode).collect::<Result<_, _>>()?,
-            commit,
-        })
-    }
-
-    fn bytes(&self) -> usize {
-        let records = [
-            &self.campaigns,
-            &self.experiments,
-            &self.runs,
-            &self.workflows,
-            &self.workflow_runs,
-            &self.events,
-        ];
-        let records = records.into_iter().flatten();
-        let blobs = self.commit.payloads().map(|blob| blob.bytes().len());
-        records.map(Vec::len).chain(blobs).sum()
-    }
-}
-
-fn encode_write<T: serde::Serialize>(write: &Write<T>) -> Result<Vec<u8>, StoreError> {
-    encode(&Versioned { revision: write.expected.next(), value: &write.value })
 }
 
 fn serve(environment: &Environment, mut jobs: mpsc::Receiver<Job>) {
@@ -199,71 +150,34 @@ fn apply(
     encoded: &Encoded,
 ) -> Result<Committed, Error> {
     let commit = &encoded.commit;
+    // Before anything is written: an entry tells what was there.
+    let view = View { tables, txn };
+    let entries = encoded.entries(view.audit_head()?, |id| view.digest(id))?;
     for (write, payload) in commit.campaigns.iter().zip(&encoded.campaigns) {
-        let id = write.value.id.as_str();
-        let known = tables.campaign_ids.get(txn, id)?;
-        let place = place(known, last(txn, tables.campaigns)?);
-        put(tables.campaigns, "campaigns", txn, place, payload)?;
-        if let Place::New(seq) = place {
-            tables.campaign_ids.put(txn, id, &seq)?;
-        }
-        index_campaign(tables, txn, &write.value, place.seq())?;
+        put_campaign(tables, txn, &write.value, payload)?;
     }
     for (experiment, payload) in commit.experiments.iter().zip(&encoded.experiments) {
-        let known = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
-        let place = place(known, last(txn, tables.experiments)?);
-        put(tables.experiments, "experiments", txn, place, payload)?;
-        if let Place::New(new) = place {
-            tables.experiment_ids.put(txn, experiment.id.as_bytes(), &new)?;
-            let campaign = tables.campaign_ids.get(txn, experiment.campaign.as_str())?;
-            let campaign = campaign.ok_or_else(|| {
-                corrupt(&format!("campaign {}", experiment.campaign), "it is in no index")
-            })?;
-            let key = number_key(campaign, experiment.number);
-            tables.experiments_by_number.put(txn, &key, &new)?;
-        }
+        put_experiment(tables, txn, experiment, payload)?;
     }
     for (write, payload) in commit.runs.iter().zip(&encoded.runs) {
-        let known = tables.run_ids.get(txn, write.value.id.as_bytes())?;
-        let place = place(known, last(txn, tables.runs)?);
-        put(tables.runs, "runs", txn, place, payload)?;
-        index_run(tables, txn, &write.value, place)?;
+        put_run(tables, txn, &write.value, payload)?;
     }
     for (write, payload) in commit.workflows.iter().zip(&encoded.workflows) {
-        let key = workflow_key(&write.value.id);
-        let known = tables.workflow_ids.get(txn, &key)?;
-        let place = place(known, last(txn, tables.workflows)?);
-        put(tables.workflows, "workflows", txn, place, payload)?;
-        if let Place::New(seq) = place {
-            tables.workflow_ids.put(txn, &key, &seq)?;
-        }
-        index_workflow(tables, txn, &write.value, place.seq())?;
-        put_texts(tables, txn, commit, &write.value, place.seq())?;
+        let seq = put_workflow(tables, txn, &write.value, payload)?;
+        put_texts(tables, txn, commit, &write.value, seq)?;
     }
     for (write, payload) in commit.workflow_runs.iter().zip(&encoded.workflow_runs) {
-        let known = tables.workflow_run_ids.get(txn, write.value.id.as_bytes())?;
-        let place = place(known, last(txn, tables.workflow_runs)?);
-        let before = View { tables, txn }.workflow_run(write.value.id)?;
-        if let Some(Versioned { value: before, .. }) = before {
-            unindex_workflow_run(tables, txn, &before, place.seq())?;
-        }
-        put(tables.workflow_runs, "workflow_runs", txn, place, payload)?;
-        index_workflow_run(tables, txn, &write.value, place.seq())?;
-        put_outputs(tables, txn, commit, &write.value, place.seq())?;
+        let seq = put_workflow_run(tables, txn, &write.value, payload)?;
+        put_outputs(tables, txn, commit, &write.value, seq)?;
     }
     for (provider, payload) in commit.throttles.keys().zip(&encoded.throttles) {
-        let key = provider.as_str();
         match payload {
-            Some(payload) => {
-                let value = seal("throttles", key.as_bytes(), Codec::Json, payload)?;
-                tables.throttles.put(txn, key, &value)?;
-            }
-            None => drop(tables.throttles.delete(txn, key)?),
+            Some(payload) => put_throttle(tables, txn, provider, payload)?,
+            None => drop(tables.throttles.delete(txn, provider.as_str())?),
         }
     }
-    for payload in &encoded.events {
-        let seq = last(txn, tables.events)?.saturating_add(1);
-        put(tables.events, "events", txn, Place::New(seq), payload)?;
+    for entry in &entries {
+        put_entry(tables, txn, entry)?;
     }
     for blob in &commit.blobs {
         let digest = blob.digest();
@@ -273,6 +187,111 @@ fn apply(
         }
     }
     Ok(Committed { last_event: View { tables, txn }.last_event()? })
+}
+
+/// Stores a campaign, encoded as `payload`, with its indexes; so for the other records below.
+pub(super) fn put_campaign(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    campaign: &Campaign,
+    payload: &[u8],
+) -> Result<(), Error> {
+    let id = campaign.id.as_str();
+    let known = tables.campaign_ids.get(txn, id)?;
+    let place = place(known, last(txn, tables.campaigns)?);
+    put(tables.campaigns, "campaigns", txn, place, payload)?;
+    if let Place::New(seq) = place {
+        tables.campaign_ids.put(txn, id, &seq)?;
+    }
+    index_campaign(tables, txn, campaign, place.seq())
+}
+
+pub(super) fn put_experiment(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    experiment: &Experiment,
+    payload: &[u8],
+) -> Result<(), Error> {
+    let known = tables.experiment_ids.get(txn, experiment.id.as_bytes())?;
+    let place = place(known, last(txn, tables.experiments)?);
+    put(tables.experiments, "experiments", txn, place, payload)?;
+    if let Place::New(new) = place {
+        tables.experiment_ids.put(txn, experiment.id.as_bytes(), &new)?;
+        let campaign = tables.campaign_ids.get(txn, experiment.campaign.as_str())?;
+        let campaign = campaign.ok_or_else(|| {
+            corrupt(&format!("campaign {}", experiment.campaign), "it is in no index")
+        })?;
+        let key = number_key(campaign, experiment.number);
+        tables.experiments_by_number.put(txn, &key, &new)?;
+    }
+    Ok(())
+}
+
+pub(super) fn put_run(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    run: &Run,
+    payload: &[u8],
+) -> Result<(), Error> {
+    let known = tables.run_ids.get(txn, run.id.as_bytes())?;
+    let place = place(known, last(txn, tables.runs)?);
+    put(tables.runs, "runs", txn, place, payload)?;
+    index_run(tables, txn, run, place)
+}
+
+/// Its sequence, under which its texts are kept.
+pub(super) fn put_workflow(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    workflow: &StoredWorkflow,
+    payload: &[u8],
+) -> Result<u64, Error> {
+    let key = workflow_key(&workflow.id);
+    let known = tables.workflow_ids.get(txn, &key)?;
+    let place = place(known, last(txn, tables.workflows)?);
+    put(tables.workflows, "workflows", txn, place, payload)?;
+    if let Place::New(seq) = place {
+        tables.workflow_ids.put(txn, &key, &seq)?;
+    }
+    index_workflow(tables, txn, workflow, place.seq())?;
+    Ok(place.seq())
+}
+
+/// Its sequence, under which its outputs are kept.
+pub(super) fn put_workflow_run(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    run: &WorkflowRun,
+    payload: &[u8],
+) -> Result<u64, Error> {
+    let known = tables.workflow_run_ids.get(txn, run.id.as_bytes())?;
+    let place = place(known, last(txn, tables.workflow_runs)?);
+    let before = View { tables, txn }.workflow_run(run.id)?;
+    if let Some(Versioned { value: before, .. }) = before {
+        unindex_workflow_run(tables, txn, &before, place.seq())?;
+    }
+    put(tables.workflow_runs, "workflow_runs", txn, place, payload)?;
+    index_workflow_run(tables, txn, run, place.seq())?;
+    Ok(place.seq())
+}
+
+pub(super) fn put_throttle(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    provider: &ProviderId,
+    payload: &[u8],
+) -> Result<(), Error> {
+    let key = provider.as_str();
+    let value = seal("throttles", key.as_bytes(), Codec::Json, payload)?;
+    Ok(tables.throttles.put(txn, key, &value)?)
+}
+
+pub(super) fn put_entry(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    entry: &Entry,
+) -> Result<(), Error> {
+    put(tables.events, "events", txn, Place::New(entry.seq), &entry.to_bytes())
 }
 
 /// Where a record lies.

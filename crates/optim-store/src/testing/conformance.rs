@@ -11,6 +11,9 @@ use std::pin::pin;
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
 
+use optim_core::audit::change::{Change, RecordKind};
+use optim_core::audit::head::Head;
+use optim_core::audit::verify::{Verifier, Whole};
 use optim_core::campaign::event::EventKind;
 use optim_core::campaign::{Campaign, Ending, Hold, Phase, Status};
 use optim_core::digest::Digest;
@@ -24,7 +27,7 @@ use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::state::{WorkflowRunState, WorkflowRunStatus};
 
 use crate::store::{
-    Blob, Commit, Cursor, EventSeq, Page, Paged, Revision, RunFilter, RunOutput, Store, StoreError,
+    Blob, Commit, Cursor, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunOutput, Store, StoreError,
     Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
 };
 
@@ -99,6 +102,7 @@ macro_rules! conformance_tests {
             runs_are_listed_oldest_first
             run_listings_follow_the_state
             events_are_numbered_without_gaps
+            every_event_is_in_the_audit_chain_with_what_its_commit_changed
             throttles_are_kept_by_provider_until_they_are_removed
             payloads_are_stored_once_and_may_be_large
             commits_that_break_a_rule_are_refused
@@ -534,6 +538,70 @@ pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
     }
     assert_eq!(store.events(EventSeq(608), 10).await.unwrap(), []);
     assert_eq!(store.events(EventSeq(u64::MAX), 10).await.unwrap(), []);
+}
+
+/// The audit chain has one entry for each event. The last one of a commit says which records changed from
+/// what to what; a refused commit leaves the chain as it was.
+pub async fn every_event_is_in_the_audit_chain_with_what_its_commit_changed(mut fixture: Fixture) {
+    let store = fixture.store();
+    assert_eq!(store.audit_head().await.unwrap(), Head::default());
+    let told = |commit: Commit| Commit {
+        events: [EventKind::CampaignCreated, EventKind::BackOffEnded]
+            .map(|what| sample::event("c", what))
+            .to_vec(),
+        ..commit
+    };
+    let first = Commit {
+        experiments: vec![sample::experiment("c", 1)],
+        runs: vec![Write {
+            expected: Revision(0),
+            value: sample::run("c", sample::evaluation("c", "replay"), 0),
+        }],
+        throttles: [sample::throttle("p")].map(|it| (it.provider.clone(), Some(it))).into(),
+        ..campaign_commit(0, &sample::campaign("c"))
+    };
+    let lifted = [(sample::throttle("p").provider, None)].into();
+    store.commit(told(first)).await.unwrap();
+    let head = store.audit_head().await.unwrap();
+    expect_conflict(
+        store.commit(told(campaign_commit(9, &sample::campaign("c")))).await,
+        "campaign c",
+    );
+    assert_eq!(store.audit_head().await.unwrap(), head);
+    let untold = campaign_commit(1, &sample::campaign("c"));
+    store.commit(untold).await.unwrap();
+    assert_eq!(store.audit_head().await.unwrap(), head, "no event, no entry");
+    let second = Commit { throttles: lifted, ..campaign_commit(2, &sample::campaign("c")) };
+    store.commit(told(second)).await.unwrap();
+    fixture.reopen();
+    let store = fixture.store();
+    let entries = store.audit(EventSeq(0), 500).await.unwrap();
+    let mut verifier = Verifier::new(Some(head));
+    entries.iter().for_each(|entry| verifier.take(entry).unwrap());
+    let head = store.audit_head().await.unwrap();
+    assert_eq!(verifier.finish().unwrap(), Whole { head, dropped: 0 });
+    let events = store.events(EventSeq(0), 500).await.unwrap();
+    let of_entries = entries.iter().map(|entry| Recorded {
+        seq: EventSeq(entry.seq),
+        event: entry.event().unwrap().unwrap(),
+    });
+    assert_eq!(of_entries.collect::<Vec<_>>(), events);
+    let changes = entries.iter().map(|entry| entry.changes().unwrap().unwrap());
+    let [none, created, nothing, changed] = changes.collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!((none, nothing), (Vec::new(), Vec::new()));
+    let kinds = |changes: &[Change]| changes.iter().map(|it| it.kind).collect::<Vec<_>>();
+    let all =
+        [RecordKind::Campaign, RecordKind::Experiment, RecordKind::Run, RecordKind::Throttle];
+    assert_eq!(kinds(&created), all);
+    assert!(created.iter().all(|it| it.before.is_none() && it.after.is_some()), "{created:?}");
+    assert_eq!(kinds(&changed), [RecordKind::Campaign, RecordKind::Throttle]);
+    let campaign = serde_json::to_vec(&store.campaign(&sample::campaign("c").id).await.unwrap());
+    assert_eq!(changed[0].after, Some(Digest::of(&campaign.unwrap())));
+    assert_eq!((changed[0].revision, created[0].revision), (Some(3), Some(1)));
+    assert!(changed[0].before.is_some_and(|before| Some(before) != created[0].after));
+    assert_eq!((changed[1].before, changed[1].after), (created[3].after, None));
+    assert_eq!(store.audit(EventSeq(1), 2).await.unwrap(), entries[1..3]);
+    assert_eq!(store.audit(EventSeq(4), 1).await.unwrap(), []);
 }
 
 /// The last throttle that was written for a provider holds, until it is removed.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use async_trait::async_trait;
+use optim_core::audit::entry::Entry;
+use optim_core::audit::head::Head;
 use optim_core::campaign::Campaign;
 use optim_core::digest::{Digest, Hasher};
 use optim_core::experiment::Experiment;
@@ -20,6 +22,7 @@ use crate::store::{
     RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowRunFilter,
     WorkflowRunSummary, WorkflowSummary,
 };
+use crate::upkeep::Upkeep;
 
 /// When an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +145,10 @@ impl Plan {
 
 #[async_trait]
 impl<S: Store> Store for FaultyStore<S> {
+    fn upkeep(&self) -> Option<&dyn Upkeep> {
+        self.inner.upkeep()
+    }
+
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         let _still = Still::begin();
         self.attempt(self.inner.commit(commit)).await
@@ -239,6 +246,14 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn events(&self, after: EventSeq, limit: u32) -> Result<Vec<Recorded>, StoreError> {
         self.attempt(self.inner.events(after, limit)).await
+    }
+
+    async fn audit(&self, after: EventSeq, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.attempt(self.inner.audit(after, limit)).await
+    }
+
+    async fn audit_head(&self) -> Result<Head, StoreError> {
+        self.attempt(self.inner.audit_head()).await
     }
 
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {

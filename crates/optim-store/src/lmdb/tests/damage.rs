@@ -14,9 +14,11 @@ use crate::testing::sample;
 use heed::RwTxn;
 
 use super::super::Error;
-use super::super::envelope::{Codec, encode, seal};
+use super::super::envelope::{Codec, seal};
+use crate::encoded::encode;
 use super::super::file::DataFile;
 use super::super::tables::Tables;
+use super::super::view::View;
 use super::{Lmdb, directory, everything, expect_intact, open, options};
 
 fn filled(path: &Path) {
@@ -78,7 +80,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     filled(directory.path());
     let store = open(directory.path());
     let meta =
-        r#"{"format":4,"page_size":4096,"byte_order":"little","created_by":"optim 9","more":[]}"#;
+        r#"{"format":5,"page_size":4096,"byte_order":"little","created_by":"optim 9","more":[]}"#;
     store
         .environment
         .0
@@ -91,7 +93,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let data = directory.path().join("data.mdb");
     let before = std::fs::read(&data).unwrap();
     match Lmdb::open(directory.path(), &options()) {
-        Err(error @ StoreError::Newer { found: 4, supported: 3, .. }) => {
+        Err(error @ StoreError::Newer { found: 5, supported: 4, .. }) => {
             assert!(error.to_string().contains("use a newer optim"), "{error}");
         }
         answer => panic!("a newer store was opened: {answer:?}"),
@@ -101,7 +103,7 @@ fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
 
 #[test]
 fn a_store_of_an_older_format_is_read_and_then_is_of_this_one() {
-    for format in [1, 2] {
+    for format in [1, 2, 3] {
         let directory = directory();
         filled(directory.path());
         let store = open(directory.path());
@@ -123,18 +125,88 @@ fn a_store_of_an_older_format_is_read_and_then_is_of_this_one() {
         drop(store);
         let store = open(directory.path());
         let meta = meta(&store);
-        assert!(meta.contains("\"format\":3") && meta.contains("optim 0"), "{meta}");
+        assert!(meta.contains("\"format\":4") && meta.contains("optim 0"), "{meta}");
         block_on(async {
             expect_intact(&store).await;
             let filter = WorkflowRunFilter::OpenOn(open_run.workflow.clone());
             let found = store.workflow_runs(&filter, Page::first()).await.unwrap().items;
             assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [open_run.id]);
             assert_eq!(store.workflow_runs_ended(sample::NOW, 9).await.unwrap(), [ended.id]);
+            let events = store.events(EventSeq(0), 9).await.unwrap();
+            assert_eq!(events.len(), 3);
+            assert_eq!(store.audit_head().await.unwrap().seq, 3);
             let digest = output.output.digest();
             let read = store.workflow_run_output(ended.id, digest).await.unwrap();
             assert_eq!(read.as_deref(), Some(output.output.bytes()));
         });
     }
+}
+
+#[test]
+fn a_damaged_event_of_an_older_format_is_not_sealed_into_the_chain() {
+    for (seq, wanted) in [(1, "those before it are missing"), (2, "its checksum is wrong")] {
+        let directory = directory();
+        filled(directory.path());
+        let store = open(directory.path());
+        let run = sample::claimed_workflow_run(&sample::workflow_run("r", "w"));
+        let (_, output) = sample::with_output(&run, &[7]);
+        make_older(&store, 3, &output);
+        let change = |tables: &Tables<'static>, txn: &mut RwTxn<'_>| -> Result<(), Error> {
+            if seq == 1 {
+                tables.events.delete(txn, &seq)?;
+                return Ok(());
+            }
+            let mut value = tables.events.get(txn, &seq)?.unwrap().to_vec();
+            *value.last_mut().unwrap() ^= 1;
+            tables.events.put(txn, &seq, &value).map_err(Error::from)
+        };
+        store.environment.0.write(change).unwrap();
+        drop(store);
+        expect_corrupt(Lmdb::open(directory.path(), &options()), wanted);
+    }
+}
+
+#[test]
+fn an_entry_that_is_sealed_anew_with_other_words_breaks_the_chain() {
+    let directory = directory();
+    filled(directory.path());
+    let store = open(directory.path());
+    let change = |tables: &Tables<'static>, txn: &mut RwTxn<'_>| -> Result<(), Error> {
+        let entry = View { tables, txn }.audit(EventSeq(1), 1)?.remove(0);
+        let text = String::from_utf8(entry.to_bytes()).unwrap();
+        let other = text.replace("campaign_created", "back_off_ended");
+        assert_ne!(other, text);
+        let sealed = seal("events", &2_u64.to_be_bytes(), Codec::Json, other.as_bytes())?;
+        tables.events.put(txn, &2, &sealed).map_err(Error::from)
+    };
+    store.environment.0.write(change).unwrap();
+    block_on(async {
+        let findings = store.verify().await.unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let found = findings[0].to_string();
+        assert!(found.contains("the audit chain") && found.contains("entry 2: its hash"), "{found}");
+    });
+}
+
+#[test]
+fn a_record_that_the_chain_does_not_know_is_found() {
+    let directory = directory();
+    filled(directory.path());
+    let store = open(directory.path());
+    let id = sample::campaign("b").id;
+    let change = |tables: &Tables<'static>, txn: &mut RwTxn<'_>| -> Result<(), Error> {
+        let mut campaign = View { tables, txn }.campaign(&id)?.unwrap();
+        campaign.value.name = "another".to_owned();
+        let sealed = seal("campaigns", &2_u64.to_be_bytes(), Codec::Json, &encode(&campaign)?)?;
+        tables.campaigns.put(txn, &2, &sealed).map_err(Error::from)
+    };
+    store.environment.0.write(change).unwrap();
+    block_on(async {
+        let findings = store.verify().await.unwrap();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        let found = findings[0].to_string();
+        assert!(found.contains("campaign b") && found.contains("audit chain"), "{found}");
+    });
 }
 
 /// The store as a version would have left it that knew no later format.
@@ -145,12 +217,19 @@ fn make_older(store: &Lmdb, format: u32, output: &RunOutput) {
         if cfg!(target_endian = "little") { "little" } else { "big" }
     );
     let change = |tables: &Tables<'static>, txn: &mut RwTxn<'_>| -> Result<(), Error> {
-        tables.workflow_runs_on.clear(txn)?;
-        tables.workflow_runs_ended.clear(txn)?;
-        tables.workflow_run_outputs.clear(txn)?;
-        let (digest, bytes) = (output.output.digest(), output.output.bytes());
-        let sealed = seal("blobs", digest.as_bytes(), Codec::Raw, bytes)?;
-        tables.blobs.put(txn, digest.as_bytes(), &sealed)?;
+        if format < 3 {
+            tables.workflow_runs_on.clear(txn)?;
+            tables.workflow_runs_ended.clear(txn)?;
+            tables.workflow_run_outputs.clear(txn)?;
+            let (digest, bytes) = (output.output.digest(), output.output.bytes());
+            let sealed = seal("blobs", digest.as_bytes(), Codec::Raw, bytes)?;
+            tables.blobs.put(txn, digest.as_bytes(), &sealed)?;
+        }
+        for recorded in (View { tables, txn }).events(EventSeq(0), Page::LIMIT_MAX)? {
+            let key = recorded.seq.0.to_be_bytes();
+            let sealed = seal("events", &key, Codec::Json, &encode(&recorded.event)?)?;
+            tables.events.put(txn, &recorded.seq.0, &sealed)?;
+        }
         let sealed = seal("meta", b"store", Codec::Json, older.as_bytes())?;
         tables.meta.put(txn, "store", &sealed).map_err(Error::from)
     };
@@ -209,8 +288,8 @@ fn a_flipped_bit_of_a_record_is_found_wherever_it_is_and_the_others_stay_readabl
             let commit = Commit { runs: vec![change], ..Commit::default() };
             assert_eq!(store.commit(commit).await.unwrap_err().code(), "record_corrupt");
             store.commit(Commit::default()).await.unwrap();
-            // The record, and that it is missing behind the four indexes that list it.
-            assert_eq!(store.verify().await.unwrap().len(), 5);
+            // The record, and that it is missing behind the four indexes that list it, and in the chain.
+            assert_eq!(store.verify().await.unwrap().len(), 6);
             for id in ["a", "c"] {
                 let other = sample::run(id, sample::evaluation(id, "replay"), 0);
                 assert_eq!(store.run(other.id).await.unwrap().unwrap().value, other);

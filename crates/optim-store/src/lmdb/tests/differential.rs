@@ -252,7 +252,11 @@ async fn answer(
             let by = Timestamp(sample::NOW.0 + by);
             text(store.workflow_runs_ended(by, *limit).await)
         }
-        Operation::Events { after, limit } => text(store.events(EventSeq(*after), *limit).await),
+        Operation::Events { after, limit } => {
+            let after = EventSeq(*after);
+            let events = text(store.events(after, *limit).await);
+            events + &text(store.audit(after, *limit).await)
+        }
         Operation::Reopen => String::new(),
     }
 }

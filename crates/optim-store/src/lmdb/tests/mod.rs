@@ -7,6 +7,7 @@ mod group;
 mod growth;
 mod kill;
 mod owner;
+mod upkeep;
 
 use std::path::Path;
 

@@ -1,0 +1,224 @@
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::path::Path;
+
+use optim_core::campaign::event::EventKind;
+
+use crate::store::{Blob, Commit, Revision, Store, StoreError, Write};
+use crate::testing::conformance::block_on;
+use crate::testing::{render, sample};
+use crate::upkeep::{Exported, Swept, Upkeep};
+
+use super::{Lmdb, directory, everything, expect_intact, open};
+
+/// A store with records of every kind, payloads of any bytes, and one record that changed.
+async fn filled(path: &Path) -> Lmdb {
+    let store = open(path);
+    for id in ["a", "b"] {
+        store.commit(everything(id)).await.unwrap();
+    }
+    let run = sample::claimed_workflow_run(&sample::workflow_run("with output", "w"));
+    let (run, output) = sample::with_output(&run, &[7, 0xFF, 0]);
+    let commit = Commit {
+        campaigns: vec![Write { expected: Revision(1), value: sample::campaign("a") }],
+        workflow_runs: vec![Write { expected: Revision(0), value: run }],
+        outputs: vec![output],
+        blobs: vec![Blob::new(vec![0, 0xFE, 10, 13])],
+        events: vec![sample::event("a", EventKind::BackOffEnded)],
+        ..Commit::default()
+    };
+    store.commit(commit).await.unwrap();
+    store
+}
+
+async fn export(store: &Lmdb) -> (Exported, String) {
+    let file = tempfile::tempfile().unwrap();
+    let exported = Upkeep::export(store, file.try_clone().unwrap()).await.unwrap();
+    (exported, text(file))
+}
+
+fn text(mut file: File) -> String {
+    file.rewind().unwrap();
+    std::io::read_to_string(file).unwrap()
+}
+
+async fn import(store: &Lmdb, text: &str) -> Result<Exported, StoreError> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    store.import(file).await
+}
+
+#[test]
+fn what_is_exported_and_imported_is_the_same_store() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let store = filled(one.path()).await;
+        let (exported, text) = export(&store).await;
+        assert_eq!(exported.records.values().sum::<u64>(), 24, "{exported:?}");
+        assert!(exported.records.values().all(|count| *count > 0), "{exported:?}");
+        let copy = open(other.path());
+        assert_eq!(import(&copy, &text).await.unwrap(), exported);
+        expect_intact(&copy).await;
+        assert_eq!(render(&copy).await.unwrap(), render(&store).await.unwrap());
+        assert_eq!(export(&copy).await, (exported, text.clone()));
+        assert_eq!(copy.audit_head().await.unwrap(), store.audit_head().await.unwrap());
+        // It goes on as the other one would.
+        let next = Commit {
+            campaigns: vec![Write { expected: Revision(2), value: sample::campaign("a") }],
+            events: vec![sample::event("a", EventKind::BackOffEnded)],
+            ..Commit::default()
+        };
+        store.commit(next.clone()).await.unwrap();
+        copy.commit(next).await.unwrap();
+        assert_eq!(copy.audit_head().await.unwrap(), store.audit_head().await.unwrap());
+        assert_eq!(import(&copy, &text).await.unwrap_err().code(), "store_not_empty");
+    });
+}
+
+#[test]
+fn a_large_export_is_taken_in_though_the_map_has_to_grow() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let store = filled(one.path()).await;
+        let blobs = (0..40_u8).map(|number| Blob::new(vec![number; 100_000])).collect();
+        store.commit(Commit { blobs, ..Commit::default() }).await.unwrap();
+        let (exported, text) = export(&store).await;
+        assert!(text.len() > 4 << 20);
+        let copy = open(other.path());
+        assert_eq!(import(&copy, &text).await.unwrap(), exported);
+    });
+}
+
+#[test]
+fn an_export_that_was_changed_leaves_nothing_behind() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let (_, text) = export(&filled(one.path()).await).await;
+        let lines: Vec<_> = text.lines().collect();
+        let copy = open(other.path());
+        let refused = async |text: &str| {
+            let error = import(&copy, text).await.unwrap_err();
+            assert_eq!(error.code(), "export_invalid", "{error}");
+            error.to_string()
+        };
+        for cut in 0..lines.len() {
+            let mut fewer = lines.clone();
+            fewer.remove(cut);
+            refused(&(fewer.join("\n") + "\n")).await;
+            let mut swapped = lines.clone();
+            swapped.swap(cut, (cut + 1) % lines.len());
+            refused(&(swapped.join("\n") + "\n")).await;
+            refused(&(lines[..cut].join("\n") + "\n")).await;
+            let twice = [&lines[..=cut], &lines[cut..]].concat();
+            refused(&(twice.join("\n") + "\n")).await;
+        }
+        // In any line but the first, which says who wrote it.
+        let first = lines[0].len() + 1;
+        for at in (first..text.len()).step_by(97) {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            if let Ok(changed) = String::from_utf8(bytes) {
+                refused(&changed).await;
+            }
+        }
+        refused(text.trim_end()).await;
+        refused("").await;
+        let newer = refused(&text.replacen("\"optim_store\":1", "\"optim_store\":2", 1)).await;
+        assert!(newer.contains("version 2") && newer.contains("line 1"), "{newer}");
+        let stat = copy.stat().await.unwrap();
+        assert!(stat.tables.iter().all(|(name, count)| *name == "meta" || *count == 0), "{stat:?}");
+        import(&copy, &text).await.unwrap();
+    });
+}
+
+#[test]
+fn an_export_is_one_state_while_others_write() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let store = filled(one.path()).await;
+        let copy = open(other.path());
+        let (mut revision, mut text) = (2, String::new());
+        for _ in 0..20 {
+            let writes = async {
+                for _ in 0..5 {
+                    let commit = Commit {
+                        campaigns: vec![Write {
+                            expected: Revision(revision),
+                            value: sample::campaign("a"),
+                        }],
+                        events: vec![sample::event("a", EventKind::BackOffEnded)],
+                        ..Commit::default()
+                    };
+                    store.commit(commit).await.unwrap();
+                    revision += 1;
+                }
+            };
+            let ((), exported) = tokio::join!(writes, export(&store));
+            text = exported.1;
+        }
+        import(&copy, &text).await.unwrap();
+        expect_intact(&copy).await;
+    });
+}
+
+#[test]
+fn a_sweep_removes_what_nothing_names_and_nothing_else() {
+    let directory = directory();
+    block_on(async {
+        let store = filled(directory.path()).await;
+        let named = Blob::new(b"named by a payload".to_vec());
+        let definition = Blob::new(format!("{{\"uses\":\"{}\"}}", named.digest()).into_bytes());
+        let mut run = sample::run("a", sample::evaluation("a", "other"), 7);
+        run.snapshot = definition.digest();
+        let commit = Commit {
+            runs: vec![Write { expected: Revision(0), value: run }],
+            blobs: vec![named.clone(), definition.clone()],
+            ..Commit::default()
+        };
+        store.commit(commit).await.unwrap();
+        let unnamed = [&b"payload of a"[..], b"payload of b", &[0, 0xFE, 10, 13]];
+        let bytes = unnamed.iter().map(|bytes| u64::try_from(bytes.len()).unwrap() + 9).sum();
+        assert_eq!(store.sweep().await.unwrap(), Swept { payloads: 3, bytes });
+        assert_eq!(store.sweep().await.unwrap(), Swept::default());
+        for blob in [&named, &definition] {
+            assert_eq!(store.blob(blob.digest()).await.unwrap().as_deref(), Some(blob.bytes()));
+        }
+        assert_eq!(store.blob(Blob::new(unnamed[0].to_vec()).digest()).await.unwrap(), None);
+        expect_intact(&store).await;
+    });
+}
+
+#[test]
+fn the_sizes_of_a_store_are_told() {
+    let directory = directory();
+    block_on(async {
+        let store = filled(directory.path()).await;
+        let stat = store.stat().await.unwrap();
+        assert_eq!((stat.format, stat.tables["campaigns"], stat.tables["events"]), (4, 2, 3));
+        assert_eq!(stat.head, store.audit_head().await.unwrap());
+        assert!(stat.table_bytes > 0 && stat.table_bytes < stat.used_bytes, "{stat:?}");
+        assert!(stat.used_bytes <= stat.map_bytes && stat.map_bytes <= stat.map_bytes_max);
+        let file = directory.path().join("data.mdb").metadata().unwrap();
+        assert_eq!(file.len(), stat.map_bytes);
+        assert!(stat.readers >= 1 && stat.readers <= stat.readers_max, "{stat:?}");
+    });
+}
+
+#[test]
+fn a_damaged_record_is_not_exported() {
+    let directory = directory();
+    block_on(async {
+        let store = filled(directory.path()).await;
+        store
+            .environment
+            .0
+            .write(|tables, txn| {
+                let mut value = tables.runs.get(txn, &1)?.unwrap().to_vec();
+                value[20] ^= 1;
+                Ok(tables.runs.put(txn, &1, &value)?)
+            })
+            .unwrap();
+        let refused = Upkeep::export(&store, tempfile::tempfile().unwrap()).await.unwrap_err();
+        assert_eq!(refused.code(), "record_corrupt");
+    });
+}

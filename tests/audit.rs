@@ -1,0 +1,146 @@
+//! The audit chain leaves the store as lines, and whatever is done to them is found.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Project, Ran};
+
+/// A project in whose store five things happened to a workflow.
+fn project() -> Project {
+    let project = Project::example();
+    for (verb, rest) in [
+        ("put", &["workflow.yaml"][..]),
+        ("retire", &["ticket-triage", "--reason", "out of season"]),
+        ("restore", &["ticket-triage", "--reason", "in season"]),
+        ("delete", &["ticket-triage", "--reason", "not wanted"]),
+        ("restore", &["ticket-triage", "--reason", "wanted"]),
+    ] {
+        project.optim(["workflow", verb].iter().chain(rest)).ended(0);
+    }
+    project
+}
+
+fn head(project: &Project) -> String {
+    let head = project.optim(["audit", "head"]);
+    assert_eq!(head.code, 0, "{head}");
+    head.stdout.trim().to_owned()
+}
+
+fn export(project: &Project) -> Vec<String> {
+    let exported = project.optim(["audit", "export"]);
+    assert_eq!(exported.code, 0, "{exported}");
+    exported.stdout.lines().map(str::to_owned).collect()
+}
+
+/// What verifying `lines` says where there is no project.
+fn verify(lines: &[String], head: Option<&str>) -> Ran {
+    let elsewhere = Project::empty();
+    let mut args = vec!["audit", "verify", "-", "--json"];
+    args.extend(head.iter().flat_map(|head| ["--head", head]));
+    let mut command = elsewhere.command(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("optim starts");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    stdin.write_all(text.as_bytes()).expect("the lines are read");
+    drop(stdin);
+    Ran::of(child.wait_with_output().expect("the process ends"))
+}
+
+/// The entry that is named as broken, and the code of why.
+fn broken(lines: &[String], head: Option<&str>) -> (u64, String) {
+    let found = verify(lines, head).document(12);
+    assert_eq!(found["whole"], false);
+    let broken = &found["broken"];
+    (broken["seq"].as_u64().unwrap(), broken["code"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn an_edit_a_drop_a_swap_and_a_cut_of_an_export_are_found_and_named() {
+    let project = project();
+    let (lines, head) = (export(&project), head(&project));
+    assert_eq!(lines.len(), 5);
+    let whole = verify(&lines, Some(&head)).document(0);
+    assert_eq!((&whole["whole"], &whole["entries"]), (&Value::Bool(true), &Value::from(5)));
+    assert_eq!(whole["head"], head.as_str());
+    let entry: Value = serde_json::from_str(&lines[1]).unwrap();
+    let payload = &entry["payload"];
+    assert_eq!(payload["event"]["actor"], "local:tester");
+    assert_eq!(payload["event"]["what"]["reason"], "out of season");
+    let change = &payload["changes"][0];
+    assert_eq!((&change["kind"], &change["id"]), (&"workflow".into(), &"ticket-triage".into()));
+    assert_eq!(change["revision"], 2);
+    let first: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(change["before"], first["payload"]["changes"][0]["after"]);
+    assert!(change["after"].is_string() && change["after"] != change["before"]);
+
+    let mut edited = lines.clone();
+    edited[1] = edited[1].replace("out of season", "out of reason");
+    assert_eq!(broken(&edited, None), (2, "audit_edited".to_owned()));
+    let mut by_another = lines.clone();
+    by_another[3] = by_another[3].replace("local:tester", "local:taster");
+    assert_eq!(broken(&by_another, None), (4, "audit_edited".to_owned()));
+    let mut spaced = lines.clone();
+    spaced[4] = spaced[4].replacen(':', ": ", 1);
+    assert_eq!(broken(&spaced, None), (5, "audit_unreadable".to_owned()));
+    let mut dropped = lines.clone();
+    dropped.remove(2);
+    assert_eq!(broken(&dropped, None), (3, "audit_misplaced".to_owned()));
+    let mut swapped = lines.clone();
+    swapped.swap(0, 3);
+    assert_eq!(broken(&swapped, None), (1, "audit_misplaced".to_owned()));
+    verify(&lines[..4], None).ended(0);
+    assert_eq!(broken(&lines[..4], Some(&head)), (5, "audit_truncated".to_owned()));
+    assert_eq!(broken(&[], Some(&head)), (1, "audit_truncated".to_owned()));
+    let another = head.replace("5:sha256:", "4:sha256:");
+    assert_eq!(broken(&lines, Some(&another)), (4, "audit_rewritten".to_owned()));
+
+    project.write("cut.jsonl", lines[..4].join("\n"));
+    let cut = project.path().join("cut.jsonl").display().to_string();
+    let told = project.optim(["audit", "verify", &cut, "--head", &head]);
+    assert_eq!(told.code, 12, "{told}");
+    assert!(told.stdout.starts_with("broken[audit_truncated]: entry 5: "), "{told}");
+    project.optim(["audit", "verify", "none.jsonl"]).refused(5, "file_not_found");
+    let empty = project.path().join("policy").display().to_string();
+    project.optim(["audit", "verify", &empty]).refused(5, "store_not_found");
+    project.optim(["audit", "verify", "--head", "5"]).ended(2);
+}
+
+#[test]
+fn a_copy_of_a_store_is_verified_without_its_project_and_an_old_one_told_by_the_head() {
+    let project = project();
+    let old = head(&project);
+    let elsewhere = Project::empty();
+    let data = std::fs::read(project.path().join(".optim/data/data.mdb")).unwrap();
+    elsewhere.write("copy/data.mdb", data);
+    let copy = elsewhere.path().join("copy").display().to_string();
+    elsewhere.optim(["audit", "verify", &copy, "--head", &old]).ended(0);
+    project.optim(["workflow", "retire", "ticket-triage", "--reason", "done"]).ended(0);
+    let new = head(&project);
+    project.optim(["audit", "verify", "--head", &old]).ended(0);
+    let found = elsewhere.optim(["audit", "verify", &copy, "--head", &new, "--json"]).document(12);
+    assert_eq!((&found["broken"]["seq"], &found["broken"]["code"]), (&6.into(), &"audit_truncated".into()));
+}
+
+#[test]
+fn a_chain_without_payloads_tells_nothing_and_is_as_whole() {
+    let project = project();
+    let head = head(&project);
+    let file = project.path().join("hashes.jsonl").display().to_string();
+    let written =
+        project.optim(["audit", "export", "--without-payloads", "--out", &file, "--json"]);
+    assert_eq!(written.document(0)["head"], head.as_str());
+    let text = project.read("hashes.jsonl");
+    for secret in ["season", "tester", "ticket"] {
+        assert!(!text.contains(secret), "{secret} is in {text}");
+    }
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    assert_eq!(verify(&lines, Some(&head)).document(0)["dropped"], 5);
+    // One payload may be there and its neighbours not.
+    lines[2] = export(&project)[2].clone();
+    assert_eq!(verify(&lines, Some(&head)).document(0)["dropped"], 4);
+    lines.swap(3, 4);
+    assert_eq!(broken(&lines, None), (4, "audit_misplaced".to_owned()));
+}
