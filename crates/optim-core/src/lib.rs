@@ -17,6 +17,7 @@ pub mod digest;
 pub mod document;
 pub mod experiment;
 pub mod id;
+pub mod invariants;
 pub mod judge;
 pub mod lease;
 pub mod metrics;

@@ -10,11 +10,13 @@ mod cursor;
 #[cfg(feature = "lmdb")]
 pub mod lmdb;
 pub mod memory;
+mod snapshot;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod url;
 
+pub use snapshot::snapshot;
 pub use store::{
     Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged,
     Recorded, Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned,
