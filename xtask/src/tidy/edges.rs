@@ -12,6 +12,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("optim-server", &["optim-core", "optim-store", "optim-runtime"]),
     ("optim-tests", &["optim-core", "optim-store", "optim-runtime", "optim-server"]),
     ("optim-benches", &["optim-core", "optim-store", "optim-runtime"]),
+    ("optim-machinery", &["optim-core", "optim-store", "optim-runtime"]),
     ("xtask", &[]),
 ];
 
