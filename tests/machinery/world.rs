@@ -107,7 +107,11 @@ pub(crate) struct World {
     pub(crate) agent: Arc<Agent>,
     folder: TempDir,
     memory: Arc<FaultyStore<Memory>>,
+    draft: NewCampaign,
 }
+
+/// The seed of campaigns: with it the first candidate is a winner.
+const SEED: u64 = 5;
 
 /// A world as it was.
 pub(crate) struct Saved {
@@ -122,7 +126,8 @@ impl World {
         std::fs::write(folder.path().join("live/workflow.yaml"), workflow())?;
         let memory = Arc::new(FaultyStore::planned(Memory::new(), []));
         let agent = Arc::new(Agent::new(project.fault_per_mille));
-        Ok(Self { backend, project, agent, folder, memory })
+        let draft = draft(project, SEED, &folder.path().join("live/workflow.yaml"));
+        Ok(Self { backend, project, agent, folder, memory, draft })
     }
 
     /// The file of the live workflow.
@@ -171,25 +176,29 @@ impl World {
     }
 
     /// A campaign on the live workflow, to be created.
-    pub(crate) fn draft(&self, seed: u64) -> NewCampaign {
-        let project = SmallProject {
-            workflow: &workflow(),
-            cases: &cases(),
-            text_fields: "[objective]",
-            knob_fields: "[]",
-            decision: self.project.decision,
-            max_experiments: self.project.experiments,
-        };
-        let mut new = project.draft(campaign_id().as_str(), seed, "scripted");
-        let source = &mut new.campaign.source;
-        source.location = if self.project.stored {
-            Location::Stored(source.workflow.clone())
-        } else {
-            Location::File(self.file().display().to_string())
-        };
-        new.campaign.frozen.policies.budget.max_total_tokens = self.project.tokens.map(Tokens);
-        new
+    pub(crate) fn draft(&self) -> NewCampaign {
+        self.draft.clone()
     }
+}
+
+fn draft(project: Project, seed: u64, file: &Path) -> NewCampaign {
+    let small = SmallProject {
+        workflow: &workflow(),
+        cases: &cases(),
+        text_fields: "[objective]",
+        knob_fields: "[]",
+        decision: project.decision,
+        max_experiments: project.experiments,
+    };
+    let mut new = small.draft(campaign_id().as_str(), seed, "scripted");
+    let source = &mut new.campaign.source;
+    source.location = if project.stored {
+        Location::Stored(source.workflow.clone())
+    } else {
+        Location::File(file.display().to_string())
+    };
+    new.campaign.frozen.policies.budget.max_total_tokens = project.tokens.map(Tokens);
+    new
 }
 
 /// A process at work on a world.

@@ -20,9 +20,6 @@ use optim_store::{RunFilter, StoreError};
 use crate::Outcome;
 use crate::world::{Process, World, campaign_id, operator, workflow, workflow_id};
 
-/// The seed of the campaigns: with it the first candidate of each rule is a winner.
-const SEED: u64 = 5;
-
 /// A step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Step {
@@ -98,7 +95,7 @@ impl Step {
                 let delete = WorkflowCommand::Delete { reason: "it is not needed".to_owned() };
                 engine.change_workflow(&workflow_id(), &delete, actor).await?;
             }
-            Self::Create => drop(engine.create(world.draft(SEED), actor).await?),
+            Self::Create => drop(engine.create(world.draft(), actor).await?),
             Self::Settled => drop(service.settled(&id).await?),
             Self::AtWork => at_work(process).await?,
             Self::Steal => steal(process).await?,
