@@ -6,6 +6,7 @@ mod agent;
 mod arguments;
 mod crash;
 mod draw;
+mod kill9;
 mod tally;
 mod world;
 
@@ -25,6 +26,7 @@ fn main() -> Outcome<ExitCode> {
     let arguments = Arguments::read(std::env::args().skip(1))?;
     let tally = match arguments.verb.as_str() {
         "crash" => crash::run(&arguments)?,
+        "kill9" => kill9::run(&arguments)?,
         _ => return Err(USAGE.into()),
     };
     tally.report()

@@ -25,6 +25,9 @@ use crate::agent::{Agent, SECOND_TRY};
 /// A file system in memory: what is tested is not the disk.
 const MEMORY: &str = "/dev/shm";
 
+/// The first size of the map: small, so that it is copied quickly, and grows.
+const MAP_INITIAL: u64 = 256 * 1024;
+
 /// Where records are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -168,7 +171,11 @@ impl World {
                 Opened::Memory(Arc::clone(&self.memory))
             }
             Backend::Lmdb => {
-                let options = Options { allow_unsafe_file_system: true, ..Options::default() };
+                let options = Options {
+                    allow_unsafe_file_system: true,
+                    map_initial: MAP_INITIAL,
+                    ..Options::default()
+                };
                 let store = Lmdb::open(self.store(), &options)?;
                 Opened::Lmdb(Arc::new(FaultyStore::planned(store, [])))
             }
@@ -294,7 +301,7 @@ pub(crate) fn temporary() -> Outcome<TempDir> {
 }
 
 /// Copies the files below `from`.
-fn copy(from: &Path, to: &Path) -> Outcome<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Outcome<()> {
     std::fs::create_dir_all(to)?;
     for entry in from.read_dir()? {
         let entry = entry?;

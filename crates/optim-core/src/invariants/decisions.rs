@@ -40,12 +40,21 @@ fn open(campaign: &Campaign, experiments: &[&Experiment], findings: &mut Finding
     }
     for one in held {
         findings.require(
-            experiments.iter().any(|recorded| *recorded == one),
+            experiments.iter().any(|recorded| is_on_record(one, recorded)),
             1,
             || super::experiment(one),
             || "what its campaign holds of it is not what is on record".to_owned(),
         );
     }
+}
+
+/// Whether `recorded` is what is on record of `held`. Pairs are recorded with the decision that they lead
+/// to, so there may be fewer of them.
+fn is_on_record(held: &Experiment, recorded: &Experiment) -> bool {
+    let without_pairs = |one: &Experiment| Experiment { trial: None, ..one.clone() };
+    let pairs = |one: &Experiment| one.trial.as_ref().map(|trial| trial.pairs.clone());
+    let (held_pairs, pairs) = (pairs(held).unwrap_or_default(), pairs(recorded).unwrap_or_default());
+    without_pairs(held) == without_pairs(recorded) && held_pairs.starts_with(&pairs)
 }
 
 /// I3: each version of the baseline is the candidate of one approved experiment on the version before.
