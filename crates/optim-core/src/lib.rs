@@ -18,6 +18,7 @@ pub mod digest;
 pub mod document;
 pub mod experiment;
 pub mod id;
+pub mod invariants;
 pub mod judge;
 pub mod lease;
 pub mod metrics;

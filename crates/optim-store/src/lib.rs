@@ -14,12 +14,14 @@ pub mod lmdb;
 pub mod memory;
 #[cfg(feature = "lmdb")]
 mod portable;
+mod snapshot;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod upkeep;
 pub mod url;
 
+pub use snapshot::snapshot;
 pub use store::{
     Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged,
     Recorded, Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned,

@@ -33,7 +33,7 @@ pub struct Memory {
 }
 
 /// Campaigns, runs and workflows are numbered in the order of their creation, as in every backend.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Content {
     campaigns: BTreeMap<u64, Versioned<Campaign>>,
     campaign_ids: BTreeMap<CampaignId, u64>,
@@ -57,6 +57,12 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A store of its own with the same content.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { content: Mutex::new(self.content().clone()) }
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {

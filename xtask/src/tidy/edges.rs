@@ -13,6 +13,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("optim-tests", &["optim-core", "optim-store", "optim-runtime", "optim-server"]),
     ("optim-benches", &["optim-core", "optim-store", "optim-runtime"]),
     ("optim-power-loss", &["optim-core", "optim-store"]),
+    ("optim-machinery", &["optim-core", "optim-store", "optim-runtime"]),
     ("xtask", &[]),
 ];
 

@@ -1,8 +1,9 @@
 //! A store that fails as planned, and during whose commits tokio's paused clock stands still.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use optim_core::audit::entry::Entry;
@@ -16,6 +17,7 @@ use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
+use tokio::sync::watch;
 
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
@@ -38,6 +40,15 @@ pub enum Fault {
 enum Plan {
     Listed(BTreeMap<u64, Fault>),
     Drawn { seed: u64, per_mille: u16 },
+    Stops { at: u64, fault: Fault },
+}
+
+/// What becomes of an operation.
+enum Fate {
+    Answered,
+    Failed(Fault),
+    /// Nobody lives to see its answer.
+    Stopped(Fault),
 }
 
 /// A store whose operations fail by a plan, with [`StoreError::Io`]. Operations, reads and
@@ -48,10 +59,10 @@ enum Plan {
 #[derive(Debug)]
 pub struct FaultyStore<S> {
     inner: S,
-    plan: Plan,
+    plan: Mutex<Plan>,
     begun: AtomicU64,
     injected: AtomicU64,
-    healed: AtomicBool,
+    stopped: watch::Sender<bool>,
 }
 
 impl<S> FaultyStore<S> {
@@ -70,7 +81,11 @@ impl<S> FaultyStore<S> {
 
     fn new(inner: S, plan: Plan) -> Self {
         let [begun, injected] = [0, 0].map(AtomicU64::new);
-        Self { inner, plan, begun, injected, healed: AtomicBool::new(false) }
+        Self { inner, plan: Mutex::new(plan), begun, injected, stopped: watch::Sender::new(false) }
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The store that does the work.
@@ -93,7 +108,20 @@ impl<S> FaultyStore<S> {
 
     /// Fails nothing any more.
     pub fn heal(&self) {
-        self.healed.store(true, Ordering::SeqCst);
+        *self.plan() = Plan::Listed(BTreeMap::new());
+        self.stopped.send_replace(false);
+    }
+
+    /// Stops the world at the operation that is the `count`th from now: neither it nor a later one is
+    /// answered, as for a process that is killed.
+    pub fn stop(&self, count: u64, fault: Fault) {
+        *self.plan() = Plan::Stops { at: self.begun().saturating_add(count), fault };
+    }
+
+    /// Waits until the world has stopped.
+    pub async fn stopped(&self) {
+        // The sender lives as long as the store.
+        drop(self.stopped.subscribe().wait_for(|stopped| *stopped).await);
     }
 
     async fn attempt<T>(
@@ -101,13 +129,20 @@ impl<S> FaultyStore<S> {
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let fault = if self.healed.load(Ordering::SeqCst) { None } else { self.plan.fault(number) };
-        let answer = match fault {
-            None => return operation.await,
-            Some(Fault::Before) => None,
-            Some(Fault::After) => Some(operation.await?),
-        };
-        drop(answer);
+        let fate = self.plan().fate(number);
+        match fate {
+            Fate::Answered => return operation.await,
+            Fate::Failed(Fault::Before) => {}
+            Fate::Failed(Fault::After) => drop(operation.await?),
+            Fate::Stopped(fault) => {
+                if fault == Fault::After {
+                    drop(operation.await);
+                }
+                self.injected.fetch_add(1, Ordering::SeqCst);
+                self.stopped.send_replace(true);
+                return std::future::pending().await;
+            }
+        }
         self.injected.fetch_add(1, Ordering::SeqCst);
         let source = std::io::Error::other(format!("the fault planned for operation {number}"));
         Err(StoreError::Io { path: "faulty".into(), source })
@@ -129,8 +164,11 @@ impl Still {
 }
 
 impl Plan {
-    fn fault(&self, number: u64) -> Option<Fault> {
-        match self {
+    fn fate(&self, number: u64) -> Fate {
+        let fault = match self {
+            Self::Stops { at, .. } if number < *at => None,
+            Self::Stops { at, fault } if number == *at => return Fate::Stopped(*fault),
+            Self::Stops { .. } => return Fate::Stopped(Fault::Before),
             Self::Listed(faults) => faults.get(&number).copied(),
             Self::Drawn { seed, per_mille } => {
                 let mut hasher = Hasher::new("optim/fault/1");
@@ -139,7 +177,8 @@ impl Plan {
                 let hit = u16::from_be_bytes([a, b]) % 1000 < *per_mille;
                 hit.then_some(if c % 2 == 0 { Fault::Before } else { Fault::After })
             }
-        }
+        };
+        fault.map_or(Fate::Answered, Fate::Failed)
     }
 }
 
@@ -288,6 +327,30 @@ mod tests {
             assert!(store.blob(blobs[1].digest()).await.is_err());
             assert_eq!(store.blob(blobs[1].digest()).await.unwrap().unwrap(), b"two");
             assert_eq!((store.begun(), store.injected()), (5, 3));
+        });
+    }
+
+    #[test]
+    fn a_world_that_stops_answers_nothing_more_and_keeps_what_it_had_taken_in() {
+        block_on(async {
+            for (fault, kept) in [(Fault::Before, None), (Fault::After, Some(b"two".to_vec()))] {
+                let store = FaultyStore::planned(Memory::new(), []);
+                let blobs = [b"one", b"two"].map(|bytes| Blob::new(bytes.to_vec()));
+                store.stop(2, fault);
+                for blob in &blobs {
+                    let commit = Commit { blobs: vec![blob.clone()], ..Commit::default() };
+                    tokio::select! {
+                        answer = store.commit(commit) => assert_eq!(blob, &blobs[0], "{answer:?}"),
+                        () = store.stopped() => assert_eq!(blob, &blobs[1]),
+                    }
+                }
+                tokio::select! {
+                    biased;
+                    _answer = store.blob(blobs[0].digest()) => panic!("nobody answers"),
+                    () = store.stopped() => store.heal(),
+                }
+                assert_eq!(store.blob(blobs[1].digest()).await.unwrap(), kept);
+            }
         });
     }
 

@@ -1,0 +1,160 @@
+//! The world stops before and after the k-th operation of the store, for every k of every scenario; the
+//! next process takes over, and everything must be as if nothing had happened.
+
+mod end;
+mod scenarios;
+mod step;
+
+use std::time::{Duration, Instant};
+
+use optim_core::invariants::check_invariants;
+use optim_store::testing::faulty::Fault;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Outcome;
+use crate::arguments::Arguments;
+use crate::tally::Tally;
+use crate::world::{Backend, Process, World};
+
+use end::End;
+use scenarios::{SCENARIOS, Scenario};
+use step::Step;
+
+/// What has not ended after so much virtual time hangs.
+const PATIENCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// Runs every scenario, or the one with the number of `--seed`.
+pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
+    let mut tally = Tally::of("crash");
+    let only = arguments.get("--seed").map(usize::try_from).transpose()?;
+    let (mut points, mut scenarios) = (0, 0);
+    for (number, scenario) in SCENARIOS.iter().enumerate() {
+        if only.is_some_and(|only| only != number) {
+            continue;
+        }
+        scenarios += 1;
+        for backend in Backend::ALL {
+            let begun = Instant::now();
+            let stopped = all_points(number, scenario, backend, &mut tally)?;
+            points += stopped;
+            let (backend, took) = (backend.name(), begun.elapsed().as_secs_f64());
+            println!("{number:2} {:44} {backend:7} {stopped:5} points {took:6.1} s", scenario.name);
+        }
+    }
+    tally.more = format!("; {points} crash points in {scenarios} scenarios");
+    Ok(tally)
+}
+
+/// Stops the world at each point; says how many there were.
+fn all_points(
+    number: usize,
+    scenario: &Scenario,
+    backend: Backend,
+    tally: &mut Tally,
+) -> Outcome<u32> {
+    let mut world = World::new(backend, scenario.project)?;
+    let prepared = live(&world, scenario.before, &mut 0, None, false)?;
+    let Life::Ended(_) = prepared else { return Err("nothing stops what is prepared".into()) };
+    let saved = world.save()?;
+    let Life::Ended(calm) = live(&world, scenario.act, &mut 0, None, false)? else {
+        return Err("nothing stops what is not to be stopped".into());
+    };
+    tally.count(&format!("{number}"), calm.is_sound())?;
+    let mut points = 0;
+    for fault in [Fault::Before, Fault::After] {
+        for count in 1.. {
+            world.restore(&saved)?;
+            let ended = one_point(&world, scenario, (count, fault), &calm);
+            let Some(ended) = ended.transpose() else { break };
+            points += 1;
+            let seed = format!("{number} {} {fault:?} {count}", backend.name());
+            tally.count(&seed, ended.map_err(|error| format!("{}: {error}", scenario.name)))?;
+        }
+    }
+    Ok(points)
+}
+
+/// Stops the world at one point, and compares what comes of it; `None` when it ends before.
+fn one_point(
+    world: &World,
+    scenario: &Scenario,
+    stop: (u64, Fault),
+    calm: &End,
+) -> Result<Option<()>, String> {
+    let mut acknowledged = 0;
+    let first = live(world, scenario.act, &mut acknowledged, Some(stop), false);
+    if let Life::Ended(_) = first.map_err(|error| format!("before the crash: {error}"))? {
+        return Ok(None);
+    }
+    let second = live(world, scenario.act, &mut acknowledged, None, true);
+    let Life::Ended(end) = second.map_err(|error| format!("after the crash: {error}"))? else {
+        return Err("the second process stops".to_owned());
+    };
+    end.is_sound()?;
+    if scenario.same_end {
+        end.is_like(calm)?;
+    }
+    Ok(Some(()))
+}
+
+/// How a process came to its end.
+enum Life {
+    /// The world stopped.
+    Stopped,
+    /// All was done, and nothing goes on by itself.
+    Ended(Box<End>),
+}
+
+/// One process, from its start to the end of `steps` or of the world. Steps that were acknowledged are not
+/// taken again; after a crash the next one may have taken effect.
+fn live(
+    world: &World,
+    steps: &[Step],
+    acknowledged: &mut usize,
+    stop: Option<(u64, Fault)>,
+    is_second: bool,
+) -> Outcome<Life> {
+    let runtime = paused()?;
+    let ended = runtime.block_on(async {
+        let opened = world.open()?;
+        if let Some((count, fault)) = stop {
+            opened.stop(count, fault);
+        }
+        let life = async {
+            let process = Process::start(world, &opened).await?;
+            let in_doubt = is_second.then_some(*acknowledged);
+            for (place, step) in steps.iter().enumerate().skip(*acknowledged) {
+                // One that was under way at the crash may have taken effect.
+                let may_be_refused = in_doubt == Some(place);
+                step.take(world, &process, may_be_refused).await?;
+                *acknowledged = place + 1;
+            }
+            End::of(world, &process).await
+        };
+        tokio::select! {
+            biased;
+            () = opened.stopped() => Ok(Life::Stopped),
+            ended = tokio::time::timeout(PATIENCE, life) => {
+                Ok(Life::Ended(Box::new(ended.map_err(|_| "it hangs")??)))
+            }
+        }
+    });
+    // Nobody says goodbye: what the process was doing is dropped where it stands.
+    drop(runtime);
+    ended
+}
+
+fn paused() -> Outcome<Runtime> {
+    Ok(Builder::new_current_thread().enable_all().start_paused(true).build()?)
+}
+
+impl End {
+    fn is_sound(&self) -> Result<(), String> {
+        let violations = check_invariants(&self.snapshot);
+        match violations.first() {
+            None => Ok(()),
+            Some(first) => Err(format!("{} violations: {first}", violations.len())),
+        }
+    }
+}
+
