@@ -26,5 +26,6 @@ mod sequential;
 mod signals;
 mod support;
 mod tenants;
+mod walls;
 mod workflow;
 mod workflow_runs;

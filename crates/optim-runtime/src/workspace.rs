@@ -75,6 +75,11 @@ impl TemplateError {
 pub trait Folder: Workspace + Send + Sync {
     /// The folder, absolute.
     fn path(&self) -> &Path;
+
+    /// Whether it is a workspace in which work has its effect, and no scratch copy.
+    fn is_real(&self) -> bool {
+        false
+    }
 }
 
 /// The real workspace of a workflow run.
@@ -92,6 +97,10 @@ impl RealFolder {
 impl Folder for RealFolder {
     fn path(&self) -> &Path {
         &self.0
+    }
+
+    fn is_real(&self) -> bool {
+        true
     }
 }
 
