@@ -12,6 +12,7 @@ mod bad_input;
 mod budget;
 mod campaign;
 mod control;
+mod corpora;
 mod crash;
 mod decisions;
 mod formats;

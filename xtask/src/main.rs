@@ -1,5 +1,5 @@
-//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask shuffled`,
-//! `cargo xtask smoke`, `cargo xtask tidy`.
+//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask fuzz-smoke`,
+//! `cargo xtask shuffled`, `cargo xtask smoke`, `cargo xtask tidy`.
 
 #![expect(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
 
 mod ci;
 mod defects;
+mod fuzz_smoke;
 mod shuffled;
 mod smoke;
 mod tidy;
@@ -24,6 +25,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   defects breaks a copy of the sources where an entry of tests/defects says so, and demands that the
           test of the entry fails: the entries marked `replay`, with --all every one, with --id D9 D31
           those of these numbers; with --write writes docs/defects.md instead
+  fuzz-smoke runs every fuzz target for 20 seconds, or as many as --seconds N says
   shuffled runs campaigns on the example with its labels shuffled: none but one of twenty may find something
   smoke   runs the demo of a release build and checks the document that it prints
   tidy    checks the rules that no compiler checks";
@@ -39,6 +41,11 @@ fn main() -> ExitCode {
             defects::replay(|defect| ids.contains(&defect.id.to_string().as_str()))
         }
         ["defects", "--write"] => defects::write(),
+        ["fuzz-smoke"] => fuzz_smoke::run(fuzz_smoke::SECONDS),
+        ["fuzz-smoke", "--seconds", seconds] => match seconds.parse() {
+            Ok(seconds) => fuzz_smoke::run(seconds),
+            Err(error) => Err(anyhow::anyhow!("--seconds {seconds}: {error}")),
+        },
         ["shuffled"] => shuffled::run(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),

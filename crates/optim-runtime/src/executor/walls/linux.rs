@@ -7,6 +7,9 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, NetPort,
     Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
 };
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
+};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
 use super::{Connect, Wall};
@@ -21,11 +24,24 @@ const X32: i64 = 0x4000_0000;
 
 /// Restricts this thread, and what it becomes and starts.
 pub(super) fn confine(wall: &Wall) -> Result<(), String> {
+    without_capabilities().map_err(|error| error.to_string())?;
     landlock(wall).map_err(|error| error.to_string())?;
     if wall.connect.is_nobody() {
         without_sockets().map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+/// Gives up what root, and programs with capabilities, may do beyond others: among it, to read the memory and
+/// the environment of others.
+fn without_capabilities() -> rustix::io::Result<()> {
+    for number in 0..u64::BITS {
+        // Who has none may not take one away either; and there are fewer than numbers.
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        remove_capability_from_bounding_set(capability).unwrap_or_default();
+    }
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
 }
 
 fn landlock(wall: &Wall) -> Result<(), RulesetError> {
