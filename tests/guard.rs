@@ -89,7 +89,8 @@ fn an_optim_that_is_killed_takes_its_agent_and_the_agents_children_with_it() {
     assert!(made.expect("mkfifo starts").success());
     // The agent and its child hold the pipe open as long as they live.
     let project =
-        Project::scripted_by(&format!("exec 3>{}; sleep 1000 & sleep 1000", alive.display()));
+        Project::scripted_by(&format!("exec 3>{}; sleep 1000 & sleep 1000", alive.display()))
+            .with_access_to(place.path());
     project.replace("optim.toml", "[executor]", "[run]\ncapacity = 1\n[executor]");
     let mut process = project.command(["run"]);
     let null = std::process::Stdio::null;

@@ -13,6 +13,7 @@ pub mod lexical;
 mod needs;
 pub mod openai;
 pub mod process;
+mod redaction;
 #[cfg(test)]
 mod schemas;
 pub mod scripted;

@@ -28,6 +28,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::Notify;
 
 use super::guard::{Guard, REQUEST_END};
+use super::redaction;
 use super::walls::{self, Enforce, Wall, Walls, home, outgrown, reach};
 use super::{Capabilities, NodeExecutor, abridged};
 
@@ -232,6 +233,15 @@ impl NodeExecutor for Process {
 }
 
 impl Process {
+    /// The end of a program without the secrets that it was given. What it says goes into records and
+    /// prompts, where nobody looks for them.
+    fn redacted(&self, ended: Ended) -> Ended {
+        let secrets = self.environment.iter().filter(|(name, _)| redaction::is_secret(name));
+        let given = self.environment.iter().filter(|(name, _)| name != "PATH");
+        let answer = redaction::without(ended.answer, secrets);
+        Ended { answer, errors: redaction::without(ended.errors, given), ..ended }
+    }
+
     async fn attempt(&self, request: &NodeRequest) -> Result<NodeResponse, NodeError> {
         let provider = |message: String| NodeError::new(ErrorClass::Provider, message);
         let mut document = serde_json::to_vec(request)
@@ -256,7 +266,7 @@ impl Process {
         };
         let talk = converse(child, &document, limit, self.guard.is_some());
         let Ended { status, answer, errors } = tokio::select! {
-            ended = talk => ended,
+            ended = talk => self.redacted(ended),
             () = filled => {
                 let most = self.walls.max_scratch_mib;
                 let message = format!(
