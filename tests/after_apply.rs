@@ -21,7 +21,8 @@ fn agent(signals: &Path) -> String {
 /// A project whose approved change is live, and whose campaign is over. `post_apply` is that section of
 /// its policy.
 fn applied(signals: &Path, post_apply: &str) -> (Project, Value) {
-    let project = Project::of_one_node("kind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]");
+    let project = Project::of_one_node("kind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]")
+        .with_access_to(signals);
     project.write("agent.sh", format!("#!/bin/sh\n{}\n", agent(signals)));
     let eval = project.read("policy/eval.yaml");
     project.write("policy/eval.yaml", format!("{eval}\npost_apply: {post_apply}\n"));

@@ -172,6 +172,7 @@ fn waiting(signals: &std::path::Path) -> Project {
     Project::scripted_by(&format!(
         "cat >/dev/null; : > {dir}/started; while [ ! -e {dir}/go ]; do :; done; echo '{{\"content\": {{}}}}'"
     ))
+    .with_access_to(signals)
 }
 
 fn await_start(first: &mut std::process::Child, signals: &std::path::Path) {

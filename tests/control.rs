@@ -33,6 +33,7 @@ impl Gate {
         Project::scripted_by(&format!(
             "cat >/dev/null; : > {gate}/started; : < {gate}/gate; echo '{{\"content\": {{}}}}'"
         ))
+        .with_access_to(self.folder.path())
     }
 
     /// Waits until an agent is at the gate.

@@ -8,6 +8,7 @@ use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest};
 use optim_runtime::executor::NodeExecutor as _;
 use optim_runtime::executor::guard::Guard;
 use optim_runtime::executor::process::{Process, ProcessConfig};
+use optim_runtime::executor::walls::Walls;
 use serde_json::{Map, Value};
 
 use crate::support::{Project, optim, temporary};
@@ -26,14 +27,15 @@ fn request(folder: &Path) -> NodeRequest {
         attempt: Attempt { id: "1".to_owned(), number: 1, seed: 1 },
         limits: Limits { timeout_ms: 1000, max_output_bytes: 1_000_000, max_tokens: None },
         working_directory: folder.display().to_string(),
+        for_effect: false,
         agent: Map::new(),
     }
 }
 
 async fn answer(command: &[&str], folder: &Path, guard: Option<Guard>) -> Result<Value, NodeError> {
     let command = command.iter().map(|word| (*word).to_owned()).collect();
-    let config = ProcessConfig { command, env: Vec::new() };
-    let process = Process::new(config, folder).unwrap().guarded_by(guard);
+    let config = ProcessConfig { command, env: Vec::new(), walls: Walls::default() };
+    let process = Process::new(config, folder).unwrap().guarded_by(guard).unwrap();
     process.execute(request(folder)).await.result
 }
 
@@ -87,7 +89,8 @@ fn an_optim_that_is_killed_takes_its_agent_and_the_agents_children_with_it() {
     assert!(made.expect("mkfifo starts").success());
     // The agent and its child hold the pipe open as long as they live.
     let project =
-        Project::scripted_by(&format!("exec 3>{}; sleep 1000 & sleep 1000", alive.display()));
+        Project::scripted_by(&format!("exec 3>{}; sleep 1000 & sleep 1000", alive.display()))
+            .with_access_to(place.path());
     project.replace("optim.toml", "[executor]", "[run]\ncapacity = 1\n[executor]");
     let mut process = project.command(["run"]);
     let null = std::process::Stdio::null;

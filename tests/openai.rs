@@ -10,13 +10,16 @@ use crate::support::{Project, root};
 
 /// A server that answers every request alike, and keeps what it was asked.
 pub(crate) struct Server {
-    port: u16,
+    pub(crate) port: u16,
     requests: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Server {
     /// Answers each request with what `answer` makes of it.
-    fn start(status: &'static str, answer: impl Fn(&Value) -> Value + Send + 'static) -> Self {
+    pub(crate) fn start(
+        status: &'static str,
+        answer: impl Fn(&Value) -> Value + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests: Arc<Mutex<Vec<Value>>> = Arc::default();
@@ -56,7 +59,7 @@ impl Server {
     }
 }
 
-fn completion(day: &str) -> Value {
+pub(crate) fn completion(day: &str) -> Value {
     let content = json!({"day": day}).to_string();
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110});
     json!({"choices": [{"message": {"content": content}, "finish_reason": "stop"}], "usage": usage})

@@ -72,6 +72,7 @@ impl Watched {
             ),
         );
         project.write("optim.toml", SETTINGS);
+        let project = project.with_access_to(place.path());
         project.write("workflow.yaml", WORKFLOW);
         project.replace("policy/scope.yaml", "[nodes.reply.objective]", "[]");
         project.write("better.txt", BETTER);

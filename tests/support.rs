@@ -100,6 +100,13 @@ impl Project {
         project
     }
 
+    /// The same, whose agent may also work in `folder`: it talks to its test there.
+    pub(crate) fn with_access_to(self, folder: &Path) -> Self {
+        let walls = format!("walls = {{ write = [\"{}\"] }}\ncommand = ", folder.display());
+        self.replace("optim.toml", "command = ", &walls);
+        self
+    }
+
     /// Decides by the point rule, for which each candidate has one run of each case.
     fn decide_by_points(&self) {
         self.decide("{rule: point}");

@@ -82,7 +82,8 @@ fn two_tenants_with_the_same_ids_in_two_processes_hear_nothing_of_each_other() {
         let dir = signals.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         let project =
-            Project::of_one_node("kind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]");
+            Project::of_one_node("kind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]")
+                .with_access_to(&dir);
         let dir = dir.display();
         project.write(
             "agent.sh",

@@ -1,5 +1,4 @@
-//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask model`,
-//! `cargo xtask powerloss`, `cargo xtask shuffled`, `cargo xtask smoke`, `cargo xtask tidy`.
+//! Developer commands of optim; [`USAGE`] lists them.
 
 #![expect(
     clippy::print_stdout,
@@ -9,6 +8,7 @@
 
 mod ci;
 mod defects;
+mod fuzz_smoke;
 mod model;
 mod powerloss;
 mod shuffled;
@@ -29,6 +29,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   model   walks over the state machines and the store at random, [--cases N] sequences
   powerloss cuts the power under a store, on file systems that are shut down and in states of the disk that are
           made from a record: [--ext4 N] [--xfs N] [--states N] [--seed S]; as root
+  fuzz-smoke runs every fuzz target for 20 seconds, or as many as --seconds N says
   shuffled runs campaigns on the example with its labels shuffled: none but one of twenty may find something
   smoke   runs the demo of a release build and checks the document that it prints
   tidy    checks the rules that no compiler checks";
@@ -46,6 +47,11 @@ fn main() -> ExitCode {
         ["defects", "--write"] => defects::write(),
         ["model", arguments @ ..] => model::run(arguments),
         ["powerloss", arguments @ ..] => powerloss::run(arguments),
+        ["fuzz-smoke"] => fuzz_smoke::run(fuzz_smoke::SECONDS),
+        ["fuzz-smoke", "--seconds", seconds] => match seconds.parse() {
+            Ok(seconds) => fuzz_smoke::run(seconds),
+            Err(error) => Err(anyhow::anyhow!("--seconds {seconds}: {error}")),
+        },
         ["shuffled"] => shuffled::run(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),

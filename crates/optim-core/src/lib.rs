@@ -34,6 +34,7 @@ pub mod run;
 pub mod shadow;
 pub mod stored_workflow;
 mod suggest;
+pub mod suspicion;
 pub mod throttle;
 pub mod triage;
 pub mod trial;

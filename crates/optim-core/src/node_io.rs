@@ -27,6 +27,10 @@ pub struct NodeRequest {
     pub limits: Limits,
     /// An absolute path: the scratch copy that the attempt may read and write.
     pub working_directory: String,
+    /// Whether the attempt is made for its effect, in the real workspace. An evaluation's is not, and what
+    /// executes it is contained. Not on the wire.
+    #[serde(skip)]
+    pub for_effect: bool,
     /// The agent as the workflow defines it, in an evaluation without what that does not get; see
     /// [`shadow`](crate::shadow).
     pub agent: Map<String, Value>,

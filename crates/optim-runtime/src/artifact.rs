@@ -1,11 +1,12 @@
 //! Reads the files that a campaign freezes: inside the workspace, regular, not too large, once.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use optim_core::digest::Digest;
 use optim_core::policy::{FileRole, FrozenFile};
+
+use crate::beneath;
 
 /// A file as it was read, once: the bytes that are hashed are the bytes that are parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,12 +111,17 @@ impl Artifact {
         if !path.starts_with(&root) {
             return Err(ArtifactError::OutsideRoot { reference, path, root });
         }
-        // Asked before opening: opening a pipe would wait for a writer.
-        if !path.metadata().map_err(unreadable)?.is_file() {
+        // Opened once, and what is judged is what was opened.
+        let inside = path.strip_prefix(&root).unwrap_or(&path);
+        let file = match inside.as_os_str().is_empty() {
+            true => return Err(ArtifactError::NotRegular { reference, path }),
+            false => beneath::open(&root, inside).map_err(unreadable)?,
+        };
+        let found = file.metadata().map_err(unreadable)?;
+        if !found.is_file() {
             return Err(ArtifactError::NotRegular { reference, path });
         }
-        let file = File::open(&path).map_err(unreadable)?;
-        let size = file.metadata().map_err(unreadable)?.len();
+        let size = found.len();
         if size > limit {
             return Err(ArtifactError::TooLarge { reference, size, limit });
         }
@@ -165,6 +171,21 @@ mod tests {
         assert_eq!(code("policy"), "not_regular");
         std::fs::write(root.join("policy/a.md"), "texts").unwrap();
         assert_eq!(code("policy/a.md"), "file_too_large");
+    }
+
+    #[test]
+    fn pipes_sockets_and_devices_are_refused_and_not_waited_for() {
+        let root = tempfile::tempdir().unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = root.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let code = |root: &Path, name: &str| Artifact::read(root, name, 9).unwrap_err().code();
+        assert_eq!(code(root.path(), "pipe"), "not_regular");
+        assert_eq!(code(root.path(), "."), "not_regular");
+        assert_eq!(code(Path::new("/dev"), "zero"), "not_regular");
+        drop(std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap());
+        // A socket cannot be opened at all.
+        assert!(["not_regular", "file_unreadable"].contains(&code(root.path(), "socket")));
     }
 
     #[test]

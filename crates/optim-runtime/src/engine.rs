@@ -32,6 +32,7 @@ use optim_core::run::faults::Faults;
 use optim_core::run::transition::{self as run_transition, Ignored, RunCommand, RunObservation};
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::{WorkflowRejection, ensure_in_use};
+use optim_core::suspicion::{Suspicion, suspicions_of};
 use optim_core::workflow::Workflow;
 use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_core::workflow_run::node::PlanError;
@@ -676,6 +677,19 @@ impl Engine {
     /// The store fails.
     pub async fn faults(&self, evaluation: EvaluationId) -> Result<Option<Faults>, EngineError> {
         Ok(Faults::of(&self.runs_of(evaluation).await?))
+    }
+
+    /// What is suspicious about the outputs of the runs of `evaluation`. It decides nothing.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn suspicions(
+        &self,
+        evaluation: EvaluationId,
+    ) -> Result<BTreeSet<Suspicion>, EngineError> {
+        let runs = self.runs_of(evaluation).await?;
+        let nodes = runs.iter().filter_map(Run::report).flat_map(|report| &report.nodes);
+        Ok(nodes.filter_map(|node| node.result.as_ref().ok()).flat_map(suspicions_of).collect())
     }
 
     // --- payloads ---------------------------------------------------------------------------

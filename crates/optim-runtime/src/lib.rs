@@ -8,6 +8,7 @@
 
 mod agenda;
 pub mod artifact;
+mod beneath;
 pub mod clock;
 pub mod dispatch;
 pub mod engine;

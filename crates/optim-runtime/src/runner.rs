@@ -556,7 +556,7 @@ impl Runner {
         let inputs = if is_root { errand.inputs.clone() } else { Map::new() };
         let working_directory = errand.folder.path().display().to_string();
         let request = request(&walk.workflow, node, inputs, upstream.collect());
-        NodeRequest { working_directory, ..request }
+        NodeRequest { working_directory, for_effect: errand.folder.is_real(), ..request }
     }
 }
 
@@ -581,6 +581,7 @@ pub(crate) fn request(
             max_tokens: None,
         },
         working_directory: String::new(),
+        for_effect: false,
         agent: agent.unwrap_or_default(),
     }
 }

@@ -118,3 +118,8 @@ impl SmallProject<'_> {
         project.draft(setup, Timestamp(0))
     }
 }
+
+/// Reads `body` as a provider's answer in every way that one is read.
+pub fn provider_answer(body: &[u8]) {
+    crate::executor::openai::read_in_every_way(body);
+}

@@ -3,13 +3,13 @@
 
 mod root;
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use optim_core::validator::Workspace;
 use optim_core::workflow::Workflow;
-use rustix::fs::{Mode, OFlags};
+
+use crate::beneath;
 
 pub use self::root::ScratchRoot;
 
@@ -75,6 +75,11 @@ impl TemplateError {
 pub trait Folder: Workspace + Send + Sync {
     /// The folder, absolute.
     fn path(&self) -> &Path;
+
+    /// Whether it is a workspace in which work has its effect, and no scratch copy.
+    fn is_real(&self) -> bool {
+        false
+    }
 }
 
 /// The real workspace of a workflow run.
@@ -92,6 +97,10 @@ impl RealFolder {
 impl Folder for RealFolder {
     fn path(&self) -> &Path {
         &self.0
+    }
+
+    fn is_real(&self) -> bool {
+        true
     }
 }
 
@@ -152,8 +161,9 @@ impl Folder for Scratch {
     }
 }
 
-/// Where the file `path` of `folder` is, if it is inside it.
-fn resolve(folder: &Path, path: &str) -> Result<Option<PathBuf>, String> {
+/// Where the file `path` of `folder` is, if it is inside it: the folder, and the way from there, both without
+/// links.
+fn resolve(folder: &Path, path: &str) -> Result<Option<(PathBuf, PathBuf)>, String> {
     let relative = Path::new(path);
     if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Err(format!(
@@ -165,18 +175,18 @@ fn resolve(folder: &Path, path: &str) -> Result<Option<PathBuf>, String> {
     match root.join(relative).canonicalize() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io(error)),
-        Ok(found) if !found.starts_with(&root) => {
-            Err(format!("{path:?} is a link that leads out of the workspace"))
-        }
-        Ok(found) => Ok(Some(found)),
+        Ok(found) => match found.strip_prefix(&root) {
+            Ok(inside) => Ok(Some((root.clone(), inside.to_owned()))),
+            Err(_) => Err(format!("{path:?} is a link that leads out of the workspace")),
+        },
     }
 }
 
 fn read_inside(folder: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
-    let Some(found) = resolve(folder, path)? else {
+    let Some((root, inside)) = resolve(folder, path)? else {
         return Ok(None);
     };
-    read_regular(&found).map_err(|why| format!("{path:?} {why}"))
+    read_regular(&root, &inside).map_err(|why| format!("{path:?} {why}"))
 }
 
 /// A copy in the making.
@@ -226,13 +236,15 @@ impl Workspace for Scratch {
 /// The content of a file. An agent that is still at work may put anything in its place at any time, so
 /// it is opened once, without following a link or waiting for a pipe's writer, and what is judged is
 /// what was opened.
-fn read_regular(path: &Path) -> Result<Option<Vec<u8>>, String> {
+fn read_regular(folder: &Path, inside: &Path) -> Result<Option<Vec<u8>>, String> {
     let io = |error: io::Error| format!("cannot be read: {error}");
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(error) => return Err(io(error.into())),
+    if inside.as_os_str().is_empty() {
+        return Err("is not a regular file".to_owned());
+    }
+    let file = match beneath::open(folder, inside) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
     };
     if !file.metadata().map_err(io)?.is_file() {
         return Err("is not a regular file".to_owned());
@@ -274,16 +286,16 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, mode, 0)
             .unwrap();
         for name in ["folder", "link", "pipe"] {
-            assert!(read_regular(&path(name)).is_err(), "{name}");
+            assert!(read_regular(scratch.path(), Path::new(name)).is_err(), "{name}");
             assert!(scratch.read(name).is_err(), "{name}");
         }
-        assert_eq!(read_regular(&path("gone")), Ok(None));
+        assert_eq!(read_regular(scratch.path(), Path::new("gone")), Ok(None));
     }
 
     #[test]
     fn a_file_may_have_as_many_bytes_as_the_limit_says() {
         let scratch = Scratch::empty(&std::env::temp_dir()).unwrap();
-        let file = File::create(scratch.path().join("a")).unwrap();
+        let file = std::fs::File::create(scratch.path().join("a")).unwrap();
         file.set_len(FILE_BYTES_MAX).unwrap();
         assert!(scratch.read("a").is_ok_and(|read| read.is_some()));
         file.set_len(FILE_BYTES_MAX + 1).unwrap();

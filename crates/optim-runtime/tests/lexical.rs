@@ -43,6 +43,7 @@ fn request(objective: &str, contract: Option<Value>, input: &str) -> NodeRequest
         attempt: Attempt { id: "a".to_owned(), number: 1, seed: 1 },
         limits: Limits { timeout_ms: 1000, max_output_bytes: 1000, max_tokens: None },
         working_directory: "/".to_owned(),
+        for_effect: false,
         agent: Map::new(),
     }
 }

@@ -288,8 +288,8 @@ fn executor(config: &ExecutorConfig, folder: &Path) -> Result<Arc<dyn NodeExecut
         ExecutorConfig::Lexical => Arc::new(Lexical),
         ExecutorConfig::Process(process) => Arc::new(
             Process::new(process.clone(), folder)
-                .map_err(|error| refuse(error.to_string()))?
-                .guarded_by(guard::of_this_binary()),
+                .and_then(|process| process.guarded_by(guard::of_this_binary()))
+                .map_err(|error| refuse(error.to_string()))?,
         ),
         ExecutorConfig::Http(http) => {
             Arc::new(Http::new(http.clone(), folder).map_err(|error| refuse(error.to_string()))?)

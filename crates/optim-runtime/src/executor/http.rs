@@ -176,6 +176,7 @@ mod tests {
             attempt: Attempt { id: "1f".to_owned(), number: 1, seed: 1 },
             limits: Limits { timeout_ms: 1000, max_output_bytes: 1000, max_tokens: None },
             working_directory: "/scratch".to_owned(),
+            for_effect: false,
             agent: Map::new(),
         }
     }

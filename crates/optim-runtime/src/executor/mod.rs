@@ -13,10 +13,12 @@ pub mod lexical;
 mod needs;
 pub mod openai;
 pub mod process;
+mod redaction;
 #[cfg(test)]
 mod schemas;
 pub mod scripted;
 mod unready;
+pub mod walls;
 
 #[cfg(test)]
 mod tests;
@@ -90,6 +92,12 @@ pub trait NodeExecutor: Send + Sync {
     /// nobody knows. It is what a try is charged that was cut off.
     fn quote(&self, _request: &NodeRequest) -> Option<Usage> {
         None
+    }
+
+    /// What it does not contain of the programs that it starts for evaluations, for people; nothing when it
+    /// starts none.
+    fn uncontained(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Makes one attempt.

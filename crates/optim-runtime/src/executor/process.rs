@@ -3,15 +3,16 @@
 //!
 //! The program runs in a process group of its own and in the scratch copy. The whole group is killed
 //! when the attempt ends, is cancelled, times out, or answers too much, and under a [`Guard`] also when
-//! optim is killed. A process that leaves the group (`setsid`) is not found again: it is not killed, and
-//! not waited for either. Of the environment the program sees what the settings name, and PATH.
+//! optim is killed. Under one, an evaluation's program is behind a [`Wall`], and what leaves the group
+//! (`setsid`) is killed, too; without one it is neither found again nor waited for. Of the environment the
+//! program sees what the settings name, and PATH; behind a wall its folder for temporary files is the scratch
+//! copy.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use optim_core::digest::Digest;
@@ -24,8 +25,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::Notify;
 
 use super::guard::{Guard, REQUEST_END};
+use super::redaction;
+use super::walls::{self, Enforce, Wall, Walls, home, outgrown, reach};
 use super::{Capabilities, NodeExecutor, abridged};
 
 /// What is kept of the end of a program's stderr, for its error message.
@@ -37,6 +41,10 @@ const QUOTED_CHARS: usize = SHOWN_CHARS / 2;
 /// How long what the program wrote is read on when it has ended. Whoever holds its pipes open after
 /// that has left its process group.
 const PIPES_GRACE: Duration = Duration::from_secs(1);
+/// How long a guard that is let go may take to end what it has started, before its group is killed.
+const GUARD_GRACE: Duration = Duration::from_secs(1);
+/// How often is looked meanwhile. It takes about as long as this.
+const GUARD_POLL: Duration = Duration::from_millis(1);
 
 /// The settings of the `process` executor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +56,9 @@ pub struct ProcessConfig {
     /// The environment variables that the program may see, beside PATH.
     #[serde(default)]
     pub env: Vec<String>,
+    /// How the program of an evaluation is contained.
+    #[serde(default, skip_serializing_if = "Walls::is_default")]
+    pub walls: Walls,
 }
 
 /// Settings that cannot work.
@@ -61,6 +72,11 @@ pub enum ProcessConfigError {
         "executor.command: there is no executable program {0:?} in the project's folder or on PATH; install it, correct the name, or make it executable"
     )]
     NotFound(String),
+    /// The system cannot contain what it must.
+    #[error(
+        "executor.walls.enforce is \"required\", but this system does not contain {0}; use \"available\" to run without that"
+    )]
+    NotContained(String),
 }
 
 /// Runs one process for each attempt.
@@ -72,6 +88,8 @@ pub struct Process {
     capabilities: Capabilities,
     settings: Digest,
     guard: Option<Guard>,
+    walls: Walls,
+    wall: Wall,
 }
 
 impl Process {
@@ -81,6 +99,7 @@ impl Process {
     /// No program is named, or it cannot be found.
     pub fn new(config: ProcessConfig, folder: &Path) -> Result<Self, ProcessConfigError> {
         let settings = super::digest_of(&config);
+        let walls = config.walls;
         let mut words = config.command.into_iter();
         let named = words
             .next()
@@ -98,31 +117,67 @@ impl Process {
             names.filter_map(|name| Some((name.clone(), std::env::var(name).ok()?))).collect();
         // What the program can do is not known here; it is its owner's business.
         let capabilities = Capabilities { tools: true, mcp: true, waits: false };
-        let arguments = words.map(in_folder).collect();
-        Ok(Self { program, arguments, environment, capabilities, settings, guard: None })
+        let arguments: Vec<String> = words.map(in_folder).collect();
+        let files: Vec<_> =
+            arguments.iter().map(PathBuf::from).filter(|file| file.starts_with(folder)).collect();
+        let private: Vec<_> = home().into_iter().chain([folder.clone()]).collect();
+        let path = std::env::var_os("PATH");
+        let reach = reach(&program, &files, path.as_deref(), &private);
+        let wall = Wall::new(&walls, reach, folder);
+        Ok(Self {
+            program,
+            arguments,
+            environment,
+            capabilities,
+            settings,
+            guard: None,
+            walls,
+            wall,
+        })
     }
 
-    /// Starts programs under `guard`, or as children of this process that may outlive it.
-    #[must_use]
-    pub fn guarded_by(self, guard: Option<Guard>) -> Self {
-        Self { guard, ..self }
+    /// Starts programs under `guard` and behind walls, or as children of this process that may outlive it and
+    /// that nothing contains.
+    ///
+    /// # Errors
+    /// The settings demand walls that this system does not have.
+    pub fn guarded_by(self, guard: Option<Guard>) -> Result<Self, ProcessConfigError> {
+        let guarded = Self { guard, ..self };
+        let gaps = guarded.uncontained();
+        match guarded.walls.enforce == Enforce::Required && !gaps.is_empty() {
+            true => Err(ProcessConfigError::NotContained(gaps.join("; "))),
+            false => Ok(guarded),
+        }
+    }
+
+    /// What contains the program of `request`.
+    fn wall_for(&self, request: &NodeRequest) -> Option<Wall> {
+        let is_walled = !request.for_effect && self.walls.enforce != Enforce::Off;
+        is_walled.then(|| self.wall.around(Path::new(&request.working_directory)))
     }
 
     fn spawn(&self, request: &NodeRequest) -> std::io::Result<Child> {
-        let command = match &self.guard {
-            Some(guard) => guard.command(&self.program),
-            None => std::process::Command::new(&self.program),
+        let folder = &request.working_directory;
+        let mut temporary = None;
+        let command = match (&self.guard, self.wall_for(request)) {
+            (Some(guard), Some(wall)) => {
+                temporary = Some(("TMPDIR", folder));
+                guard.walled(&serde_json::to_string(&wall)?, &self.program)
+            }
+            (Some(guard), None) => guard.command(&self.program),
+            (None, _) => std::process::Command::new(&self.program),
         };
         Command::from(command)
             .args(&self.arguments)
-            .current_dir(&request.working_directory)
+            .current_dir(folder)
             .env_clear()
+            .envs(temporary)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
-            .kill_on_drop(true)
+            .kill_on_drop(self.guard.is_none())
             .spawn()
     }
 }
@@ -154,6 +209,15 @@ impl NodeExecutor for Process {
         workflow.providers()
     }
 
+    fn uncontained(&self) -> Vec<String> {
+        let gaps = match (self.walls.enforce, &self.guard) {
+            (Enforce::Off, _) => vec!["the program (executor.walls.enforce is \"off\")"],
+            (_, None) => vec!["the program (nobody knows where the binary of optim is)"],
+            (_, Some(_)) => walls::gaps(&self.walls),
+        };
+        gaps.into_iter().map(ToOwned::to_owned).collect()
+    }
+
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
         let begun = tokio::time::Instant::now();
         let mut response = match self.attempt(&request).await {
@@ -169,6 +233,15 @@ impl NodeExecutor for Process {
 }
 
 impl Process {
+    /// The end of a program without the secrets that it was given. What it says goes into records and
+    /// prompts, where nobody looks for them.
+    fn redacted(&self, ended: Ended) -> Ended {
+        let secrets = self.environment.iter().filter(|(name, _)| redaction::is_secret(name));
+        let given = self.environment.iter().filter(|(name, _)| name != "PATH");
+        let answer = redaction::without(ended.answer, secrets);
+        Ended { answer, errors: redaction::without(ended.errors, given), ..ended }
+    }
+
     async fn attempt(&self, request: &NodeRequest) -> Result<NodeResponse, NodeError> {
         let provider = |message: String| NodeError::new(ErrorClass::Provider, message);
         let mut document = serde_json::to_vec(request)
@@ -181,8 +254,27 @@ impl Process {
             provider(format!("{} cannot be started: {error}", self.program.display()))
         })?;
         let limit = request.limits.max_output_bytes;
-        let Ended { status, answer, errors } =
-            converse(child, &document, limit, self.guard.is_some()).await;
+        let walled = self.guard.as_ref().and_then(|_| self.wall_for(request));
+        let filled = async {
+            match walled {
+                Some(_) => {
+                    outgrown(request.working_directory.clone().into(), self.walls.scratch_bytes())
+                        .await
+                }
+                None => std::future::pending().await,
+            }
+        };
+        let talk = converse(child, &document, limit, self.guard.is_some());
+        let Ended { status, answer, errors } = tokio::select! {
+            ended = talk => self.redacted(ended),
+            () = filled => {
+                let most = self.walls.max_scratch_mib;
+                let message = format!(
+                    "the program filled its scratch copy with more than {most} MiB (executor.walls.max_scratch_mib)"
+                );
+                return Err(NodeError::new(ErrorClass::Failed, message));
+            }
+        };
         if is_longer(&answer, limit) {
             let message = format!("the program answered more than {limit} bytes");
             return Err(NodeError::new(ErrorClass::InvalidOutput, message));
@@ -190,7 +282,12 @@ impl Process {
         let status =
             status.map_err(|error| provider(format!("the program's end is unknown: {error}")))?;
         if !status.success() {
-            let message = format!("the program ended with {status}: {}", tail(&errors));
+            let said = tail(&errors);
+            let hint = match self.guard.is_some() && said.contains("ermission denied") {
+                true => " (executor.walls may be why: docs/isolation.md)",
+                false => "",
+            };
+            let message = format!("the program ended with {status}: {said}{hint}");
             return Err(NodeError::new(ErrorClass::Failed, message));
         }
         parse(&answer, &request.attempt)
@@ -208,31 +305,29 @@ struct Ended {
 
 /// Hands the request over and listens until the program has ended.
 async fn converse(mut child: Child, document: &[u8], limit: u64, guarded: bool) -> Ended {
-    let group = Group::of(&child);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut leash = Leash::of(child, guarded);
     let (mut answer, mut errors) = (Vec::new(), Vec::new());
+    let let_go = Notify::new();
+    let group = leash.group();
     let status = {
         let answering = async {
             read(stdout, limit.saturating_add(1), &mut answer).await;
             if is_longer(&answer, limit) {
-                group.kill();
+                match guarded {
+                    true => let_go.notify_one(),
+                    false => kill(group),
+                }
             }
         };
-        let talk = async {
-            let listening = read_end(stderr, &mut errors);
-            tokio::join!(answering, listening, feed(stdin, document, guarded))
-        };
-        // What the program left behind may hold its pipes open; it dies with the program.
-        let end = async {
-            let status = child.wait().await;
-            group.kill();
-            status
-        };
-        let (mut talk, mut end) = (pin!(talk), pin!(end));
+        let listening = read_end(stderr, &mut errors);
+        let feeding = feed(stdin, document, guarded, &let_go);
+        let talk = async { tokio::join!(answering, listening, feeding) };
+        let (mut talk, mut end) = (pin!(talk), pin!(leash.ended()));
         tokio::select! {
-            // A guard would take the end of its stdin for the end of this process.
-            _kept = &mut talk => end.await,
+            _told = &mut talk => end.await,
             status = &mut end => {
+                let_go.notify_one();
                 // Whether or not all was read in time, what was read is the answer.
                 drop(tokio::time::timeout(PIPES_GRACE, talk).await);
                 status
@@ -242,35 +337,67 @@ async fn converse(mut child: Child, document: &[u8], limit: u64, guarded: bool) 
     Ended { status, answer, errors }
 }
 
-/// A process group that is killed when it is dropped.
-struct Group(AtomicI32);
+/// A child with all that it starts. Whoever drops it before it has ended ends it.
+struct Leash {
+    child: Child,
+    /// The process group of the child; `None` when it is over, as its number may then belong to others.
+    group: Option<Pid>,
+    guarded: bool,
+}
 
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(AtomicI32::new(child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(0)))
+impl Leash {
+    fn of(child: Child, guarded: bool) -> Self {
+        let group = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        Self { child, group, guarded }
     }
 
-    /// Kills the group, once: later its number may belong to others.
-    fn kill(&self) {
-        if let Some(leader) = Pid::from_raw(self.0.swap(0, Ordering::SeqCst)) {
-            // A group that is gone already is as good as a killed one.
-            kill_process_group(leader, Signal::KILL).unwrap_or_default();
-        }
+    fn group(&self) -> Option<Pid> {
+        self.group
+    }
+
+    /// Waits for the child. What it left behind may hold its pipes open; it dies with the child.
+    async fn ended(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await;
+        kill(self.group.take());
+        status
     }
 }
 
-impl Drop for Group {
+impl Drop for Leash {
+    /// A guard that is killed kills nobody, but it has lost its stdin by now, and so it ends what it has
+    /// started, and itself. That takes a moment, in which the scratch copy must stay.
     fn drop(&mut self) {
-        self.kill();
+        if self.guarded && self.group.is_some() {
+            let begun = Instant::now();
+            while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < GUARD_GRACE {
+                std::thread::sleep(GUARD_POLL);
+            }
+        }
+        kill(self.group.take());
     }
 }
 
-/// Writes the request, and gives back the stdin of a guard. A program that does not read it is free to
-/// answer all the same.
-async fn feed(stdin: Option<ChildStdin>, document: &[u8], guarded: bool) -> Option<ChildStdin> {
-    let mut stdin = stdin?;
-    drop(stdin.write_all(document).await);
-    guarded.then_some(stdin)
+/// Kills a process group. One that is gone already is as good as a killed one.
+fn kill(group: Option<Pid>) {
+    if let Some(leader) = group {
+        kill_process_group(leader, Signal::KILL).unwrap_or_default();
+    }
+}
+
+/// Writes the request. A program that does not read it is free to answer all the same. A guard would take the
+/// end of its stdin for the end of this process, so it keeps it until it is let go.
+async fn feed(stdin: Option<ChildStdin>, document: &[u8], guarded: bool, let_go: &Notify) {
+    let Some(mut stdin) = stdin else { return };
+    let write = async {
+        drop(stdin.write_all(document).await);
+        if guarded {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = write => {}
+        () = let_go.notified() => {}
+    }
 }
 
 /// Reads up to `limit` bytes.
@@ -353,15 +480,19 @@ mod tests {
             attempt: Attempt { id: "1".to_owned(), number: 1, seed: 1 },
             limits: Limits { timeout_ms: 1000, max_output_bytes: 1000, max_tokens: None },
             working_directory: folder.display().to_string(),
+            for_effect: false,
             agent: Map::new(),
         }
+    }
+
+    fn config(command: Vec<String>) -> ProcessConfig {
+        ProcessConfig { command, env: Vec::new(), walls: Walls::default() }
     }
 
     async fn run(script: &str) -> NodeResponse {
         let folder = tempfile::tempdir().unwrap();
         let command = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
-        let process =
-            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
+        let process = Process::new(config(command), folder.path()).unwrap();
         process.execute(request(folder.path())).await
     }
 
@@ -445,8 +576,7 @@ mod tests {
         // The child holds the write end of a named pipe; when the whole group is dead, reading it ends.
         let script = format!("mkfifo {0}; (sleep 100; :) 3>{0} & sleep 100", pipe.display());
         let command = ["sh", "-c", &script].map(ToOwned::to_owned).to_vec();
-        let process =
-            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
+        let process = Process::new(config(command), folder.path()).unwrap();
         let mut attempt = Box::pin(process.execute(request(folder.path())));
         while !pipe.exists() {
             tokio::select! {
@@ -468,8 +598,7 @@ mod tests {
     async fn a_large_request_that_nobody_reads_is_no_failure() {
         let folder = tempfile::tempdir().unwrap();
         let command = ["sh", "-c", r#"echo '{"content": 3}'"#].map(ToOwned::to_owned).to_vec();
-        let process =
-            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path()).unwrap();
+        let process = Process::new(config(command), folder.path()).unwrap();
         let large = NodeRequest { objective: "x".repeat(4 << 20), ..request(folder.path()) };
         let answer = tokio::time::timeout(Duration::from_secs(20), process.execute(large)).await;
         assert_eq!(answer.expect("nobody waits for the reader").result, Ok(json!(3)));
@@ -490,7 +619,8 @@ mod tests {
         let command = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
         // Cargo sets both for tests.
         let env = vec!["CARGO_PKG_NAME".to_owned(), "NOT_SET_ANYWHERE".to_owned()];
-        let process = Process::new(ProcessConfig { command, env }, folder.path()).unwrap();
+        let process =
+            Process::new(ProcessConfig { env, ..config(command) }, folder.path()).unwrap();
         let seen = process.execute(request(folder.path())).await.result;
         assert_eq!(seen, Ok(json!(["optim-runtime", ""])));
     }
@@ -544,8 +674,7 @@ mod tests {
         std::os::unix::fs::symlink("/bin/sh", folder.path().join("agent")).unwrap();
         std::fs::write(folder.path().join("agent.sh"), r#"echo '{"content": 5}'"#).unwrap();
         let command = ["agent", "agent.sh"].map(ToOwned::to_owned).to_vec();
-        let env = Vec::new();
-        let process = Process::new(ProcessConfig { command, env }, &relative).unwrap();
+        let process = Process::new(config(command), &relative).unwrap();
         // So deep that the relative path does not lead to the root from there.
         let scratch = tempfile::tempdir().unwrap();
         let deep = scratch.path().join("deep/".repeat(depth));
@@ -559,7 +688,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let new = |command: &str| {
             let command = vec![command.to_owned()];
-            Process::new(ProcessConfig { command, env: Vec::new() }, folder.path())
+            Process::new(config(command), folder.path())
         };
         std::fs::write(folder.path().join("agent.sh"), "#!/bin/sh\n").unwrap();
         assert!(matches!(new("agent.sh"), Err(ProcessConfigError::NotFound(_))));
@@ -573,7 +702,7 @@ mod tests {
     fn a_program_that_is_not_there_is_found_out_at_once() {
         let new = |command: &[&str]| {
             let command = command.iter().map(|word| (*word).to_owned()).collect();
-            Process::new(ProcessConfig { command, env: Vec::new() }, Path::new("/")).unwrap_err()
+            Process::new(config(command), Path::new("/")).unwrap_err()
         };
         assert_eq!(new(&[]), ProcessConfigError::NoCommand);
         assert!(

@@ -41,6 +41,7 @@ fn request() -> NodeRequest {
         attempt: Attempt { id: "1f".to_owned(), number: 1, seed: u64::MAX },
         limits: Limits { timeout_ms: 1, max_output_bytes: 1, max_tokens: Some(0) },
         working_directory: "/tmp/run".to_owned(),
+        for_effect: false,
         agent: map(json!({"agent_id": "x"})),
     }
 }

@@ -158,6 +158,7 @@ mod tests {
             attempt: Attempt { id: String::new(), number: 1, seed },
             limits: Limits { timeout_ms: 1, max_output_bytes: 1, max_tokens: None },
             working_directory: String::new(),
+            for_effect: false,
             agent: Map::new(),
         }
     }

@@ -20,6 +20,7 @@ use super::lexical::Lexical;
 use super::openai::OpenAi;
 use super::process::{Process, ProcessConfig};
 use super::scripted::{Scripted, ScriptedConfig};
+use super::walls::Walls;
 use super::*;
 use crate::clock::ManualClock;
 use crate::matcher::Engines;
@@ -27,7 +28,8 @@ use crate::runner::{Job, Runner};
 
 fn shell(script: &str, folder: &Path) -> Process {
     let command = ["sh", "-c", script].map(ToOwned::to_owned).to_vec();
-    Process::new(ProcessConfig { command, env: Vec::new() }, folder).unwrap()
+    Process::new(ProcessConfig { command, env: Vec::new(), walls: Walls::default() }, folder)
+        .unwrap()
 }
 
 /// Executors, and the servers that some of them ask.
@@ -73,6 +75,7 @@ fn request(folder: &Path, seed: u64) -> NodeRequest {
         attempt: Attempt { id: format!("attempt {seed}"), number: 1, seed },
         limits: Limits { timeout_ms: 10_000, max_output_bytes: 100_000, max_tokens: None },
         working_directory: folder.display().to_string(),
+        for_effect: false,
         agent: json!({"agent_id": "x"}).as_object().unwrap().clone(),
     }
 }

@@ -155,6 +155,10 @@ pub(super) async fn follow(
     until: impl Fn(&Campaign) -> bool,
 ) -> Result<Campaign, CliError> {
     announce_cost(call, &campaign).await?;
+    for gap in call.session.executor.uncontained() {
+        call.out
+            .error_line(&format!("note: evaluations do not contain {gap}; see docs/isolation.md"));
+    }
     let id = campaign.id.clone();
     let progress = Progress::start(call, &campaign).await?;
     if campaign.phase == Phase::Draft {

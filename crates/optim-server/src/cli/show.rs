@@ -1,5 +1,7 @@
 //! `optim show`: one experiment, whole.
 
+use std::collections::BTreeSet;
+
 use optim_core::campaign::{Campaign, Purpose, Side};
 use optim_core::experiment::{Anyway, Experiment, ExperimentState, Judged};
 use optim_core::id::EvaluationId;
@@ -8,6 +10,7 @@ use optim_core::judge::gain::Gain;
 use optim_core::judge::sample::Purpose as Pairs;
 use optim_core::mutation::FieldValue;
 use optim_core::shadow::Denial;
+use optim_core::suspicion::{Suspicion, suspicions};
 use optim_store::{Page, RunFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -38,6 +41,11 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
     let evaluation = evaluation(&campaign, &experiment);
     let denied = denied(call, evaluation).await?;
     let faults = call.session.engine.faults(evaluation).await?;
+    let changed = match &experiment.mutation.after {
+        FieldValue::Text(text) => suspicions(text),
+        FieldValue::Integer(_) => BTreeSet::new(),
+    };
+    let said = call.session.engine.suspicions(evaluation).await?;
     if call.json {
         let after_apply = applied(&campaign, &experiment).then(|| AfterApply::of(&campaign));
         call.out.document(&json!({
@@ -45,6 +53,7 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
             "experiment": experiment,
             "denied": denied,
             "faults": faults,
+            "suspicious": {"change": changed, "outputs": said},
             "after_apply": after_apply.flatten(),
         }));
     } else {
@@ -55,6 +64,9 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
         if let Some(faults) = &faults {
             call.out.line(&format!("  {faults}"));
         }
+        for (whose, suspicion) in with("its change", &changed).chain(with("an output", &said)) {
+            call.out.line(&format!("  SUSPICIOUS: {whose} {suspicion}; it decides nothing"));
+        }
         for denial in &denied {
             call.out.line(&format!("  its runs did not get {denial}"));
         }
@@ -64,6 +76,14 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
         }
     }
     Ok(Exit::Success)
+}
+
+/// What is suspicious, with what it is about.
+fn with<'s>(
+    whose: &'static str,
+    found: &'s BTreeSet<Suspicion>,
+) -> impl Iterator<Item = (&'static str, &'s Suspicion)> {
+    found.iter().map(move |suspicion| (whose, suspicion))
 }
 
 /// Whether the last apply in effect brought the experiment's change.

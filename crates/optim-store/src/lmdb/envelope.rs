@@ -17,7 +17,7 @@ use crate::store::StoreError;
 
 /// How a payload is encoded. The values are far apart, so that a flipped bit makes none of the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     /// JSON: self-describing, so that a field can be added with a default.
     Json,
     /// Bytes as they came.
@@ -34,7 +34,7 @@ impl Codec {
 }
 
 /// Wraps `payload` for the record `key` of `table`.
-pub(super) fn seal(
+pub(crate) fn seal(
     table: &str,
     key: &[u8],
     codec: Codec,
@@ -52,7 +52,7 @@ pub(super) fn seal(
 }
 
 /// The payload of `value`, or what is wrong with it.
-pub(super) fn unseal<'v>(
+pub(crate) fn unseal<'v>(
     table: &str,
     key: &[u8],
     codec: Codec,

@@ -3,7 +3,7 @@
 //! Reads run on tokio's blocking pool, each in a short transaction of its own. Writes go through one
 //! thread that commits in groups. Every value carries a checksum.
 
-mod envelope;
+pub(crate) mod envelope;
 mod environment;
 mod export;
 mod file;

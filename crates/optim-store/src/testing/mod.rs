@@ -12,8 +12,12 @@
 )]
 
 pub mod conformance;
+#[cfg(feature = "lmdb")]
+mod envelope;
 pub mod faulty;
 mod render;
 pub mod sample;
 
+#[cfg(feature = "lmdb")]
+pub use envelope::{open_record, seal_record};
 pub use render::render;

@@ -105,6 +105,17 @@ fn unfenced(content: &str) -> &str {
     inner.map_or(text, |inner| inner.strip_prefix("json").unwrap_or(inner))
 }
 
+/// Reads `body` as what any request may want, with its usage.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn read_in_every_way(body: &[u8]) {
+    let schema = serde_json::json!({"type": "object", "required": ["ok"]});
+    for wanted in [Wanted::Text, Wanted::Json, Wanted::Schema(&schema)] {
+        let Ok(completion) = Completion::read(body, "server") else { return };
+        let usage = super::usage::counted(completion.usage.as_ref());
+        drop((usage, completion.output(&wanted, "server")));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

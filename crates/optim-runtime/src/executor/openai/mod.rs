@@ -22,6 +22,8 @@ use optim_core::quantity::{MicroUsd, Millis, Tokens};
 use optim_core::workflow::{Agent, ModelRef, Workflow};
 use serde_json::{Map, Value, json};
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use answer::read_in_every_way;
 pub use config::{OpenAiConfig, OpenAiConfigError, ProviderConfig, StructuredOutput};
 pub use price::{Free, Price, Prices};
 

@@ -15,6 +15,7 @@ pub(super) fn request() -> NodeRequest {
         attempt: Attempt { id: "attempt-1f".to_owned(), number: 1, seed: u64::MAX },
         limits: Limits { timeout_ms: 10_000, max_output_bytes: 1000, max_tokens: None },
         working_directory: "/scratch/7".to_owned(),
+        for_effect: false,
         agent: map(json!({"agent_id": "x", "model_policy": {"default_model": "acme/small"}})),
     }
 }
