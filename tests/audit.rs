@@ -121,7 +121,10 @@ fn a_copy_of_a_store_is_verified_without_its_project_and_an_old_one_told_by_the_
     let new = head(&project);
     project.optim(["audit", "verify", "--head", &old]).ended(0);
     let found = elsewhere.optim(["audit", "verify", &copy, "--head", &new, "--json"]).document(12);
-    assert_eq!((&found["broken"]["seq"], &found["broken"]["code"]), (&6.into(), &"audit_truncated".into()));
+    assert_eq!(
+        (&found["broken"]["seq"], &found["broken"]["code"]),
+        (&6.into(), &"audit_truncated".into())
+    );
 }
 
 #[test]

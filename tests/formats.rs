@@ -77,7 +77,10 @@ fn what_happened_in_a_store_of_format_3_is_chained() {
     let approved = approved.expect("an approval is told");
     assert_eq!(approved["event"]["what"]["reason"], "it reads well");
     assert_eq!(approved["event"]["actor"], "local:tester");
-    assert!(payloads.iter().all(|payload| payload["changes"] == json!([])), "nobody noted them then");
+    assert!(
+        payloads.iter().all(|payload| payload["changes"] == json!([])),
+        "nobody noted them then"
+    );
     assert_eq!(project.optim(["list", "--json"]).document(0)["campaigns"][0]["status"], "running");
     let runs = project.optim(["runs", "list", "--json"]).document(0);
     assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "{runs}");

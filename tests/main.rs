@@ -14,6 +14,7 @@ mod budget;
 mod campaign;
 mod canary;
 mod control;
+mod damage;
 mod corpora;
 mod crash;
 mod decisions;

@@ -27,7 +27,10 @@ fn an_export_fills_an_empty_store_with_an_equal_hash_and_the_campaign_goes_on_th
     let copy = Project::example();
     copy.decide("{rule: point}");
     let imported = copy.optim(["store", "import", &file, "--json"]).document(0);
-    assert_eq!((&imported["hash"], &imported["records"]), (&exported["hash"], &exported["records"]));
+    assert_eq!(
+        (&imported["hash"], &imported["records"]),
+        (&exported["hash"], &exported["records"])
+    );
     assert_eq!(export(&copy, "again.jsonl")["hash"], exported["hash"]);
     assert_eq!(copy.read("again.jsonl"), project.read("store.jsonl"));
     for verb in [["audit", "head"], ["decisions", "export"]] {

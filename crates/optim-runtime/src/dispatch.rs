@@ -27,6 +27,7 @@ use crate::clock::Steady;
 use crate::engine::turn::Ended;
 use crate::engine::{Brought, Engine, EngineError};
 use crate::lease;
+use crate::listing;
 use crate::runner::{self, Runner};
 use crate::scheduler::entry::{Class, Entry, Job, Needs, Party};
 use crate::scheduler::metrics::Metrics;
@@ -455,6 +456,7 @@ impl Dispatcher {
         }
         let page = Page { after, ..Page::first() };
         let listed = self.engine.store().runs(&RunFilter::Queued, page).await?;
+        listed.damaged.iter().for_each(listing::tell);
         for run in listed.items {
             self.enqueue_case(run).await?;
         }

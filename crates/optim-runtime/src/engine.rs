@@ -43,6 +43,7 @@ use optim_store::{
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::listing;
 use crate::wake::{JobChange, Wakes};
 
 pub use self::stored::StoredDefinition;
@@ -555,7 +556,7 @@ impl Engine {
     /// # Errors
     /// The store fails.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>, StoreError> {
-        Page::all(|page| self.store.runs(filter, page)).await
+        listing::readable(|page| self.store.runs(filter, page)).await
     }
 
     /// Takes in what happened to a run.
@@ -604,7 +605,7 @@ impl Engine {
     /// # Errors
     /// The store fails.
     pub async fn campaigns_at_work(&self) -> Result<Vec<CampaignId>, StoreError> {
-        let all = Page::all(|page| self.store.campaigns(page)).await?.into_iter();
+        let all = listing::readable(|page| self.store.campaigns(page)).await?.into_iter();
         Ok(all.filter(CampaignSummary::is_at_work).map(|campaign| campaign.id).collect())
     }
 

@@ -16,6 +16,7 @@ pub mod evidence;
 pub mod executor;
 pub mod frozen;
 mod lease;
+pub mod listing;
 pub mod live;
 pub mod matcher;
 pub mod project;

@@ -22,6 +22,7 @@ use optim_runtime::executor::lexical::Lexical;
 use optim_runtime::executor::openai::OpenAi;
 use optim_runtime::executor::process::Process;
 use optim_runtime::executor::scripted::Scripted;
+use optim_runtime::listing;
 use optim_runtime::project::{self, Project, Setup};
 use optim_runtime::proposer::{ProposalRequest, Proposer, built_in};
 use optim_runtime::quote;
@@ -194,6 +195,7 @@ impl Session {
             Some(name) => CampaignId::new(name).map_err(|error| none(error.to_string()))?,
             None => {
                 let page = self.engine.store().campaigns(Page::first()).await?;
+                page.damaged.iter().for_each(listing::tell);
                 let open = page.items.iter().find(|campaign| campaign.status.is_open());
                 let chosen = open.or(page.items.first()).map(|campaign| campaign.id.clone());
                 chosen.ok_or_else(|| {

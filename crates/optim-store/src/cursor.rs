@@ -3,7 +3,9 @@
 use optim_core::digest::Hasher;
 use optim_core::id::{CampaignId, WorkflowId};
 
-use crate::store::{Cursor, Page, Paged, RunFilter, StoreError, WorkflowFilter, WorkflowRunFilter};
+use crate::store::{
+    Cursor, OfOneRecord, Page, Paged, RunFilter, StoreError, WorkflowFilter, WorkflowRunFilter,
+};
 
 /// What is listed. The key of a record in a listing is a number.
 #[derive(Debug, Clone, Copy)]
@@ -43,23 +45,39 @@ impl Listing<'_> {
     }
 
     /// Loads one page of `entries`, which begin behind the start of the page.
-    pub(crate) fn page<R, T, E>(
+    pub(crate) fn page<R, T, E: OfOneRecord>(
         self,
         page: &Page,
         entries: impl IntoIterator<Item = Result<(u64, R), E>>,
         mut load: impl FnMut(R) -> Result<T, E>,
     ) -> Result<Paged<T>, E> {
-        let mut items = Vec::new();
+        let (mut items, mut damaged) = (Vec::new(), Vec::new());
         let mut last = None;
         for entry in entries {
-            if items.len() == Page::size(page.limit) {
-                return Ok(Paged { items, next: last.map(|key| self.cursor(key)) });
+            if items.len() + damaged.len() == Page::size(page.limit) {
+                let next = last.map(|key| self.cursor(key));
+                return Ok(Paged { items, damaged, next });
             }
             let (key, record) = entry?;
-            items.push(load(record)?);
+            match load(record) {
+                Ok(item) => items.push(item),
+                Err(error) if self.is_of_strangers() => damaged.push(error.damaged()?),
+                Err(error) => return Err(error),
+            }
             last = Some(key);
         }
-        Ok(Paged { items, next: None })
+        Ok(Paged { items, damaged, next: None })
+    }
+
+    /// Whether its records have nothing to do with each other, so that a damaged one is its own trouble.
+    fn is_of_strangers(self) -> bool {
+        match self {
+            Self::Campaigns | Self::Workflows(_) => true,
+            Self::Runs(filter) => matches!(filter, RunFilter::Queued | RunFilter::Running),
+            // A workflow may not be deleted under a campaign or run that nobody can read.
+            Self::WorkflowRuns(filter) => !matches!(filter, WorkflowRunFilter::OpenOn(_)),
+            Self::CampaignsOn(_) | Self::Experiments(_) => false,
+        }
     }
 
     /// Guards against mistakes, such as the cursor of another listing; it is no secret.

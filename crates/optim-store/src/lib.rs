@@ -23,7 +23,7 @@ pub mod url;
 
 pub use snapshot::snapshot;
 pub use store::{
-    Blob, CampaignSummary, Commit, Committed, Cursor, EventSeq, ExperimentSummary, Page, Paged,
-    Recorded, Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned,
+    Blob, CampaignSummary, Commit, Committed, Cursor, Damaged, EventSeq, ExperimentSummary, Page,
+    Paged, Recorded, Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned,
     WorkflowFilter, WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, WorkflowText, Write,
 };

@@ -1,6 +1,7 @@
 //! The contract of a store.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -226,9 +227,24 @@ impl Page {
     where
         F: Future<Output = Result<Paged<T>, E>>,
     {
+        Self::readable(read, |_| {}).await
+    }
+
+    /// The same, with word of each record that cannot be read.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub async fn readable<T, E, F>(
+        read: impl Fn(Self) -> F,
+        mut tell: impl FnMut(&Damaged),
+    ) -> Result<Vec<T>, E>
+    where
+        F: Future<Output = Result<Paged<T>, E>>,
+    {
         let (mut all, mut page) = (Vec::new(), Self::first());
         loop {
-            let Paged { items, next } = read(page).await?;
+            let Paged { items, damaged, next } = read(page).await?;
+            damaged.iter().for_each(&mut tell);
             all.extend(items);
             match next {
                 Some(after) => page = Self { after: Some(after), ..Self::first() },
@@ -249,8 +265,42 @@ impl Page {
 pub struct Paged<T> {
     /// The records.
     pub items: Vec<T>,
+    /// Records that belong here and cannot be read. Listings of what belongs together, such as the case
+    /// runs of an evaluation, have none: they are whole, or an error.
+    pub damaged: Vec<Damaged>,
     /// Where to go on; absent on the last page.
     pub next: Option<Cursor>,
+}
+
+/// A record that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// The record.
+    pub what: String,
+    /// Why it cannot be read.
+    pub why: String,
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, why } = self;
+        write!(f, "{what} cannot be read: {why}; restore it from a backup")
+    }
+}
+
+/// An error that may say that one record is damaged.
+pub(crate) trait OfOneRecord: Sized {
+    /// The damaged record, or the error again.
+    fn damaged(self) -> Result<Damaged, Self>;
+}
+
+impl OfOneRecord for StoreError {
+    fn damaged(self) -> Result<Damaged, Self> {
+        match self {
+            Self::Corrupt { what, why } => Ok(Damaged { what, why }),
+            other => Err(other),
+        }
+    }
 }
 
 /// A campaign in a listing.

@@ -14,6 +14,7 @@ use optim_store::{
 };
 
 use super::{CONFLICT_RETRIES_MAX, Engine, EngineError};
+use crate::listing;
 use crate::live::DefinitionText;
 
 /// One version of a stored workflow, read.
@@ -114,7 +115,7 @@ impl Engine {
         let cx = self.context(Actor::engine());
         let deleted = |page| self.store.workflows(WorkflowFilter::Restorable, page);
         let mut purged = 0;
-        for workflow in Page::all(deleted).await? {
+        for workflow in listing::readable(deleted).await? {
             let stored = self.stored_workflow(&workflow.id).await?.value;
             if observe(&stored, &cx).events.is_empty() {
                 continue;

@@ -21,6 +21,7 @@ use optim_store::{
 };
 
 use super::{CONFLICT_RETRIES_MAX, Engine, EngineError};
+use crate::listing;
 use crate::scheduler::entry::Job;
 use crate::wake::JobChange;
 
@@ -109,7 +110,7 @@ impl Engine {
         &self,
         filter: &WorkflowRunFilter,
     ) -> Result<Vec<WorkflowRunSummary>, StoreError> {
-        Page::all(|page| self.store.workflow_runs(filter, page)).await
+        listing::readable(|page| self.store.workflow_runs(filter, page)).await
     }
 
     /// Submits a command to a workflow run.

@@ -9,7 +9,7 @@ use optim_core::decisions::read::read;
 use optim_core::decisions::verify::Verified;
 use optim_core::id::CampaignId;
 use optim_core::verdict::ErrorControl;
-use optim_store::Page;
+use optim_runtime::listing;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -129,7 +129,7 @@ async fn on_record(
 ) -> Result<Vec<Decisions>, CliError> {
     let engine = &call.session.engine;
     let ids: Vec<CampaignId> = if all {
-        let campaigns = Page::all(|page| engine.store().campaigns(page)).await?;
+        let campaigns = listing::readable(|page| engine.store().campaigns(page)).await?;
         campaigns.into_iter().map(|campaign| campaign.id).collect()
     } else {
         vec![call.session.campaign(named).await?.id]

@@ -2,7 +2,7 @@
 
 use optim_core::campaign::{Phase, Status};
 use optim_core::id::CampaignId;
-use optim_store::Page;
+use optim_runtime::listing;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
 
 pub(super) async fn list(call: &Call, args: Args) -> Outcome {
     let store = call.session.engine.store();
-    let mut campaigns = Page::all(|page| store.campaigns(page)).await?;
+    let mut campaigns = listing::readable(|page| store.campaigns(page)).await?;
     campaigns.retain(|found| args.all || !found.archived);
     if call.json {
         let items: Vec<_> = campaigns

@@ -13,9 +13,9 @@ use optim_core::metrics::baseline::disagreement;
 use optim_core::pack::CaseCounts;
 use optim_core::policy::{DecisionProfile, Rule, Sequential};
 use optim_core::quantity::{Fraction, PerMillion};
+use optim_runtime::listing;
 use optim_runtime::project::Project;
 use optim_runtime::quote;
-use optim_store::Page;
 use serde::Serialize;
 
 use super::call::Call;
@@ -170,7 +170,7 @@ pub(super) fn rules(project: &Project) -> Sequential {
 /// settings.
 async fn newest_on(call: &Call, project: &Project) -> Result<Option<Campaign>, CliError> {
     let engine = &call.session.engine;
-    for summary in Page::all(|page| engine.store().campaigns(page)).await? {
+    for summary in listing::readable(|page| engine.store().campaigns(page)).await? {
         let campaign = engine.campaign(&summary.id).await?.value;
         if campaign.source.workflow == *project.workflow.id()
             && campaign.frozen.executor == call.session.executor.name()

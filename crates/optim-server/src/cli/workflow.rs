@@ -8,8 +8,9 @@ use optim_core::stored_workflow::transition::WorkflowCommand;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber, WorkflowVersion};
 use optim_runtime::artifact::Artifact;
 use optim_runtime::engine::StoredDefinition;
+use optim_runtime::listing;
 use optim_runtime::live::{DefinitionText, LiveError, WORKFLOW_BYTES_MAX};
-use optim_store::{Page, WorkflowFilter, WorkflowSummary};
+use optim_store::{WorkflowFilter, WorkflowSummary};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -164,7 +165,7 @@ fn version(version: &WorkflowVersion) -> Value {
 async fn list(call: &Call, deleted: bool) -> Outcome {
     let filter = if deleted { WorkflowFilter::Restorable } else { WorkflowFilter::Kept };
     let store = call.session.engine.store();
-    let workflows = Page::all(|page| store.workflows(filter, page)).await?;
+    let workflows = listing::readable(|page| store.workflows(filter, page)).await?;
     if call.json {
         let items: Vec<_> = workflows.iter().map(summary).collect();
         call.out.document(

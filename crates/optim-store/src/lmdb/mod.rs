@@ -36,9 +36,9 @@ use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 
 use crate::store::{
-    CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter, WorkflowRunFilter,
-    WorkflowRunSummary, WorkflowSummary,
+    CampaignSummary, Commit, Committed, Damaged, EventSeq, ExperimentSummary, OfOneRecord, Page,
+    Paged, Recorded, RunFilter, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
+    WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary,
 };
 use crate::upkeep::{Exported, Stat, Swept, Upkeep};
 
@@ -309,6 +309,15 @@ impl Store for Lmdb {
 enum Error {
     Lmdb(heed::Error),
     Store(StoreError),
+}
+
+impl OfOneRecord for Error {
+    fn damaged(self) -> Result<Damaged, Self> {
+        match self {
+            Self::Store(error) => error.damaged().map_err(Self::Store),
+            Self::Lmdb(_) => Err(self),
+        }
+    }
 }
 
 impl From<heed::Error> for Error {

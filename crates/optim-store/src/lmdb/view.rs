@@ -125,7 +125,7 @@ impl View<'_> {
         let listing = Listing::Experiments(campaign);
         let after = listing.start(page)?;
         let Some(campaign_seq) = self.tables.campaign_ids.get(self.txn, campaign.as_str())? else {
-            return Ok(Paged { items: Vec::new(), next: None });
+            return Ok(Paged { items: Vec::new(), damaged: Vec::new(), next: None });
         };
         let after =
             after.map(|number| number_key(campaign_seq, u32::try_from(number).unwrap_or(u32::MAX)));

@@ -27,8 +27,8 @@ use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::state::{WorkflowRunState, WorkflowRunStatus};
 
 use crate::store::{
-    Blob, Commit, Cursor, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunOutput, Store, StoreError,
-    Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
+    Blob, Commit, Cursor, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunOutput, Store,
+    StoreError, Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
 };
 
 use super::sample;
@@ -140,22 +140,25 @@ pub async fn a_new_store_is_empty(fixture: Fixture) {
     assert_eq!(store.blob(Digest::of(b"none")).await.unwrap(), None);
     assert_eq!(store.throttles().await.unwrap(), []);
     assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
-    assert_eq!(store.campaigns(Page::first()).await.unwrap(), Paged { items: vec![], next: None });
+    assert_eq!(
+        store.campaigns(Page::first()).await.unwrap(),
+        Paged { items: vec![], damaged: vec![], next: None }
+    );
     assert_eq!(
         store.experiments(&id, Page::first()).await.unwrap(),
-        Paged { items: vec![], next: None }
+        Paged { items: vec![], damaged: vec![], next: None }
     );
     let workflow = WorkflowId::new("none").unwrap();
     assert_eq!(store.workflow(&workflow).await.unwrap(), None);
     assert_eq!(store.workflow_text(&workflow, VersionNumber(1)).await.unwrap(), None);
     assert_eq!(
         store.campaigns_on(&workflow, Page::first()).await.unwrap(),
-        Paged { items: vec![], next: None }
+        Paged { items: vec![], damaged: vec![], next: None }
     );
     for filter in [WorkflowFilter::Kept, WorkflowFilter::Restorable] {
         assert_eq!(
             store.workflows(filter, Page::first()).await.unwrap(),
-            Paged { items: vec![], next: None }
+            Paged { items: vec![], damaged: vec![], next: None }
         );
     }
     for filter in [
@@ -166,7 +169,7 @@ pub async fn a_new_store_is_empty(fixture: Fixture) {
     ] {
         assert_eq!(
             store.runs(&filter, Page::first()).await.unwrap(),
-            Paged { items: vec![], next: None }
+            Paged { items: vec![], damaged: vec![], next: None }
         );
     }
 }
@@ -581,17 +584,15 @@ pub async fn every_event_is_in_the_audit_chain_with_what_its_commit_changed(mut 
     let head = store.audit_head().await.unwrap();
     assert_eq!(verifier.finish().unwrap(), Whole { head, dropped: 0 });
     let events = store.events(EventSeq(0), 500).await.unwrap();
-    let of_entries = entries.iter().map(|entry| Recorded {
-        seq: EventSeq(entry.seq),
-        event: entry.event().unwrap().unwrap(),
-    });
+    let of_entries = entries
+        .iter()
+        .map(|entry| Recorded { seq: EventSeq(entry.seq), event: entry.event().unwrap().unwrap() });
     assert_eq!(of_entries.collect::<Vec<_>>(), events);
     let changes = entries.iter().map(|entry| entry.changes().unwrap().unwrap());
     let [none, created, nothing, changed] = changes.collect::<Vec<_>>().try_into().unwrap();
     assert_eq!((none, nothing), (Vec::new(), Vec::new()));
     let kinds = |changes: &[Change]| changes.iter().map(|it| it.kind).collect::<Vec<_>>();
-    let all =
-        [RecordKind::Campaign, RecordKind::Experiment, RecordKind::Run, RecordKind::Throttle];
+    let all = [RecordKind::Campaign, RecordKind::Experiment, RecordKind::Run, RecordKind::Throttle];
     assert_eq!(kinds(&created), all);
     assert!(created.iter().all(|it| it.before.is_none() && it.after.is_some()), "{created:?}");
     assert_eq!(kinds(&changed), [RecordKind::Campaign, RecordKind::Throttle]);
@@ -1202,7 +1203,7 @@ async fn pages<T>(limit: u32, mut read: impl AsyncFnMut(Page, u32) -> Paged<T>) 
     let mut all = Vec::new();
     let mut after = None;
     for turn in 0..100 {
-        let Paged { items, next } = read(Page { after, limit }, turn).await;
+        let Paged { items, next, .. } = read(Page { after, limit }, turn).await;
         assert!(items.len() <= Page::size(limit));
         assert!(next.is_none() || items.len() == Page::size(limit));
         all.extend(items);
