@@ -10,8 +10,9 @@ use crate::support::{Project, Ran};
 /// A project in whose store five things happened to a workflow.
 fn project() -> Project {
     let project = Project::example();
+    let file = project.path().join("workflow.yaml").display().to_string();
     for (verb, rest) in [
-        ("put", &["workflow.yaml"][..]),
+        ("put", &[file.as_str()][..]),
         ("retire", &["ticket-triage", "--reason", "out of season"]),
         ("restore", &["ticket-triage", "--reason", "in season"]),
         ("delete", &["ticket-triage", "--reason", "not wanted"]),
@@ -121,7 +122,10 @@ fn a_copy_of_a_store_is_verified_without_its_project_and_an_old_one_told_by_the_
     let new = head(&project);
     project.optim(["audit", "verify", "--head", &old]).ended(0);
     let found = elsewhere.optim(["audit", "verify", &copy, "--head", &new, "--json"]).document(12);
-    assert_eq!((&found["broken"]["seq"], &found["broken"]["code"]), (&6.into(), &"audit_truncated".into()));
+    assert_eq!(
+        (&found["broken"]["seq"], &found["broken"]["code"]),
+        (&6.into(), &"audit_truncated".into())
+    );
 }
 
 #[test]

@@ -9,7 +9,8 @@ fn project() -> Project {
     let project = Project::example();
     project.decide("{rule: point}");
     project.optim(["run", "--id", "known", "--seed", "1"]).ended(7);
-    project.optim(["workflow", "put", "workflow.yaml"]).ended(0);
+    let file = project.path().join("workflow.yaml").display().to_string();
+    project.optim(["workflow", "put", &file]).ended(0);
     project.optim(["run-workflow", "--key", "one"]).ended(0);
     project
 }
@@ -27,7 +28,10 @@ fn an_export_fills_an_empty_store_with_an_equal_hash_and_the_campaign_goes_on_th
     let copy = Project::example();
     copy.decide("{rule: point}");
     let imported = copy.optim(["store", "import", &file, "--json"]).document(0);
-    assert_eq!((&imported["hash"], &imported["records"]), (&exported["hash"], &exported["records"]));
+    assert_eq!(
+        (&imported["hash"], &imported["records"]),
+        (&exported["hash"], &exported["records"])
+    );
     assert_eq!(export(&copy, "again.jsonl")["hash"], exported["hash"]);
     assert_eq!(copy.read("again.jsonl"), project.read("store.jsonl"));
     for verb in [["audit", "head"], ["decisions", "export"]] {

@@ -81,13 +81,8 @@ impl Encoded {
 
     /// About how many bytes it has.
     pub(crate) fn bytes(&self) -> usize {
-        let records = [
-            &self.campaigns,
-            &self.experiments,
-            &self.runs,
-            &self.workflows,
-            &self.workflow_runs,
-        ];
+        let records =
+            [&self.campaigns, &self.experiments, &self.runs, &self.workflows, &self.workflow_runs];
         let records = records.into_iter().flatten();
         let blobs = self.commit.payloads().map(|blob| blob.bytes().len());
         records.map(Vec::len).chain(blobs).sum()
@@ -118,26 +113,24 @@ impl Encoded {
         mut before: impl FnMut(RecordId<'_>) -> Result<Option<Digest>, E>,
     ) -> Result<Vec<Change>, E> {
         let commit = &self.commit;
-        let campaigns = commit.campaigns.iter().map(|write| {
-            (RecordId::Campaign(&write.value.id), Some(write.expected))
-        });
+        let campaigns = commit
+            .campaigns
+            .iter()
+            .map(|write| (RecordId::Campaign(&write.value.id), Some(write.expected)));
         let experiments = commit.experiments.iter().map(|it| (RecordId::Experiment(it.id), None));
         let runs =
             commit.runs.iter().map(|write| (RecordId::Run(write.value.id), Some(write.expected)));
-        let workflows = commit.workflows.iter().map(|write| {
-            (RecordId::Workflow(&write.value.id), Some(write.expected))
-        });
-        let workflow_runs = commit.workflow_runs.iter().map(|write| {
-            (RecordId::WorkflowRun(write.value.id), Some(write.expected))
-        });
+        let workflows = commit
+            .workflows
+            .iter()
+            .map(|write| (RecordId::Workflow(&write.value.id), Some(write.expected)));
+        let workflow_runs = commit
+            .workflow_runs
+            .iter()
+            .map(|write| (RecordId::WorkflowRun(write.value.id), Some(write.expected)));
         let throttles = commit.throttles.keys().map(|id| (RecordId::Throttle(id), None));
-        let written = [
-            &self.campaigns,
-            &self.experiments,
-            &self.runs,
-            &self.workflows,
-            &self.workflow_runs,
-        ];
+        let written =
+            [&self.campaigns, &self.experiments, &self.runs, &self.workflows, &self.workflow_runs];
         let written = written.into_iter().flatten().map(Some);
         let after = written.chain(self.throttles.iter().map(Option::as_ref));
         let ids = campaigns

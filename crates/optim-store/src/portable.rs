@@ -123,9 +123,8 @@ impl<'a> Bytes<'a> {
         match self {
             Self::Utf8(text) => Some(text.into_owned().into_bytes()),
             Self::Hex(digits) => {
-                let byte = |pair: &[u8]| {
-                    u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()
-                };
+                let byte =
+                    |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
                 let is_even = digits.len().is_multiple_of(2);
                 is_even.then(|| digits.as_bytes().chunks(2).map(byte).collect()).flatten()
             }

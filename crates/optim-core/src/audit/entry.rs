@@ -144,7 +144,10 @@ impl Entry {
         self.part("changes")
     }
 
-    fn part<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, serde_json::Error> {
+    fn part<T: serde::de::DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, serde_json::Error> {
         match &self.payload {
             Payload::Kept(payload) => {
                 T::deserialize(payload.get(name).unwrap_or(&Value::Null)).map(Some)

@@ -51,7 +51,10 @@ fn a_chain_is_whole_and_an_entry_has_one_known_form() {
         Head::default().to_string(),
         "0:sha256:bd91d9f0880ae3b2b55c13194ad686acf7e5c33c008800ab852f5bb466ea5673"
     );
-    assert_eq!(chain[0].hash.to_string(), "sha256:6faf5214098c9da66171e37b81bf21bfb63dec4b8f13dca6a30dea9bb486ffe1");
+    assert_eq!(
+        chain[0].hash.to_string(),
+        "sha256:6faf5214098c9da66171e37b81bf21bfb63dec4b8f13dca6a30dea9bb486ffe1"
+    );
     let keys: Value = serde_json::from_slice(&chain[0].to_bytes()).unwrap();
     let keys: Vec<_> = keys.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["hash", "payload", "previous", "seq"]);

@@ -357,8 +357,7 @@ fn chain_events(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<(), Err
         let Some((seq, value)) = next else { return Ok(()) };
         let broken = |why: &str| corrupt(&format!("event {seq}"), why);
         let key = seq.to_be_bytes();
-        let event: Value =
-            envelope::decode("events", &key, value).map_err(|why| broken(&why))?;
+        let event: Value = envelope::decode("events", &key, value).map_err(|why| broken(&why))?;
         let entry = Entry::after(head, &event, &[]).map_err(|error| broken(&error.to_string()))?;
         if entry.seq != seq {
             return Err(broken("those before it are missing").into());

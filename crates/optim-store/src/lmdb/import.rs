@@ -21,6 +21,7 @@ use crate::portable::{
 use crate::store::{StoreError, Versioned};
 use crate::upkeep::Exported;
 
+use super::Error;
 use super::envelope::{Codec, seal};
 use super::export::records;
 use super::tables::Tables;
@@ -29,7 +30,6 @@ use super::view::{View, number_key, output_key, workflow_key};
 use super::writer::{
     put_campaign, put_entry, put_experiment, put_run, put_throttle, put_workflow, put_workflow_run,
 };
-use super::Error;
 
 /// Fills the empty store at `path` with what is in `from`. After an error the transaction must not be
 /// committed.
@@ -45,7 +45,9 @@ pub(super) fn import(
     let read = read(tables, txn, from)?;
     let view = View { tables, txn };
     if let Some(finding) = verify(&view)?.into_iter().next() {
-        return Err(not_an_export(0, &format!("its records contradict each other: {finding}")).into());
+        return Err(
+            not_an_export(0, &format!("its records contradict each other: {finding}")).into()
+        );
     }
     // Whatever the lines said twice, or in another order, shows here.
     let stored = records(&view, &mut |_| Ok(()))?;
@@ -55,11 +57,7 @@ pub(super) fn import(
     Ok(read)
 }
 
-fn read(
-    tables: &Tables<'static>,
-    txn: &mut RwTxn<'_>,
-    from: &mut File,
-) -> Result<Exported, Error> {
+fn read(tables: &Tables<'static>, txn: &mut RwTxn<'_>, from: &mut File) -> Result<Exported, Error> {
     // A map that is too small makes the store begin again.
     from.rewind().map_err(unreadable)?;
     let (mut lines, mut line, mut number) = (BufReader::new(from), Vec::new(), 0_u64);

@@ -19,13 +19,8 @@ const DIGITS: usize = 64;
 /// as named wherever it is written, so that rather too much is kept than too little.
 pub(super) fn sweep(tables: &Tables<'static>, txn: &mut RwTxn<'_>) -> Result<Swept, Error> {
     let mut named = BTreeSet::new();
-    let records: [Database<'static, Seq, Bytes>; 5] = [
-        tables.campaigns,
-        tables.experiments,
-        tables.runs,
-        tables.workflows,
-        tables.workflow_runs,
-    ];
+    let records: [Database<'static, Seq, Bytes>; 5] =
+        [tables.campaigns, tables.experiments, tables.runs, tables.workflows, tables.workflow_runs];
     for table in records {
         for entry in table.iter(txn)? {
             named.extend(digests(entry?.1));

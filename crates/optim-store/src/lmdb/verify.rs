@@ -22,8 +22,8 @@ use crate::store::{Recorded, Revision, StoreError, Versioned, WorkflowFilter, re
 use super::envelope::{self, Codec};
 use super::tables::Seq;
 use super::view::{
-    View, decode, ended_key, entry_of, evaluation_key, number_key, output_key, source_key, status_key,
-    workflow_key,
+    View, decode, ended_key, entry_of, evaluation_key, number_key, output_key, source_key,
+    status_key, workflow_key,
 };
 use super::{Error, corrupt};
 
@@ -334,9 +334,9 @@ struct Identity {
 
 impl Told {
     fn take(&mut self, entry: &Entry) -> Result<(), Error> {
-        let changes = entry.changes().map_err(|error| {
-            corrupt(&format!("event {}", entry.seq), &error.to_string())
-        })?;
+        let changes = entry
+            .changes()
+            .map_err(|error| corrupt(&format!("event {}", entry.seq), &error.to_string()))?;
         for change in changes.into_iter().flatten() {
             if let Some(revision) = change.revision {
                 self.0.insert((change.kind, change.id), (Revision(revision), change.after));
@@ -370,7 +370,11 @@ impl Told {
             }
         }
         for (kind, id) in self.0.into_keys() {
-            findings.expect(false, || format!("{} {id}", word(kind)), "it is missing, and the audit chain tells of it");
+            findings.expect(
+                false,
+                || format!("{} {id}", word(kind)),
+                "it is missing, and the audit chain tells of it",
+            );
         }
         Ok(())
     }

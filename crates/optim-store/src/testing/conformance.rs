@@ -27,8 +27,8 @@ use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::state::{WorkflowRunState, WorkflowRunStatus};
 
 use crate::store::{
-    Blob, Commit, Cursor, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunOutput, Store, StoreError,
-    Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
+    Blob, Commit, Cursor, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunOutput, Store,
+    StoreError, Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
 };
 
 use super::sample;
@@ -581,17 +581,15 @@ pub async fn every_event_is_in_the_audit_chain_with_what_its_commit_changed(mut 
     let head = store.audit_head().await.unwrap();
     assert_eq!(verifier.finish().unwrap(), Whole { head, dropped: 0 });
     let events = store.events(EventSeq(0), 500).await.unwrap();
-    let of_entries = entries.iter().map(|entry| Recorded {
-        seq: EventSeq(entry.seq),
-        event: entry.event().unwrap().unwrap(),
-    });
+    let of_entries = entries
+        .iter()
+        .map(|entry| Recorded { seq: EventSeq(entry.seq), event: entry.event().unwrap().unwrap() });
     assert_eq!(of_entries.collect::<Vec<_>>(), events);
     let changes = entries.iter().map(|entry| entry.changes().unwrap().unwrap());
     let [none, created, nothing, changed] = changes.collect::<Vec<_>>().try_into().unwrap();
     assert_eq!((none, nothing), (Vec::new(), Vec::new()));
     let kinds = |changes: &[Change]| changes.iter().map(|it| it.kind).collect::<Vec<_>>();
-    let all =
-        [RecordKind::Campaign, RecordKind::Experiment, RecordKind::Run, RecordKind::Throttle];
+    let all = [RecordKind::Campaign, RecordKind::Experiment, RecordKind::Run, RecordKind::Throttle];
     assert_eq!(kinds(&created), all);
     assert!(created.iter().all(|it| it.before.is_none() && it.after.is_some()), "{created:?}");
     assert_eq!(kinds(&changed), [RecordKind::Campaign, RecordKind::Throttle]);

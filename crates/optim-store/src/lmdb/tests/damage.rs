@@ -15,11 +15,11 @@ use heed::RwTxn;
 
 use super::super::Error;
 use super::super::envelope::{Codec, seal};
-use crate::encoded::encode;
 use super::super::file::DataFile;
 use super::super::tables::Tables;
 use super::super::view::View;
 use super::{Lmdb, directory, everything, expect_intact, open, options};
+use crate::encoded::encode;
 
 fn filled(path: &Path) {
     let store = open(path);
@@ -184,7 +184,10 @@ fn an_entry_that_is_sealed_anew_with_other_words_breaks_the_chain() {
         let findings = store.verify().await.unwrap();
         assert_eq!(findings.len(), 1, "{findings:?}");
         let found = findings[0].to_string();
-        assert!(found.contains("the audit chain") && found.contains("entry 2: its hash"), "{found}");
+        assert!(
+            found.contains("the audit chain") && found.contains("entry 2: its hash"),
+            "{found}"
+        );
     });
 }
 
