@@ -11,7 +11,8 @@ fn project() -> Project {
     project.optim(["run", "--id", "known", "--seed", "1"]).ended(7);
     let file = project.path().join("workflow.yaml").display().to_string();
     project.optim(["workflow", "put", &file]).ended(0);
-    project.optim(["run-workflow", "--key", "one"]).ended(0);
+    let inputs = r#"{"subject": "My bank took the money twice", "body": "Please refund it."}"#;
+    project.optim(["run-workflow", "--key", "one", "--inputs", inputs]).ended(0);
     project
 }
 
