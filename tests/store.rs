@@ -51,11 +51,11 @@ fn an_export_that_was_changed_or_cut_is_refused_and_leaves_the_store_empty() {
     export(&project, "store.jsonl");
     let text = project.read("store.jsonl");
     let copy = Project::example();
-    let cut = text.rfind("{\"records\"").unwrap();
+    let (cut, _) = text.rsplit_once("{\"records\"").unwrap();
     for (name, changed) in [
         ("edited", text.replacen("local:tester", "local:taster", 1)),
-        ("cut", text[..cut].to_owned()),
-        ("half", text[..text.len() / 2].to_owned()),
+        ("cut", cut.to_owned()),
+        ("half", text.chars().take(text.len() / 2).collect()),
         ("empty", String::new()),
     ] {
         copy.write(name, changed);
