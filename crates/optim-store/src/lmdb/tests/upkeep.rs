@@ -4,6 +4,7 @@ use std::path::Path;
 
 use optim_core::campaign::event::EventKind;
 
+use crate::portable::Tally;
 use crate::store::{Blob, Commit, Revision, Store, StoreError, Write};
 use crate::testing::conformance::block_on;
 use crate::testing::{render, sample};
@@ -128,6 +129,51 @@ fn an_export_that_was_changed_leaves_nothing_behind() {
         let stat = copy.stat().await.unwrap();
         assert!(stat.tables.iter().all(|(name, count)| *name == "meta" || *count == 0), "{stat:?}");
         import(&copy, &text).await.unwrap();
+    });
+}
+
+/// The lines of records with a header before and a trailer behind that counts and hashes them.
+fn sealed(records: &[&str]) -> String {
+    let mut tally = Tally::new();
+    let counted = records.iter().filter(|record| tally.record(record.as_bytes()).is_some()).count();
+    assert_eq!(counted, records.len());
+    let Exported { records: kinds, hash } = tally.finish();
+    let trailer = serde_json::json!({"records": kinds, "hash": hash});
+    let header = r#"{"optim_store":1,"created_by":"hand"}"#;
+    format!("{header}\n{}\n{trailer}\n", records.join("\n"))
+}
+
+#[test]
+fn an_export_that_contradicts_itself_is_refused_though_its_hash_is_right() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let (_, text) = export(&filled(one.path()).await).await;
+        let lines: Vec<_> = text.lines().collect();
+        let records = &lines[1..lines.len() - 1];
+        let copy = open(other.path());
+        let refused = async |records: &[&str], what: &str| {
+            let error = import(&copy, &sealed(records)).await.unwrap_err();
+            assert_eq!(error.code(), "export_invalid", "{what}: {error}");
+        };
+        let last_entry =
+            records.iter().rposition(|line| line.contains("\"kind\":\"entry\"")).unwrap();
+        for (index, line) in records.iter().enumerate() {
+            refused(&[&records[..=index], &records[index..]].concat(), "twice").await;
+            // Nobody can tell that these were there.
+            let is_missed = !["experiment", "throttle", "payload"]
+                .iter()
+                .any(|kind| line.starts_with(&format!("{{\"kind\":\"{kind}\"")));
+            if is_missed && index != last_entry {
+                let fewer = [&records[..index], &records[index + 1..]].concat();
+                refused(&fewer, line).await;
+            }
+        }
+        let mut renamed = records.to_vec();
+        let other_name = records[0].replacen("\"name\":\"", "\"name\":\"x", 1);
+        assert_ne!(other_name, records[0]);
+        renamed[0] = &other_name;
+        refused(&renamed, "a record that the chain does not know").await;
+        import(&copy, &sealed(records)).await.unwrap();
     });
 }
 
