@@ -5,11 +5,13 @@ use std::path::Path;
 use optim_core::campaign::event::EventKind;
 
 use crate::portable::Tally;
-use crate::store::{Blob, Commit, Revision, Store, StoreError, Write};
+use crate::store::{Blob, Commit, EventSeq, Revision, Store, StoreError, Write};
 use crate::testing::conformance::block_on;
 use crate::testing::{render, sample};
 use crate::upkeep::{Exported, Swept, Upkeep};
 
+use super::super::envelope::{Codec, seal};
+use super::super::view::View;
 use super::{Lmdb, directory, everything, expect_intact, open};
 
 /// A store with records of every kind, payloads of any bytes, and one record that changed.
@@ -129,6 +131,40 @@ fn an_export_that_was_changed_leaves_nothing_behind() {
         let stat = copy.stat().await.unwrap();
         assert!(stat.tables.iter().all(|(name, count)| *name == "meta" || *count == 0), "{stat:?}");
         import(&copy, &text).await.unwrap();
+    });
+}
+
+#[test]
+fn a_chain_from_which_payloads_were_dropped_holds_and_goes_on() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let store = filled(one.path()).await;
+        let head = store.audit_head().await.unwrap();
+        store
+            .environment
+            .0
+            .write(|tables, txn| {
+                for entry in (View { tables, txn }).audit(EventSeq(0), 2)? {
+                    let key = entry.seq.to_be_bytes();
+                    let bytes = entry.clone().without_payload().to_bytes();
+                    let sealed = seal("events", &key, Codec::Json, &bytes)?;
+                    tables.events.put(txn, &entry.seq, &sealed)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        expect_intact(&store).await;
+        assert_eq!(store.audit_head().await.unwrap(), head);
+        // A page begins with the first event that is left, however many were dropped before it.
+        let left = store.events(EventSeq(0), 1).await.unwrap();
+        assert_eq!(left.iter().map(|event| event.seq).collect::<Vec<_>>(), [EventSeq(3)]);
+        assert_eq!(store.audit(EventSeq(0), 9).await.unwrap().len(), 3);
+        let copy = open(other.path());
+        let (exported, text) = export(&store).await;
+        assert_eq!(import(&copy, &text).await.unwrap(), exported);
+        let event = sample::event("a", EventKind::BackOffEnded);
+        copy.commit(Commit { events: vec![event], ..Commit::default() }).await.unwrap();
+        expect_intact(&copy).await;
     });
 }
 
