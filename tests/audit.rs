@@ -10,8 +10,9 @@ use crate::support::{Project, Ran};
 /// A project in whose store five things happened to a workflow.
 fn project() -> Project {
     let project = Project::example();
+    let file = project.path().join("workflow.yaml").display().to_string();
     for (verb, rest) in [
-        ("put", &["workflow.yaml"][..]),
+        ("put", &[file.as_str()][..]),
         ("retire", &["ticket-triage", "--reason", "out of season"]),
         ("restore", &["ticket-triage", "--reason", "in season"]),
         ("delete", &["ticket-triage", "--reason", "not wanted"]),

@@ -4,11 +4,14 @@ use std::path::Path;
 
 use optim_core::campaign::event::EventKind;
 
-use crate::store::{Blob, Commit, Revision, Store, StoreError, Write};
+use crate::portable::Tally;
+use crate::store::{Blob, Commit, EventSeq, Revision, Store, StoreError, Write};
 use crate::testing::conformance::block_on;
 use crate::testing::{render, sample};
 use crate::upkeep::{Exported, Swept, Upkeep};
 
+use super::super::envelope::{Codec, seal};
+use super::super::view::View;
 use super::{Lmdb, directory, everything, expect_intact, open};
 
 /// A store with records of every kind, payloads of any bytes, and one record that changed.
@@ -128,6 +131,85 @@ fn an_export_that_was_changed_leaves_nothing_behind() {
         let stat = copy.stat().await.unwrap();
         assert!(stat.tables.iter().all(|(name, count)| *name == "meta" || *count == 0), "{stat:?}");
         import(&copy, &text).await.unwrap();
+    });
+}
+
+#[test]
+fn a_chain_from_which_payloads_were_dropped_holds_and_goes_on() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let store = filled(one.path()).await;
+        let head = store.audit_head().await.unwrap();
+        store
+            .environment
+            .0
+            .write(|tables, txn| {
+                for entry in (View { tables, txn }).audit(EventSeq(0), 2)? {
+                    let key = entry.seq.to_be_bytes();
+                    let bytes = entry.clone().without_payload().to_bytes();
+                    let sealed = seal("events", &key, Codec::Json, &bytes)?;
+                    tables.events.put(txn, &entry.seq, &sealed)?;
+                }
+                Ok(())
+            })
+            .unwrap();
+        expect_intact(&store).await;
+        assert_eq!(store.audit_head().await.unwrap(), head);
+        // A page begins with the first event that is left, however many were dropped before it.
+        let left = store.events(EventSeq(0), 1).await.unwrap();
+        assert_eq!(left.iter().map(|event| event.seq).collect::<Vec<_>>(), [EventSeq(3)]);
+        assert_eq!(store.audit(EventSeq(0), 9).await.unwrap().len(), 3);
+        let copy = open(other.path());
+        let (exported, text) = export(&store).await;
+        assert_eq!(import(&copy, &text).await.unwrap(), exported);
+        let event = sample::event("a", EventKind::BackOffEnded);
+        copy.commit(Commit { events: vec![event], ..Commit::default() }).await.unwrap();
+        expect_intact(&copy).await;
+    });
+}
+
+/// The lines of records with a header before and a trailer behind that counts and hashes them.
+fn sealed(records: &[&str]) -> String {
+    let mut tally = Tally::new();
+    let counted = records.iter().filter(|record| tally.record(record.as_bytes()).is_some()).count();
+    assert_eq!(counted, records.len());
+    let Exported { records: kinds, hash } = tally.finish();
+    let trailer = serde_json::json!({"records": kinds, "hash": hash});
+    let header = r#"{"optim_store":1,"created_by":"hand"}"#;
+    format!("{header}\n{}\n{trailer}\n", records.join("\n"))
+}
+
+#[test]
+fn an_export_that_contradicts_itself_is_refused_though_its_hash_is_right() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let (_, text) = export(&filled(one.path()).await).await;
+        let lines: Vec<_> = text.lines().collect();
+        let records = &lines[1..lines.len() - 1];
+        let copy = open(other.path());
+        let refused = async |records: &[&str], what: &str| {
+            let error = import(&copy, &sealed(records)).await.unwrap_err();
+            assert_eq!(error.code(), "export_invalid", "{what}: {error}");
+        };
+        let last_entry =
+            records.iter().rposition(|line| line.contains("\"kind\":\"entry\"")).unwrap();
+        for (index, line) in records.iter().enumerate() {
+            refused(&[&records[..=index], &records[index..]].concat(), "twice").await;
+            // Nobody can tell that these were there.
+            let is_missed = !["experiment", "throttle", "payload"]
+                .iter()
+                .any(|kind| line.starts_with(&format!("{{\"kind\":\"{kind}\"")));
+            if is_missed && index != last_entry {
+                let fewer = [&records[..index], &records[index + 1..]].concat();
+                refused(&fewer, line).await;
+            }
+        }
+        let mut renamed = records.to_vec();
+        let other_name = records[0].replacen("\"name\":\"", "\"name\":\"x", 1);
+        assert_ne!(other_name, records[0]);
+        renamed[0] = &other_name;
+        refused(&renamed, "a record that the chain does not know").await;
+        import(&copy, &sealed(records)).await.unwrap();
     });
 }
 
