@@ -29,6 +29,9 @@ const STEPS: &[Step] = &[
     step("benches", "build --package optim-benches --benches"),
     step("demo", "xtask smoke"),
     step("shuffled labels", "xtask shuffled"),
+    step("crash points", "xtask crash"),
+    step("simulation", "xtask sim --seeds 200 --hours 100"),
+    step("kill -9", "xtask kill9 --cycles 200"),
     step("sequential rule", "run --release --package optim-benches --bin decision-quality"),
     step(
         "campaigns of noise",

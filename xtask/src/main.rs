@@ -1,5 +1,5 @@
-//! Developer commands of optim: `cargo xtask ci`, `cargo xtask defects`, `cargo xtask shuffled`,
-//! `cargo xtask smoke`, `cargo xtask tidy`.
+//! Developer commands of optim: `cargo xtask ci`, `cargo xtask crash`, `cargo xtask defects`,
+//! `cargo xtask kill9`, `cargo xtask shuffled`, `cargo xtask sim`, `cargo xtask smoke`, `cargo xtask tidy`.
 
 #![expect(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
 
 mod ci;
 mod defects;
+mod machinery;
 mod shuffled;
 mod smoke;
 mod tidy;
@@ -21,10 +22,13 @@ use anyhow::Context as _;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci      everything that must hold before a change is merged, step by step
+  crash   stops the world at every operation of the store, in every scenario or the one of --seed N
   defects breaks a copy of the sources where an entry of tests/defects says so, and demands that the
           test of the entry fails: the entries marked `replay`, with --all every one, with --id D9 D31
           those of these numbers; with --write writes docs/defects.md instead
+  kill9   kills the binary under load until --cycles N kills have counted, at the moments of --seed S
   shuffled runs campaigns on the example with its labels shuffled: none but one of twenty may find something
+  sim     --hours H of virtual time over --seeds N seeds from --seed S on, in which everything goes wrong
   smoke   runs the demo of a release build and checks the document that it prints
   tidy    checks the rules that no compiler checks";
 
@@ -39,6 +43,7 @@ fn main() -> ExitCode {
             defects::replay(|defect| ids.contains(&defect.id.to_string().as_str()))
         }
         ["defects", "--write"] => defects::write(),
+        [verb @ ("crash" | "kill9" | "sim"), arguments @ ..] => machinery::run(verb, arguments),
         ["shuffled"] => shuffled::run(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),

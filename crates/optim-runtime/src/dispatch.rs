@@ -166,7 +166,8 @@ impl Dispatcher {
         locked(&self.last_error).clone()
     }
 
-    /// Works the queue off until shut down.
+    /// Works the queue off until shut down. It looks in a fixed order, here and in all loops: the same
+    /// things lead to the same order of commits, so that what a simulation finds can be repeated.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let desk = &mut *self.desk.lock().await;
         // A loop that panicked may have left claimed runs without a worker.
@@ -175,12 +176,15 @@ impl Dispatcher {
             if let Err(error) = self.go_round(desk).await {
                 self.doubt(desk, &error);
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(BACK_OFF) => continue,
                     () = shutdown.requested() => break,
                 }
             }
             let due = locked(&self.scheduler).next_due(self.clock.now());
             tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
                 changes = self.engine.wakes().changed_jobs() => {
                     if let Err(error) = self.take_in(desk, changes).await {
                         self.doubt(desk, &error);
@@ -188,7 +192,6 @@ impl Dispatcher {
                 }
                 Some(ended) = desk.workers.join_next_with_id() => self.take_back(desk, ended),
                 () = self.clock.reached(due) => {}
-                () = shutdown.requested() => break,
             }
         }
         self.close(desk).await;
@@ -256,6 +259,7 @@ impl Dispatcher {
         let (claimed, epoch) = (run.clone(), run.epoch);
         let worker = desk.workers.spawn(async move {
             let report = tokio::select! {
+                biased;
                 report = execute(&engine, &runner, &claimed) => report,
                 () = lease::keep(&engine, &claimed) => {
                     Ok(void(&engine, &claimed, "its worker lost the lease".to_owned()))

@@ -212,6 +212,7 @@ async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
             Err(error) => tracing::warn!(%error, "deleted workflows cannot be purged now"),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(PURGE_EVERY) => {}
             () = shutdown.requested() => return,
         }
@@ -227,6 +228,7 @@ async fn retain(engine: Arc<Engine>, age: Millis, shutdown: Shutdown) {
             Err(error) => tracing::warn!(%error, "old workflow runs cannot be looked at now"),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(PURGE_EVERY) => {}
             () = shutdown.requested() => return,
         }

@@ -5,6 +5,7 @@ mod end;
 mod scenarios;
 mod step;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use optim_core::invariants::check_invariants;
@@ -25,24 +26,37 @@ const PATIENCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Runs every scenario, or the one with the number of `--seed`.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
-    let mut tally = Tally::of("crash");
     let only = arguments.get("--seed").map(usize::try_from).transpose()?;
-    let (mut points, mut scenarios) = (0, 0);
-    for (number, scenario) in SCENARIOS.iter().enumerate() {
-        if only.is_some_and(|only| only != number) {
-            continue;
-        }
-        scenarios += 1;
-        for backend in Backend::ALL {
-            let begun = Instant::now();
-            let stopped = all_points(number, scenario, backend, &mut tally)?;
-            points += stopped;
-            let (backend, took) = (backend.name(), begun.elapsed().as_secs_f64());
-            println!("{number:2} {:44} {backend:7} {stopped:5} points {took:6.1} s", scenario.name);
-        }
-    }
-    tally.more = format!("; {points} crash points in {scenarios} scenarios");
+    let chosen = |(number, _): &(usize, &Scenario)| only.is_none_or(|only| only == *number);
+    let scenarios: Vec<_> = SCENARIOS.iter().enumerate().filter(chosen).collect();
+    let jobs = scenarios.iter().flat_map(|it| Backend::ALL.map(|backend| (*it, backend)));
+    let (jobs, sums) = (Mutex::new(jobs), Mutex::new((Tally::of("crash"), 0)));
+    std::thread::scope(|scope| {
+        let worker = || -> Outcome<()> {
+            loop {
+                let Some(((number, scenario), backend)) = locked(&jobs).next() else { return Ok(()) };
+                let begun = Instant::now();
+                let points = all_points(number, scenario, backend, &sums)?;
+                let (backend, took) = (backend.name(), begun.elapsed().as_secs_f64());
+                println!("{number:2} {:46} {backend:7} {points:5} points {took:6.1} s", scenario.name);
+                locked(&sums).1 += points;
+            }
+        };
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let ended = workers.into_iter().map(|worker| worker.join().map_err(|_| "a panic")?);
+        ended.collect::<Outcome<Vec<()>>>()
+    })?;
+    let (mut tally, points) = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
+    tally.more = format!("; {points} crash points in {} scenarios", scenarios.len());
     Ok(tally)
+}
+
+/// What has been counted, and the crash points.
+type Sums = Mutex<(Tally, u32)>;
+
+fn locked<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {
+    content.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Stops the world at each point; says how many there were.
@@ -50,7 +64,7 @@ fn all_points(
     number: usize,
     scenario: &Scenario,
     backend: Backend,
-    tally: &mut Tally,
+    sums: &Sums,
 ) -> Outcome<u32> {
     let mut world = World::new(backend, scenario.project)?;
     let prepared = live(&world, scenario.before, &mut 0, None, false)?;
@@ -59,7 +73,7 @@ fn all_points(
     let Life::Ended(calm) = live(&world, scenario.act, &mut 0, None, false)? else {
         return Err("nothing stops what is not to be stopped".into());
     };
-    tally.count(&format!("{number}"), calm.is_sound())?;
+    locked(sums).0.count(&number.to_string(), calm.is_sound())?;
     let mut points = 0;
     for fault in [Fault::Before, Fault::After] {
         for count in 1.. {
@@ -68,7 +82,7 @@ fn all_points(
             let Some(ended) = ended.transpose() else { break };
             points += 1;
             let seed = format!("{number} {} {fault:?} {count}", backend.name());
-            tally.count(&seed, ended.map_err(|error| format!("{}: {error}", scenario.name)))?;
+            locked(sums).0.count(&seed, ended.map_err(|error| format!("{}: {error}", scenario.name)))?;
         }
     }
     Ok(points)
