@@ -50,7 +50,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
         let counts = matches!(cycle, Ok(true) | Err(_));
         counted += u64::from(counts);
         if counts {
-            tally.count(&format!("{seed} cycle {kills}"), cycle.map(drop).map_err(|it| it.to_string()))?;
+            tally.count(
+                &format!("{seed} cycle {kills}"),
+                cycle.map(drop).map_err(|it| it.to_string()),
+            )?;
         }
     }
     let Seen { versions, runs, events, .. } = &project.seen;
@@ -113,7 +116,8 @@ capacity = 3
 
     /// One life and one death; whether it counts.
     fn cycle(&mut self, draw: &mut Draw) -> Outcome<bool> {
-        let mut owner = self.command(&["run", "--wait", "--frozen"]).stderr(Stdio::piped()).spawn()?;
+        let mut owner =
+            self.command(&["run", "--wait", "--frozen"]).stderr(Stdio::piped()).spawn()?;
         let stderr = owner.stderr.take().ok_or("stderr is piped")?;
         let wait = Duration::from_millis(draw.below(KILL_WITHIN_MS));
         let (acknowledged, done) = (AtomicU32::new(self.seen.versions), AtomicBool::new(false));
@@ -121,8 +125,7 @@ capacity = 3
             let ((spoke, speaks), (stored, stores)) = (channel(), channel());
             let (alive, dead) = channel();
             scope.spawn(move || listen(stderr, &spoke, alive));
-            let client =
-                scope.spawn(|| self.put_versions(speaks, stored, &acknowledged, &done));
+            let client = scope.spawn(|| self.put_versions(speaks, stored, &acknowledged, &done));
             // It is dead when nobody listens to it any more.
             let has_acknowledged = stores.recv_timeout(PATIENCE).is_ok();
             let is_dead = dead.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
@@ -198,10 +201,14 @@ capacity = 3
     fn has_versions(&self, (number, text): (VersionNumber, Option<Vec<u8>>)) -> Outcome<()> {
         let stored = text.map(|text| String::from_utf8_lossy(&text).into_owned());
         let acknowledged = self.seen.versions;
-        let is_there = [acknowledged, acknowledged + 1].iter().any(|it| stored == Some(version(*it)));
+        let is_there =
+            [acknowledged, acknowledged + 1].iter().any(|it| stored == Some(version(*it)));
         match (is_there, acknowledged) {
             (true, _) | (false, 0) => Ok(()),
-            _ => Err(format!("version {acknowledged} was acknowledged and is lost, at {number}").into()),
+            _ => {
+                Err(format!("version {acknowledged} was acknowledged and is lost, at {number}")
+                    .into())
+            }
         }
     }
 

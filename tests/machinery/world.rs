@@ -361,7 +361,8 @@ flow:
 fn cases() -> String {
     let splits = ["search", "search", "search", "holdout"];
     let case = |(index, split): (usize, &str)| {
-        let case = serde_json::json!({"id": format!("c{index}"), "inputs": {"n": index}, "split": split});
+        let case =
+            serde_json::json!({"id": format!("c{index}"), "inputs": {"n": index}, "split": split});
         format!("{case}\n")
     };
     splits.into_iter().enumerate().map(case).collect()

@@ -20,6 +20,9 @@ pub(crate) fn run(verb: &str, arguments: &[&str]) -> anyhow::Result<()> {
     if Path::new(MEMORY).is_dir() {
         machinery.env("TMPDIR", MEMORY);
     }
-    anyhow::ensure!(machinery.status()?.success(), "{verb} failed; the seeds are in tests/seeds.txt");
+    anyhow::ensure!(
+        machinery.status()?.success(),
+        "{verb} failed; the seeds are in tests/seeds.txt"
+    );
     Ok(())
 }

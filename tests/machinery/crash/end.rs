@@ -49,7 +49,9 @@ impl End {
         }
         match difference("", &self.shown, &calm.shown) {
             None => Ok(()),
-            Some(difference) => Err(format!("it ends otherwise than without a crash: {difference}")),
+            Some(difference) => {
+                Err(format!("it ends otherwise than without a crash: {difference}"))
+            }
         }
     }
 }
@@ -83,7 +85,9 @@ fn difference(path: &str, one: &Value, other: &Value) -> Option<String> {
             .find_map(|(key, value)| difference(&format!("{path}/{key}"), value, other.get(key)?)),
         (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
             let mut pairs = one.iter().zip(other).enumerate();
-            pairs.find_map(|(place, (one, other))| difference(&format!("{path}/{place}"), one, other))
+            pairs.find_map(|(place, (one, other))| {
+                difference(&format!("{path}/{place}"), one, other)
+            })
         }
         _ if one == other => None,
         _ => Some(format!("{path} is {one}, not {other}")),

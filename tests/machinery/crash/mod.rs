@@ -34,11 +34,16 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
     std::thread::scope(|scope| {
         let worker = || -> Outcome<()> {
             loop {
-                let Some(((number, scenario), backend)) = locked(&jobs).next() else { return Ok(()) };
+                let Some(((number, scenario), backend)) = locked(&jobs).next() else {
+                    return Ok(());
+                };
                 let begun = Instant::now();
                 let points = all_points(number, scenario, backend, &sums)?;
                 let (backend, took) = (backend.name(), begun.elapsed().as_secs_f64());
-                println!("{number:2} {:46} {backend:7} {points:5} points {took:6.1} s", scenario.name);
+                println!(
+                    "{number:2} {:46} {backend:7} {points:5} points {took:6.1} s",
+                    scenario.name
+                );
                 locked(&sums).1 += points;
             }
         };
@@ -60,12 +65,7 @@ fn locked<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Stops the world at each point; says how many there were.
-fn all_points(
-    number: usize,
-    scenario: &Scenario,
-    backend: Backend,
-    sums: &Sums,
-) -> Outcome<u32> {
+fn all_points(number: usize, scenario: &Scenario, backend: Backend, sums: &Sums) -> Outcome<u32> {
     let mut world = World::new(backend, scenario.project)?;
     let prepared = live(&world, scenario.before, &mut 0, None, false)?;
     let Life::Ended(_) = prepared else { return Err("nothing stops what is prepared".into()) };
@@ -82,7 +82,9 @@ fn all_points(
             let Some(ended) = ended.transpose() else { break };
             points += 1;
             let seed = format!("{number} {} {fault:?} {count}", backend.name());
-            locked(sums).0.count(&seed, ended.map_err(|error| format!("{}: {error}", scenario.name)))?;
+            locked(sums)
+                .0
+                .count(&seed, ended.map_err(|error| format!("{}: {error}", scenario.name)))?;
         }
     }
     Ok(points)
@@ -171,4 +173,3 @@ impl End {
         }
     }
 }
-

@@ -23,10 +23,8 @@ use Step::{
 
 const PLAIN: Project = Project::PLAIN;
 const STORED: Project = Project { stored: true, ..PLAIN };
-const PAIRED: Project = Project {
-    decision: "{rule: sequential, n_max: 16, n_min: 8, batch: 4}",
-    ..PLAIN
-};
+const PAIRED: Project =
+    Project { decision: "{rule: sequential, n_max: 16, n_min: 8, batch: 4}", ..PLAIN };
 
 const fn scenario(
     name: &'static str,
@@ -102,12 +100,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[Create, Start],
         &[Settled, Extend, Settled],
     ),
-    scenario(
-        "close and archive",
-        PLAIN,
-        &[Create, Start, Settled],
-        &[Close, Settled, Archive],
-    ),
+    scenario("close and archive", PLAIN, &[Create, Start, Settled], &[Close, Settled, Archive]),
     scenario(
         "a further replay, and a candidate of one's own",
         Project { experiments: 2, ..PLAIN },

@@ -148,7 +148,9 @@ impl Step {
                 let pending = pending()?;
                 let experiment = pending.id;
                 match pending.state {
-                    ExperimentState::Recommended(_) => Command::Approve { experiment, reason: None },
+                    ExperimentState::Recommended(_) => {
+                        Command::Approve { experiment, reason: None }
+                    }
                     _ => Command::ApproveAnyway { experiment, reason: reason() },
                 }
             }

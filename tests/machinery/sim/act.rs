@@ -62,7 +62,10 @@ async fn deliver(life: &mut Life, seen: &mut Seen) {
     let Ok(Process { engine, .. }) = life.process() else { return };
     let Ok(Some(now)) = engine.store().run(run.id).await else { return };
     let is_lost = now.value.epoch != run.epoch || now.value.signs().is_none();
-    seen.add("Lease lost", u64::from(is_lost && process == life.processes && now.value.faults > run.faults));
+    seen.add(
+        "Lease lost",
+        u64::from(is_lost && process == life.processes && now.value.faults > run.faults),
+    );
     let report = Box::new(report(&run));
     let finished = RunObservation::Finished { epoch: run.epoch, report };
     if let Ok(Err(ignored)) = engine.observe_run(run.id, finished).await {

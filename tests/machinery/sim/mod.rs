@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use optim_core::digest::Hasher;
 use optim_core::invariants::{Snapshot, check_invariants};
-use optim_core::run::Run;
 use optim_core::quantity::Timestamp;
+use optim_core::run::Run;
 use optim_runtime::clock::{ManualClock, Steady};
 use optim_runtime::testing::ANY_BASELINE;
 use optim_store::Store;
@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
         tally.count("", Err(format!("{never} never happened: this shows nothing")))?;
     }
     let took = begun.elapsed().as_secs_f64();
-    tally.more = format!("; {} simulated hours over {seeds} seeds in {took:.0} s", minutes * seeds / 60);
+    tally.more =
+        format!("; {} simulated hours over {seeds} seeds in {took:.0} s", minutes * seeds / 60);
     Ok(tally)
 }
 
@@ -72,10 +73,7 @@ fn twice(seed: u64, minutes: u64, seen: &mut Seen) -> Result<(), String> {
 
 /// One life of a seed; its trace in one digest.
 fn live(seed: u64, minutes: u64, seen: &mut Seen) -> Outcome<Vec<u8>> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()?;
+    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build()?;
     let minutes = Duration::from_secs(minutes * 60);
     let ended = runtime.block_on(async {
         let mut life = Life::begin(seed).await?;
@@ -192,7 +190,9 @@ impl Life {
             return Err(format!("in the end: {violation}").into());
         }
         if let Some(open) = ended.runs.iter().find(|run| !run.state.is_terminal()) {
-            return Err(format!("I21: in the end case run {} is {}", open.id, open.state.name()).into());
+            return Err(
+                format!("I21: in the end case run {} is {}", open.id, open.state.name()).into()
+            );
         }
         let trace = trace(&ended)?;
         self.restart().await?;

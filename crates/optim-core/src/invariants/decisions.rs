@@ -53,7 +53,8 @@ fn open(campaign: &Campaign, experiments: &[&Experiment], findings: &mut Finding
 fn is_on_record(held: &Experiment, recorded: &Experiment) -> bool {
     let without_pairs = |one: &Experiment| Experiment { trial: None, ..one.clone() };
     let pairs = |one: &Experiment| one.trial.as_ref().map(|trial| trial.pairs.clone());
-    let (held_pairs, pairs) = (pairs(held).unwrap_or_default(), pairs(recorded).unwrap_or_default());
+    let (held_pairs, pairs) =
+        (pairs(held).unwrap_or_default(), pairs(recorded).unwrap_or_default());
     without_pairs(held) == without_pairs(recorded) && held_pairs.starts_with(&pairs)
 }
 

@@ -17,9 +17,9 @@ pub fn check(run: &Run) -> Vec<Violation> {
     let claimed = run.epoch > Epoch(0);
     require(run.faults <= FAULT_RETRIES_MAX, "faults_bounded", run.faults.to_string());
     require(
-        u64::from(run.faults) <= u64::from(run.epoch.0),
+        run.own_faults() <= run.epoch.0,
         "a_fault_needs_a_claim",
-        format!("{} faults in {} claims", run.faults, run.epoch.0),
+        format!("{} faults in {} claims", run.own_faults(), run.epoch.0),
     );
     match &run.state {
         RunState::Queued | RunState::Cancelled { .. } => {}

@@ -300,6 +300,8 @@ pub(crate) mod tests {
         let ended = observe(&claimed, ended).unwrap();
         assert!(ended.state.is_terminal(), "{:?}", ended.state);
         assert_eq!(check(&ended), []);
+        let after_another_fault = Run { paired: true, faults: 1, ..run() };
+        assert_eq!(check(&after_another_fault), [], "it begins with the fault of the pair before");
         let single = Run { paired: false, ..ended };
         assert_eq!(check(&single)[0].rule, "void_only_when_retries_are_used_up_or_no_use");
     }

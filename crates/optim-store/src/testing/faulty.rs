@@ -217,7 +217,8 @@ impl<S: Store> Store for FaultyStore<S> {
             committed
         });
         let committed = committed.await;
-        let count = |counter: &AtomicU64, is_so| counter.fetch_add(u64::from(is_so), Ordering::SeqCst);
+        let count =
+            |counter: &AtomicU64, is_so| counter.fetch_add(u64::from(is_so), Ordering::SeqCst);
         count(&self.unknown, took_effect && committed.is_err());
         count(&self.conflicts, matches!(committed, Err(StoreError::Conflict { .. })));
         committed
