@@ -197,7 +197,11 @@ async fn write(life: &mut Life, seen: &mut Seen) {
     let Ok(Process { engine, .. }) = life.process() else { return };
     let request = LiveRequest::by(operator());
     let written = match draw {
-        0..2 => live::apply(engine, &id, request).await.err(),
+        0 => live::apply(engine, &id, request).await.err(),
+        1 => match live::apply(engine, &id, request).await {
+            Ok(_) => live::measure(engine, &id, operator(), None).await.err(),
+            Err(error) => Some(error),
+        },
         2 => live::rollback(engine, &id, request).await.err(),
         _ => live::measure(engine, &id, operator(), None).await.err(),
     };

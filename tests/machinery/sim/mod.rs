@@ -8,7 +8,7 @@ mod seen;
 use std::sync::Arc;
 use std::time::Duration;
 
-use optim_core::digest::Hasher;
+use optim_core::campaign::location::Location;
 use optim_core::invariants::{Snapshot, check_invariants};
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
@@ -67,12 +67,12 @@ fn twice(seed: u64, minutes: u64, seen: &mut Seen) -> Result<(), String> {
     let (first, second) = (lives()?, lives()?);
     match first == second || seed % LMDB_EVERY == 0 {
         true => Ok(()),
-        false => Err("the same seed has another trace".to_owned()),
+        false => Err(format!("the same seed has another trace: {}", parting(&first, &second))),
     }
 }
 
-/// One life of a seed; its trace in one digest.
-fn live(seed: u64, minutes: u64, seen: &mut Seen) -> Outcome<Vec<u8>> {
+/// One life of a seed; its trace.
+fn live(seed: u64, minutes: u64, seen: &mut Seen) -> Outcome<Vec<String>> {
     let runtime = Builder::new_current_thread().enable_all().start_paused(true).build()?;
     let minutes = Duration::from_secs(minutes * 60);
     let ended = runtime.block_on(async {
@@ -179,7 +179,7 @@ impl Life {
 
     /// Nothing fails any more and nobody does anything: everything comes to its end, and another process
     /// changes nothing of it. The trace of the whole life.
-    async fn calm_down(mut self, seen: &mut Seen) -> Outcome<Vec<u8>> {
+    async fn calm_down(mut self, seen: &mut Seen) -> Outcome<Vec<String>> {
         seen.count_store(&self.world, &self.opened);
         self.opened.heal();
         self.restart().await?;
@@ -197,32 +197,42 @@ impl Life {
         let trace = trace(&ended)?;
         self.restart().await?;
         tokio::time::sleep(CALM).await;
-        if trace != self::trace(&self.snapshot().await?)? {
-            return Err("I23: another process without anything to do changes something".into());
+        let after = self::trace(&self.snapshot().await?)?;
+        if trace != after {
+            let parting = parting(&trace, &after);
+            return Err(format!("I23: a process without anything to do changes something: {parting}").into());
         }
         Ok(trace)
     }
 }
 
-/// All that was told and all that is stored, in one digest.
-fn trace(snapshot: &Snapshot) -> Outcome<Vec<u8>> {
-    let mut hasher = Hasher::new("optim/machinery/trace/1");
+/// All that was told and all that is stored, line by line.
+fn trace(snapshot: &Snapshot) -> Outcome<Vec<String>> {
     let Snapshot { campaigns, experiments, runs, workflows, workflow_runs, events, .. } = snapshot;
     let mut campaigns = campaigns.clone();
     for campaign in &mut campaigns {
-        // Where the draft was read from is another folder each time.
+        // The folder of the world is another one each time.
         campaign.frozen.files.clear();
+        campaign.source.location = Location::Stored(campaign.source.workflow.clone());
     }
-    let parts = [
-        serde_json::to_vec(events)?,
-        serde_json::to_vec(experiments)?,
-        serde_json::to_vec(runs)?,
-        serde_json::to_vec(workflows)?,
-        serde_json::to_vec(&campaigns.iter().map(|it| it.search.experiments).collect::<Vec<_>>())?,
-        serde_json::to_vec(&workflow_runs.iter().map(|it| it.state.clone()).collect::<Vec<_>>())?,
-    ];
-    for part in &parts {
-        hasher.part(part);
-    }
-    Ok(hasher.finish().as_bytes().to_vec())
+    let states = workflow_runs.iter().map(|run| (run.id, run.epoch, &run.state, &run.nodes));
+    let mut lines = lines(events)?;
+    lines.extend(self::lines(&campaigns)?);
+    lines.extend(self::lines(experiments)?);
+    lines.extend(self::lines(runs)?);
+    lines.extend(self::lines(workflows)?);
+    lines.extend(self::lines(states)?);
+    Ok(lines)
+}
+
+fn lines<T: serde::Serialize>(records: impl IntoIterator<Item = T>) -> Outcome<Vec<String>> {
+    let lines = records.into_iter().map(|record| serde_json::to_string(&record));
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// Where two traces part.
+fn parting(one: &[String], other: &[String]) -> String {
+    let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+    let line = |lines: &[String]| lines.get(same).cloned().unwrap_or_else(|| "nothing".to_owned());
+    format!("line {same} is {}, then {}", line(one), line(other))
 }
