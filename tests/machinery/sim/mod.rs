@@ -200,7 +200,10 @@ impl Life {
         let after = self::trace(&self.snapshot().await?)?;
         if trace != after {
             let parting = parting(&trace, &after);
-            return Err(format!("I23: a process without anything to do changes something: {parting}").into());
+            return Err(format!(
+                "I23: a process without anything to do changes something: {parting}"
+            )
+            .into());
         }
         Ok(trace)
     }
