@@ -24,7 +24,7 @@ use Step::{
 const PLAIN: Project = Project::PLAIN;
 const STORED: Project = Project { stored: true, ..PLAIN };
 const PAIRED: Project =
-    Project { decision: "{rule: sequential, n_max: 16, n_min: 8, batch: 4}", ..PLAIN };
+    Project { decision: "{rule: sequential, n_max: 8, n_min: 4, batch: 4}", ..PLAIN };
 
 const fn scenario(
     name: &'static str,
