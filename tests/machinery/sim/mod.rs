@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
 fn twice(seed: u64, minutes: u64, seen: &mut Seen) -> Result<(), String> {
     let mut lives = || live(seed, minutes, seen).map_err(|error| error.to_string());
     let (first, second) = (lives()?, lives()?);
-    match first == second || seed % LMDB_EVERY == 0 {
+    match first == second || seed.is_multiple_of(LMDB_EVERY) {
         true => Ok(()),
         false => Err(format!("the same seed has another trace: {}", parting(&first, &second))),
     }
@@ -109,7 +109,7 @@ struct Life {
 impl Life {
     async fn begin(seed: u64) -> Outcome<Self> {
         let mut draw = Draw::new(seed);
-        let backend = if seed % LMDB_EVERY == 0 { Backend::Lmdb } else { Backend::Memory };
+        let backend = if seed.is_multiple_of(LMDB_EVERY) { Backend::Lmdb } else { Backend::Memory };
         let paired = "{rule: sequential, n_max: 16, n_min: 8, batch: 4}";
         let project = Project {
             decision: if draw.happens(500) { ANY_BASELINE } else { paired },
