@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim_core::campaign::location::Location;
 use optim_core::id::{Actor, CampaignId, WorkflowId, WorkflowRunId};
@@ -372,6 +373,11 @@ pub(crate) fn temporary() -> Outcome<TempDir> {
     let memory = Path::new(MEMORY);
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     Ok(made?)
+}
+
+/// Lets virtual time pass.
+pub(crate) async fn pass(time: Duration) {
+    drop(tokio::time::timeout(time, std::future::pending::<()>()).await);
 }
 
 /// Copies the files below `from`.

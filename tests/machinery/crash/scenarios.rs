@@ -100,7 +100,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[Create, Start],
         &[Settled, Extend, Settled],
     ),
-    scenario("close and archive", PLAIN, &[Create, Start, Settled], &[Close, Settled, Archive]),
+    anyhow_it_ends(scenario(
+        "close and archive",
+        PLAIN,
+        &[Create, Start],
+        &[AtWork, Close, Settled, Archive],
+    )),
     scenario(
         "a further replay, and a candidate of one's own",
         Project { experiments: 2, ..PLAIN },

@@ -111,16 +111,20 @@ impl Step {
             Self::RunResume => run(process, WorkflowRunCommand::Resume { reason: None }).await?,
             Self::RunCancel => run(process, WorkflowRunCommand::Cancel { reason: None }).await?,
             Self::RunSettled => drop(service.workflow_run_settled(run_id(0)).await?),
+            Self::Extend => {
+                // An extension that is asked for twice is added twice: this person looks first.
+                let campaign = engine.campaign(&id).await?.value;
+                if campaign.extension == Extension::default() {
+                    engine.submit(&id, &self.command(&campaign)?, actor.clone()).await?;
+                }
+                let held = engine.campaign(&id).await?.value.hold;
+                if matches!(held, Some(Hold::Budget { .. })) {
+                    engine.submit(&id, &Command::Resume { reason: None }, actor).await?;
+                }
+            }
             _ => {
                 let campaign = engine.campaign(&id).await?.value;
-                let command = self.command(&campaign)?;
-                engine.submit(&id, &command, actor.clone()).await?;
-                if self == Self::Extend {
-                    let held = engine.campaign(&id).await?.value.hold;
-                    if matches!(held, Some(Hold::Budget { .. })) {
-                        engine.submit(&id, &Command::Resume { reason: None }, actor).await?;
-                    }
-                }
+                engine.submit(&id, &self.command(&campaign)?, actor).await?;
             }
         }
         Ok(())

@@ -22,7 +22,7 @@ use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::draw::Draw;
 use crate::tally::{Tally, kept};
-use crate::world::{Backend, Opened, Process, Project, World};
+use crate::world::{Backend, Opened, Process, Project, World, pass};
 
 use seen::Seen;
 
@@ -79,7 +79,7 @@ fn live(seed: u64, minutes: u64, seen: &mut Seen) -> Outcome<Vec<String>> {
         let mut life = Life::begin(seed).await?;
         while life.begun.elapsed() < minutes {
             let quiet = life.draw.below(QUIET_MS);
-            tokio::time::sleep(Duration::from_millis(quiet)).await;
+            pass(Duration::from_millis(quiet)).await;
             act::any(&mut life, seen).await?;
             life.is_sound().await?;
         }
@@ -140,7 +140,7 @@ impl Life {
                 (self.process, self.processes) = (Some(process), self.processes + 1);
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            pass(Duration::from_secs(1)).await;
         }
         Err("no process can be started".into())
     }
@@ -149,7 +149,7 @@ impl Life {
     async fn restart(&mut self) -> Outcome<()> {
         drop(self.process.take());
         // What was dropped is gone before the next one comes.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        pass(Duration::from_millis(1)).await;
         self.start().await
     }
 
@@ -183,7 +183,7 @@ impl Life {
         seen.count_store(&self.world, &self.opened);
         self.opened.heal();
         self.restart().await?;
-        tokio::time::sleep(CALM).await;
+        pass(CALM).await;
         let ended = self.snapshot().await?;
         seen.count_events(&ended);
         if let Some(violation) = check_invariants(&ended).first() {
@@ -196,7 +196,7 @@ impl Life {
         }
         let trace = trace(&ended)?;
         self.restart().await?;
-        tokio::time::sleep(CALM).await;
+        pass(CALM).await;
         let after = self::trace(&self.snapshot().await?)?;
         if trace != after {
             let parting = parting(&trace, &after);
