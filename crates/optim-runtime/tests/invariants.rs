@@ -1,6 +1,11 @@
 //! The invariants of everything that is stored: kept by a whole campaign, and each of them noticed when it
 //! is broken.
-#![expect(clippy::unwrap_used, reason = "helpers fail the test that calls them")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers fail the test that calls them"
+)]
 
 use std::sync::Arc;
 

@@ -141,7 +141,8 @@ fn live(
             let in_doubt = is_second.then_some(*acknowledged);
             for (place, step) in steps.iter().enumerate().skip(*acknowledged) {
                 // One that was under way at the crash may have taken effect.
-                let may_be_refused = in_doubt == Some(place);
+                let is_late = is_second && step.may_come_too_late();
+                let may_be_refused = is_late || in_doubt == Some(place);
                 step.take(world, &process, may_be_refused).await?;
                 *acknowledged = place + 1;
             }

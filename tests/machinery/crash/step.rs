@@ -74,6 +74,12 @@ impl Step {
         }
     }
 
+    /// Whether it may find a workflow run that is over after a crash: one whose only attempt was interrupted
+    /// has failed.
+    pub(super) fn may_come_too_late(self) -> bool {
+        matches!(self, Self::RunPause | Self::RunResume | Self::RunCancel)
+    }
+
     async fn attempt(self, world: &World, process: &Process) -> Outcome<()> {
         let Process { engine, service } = process;
         let (id, actor) = (campaign_id(), operator());
