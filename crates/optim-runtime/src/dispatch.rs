@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use optim_core::digest::Digest;
-use optim_core::id::ProviderId;
+use optim_core::id::{ProviderId, WorkflowRunId};
 use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::outcome::{CaseOutcome, Usage};
 use optim_core::quantity::Millis;
@@ -311,6 +311,11 @@ impl Dispatcher {
         desk.ended.push(Ended { run: run.id, epoch: run.epoch, report });
     }
 
+    async fn is_queued(&self, run: WorkflowRunId) -> Result<bool, EngineError> {
+        let found = self.engine.store().workflow_run(run).await?;
+        Ok(found.is_some_and(|run| run.value.state.status() == WorkflowRunStatus::Queued))
+    }
+
     /// Takes in which jobs came and went.
     async fn take_in(&self, desk: &mut Desk, changes: JobChanges) -> Result<(), EngineError> {
         desk.doubt |= changes.more;
@@ -327,6 +332,8 @@ impl Dispatcher {
                 }
                 JobChange::WorkflowQueued(run) => self.enqueue_workflow(*run).await?,
                 JobChange::Throttled(throttle) => self.remember(&throttle),
+                // Word of a pause may come after word of the resume that followed it.
+                JobChange::Over(Job::Workflow(run)) if self.is_queued(run).await? => {}
                 JobChange::Over(job) => {
                     // The worker of a workflow run looks for itself, and tidies up before it ends.
                     desk.stop(|claim| Job::Case(claim.id) == job);

@@ -21,8 +21,8 @@ use end::End;
 use scenarios::{SCENARIOS, Scenario};
 use step::Step;
 
-/// What has not ended after so much virtual time hangs.
-const PATIENCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A step that has not ended after so much virtual time hangs.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs every scenario, or the one with the number of `--seed`.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
@@ -143,7 +143,11 @@ fn live(
                 // One that was under way at the crash may have taken effect.
                 let is_late = is_second && step.may_come_too_late();
                 let may_be_refused = is_late || in_doubt == Some(place);
-                step.take(world, &process, may_be_refused).await?;
+                let taken = step.take(world, &process, may_be_refused);
+                match tokio::time::timeout(PATIENCE, taken).await {
+                    Ok(taken) => taken?,
+                    Err(_) => return Err(stuck(*step, &process).await?.into()),
+                }
                 *acknowledged = place + 1;
             }
             End::of(world, &process).await
@@ -151,14 +155,21 @@ fn live(
         tokio::select! {
             biased;
             () = opened.stopped() => Ok(Life::Stopped),
-            ended = tokio::time::timeout(PATIENCE, life) => {
-                Ok(Life::Ended(Box::new(ended.map_err(|_| "it hangs")??)))
-            }
+            ended = life => Ok(Life::Ended(Box::new(ended?))),
         }
     });
     // Nobody says goodbye: what the process was doing is dropped where it stands.
     drop(runtime);
     ended
+}
+
+/// What a step waits for that does not come to an end.
+async fn stuck(step: Step, process: &Process) -> Outcome<String> {
+    let all = optim_store::snapshot(process.engine.store().as_ref()).await?;
+    let runs: Vec<_> = all.workflow_runs.iter().map(|run| (&run.state, run.epoch)).collect();
+    let campaigns: Vec<_> = all.campaigns.iter().map(|campaign| campaign.status()).collect();
+    let waiting = process.service.status().waiting;
+    Ok(format!("{step:?} hangs: {campaigns:?}, {runs:?}, waiting: {waiting:?}"))
 }
 
 fn paused() -> Outcome<Runtime> {
