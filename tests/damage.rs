@@ -33,7 +33,8 @@ fn a_damaged_campaign_is_named_and_the_others_go_on() {
     let project = two_campaigns();
     rot(&project, "first");
     project.optim(["status", "first"]).refused(10, "record_corrupt");
-    for verb in [&["list"][..], &["status", "second"], &["show", "1", "second"], &["run", "--new"]] {
+    for verb in [&["list"][..], &["status", "second"], &["show", "1", "second"], &["run", "--new"]]
+    {
         let ran = project.optim(verb);
         assert!(!ran.stderr.contains("error[record_corrupt]"), "{verb:?}: {ran}");
     }

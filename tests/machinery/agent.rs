@@ -1,6 +1,4 @@
-//! Who executes nodes: the `scripted` executor, with a count of what it began.
-
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Who executes nodes: the `scripted` executor.
 
 use async_trait::async_trait;
 use optim_core::node_io::{ErrorClass, NodeError, NodeRequest, NodeResponse};
@@ -14,26 +12,20 @@ pub(crate) const SECOND_TRY: &str = "It works at the second try.";
 /// The agent of a world. It outlives the processes.
 pub(crate) struct Agent {
     scripted: Scripted,
-    begun: AtomicU64,
 }
 
 impl Agent {
-    /// An agent whose attempts take a second of virtual time; its provider fails so often.
-    pub(crate) fn new(fault_per_mille: u32) -> Self {
+    /// An agent whose attempts take so long in virtual time; its provider fails so often.
+    pub(crate) fn new(latency_ms: u64, fault_per_mille: u32) -> Self {
         let config = ScriptedConfig {
             pass_per_mille: 500,
             effect_per_mille: 500,
             fault_per_mille,
-            latency_ms: 1_000,
+            latency_ms,
             waits: true,
             ..ScriptedConfig::default()
         };
-        Self { scripted: Scripted::new(config), begun: AtomicU64::new(0) }
-    }
-
-    /// Attempts that were begun.
-    pub(crate) fn begun(&self) -> u64 {
-        self.begun.load(Ordering::SeqCst)
+        Self { scripted: Scripted::new(config) }
     }
 }
 
@@ -52,7 +44,6 @@ impl NodeExecutor for Agent {
     }
 
     async fn execute(&self, request: NodeRequest) -> NodeResponse {
-        self.begun.fetch_add(1, Ordering::SeqCst);
         if request.objective.contains(SECOND_TRY) {
             let result = match request.attempt.number {
                 1 => Err(NodeError::new(ErrorClass::Failed, "it crashed, as it should")),

@@ -164,7 +164,7 @@ capacity = 3
             if self.command(&["workflow", "put", &path]).status()?.success() {
                 acknowledged.store(next, Ordering::SeqCst);
                 // Nobody asks any more once the owner is being killed.
-                drop(stored.send(()));
+                stored.send(()).ok();
             }
         }
         Ok(())
@@ -229,7 +229,7 @@ capacity = 3
 fn listen(stderr: ChildStderr, spoke: &Sender<()>, _alive: Sender<()>) {
     let (mut stderr, mut line) = (BufReader::new(stderr), String::new());
     if stderr.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-        drop(spoke.send(()));
+        spoke.send(()).ok();
     }
     drop(std::io::copy(&mut stderr, &mut std::io::sink()));
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod crash;
 mod draw;
 mod kill9;
+mod sim;
 mod tally;
 mod world;
 
@@ -27,6 +28,7 @@ fn main() -> Outcome<ExitCode> {
     let tally = match arguments.verb.as_str() {
         "crash" => crash::run(&arguments)?,
         "kill9" => kill9::run(&arguments)?,
+        "sim" => sim::run(&arguments)?,
         _ => return Err(USAGE.into()),
     };
     tally.report()

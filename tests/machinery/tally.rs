@@ -27,7 +27,7 @@ impl Tally {
         Self { verb, passed: 0, failed: 0, more: String::new() }
     }
 
-    /// Counts what `seed` led to; a failure is shown, and its seed is kept.
+    /// Counts what `seed` led to; a failure is shown, and its seed, if it has one, is kept.
     pub(crate) fn count(&mut self, seed: &str, ended: Result<(), String>) -> Outcome<()> {
         let Err(why) = ended else {
             self.passed += 1;
@@ -36,7 +36,9 @@ impl Tally {
         self.failed += 1;
         if self.failed <= SHOWN_MAX {
             println!("FAILED {} {seed}: {why}", self.verb);
-            keep(self.verb, seed)?;
+            if !seed.is_empty() {
+                keep(self.verb, seed)?;
+            }
         }
         Ok(())
     }

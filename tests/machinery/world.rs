@@ -2,16 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim_core::campaign::location::Location;
-use optim_core::id::{Actor, CampaignId, WorkflowId};
+use optim_core::id::{Actor, CampaignId, WorkflowId, WorkflowRunId};
 use optim_core::quantity::{Millis, Timestamp, Tokens};
+use optim_core::workflow_run::transition::Order;
+use optim_core::workflow_run::{Origin, Trigger};
 use optim_runtime::clock::Clock;
 use optim_runtime::dispatch::DispatchConfig;
 use optim_runtime::engine::{Engine, NewCampaign};
+use optim_runtime::executor::Capabilities;
 use optim_runtime::proposer::built_in;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_runtime::testing::{ANY_BASELINE, SmallProject};
+use optim_runtime::workflow_order;
 use optim_store::Store;
 use optim_store::lmdb::{Lmdb, Options};
 use optim_store::memory::Memory;
@@ -54,6 +59,8 @@ pub(crate) struct Project {
     pub(crate) experiments: u32,
     /// The most tokens of a campaign.
     pub(crate) tokens: Option<u64>,
+    /// How long a node takes, in virtual time.
+    pub(crate) latency_ms: u64,
     /// How often the provider fails.
     pub(crate) fault_per_mille: u32,
     /// Whether the live workflow is a stored one, and no file.
@@ -67,6 +74,7 @@ impl Project {
         decision: ANY_BASELINE,
         experiments: 1,
         tokens: None,
+        latency_ms: 1_000,
         fault_per_mille: 0,
         stored: false,
         capacity: 2,
@@ -92,6 +100,30 @@ impl Opened {
         match self {
             Self::Memory(store) => store.stop(count, fault),
             Self::Lmdb(store) => store.stop(count, fault),
+        }
+    }
+
+    /// From now on `per_mille` of 1000 operations fail, half of them after they took effect.
+    pub(crate) fn fail_now_and_then(&self, seed: u64, per_mille: u16) {
+        match self {
+            Self::Memory(store) => store.fail_now_and_then(seed, per_mille),
+            Self::Lmdb(store) => store.fail_now_and_then(seed, per_mille),
+        }
+    }
+
+    /// Nothing fails any more.
+    pub(crate) fn heal(&self) {
+        match self {
+            Self::Memory(store) => store.heal(),
+            Self::Lmdb(store) => store.heal(),
+        }
+    }
+
+    /// Operations that failed, commits of them that took effect all the same, commits that came too late.
+    pub(crate) fn counts(&self) -> [u64; 3] {
+        match self {
+            Self::Memory(store) => [store.injected(), store.unknown(), store.conflicts()],
+            Self::Lmdb(store) => [store.injected(), store.unknown(), store.conflicts()],
         }
     }
 
@@ -128,7 +160,7 @@ impl World {
         std::fs::create_dir_all(folder.path().join("live"))?;
         std::fs::write(folder.path().join("live/workflow.yaml"), workflow())?;
         let memory = Arc::new(FaultyStore::planned(Memory::new(), []));
-        let agent = Arc::new(Agent::new(project.fault_per_mille));
+        let agent = Arc::new(Agent::new(project.latency_ms, project.fault_per_mille));
         let draft = draft(project, SEED, &folder.path().join("live/workflow.yaml"));
         Ok(Self { backend, project, agent, folder, memory, draft })
     }
@@ -145,6 +177,12 @@ impl World {
 
     fn store(&self) -> PathBuf {
         self.folder.path().join("store")
+    }
+
+    /// Whether the store has outgrown its first map.
+    pub(crate) fn has_grown(&self) -> bool {
+        let data = self.store().join("data.mdb").metadata();
+        data.is_ok_and(|data| data.len() > MAP_INITIAL)
     }
 
     /// Keeps the world as it is now. No process may have it open.
@@ -217,7 +255,15 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the loops, as the binary does.
     pub(crate) async fn start(world: &World, opened: &Opened) -> Outcome<Self> {
-        let clock = Arc::new(Hours(Instant::now()));
+        Self::start_at(world, opened, Arc::new(Hours(Instant::now()))).await
+    }
+
+    /// The same with a clock of the caller's.
+    pub(crate) async fn start_at(
+        world: &World,
+        opened: &Opened,
+        clock: Arc<dyn Clock>,
+    ) -> Outcome<Self> {
         let engine = Arc::new(Engine::new(opened.store(), clock));
         let capacity = world.project.capacity;
         let config = ServiceConfig {
@@ -228,6 +274,26 @@ impl Process {
         let agent = Arc::<Agent>::clone(&world.agent);
         let service = Service::start(Arc::clone(&engine), agent, config).await?;
         Ok(Self { engine, service })
+    }
+
+    /// Orders the workflow run with this number.
+    pub(crate) async fn order(&self, world: &World, number: u64) -> Outcome<()> {
+        let folder = world.workspace();
+        let capabilities = Capabilities::default();
+        let read = workflow_order::read("w", workflow().as_bytes(), &folder, &capabilities);
+        let read = read.map_err(|findings| findings.to_string())?.value;
+        let order = Order {
+            id: run_id(number),
+            origin: Origin::File { path: world.file().display().to_string() },
+            snapshot: read.definition.digest(),
+            trigger: Trigger::Manual,
+            dry_run: false,
+            inputs: serde_json::Map::new(),
+            workspace: folder.display().to_string(),
+        };
+        let (engine, actor) = (&self.engine, operator());
+        engine.create_workflow_run(order, &read.workflow, read.definition, actor).await?;
+        Ok(())
     }
 }
 
@@ -243,7 +309,15 @@ impl Clock for Hours {
 }
 
 pub(crate) fn campaign_id() -> CampaignId {
-    named(CampaignId::new("c"))
+    campaign(0)
+}
+
+pub(crate) fn campaign(number: u64) -> CampaignId {
+    named(CampaignId::new(format!("c{number}")))
+}
+
+pub(crate) fn run_id(number: u64) -> WorkflowRunId {
+    WorkflowRunId::derive(&[b"the run", &number.to_be_bytes()])
 }
 
 pub(crate) fn workflow_id() -> WorkflowId {
@@ -299,6 +373,11 @@ pub(crate) fn temporary() -> Outcome<TempDir> {
     let memory = Path::new(MEMORY);
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     Ok(made?)
+}
+
+/// Lets virtual time pass.
+pub(crate) async fn pass(time: Duration) {
+    drop(tokio::time::timeout(time, std::future::pending::<()>()).await);
 }
 
 /// Copies the files below `from`.

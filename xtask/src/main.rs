@@ -9,6 +9,7 @@
 mod ci;
 mod defects;
 mod fuzz_smoke;
+mod machinery;
 mod model;
 mod powerloss;
 mod shuffled;
@@ -23,14 +24,17 @@ use anyhow::Context as _;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci      everything that must hold before a change is merged, step by step
+  crash   stops the world at every operation of the store, in every scenario or the one of --seed N
   defects breaks a copy of the sources where an entry of tests/defects says so, and demands that the
           test of the entry fails: the entries marked `replay`, with --all every one, with --id D9 D31
           those of these numbers; with --write writes docs/defects.md instead
+  fuzz-smoke runs every fuzz target for 20 seconds, or as many as --seconds N says
+  kill9   kills the binary under load until --cycles N kills have counted, at the moments of --seed S
   model   walks over the state machines and the store at random, [--cases N] sequences
   powerloss cuts the power under a store, on file systems that are shut down and in states of the disk that are
           made from a record: [--ext4 N] [--xfs N] [--states N] [--seed S]; as root
-  fuzz-smoke runs every fuzz target for 20 seconds, or as many as --seconds N says
   shuffled runs campaigns on the example with its labels shuffled: none but one of twenty may find something
+  sim     --hours H of virtual time over --seeds N seeds from --seed S on, in which everything goes wrong
   smoke   runs the demo of a release build and checks the document that it prints
   tidy    checks the rules that no compiler checks";
 
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
             Ok(seconds) => fuzz_smoke::run(seconds),
             Err(error) => Err(anyhow::anyhow!("--seconds {seconds}: {error}")),
         },
+        [verb @ ("crash" | "kill9" | "sim"), arguments @ ..] => machinery::run(verb, arguments),
         ["shuffled"] => shuffled::run(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use optim_core::digest::Digest;
-use optim_core::id::ProviderId;
+use optim_core::id::{ProviderId, WorkflowRunId};
 use optim_core::node_io::RETRY_AFTER_MAX;
 use optim_core::outcome::{CaseOutcome, Usage};
 use optim_core::quantity::Millis;
@@ -167,7 +167,8 @@ impl Dispatcher {
         locked(&self.last_error).clone()
     }
 
-    /// Works the queue off until shut down.
+    /// Works the queue off until shut down. It looks in a fixed order, here and in all loops: the same
+    /// things lead to the same order of commits, so that what a simulation finds can be repeated.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let desk = &mut *self.desk.lock().await;
         // A loop that panicked may have left claimed runs without a worker.
@@ -176,12 +177,15 @@ impl Dispatcher {
             if let Err(error) = self.go_round(desk).await {
                 self.doubt(desk, &error);
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(BACK_OFF) => continue,
                     () = shutdown.requested() => break,
                 }
             }
             let due = locked(&self.scheduler).next_due(self.clock.now());
             tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
                 changes = self.engine.wakes().changed_jobs() => {
                     if let Err(error) = self.take_in(desk, changes).await {
                         self.doubt(desk, &error);
@@ -189,7 +193,6 @@ impl Dispatcher {
                 }
                 Some(ended) = desk.workers.join_next_with_id() => self.take_back(desk, ended),
                 () = self.clock.reached(due) => {}
-                () = shutdown.requested() => break,
             }
         }
         self.close(desk).await;
@@ -257,6 +260,7 @@ impl Dispatcher {
         let (claimed, epoch) = (run.clone(), run.epoch);
         let worker = desk.workers.spawn(async move {
             let report = tokio::select! {
+                biased;
                 report = execute(&engine, &runner, &claimed) => report,
                 () = lease::keep(&engine, &claimed) => {
                     Ok(void(&engine, &claimed, "its worker lost the lease".to_owned()))
@@ -308,6 +312,11 @@ impl Dispatcher {
         desk.ended.push(Ended { run: run.id, epoch: run.epoch, report });
     }
 
+    async fn is_queued(&self, run: WorkflowRunId) -> Result<bool, EngineError> {
+        let found = self.engine.store().workflow_run(run).await?;
+        Ok(found.is_some_and(|run| run.value.state.status() == WorkflowRunStatus::Queued))
+    }
+
     /// Takes in which jobs came and went.
     async fn take_in(&self, desk: &mut Desk, changes: JobChanges) -> Result<(), EngineError> {
         desk.doubt |= changes.more;
@@ -324,6 +333,8 @@ impl Dispatcher {
                 }
                 JobChange::WorkflowQueued(run) => self.enqueue_workflow(*run).await?,
                 JobChange::Throttled(throttle) => self.remember(&throttle),
+                // Word of a pause may come after word of the resume that followed it.
+                JobChange::Over(Job::Workflow(run)) if self.is_queued(run).await? => {}
                 JobChange::Over(job) => {
                     // The worker of a workflow run looks for itself, and tidies up before it ends.
                     desk.stop(|claim| Job::Case(claim.id) == job);

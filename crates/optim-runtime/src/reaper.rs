@@ -110,6 +110,7 @@ impl Reaper {
                 tracing::warn!(%error, "the runs at work cannot be looked at now");
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = shutdown.requested() => return,
             }

@@ -501,6 +501,7 @@ impl Runner {
                 working.spawn(async move { (index, attempts.make(request).await) });
             }
             let ended = tokio::select! {
+                biased;
                 ended = working.join_next() => ended,
                 () = sleep_for(walk.meter.time_left()) => continue,
                 fault = errand.progress.halted() => {

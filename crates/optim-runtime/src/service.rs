@@ -92,9 +92,6 @@ impl Service {
         if campaigns {
             wake_campaigns_at_work(&engine).await?;
         }
-        let mut tasks = TaskSet::new();
-        let purged = Arc::clone(&engine);
-        tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
         let quoting = Arc::clone(&executor);
         let runner =
             Runner::new(executor, Arc::new(Engines::default()), Arc::clone(engine.clock()));
@@ -106,6 +103,10 @@ impl Service {
                 runner
             }
         });
+        // No loop runs yet while threads are waited for, so that what comes first does not depend on them.
+        let mut tasks = TaskSet::new();
+        let purged = Arc::clone(&engine);
+        tasks.supervise("purge", move |shutdown| purge(Arc::clone(&purged), shutdown));
         let dispatcher = Arc::new(Dispatcher::new(Arc::clone(&engine), runner, config.dispatch));
         let looped = Arc::clone(&dispatcher);
         tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
@@ -212,6 +213,7 @@ async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
             Err(error) => tracing::warn!(%error, "deleted workflows cannot be purged now"),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(PURGE_EVERY) => {}
             () = shutdown.requested() => return,
         }
@@ -227,6 +229,7 @@ async fn retain(engine: Arc<Engine>, age: Millis, shutdown: Shutdown) {
             Err(error) => tracing::warn!(%error, "old workflow runs cannot be looked at now"),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(PURGE_EVERY) => {}
             () = shutdown.requested() => return,
         }

@@ -34,6 +34,7 @@ impl Shutdown {
         let shutdown = self.clone();
         drop(tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = body => {}
                 () = shutdown.requested() => {}
             }
@@ -105,6 +106,7 @@ impl TaskSet {
                     _ => return,
                 }
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(BACK_OFF) => {}
                     () = shutdown.requested() => return,
                 }

@@ -278,6 +278,7 @@ impl Progress for Log {
                 Err(error) => tracing::warn!(run = %self.run, %error, "a run cannot be looked at"),
             }
             tokio::select! {
+                biased;
                 _ = changes.changed() => {}
                 () = tokio::time::sleep(RENEW_EVERY) => {
                     let renewed = WorkflowRunObservation::Renewed { epoch: self.epoch };

@@ -1,6 +1,11 @@
 //! The invariants of everything that is stored: kept by a whole campaign, and each of them noticed when it
 //! is broken.
-#![expect(clippy::unwrap_used, reason = "helpers fail the test that calls them")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers fail the test that calls them"
+)]
 
 use std::sync::Arc;
 
@@ -179,7 +184,7 @@ const BREAKS: &[(u8, &str, Break)] = &[
 
 #[tokio::test(start_paused = true)]
 async fn a_campaign_keeps_them_and_each_break_is_noticed_by_its_number() {
-    let sound = stored().await;
+    let sound = Box::pin(stored()).await;
     assert!(sound.runs.len() > 8 && sound.campaigns[0].baseline.version > 0);
     let violations = check_invariants(&sound);
     assert!(violations.is_empty(), "{violations:#?}");
@@ -212,7 +217,7 @@ async fn folders_that_only_look_alike_are_different_folders() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_closed_campaign_left_open_is_said_as_such() {
-    let mut snapshot = stored().await;
+    let mut snapshot = Box::pin(stored()).await;
     let evaluation: EvaluationId = snapshot.runs[0].evaluation;
     open_again(&mut snapshot.runs[0]);
     campaign(&mut snapshot).phase =

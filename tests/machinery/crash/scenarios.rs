@@ -24,7 +24,7 @@ use Step::{
 const PLAIN: Project = Project::PLAIN;
 const STORED: Project = Project { stored: true, ..PLAIN };
 const PAIRED: Project =
-    Project { decision: "{rule: sequential, n_max: 16, n_min: 8, batch: 4}", ..PLAIN };
+    Project { decision: "{rule: sequential, n_max: 8, n_min: 4, batch: 4}", ..PLAIN };
 
 const fn scenario(
     name: &'static str,
@@ -100,7 +100,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[Create, Start],
         &[Settled, Extend, Settled],
     ),
-    scenario("close and archive", PLAIN, &[Create, Start, Settled], &[Close, Settled, Archive]),
+    anyhow_it_ends(scenario(
+        "close and archive",
+        PLAIN,
+        &[Create, Start],
+        &[AtWork, Close, Settled, Archive],
+    )),
     scenario(
         "a further replay, and a candidate of one's own",
         Project { experiments: 2, ..PLAIN },

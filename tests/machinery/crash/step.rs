@@ -3,22 +3,18 @@
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Hold};
 use optim_core::experiment::ExperimentState;
-use optim_core::id::WorkflowRunId;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::policy::Extension;
 use optim_core::quantity::Tokens;
 use optim_core::stored_workflow::VersionNumber;
 use optim_core::stored_workflow::transition::WorkflowCommand;
 use optim_core::workflow_run::command::WorkflowRunCommand;
-use optim_core::workflow_run::transition::Order;
-use optim_core::workflow_run::{Origin, Trigger};
 use optim_runtime::engine::EngineError;
 use optim_runtime::live::{self, DefinitionText, LiveError, LiveRequest};
-use optim_runtime::workflow_order;
 use optim_store::{RunFilter, StoreError};
 
 use crate::Outcome;
-use crate::world::{Process, World, campaign_id, operator, workflow, workflow_id};
+use crate::world::{Process, World, campaign_id, operator, run_id, workflow, workflow_id};
 
 /// A step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,6 +74,12 @@ impl Step {
         }
     }
 
+    /// Whether it may find a workflow run that is over after a crash: one whose only attempt was interrupted
+    /// has failed.
+    pub(super) fn may_come_too_late(self) -> bool {
+        matches!(self, Self::RunPause | Self::RunResume | Self::RunCancel)
+    }
+
     async fn attempt(self, world: &World, process: &Process) -> Outcome<()> {
         let Process { engine, service } = process;
         let (id, actor) = (campaign_id(), operator());
@@ -102,10 +104,10 @@ impl Step {
             Self::Apply => drop(live::apply(engine, &id, request).await?),
             Self::Rollback => drop(live::rollback(engine, &id, request).await?),
             Self::Measure => drop(live::measure(engine, &id, actor, None).await?),
-            Self::Order => order(world, process).await?,
+            Self::Order => process.order(world, 0).await?,
             Self::RunAtWork => loop {
                 let mut changes = engine.workflow_run_changes();
-                let status = engine.workflow_run(run_id()).await?.value.state.status();
+                let status = engine.workflow_run(run_id(0)).await?.value.state.status();
                 if status.is_at_work() || status.is_terminal() {
                     break;
                 }
@@ -114,17 +116,21 @@ impl Step {
             Self::RunPause => run(process, WorkflowRunCommand::Pause { reason: None }).await?,
             Self::RunResume => run(process, WorkflowRunCommand::Resume { reason: None }).await?,
             Self::RunCancel => run(process, WorkflowRunCommand::Cancel { reason: None }).await?,
-            Self::RunSettled => drop(service.workflow_run_settled(run_id()).await?),
+            Self::RunSettled => drop(service.workflow_run_settled(run_id(0)).await?),
+            Self::Extend => {
+                // An extension that is asked for twice is added twice: this person looks first.
+                let campaign = engine.campaign(&id).await?.value;
+                if campaign.extension == Extension::default() {
+                    engine.submit(&id, &self.command(&campaign)?, actor.clone()).await?;
+                }
+                let held = engine.campaign(&id).await?.value.hold;
+                if matches!(held, Some(Hold::Budget { .. })) {
+                    engine.submit(&id, &Command::Resume { reason: None }, actor).await?;
+                }
+            }
             _ => {
                 let campaign = engine.campaign(&id).await?.value;
-                let command = self.command(&campaign)?;
-                engine.submit(&id, &command, actor.clone()).await?;
-                if self == Self::Extend {
-                    let held = engine.campaign(&id).await?.value.hold;
-                    if matches!(held, Some(Hold::Budget { .. })) {
-                        engine.submit(&id, &Command::Resume { reason: None }, actor).await?;
-                    }
-                }
+                engine.submit(&id, &self.command(&campaign)?, actor).await?;
             }
         }
         Ok(())
@@ -198,30 +204,7 @@ fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 async fn run(process: &Process, command: WorkflowRunCommand) -> Outcome<()> {
-    process.engine.command_workflow_run(run_id(), &command, operator()).await?;
-    Ok(())
-}
-
-fn run_id() -> WorkflowRunId {
-    WorkflowRunId::derive(&[b"the run"])
-}
-
-async fn order(world: &World, process: &Process) -> Outcome<()> {
-    let folder = world.workspace();
-    let capabilities = Default::default();
-    let read = workflow_order::read("w", workflow().as_bytes(), &folder, &capabilities);
-    let read = read.map_err(|findings| findings.to_string())?.value;
-    let order = Order {
-        id: run_id(),
-        origin: Origin::File { path: world.file().display().to_string() },
-        snapshot: read.definition.digest(),
-        trigger: Trigger::Manual,
-        dry_run: false,
-        inputs: serde_json::Map::new(),
-        workspace: folder.display().to_string(),
-    };
-    let engine = &process.engine;
-    engine.create_workflow_run(order, &read.workflow, read.definition, operator()).await?;
+    process.engine.command_workflow_run(run_id(0), &command, operator()).await?;
     Ok(())
 }
 

@@ -281,7 +281,7 @@ impl Spent {
 
 /// The claims of `run` that ended without a report.
 fn lost_claims(run: &Run) -> u64 {
-    let reported = run.faults.saturating_add(u32::from(run.report().is_some()));
+    let reported = run.own_faults().saturating_add(u32::from(run.report().is_some()));
     let open = u32::from(matches!(run.state, RunState::Running { .. }));
     run.epoch.0.saturating_sub(reported).saturating_sub(open).into()
 }

@@ -3,7 +3,7 @@
 use crate::campaign::check::Violation;
 use crate::outcome::CaseOutcome;
 
-use super::{Epoch, FAULT_RETRIES_MAX, Run, RunState};
+use super::{Epoch, FAULT_RETRIES_MAX, Run, RunReport, RunState};
 
 /// Every rule that `run` breaks; empty for a run that only [`super::transition`] has touched.
 #[must_use]
@@ -17,9 +17,9 @@ pub fn check(run: &Run) -> Vec<Violation> {
     let claimed = run.epoch > Epoch(0);
     require(run.faults <= FAULT_RETRIES_MAX, "faults_bounded", run.faults.to_string());
     require(
-        u64::from(run.faults) <= u64::from(run.epoch.0),
+        run.own_faults() <= run.epoch.0,
         "a_fault_needs_a_claim",
-        format!("{} faults in {} claims", run.faults, run.epoch.0),
+        format!("{} faults in {} claims", run.own_faults(), run.epoch.0),
     );
     match &run.state {
         RunState::Queued | RunState::Cancelled { .. } => {}
@@ -35,11 +35,17 @@ pub fn check(run: &Run) -> Vec<Violation> {
                 format!("{} instead of {}", report.executed, run.fingerprint),
             );
             require(
-                measured || report.is_lasting_fault() || run.faults == FAULT_RETRIES_MAX,
+                measured || is_last(run, report),
                 "void_only_when_retries_are_used_up_or_no_use",
                 format!("{} faults", run.faults),
             );
         }
     }
     violations
+}
+
+/// Whether `run` is not tried again after a fault that ended in `report`: both sides of a pair are measured
+/// again, as other runs.
+fn is_last(run: &Run, report: &RunReport) -> bool {
+    report.is_lasting_fault() || run.paired || run.faults == FAULT_RETRIES_MAX
 }

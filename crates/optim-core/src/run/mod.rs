@@ -55,7 +55,7 @@ pub struct Run {
     pub seed: u64,
     /// How often it was claimed. A result with another epoch is refused.
     pub epoch: Epoch,
-    /// Faults of the outside so far.
+    /// Faults of the outside so far; of a side of a pair, those of the runs of the same pair before it.
     pub faults: u32,
     /// What the claims that ended in a fault consumed.
     pub spent_on_faults: Usage,
@@ -132,6 +132,13 @@ impl Run {
             }
             RunState::Queued | RunState::Finished(_) | RunState::Cancelled { .. } => None,
         }
+    }
+
+    /// The faults that its own claims ended in. A side of a pair ends at its first one; those that it begins
+    /// with ended the same pair before.
+    #[must_use]
+    pub fn own_faults(&self) -> u32 {
+        if self.paired { 0 } else { self.faults }
     }
 
     /// What the run has cost, claims that ended in a fault included.

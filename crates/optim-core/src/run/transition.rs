@@ -292,6 +292,21 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_fault_ends_a_side_of_a_pair_at_once_and_that_breaks_no_rule() {
+        let claimed = claim(&Run { paired: true, ..run() });
+        let void = CaseOutcome::Void { fault: "the model is busy".to_owned() };
+        let report = report(&claimed, void);
+        let ended = RunObservation::Finished { epoch: claimed.epoch, report };
+        let ended = observe(&claimed, ended).unwrap();
+        assert!(ended.state.is_terminal(), "{:?}", ended.state);
+        assert_eq!(check(&ended), []);
+        let after_another_fault = Run { paired: true, faults: 1, ..run() };
+        assert_eq!(check(&after_another_fault), [], "it begins with the fault of the pair before");
+        let single = Run { paired: false, ..ended };
+        assert_eq!(check(&single)[0].rule, "void_only_when_retries_are_used_up_or_no_use");
+    }
+
+    #[test]
     fn a_run_is_claimed_once_and_a_late_result_of_an_earlier_claim_is_ignored() {
         let first = claim(&run());
         assert_eq!(

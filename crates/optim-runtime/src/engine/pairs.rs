@@ -182,7 +182,7 @@ mod tests {
             allowance: Allowance::default(),
             continued_at: None,
             requeued: 0,
-            drawn: drawn.map(|drawn| drawn.iter().copied().collect()),
+            drawn: drawn.map(|drawn| drawn.to_vec()),
         }
     }
 

@@ -77,6 +77,8 @@ impl Reconciler {
         loop {
             let due = desk.agenda.next();
             tokio::select! {
+                biased;
+                () = shutdown.requested() => break,
                 id = self.engine.wakes().changed_campaign(), if desk.steps.len() < STEPS_MAX => {
                     self.begin(desk, id);
                 }
@@ -86,7 +88,6 @@ impl Reconciler {
                         self.engine.wakes().campaign_changed(&id);
                     }
                 }
-                () = shutdown.requested() => break,
             }
         }
         let ended = async { while desk.steps.join_next().await.is_some() {} };

@@ -25,6 +25,7 @@ use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::executor::{Capabilities, NodeExecutor};
 use crate::matcher::Engines;
 use crate::runner::sleep_for;
+use crate::scheduler::entry::Job;
 use crate::tasks::TaskSet;
 use crate::wake::JobChange;
 
@@ -224,6 +225,20 @@ async fn a_provider_that_wants_rest_gets_it_while_the_run_keeps_neither_slot_nor
     let ended = second.executor.ended.lock().unwrap().clone();
     assert!(ended.ends_with(&["busy".to_owned(), "b".to_owned()]), "{ended:?}");
     second.tasks.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn word_of_a_pause_that_comes_after_the_resume_keeps_no_run_from_going_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let plant = plant(Arc::new(Memory::new()));
+    let first = plant.queue("first", &["a"], folder.path()).await;
+    plant.until(first, |run| run.nodes[0].is_running()).await;
+    let second = plant.queue("second", &["a"], folder.path()).await;
+    sleep_for(Some(Duration::from_millis(1))).await;
+    assert_eq!(plant.dispatcher.waiting().len(), 1, "it waits for the folder");
+    plant.engine.wakes().jobs_changed([JobChange::Over(Job::Workflow(second))]);
+    assert_eq!(plant.ended(second).await.state.status(), WorkflowRunStatus::Completed);
+    plant.tasks.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -62,6 +62,8 @@ pub struct FaultyStore<S> {
     plan: Mutex<Plan>,
     begun: AtomicU64,
     injected: AtomicU64,
+    unknown: AtomicU64,
+    conflicts: AtomicU64,
     stopped: watch::Sender<bool>,
 }
 
@@ -80,8 +82,9 @@ impl<S> FaultyStore<S> {
     }
 
     fn new(inner: S, plan: Plan) -> Self {
-        let [begun, injected] = [0, 0].map(AtomicU64::new);
-        Self { inner, plan: Mutex::new(plan), begun, injected, stopped: watch::Sender::new(false) }
+        let [begun, injected, unknown, conflicts] = [0; 4].map(AtomicU64::new);
+        let (plan, stopped) = (Mutex::new(plan), watch::Sender::new(false));
+        Self { inner, plan, begun, injected, unknown, conflicts, stopped }
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
@@ -106,10 +109,27 @@ impl<S> FaultyStore<S> {
         self.injected.load(Ordering::SeqCst)
     }
 
+    /// Commits that took effect and failed all the same.
+    #[must_use]
+    pub fn unknown(&self) -> u64 {
+        self.unknown.load(Ordering::SeqCst)
+    }
+
+    /// Commits that somebody else was faster than.
+    #[must_use]
+    pub fn conflicts(&self) -> u64 {
+        self.conflicts.load(Ordering::SeqCst)
+    }
+
     /// Fails nothing any more.
     pub fn heal(&self) {
         *self.plan() = Plan::Listed(BTreeMap::new());
         self.stopped.send_replace(false);
+    }
+
+    /// From now on fails about `per_mille` of 1000 operations, as one that was made `seeded`.
+    pub fn fail_now_and_then(&self, seed: u64, per_mille: u16) {
+        *self.plan() = Plan::Drawn { seed, per_mille };
     }
 
     /// Stops the world at the operation that is the `count`th from now: neither it nor a later one is
@@ -129,7 +149,14 @@ impl<S> FaultyStore<S> {
         operation: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let number = self.begun.fetch_add(1, Ordering::SeqCst).saturating_add(1);
-        let fate = self.plan().fate(number);
+        let (fate, is_drawn) = {
+            let plan = self.plan();
+            (plan.fate(number), matches!(*plan, Plan::Drawn { .. }))
+        };
+        if is_drawn {
+            // Others may go first, so that the operations of several callers interleave.
+            tokio::task::yield_now().await;
+        }
         match fate {
             Fate::Answered => return operation.await,
             Fate::Failed(Fault::Before) => {}
@@ -190,7 +217,18 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn commit(&self, commit: Commit) -> Result<Committed, StoreError> {
         let _still = Still::begin();
-        self.attempt(self.inner.commit(commit)).await
+        let mut took_effect = false;
+        let committed = self.attempt(async {
+            let committed = self.inner.commit(commit).await;
+            took_effect = committed.is_ok();
+            committed
+        });
+        let committed = committed.await;
+        let count =
+            |counter: &AtomicU64, is_so| counter.fetch_add(u64::from(is_so), Ordering::SeqCst);
+        count(&self.unknown, took_effect && committed.is_err());
+        count(&self.conflicts, matches!(committed, Err(StoreError::Conflict { .. })));
+        committed
     }
 
     async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
@@ -326,7 +364,7 @@ mod tests {
             assert_eq!(store.blob(blobs[0].digest()).await.unwrap(), None);
             assert!(store.blob(blobs[1].digest()).await.is_err());
             assert_eq!(store.blob(blobs[1].digest()).await.unwrap().unwrap(), b"two");
-            assert_eq!((store.begun(), store.injected()), (5, 3));
+            assert_eq!((store.begun(), store.injected(), store.unknown()), (5, 3, 1));
         });
     }
 

@@ -6,6 +6,7 @@ use crate::campaign::ledger::{Allowance, Ledger};
 use crate::id::WorkerId;
 use crate::policy::Rule;
 use crate::quantity::{MicroUsd, Millis};
+use crate::run::Run;
 use crate::run::transition::{
     RunCommand, RunObservation, decide as decide_run, observe as observe_run,
 };
@@ -260,6 +261,9 @@ fn a_claim_without_a_report_counts_as_the_dearest_run() {
     assert_eq!(cost(&[queued]), Amount::default());
     assert_eq!(cost(&[claimed]), Amount::default(), "it will report");
     assert_eq!(cost(&[lost.clone(), cancelled]), before.times(2));
+    // The faults that a side of a pair begins with are those of other runs.
+    let again = Run { paired: true, faults: 1, ..lost.clone() };
+    assert_eq!(cost(&[again]), before, "its own claim is lost, too");
     assert_eq!(Spent::on(&[lost], Amount::default()).usage, Usage::default(), "nothing is known");
 }
 
