@@ -42,7 +42,7 @@ const QUOTED_CHARS: usize = SHOWN_CHARS / 2;
 /// that has left its process group.
 const PIPES_GRACE: Duration = Duration::from_secs(1);
 /// How long a guard that is let go may take to end what it has started, before its group is killed.
-const GUARD_GRACE: Duration = Duration::from_secs(1);
+const GUARD_GRACE: Duration = Duration::from_secs(5);
 /// How often is looked meanwhile. It takes about as long as this.
 const GUARD_POLL: Duration = Duration::from_millis(1);
 
