@@ -60,9 +60,10 @@ fn everything_said(project: &Project) -> String {
 
 fn nothing_sings(project: &Project, said: &str) {
     for canary in CANARIES {
-        if let Some(at) = said.find(canary) {
-            let begin = said.floor_char_boundary(at.saturating_sub(300));
-            panic!("it is said: {}", &said[begin..at + canary.len()]);
+        if let Some((before, _)) = said.split_once(canary) {
+            let mut before: Vec<char> = before.chars().rev().take(300).collect();
+            before.reverse();
+            panic!("{canary} is said: {}", before.iter().collect::<String>());
         }
         assert!(!is_in(project.path(), canary, &[]), "{canary} is in a file");
     }
