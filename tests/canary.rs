@@ -101,7 +101,7 @@ fn the_key_of_a_provider_is_in_nothing_that_is_kept_or_said() {
     for (status, answer) in [
         ("200 OK", completion(&format!("the key is {KEY}"))),
         ("401 Unauthorized", json!({"error": {"message": format!("the key {KEY} is wrong")}})),
-        ("500 Error", json!({"error": {"message": format!("{KEY} {KEY}")}})),
+        ("413 Too Large", json!({"error": {"message": format!("{KEY} {KEY}")}})),
     ] {
         let server = Server::start(status, move |_| answer.clone());
         let project = Project::of_one_node(&format!(
