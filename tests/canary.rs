@@ -60,9 +60,10 @@ fn everything_said(project: &Project) -> String {
 
 fn nothing_sings(project: &Project, said: &str) {
     for canary in CANARIES {
-        if let Some(at) = said.find(canary) {
-            let begin = said.floor_char_boundary(at.saturating_sub(300));
-            panic!("it is said: {}", &said[begin..at + canary.len()]);
+        if let Some((before, _)) = said.split_once(canary) {
+            let mut before: Vec<char> = before.chars().rev().take(300).collect();
+            before.reverse();
+            panic!("{canary} is said: {}", before.iter().collect::<String>());
         }
         assert!(!is_in(project.path(), canary, &[]), "{canary} is in a file");
     }
@@ -100,7 +101,7 @@ fn the_key_of_a_provider_is_in_nothing_that_is_kept_or_said() {
     for (status, answer) in [
         ("200 OK", completion(&format!("the key is {KEY}"))),
         ("401 Unauthorized", json!({"error": {"message": format!("the key {KEY} is wrong")}})),
-        ("500 Error", json!({"error": {"message": format!("{KEY} {KEY}")}})),
+        ("413 Too Large", json!({"error": {"message": format!("{KEY} {KEY}")}})),
     ] {
         let server = Server::start(status, move |_| answer.clone());
         let project = Project::of_one_node(&format!(

@@ -1,7 +1,7 @@
 //! Everything that was ever kept for fuzzing, as plain tests: what holds for any bytes holds for these.
 
 #[path = "../fuzz/src/lib.rs"]
-#[expect(unreachable_pub, dead_code, reason = "the same file is the library of the fuzz targets")]
+#[expect(unreachable_pub, reason = "the same file is the library of the fuzz targets")]
 mod targets;
 
 use crate::support::root;

@@ -48,7 +48,7 @@ async fn a_program_answers_and_ends_under_guard_as_it_does_without() {
         r#"echo '{"content": 1}'"#,
         r#"sleep 100 & echo '{"content": 2}'"#,
         r#"yes >&2 & p=$!; echo '{"content": 3}'; kill $p"#,
-        r#"printf '{"content": "%s"}' "$(env | sort | grep -v -e ^PWD -e ^SHLVL -e ^_ | tr '\n' ' ') in $PWD""#,
+        r#"printf '{"content": "%s"}' "$(env | sort | grep -v -e ^TMPDIR -e ^PWD -e ^SHLVL -e ^_ | tr '\n' ' ') in $PWD""#,
         r#"echo '{"error": {"class": "blocked", "message": "no access"}}'"#,
         "yes",
         "exec >&-; exec sleep 0",

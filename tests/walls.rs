@@ -46,11 +46,16 @@ fn off() -> Walls {
     Walls { enforce: Enforce::Off, ..Walls::default() }
 }
 
+#[expect(clippy::print_stderr, reason = "nobody should take it for passed")]
+fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
 /// Whether this system contains all; it is said when it does not.
 fn is_contained() -> bool {
     let gaps = gaps(&Walls::default());
     if !gaps.is_empty() {
-        eprintln!("SKIPPED: this system does not contain {}", gaps.join("; "));
+        skipped(&format!("this system does not contain {}", gaps.join("; ")));
     }
     gaps.is_empty()
 }
@@ -164,7 +169,7 @@ async fn a_program_makes_no_device_and_has_no_powers_of_root() {
         refused("mknod disk b 7 0").await;
         refused("! grep -q '^CapPrm:.*0000000000000000' /proc/self/status").await;
     } else {
-        eprintln!("SKIPPED: only root makes devices");
+        skipped("only root makes devices");
     }
 }
 
@@ -277,7 +282,7 @@ async fn a_refusal_says_where_to_look() {
 #[test]
 fn a_python_agent_that_path_leads_to_works_behind_walls() {
     if std::process::Command::new("python3").arg("-V").output().is_err() {
-        eprintln!("SKIPPED: there is no python3");
+        skipped("there is no python3");
         return;
     }
     let project = Project::of_one_node("kind = \"process\"\ncommand = [\"python3\", \"agent.py\"]");

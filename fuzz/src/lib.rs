@@ -4,8 +4,6 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
     clippy::unwrap_used,
     reason = "a panic is how a target tells"
 )]

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use optim_core::digest::Digest;
@@ -41,10 +41,10 @@ const QUOTED_CHARS: usize = SHOWN_CHARS / 2;
 /// How long what the program wrote is read on when it has ended. Whoever holds its pipes open after
 /// that has left its process group.
 const PIPES_GRACE: Duration = Duration::from_secs(1);
-/// How long a guard that is let go may take to end what it has started, before its group is killed.
-const GUARD_GRACE: Duration = Duration::from_secs(1);
-/// How often is looked meanwhile. It takes about as long as this.
-const GUARD_POLL: Duration = Duration::from_millis(1);
+/// How long a guard that is let go may take to end what it has started, before its group is killed. It
+/// takes about a millisecond.
+#[cfg(target_os = "linux")]
+const GUARD_GRACE_SECONDS: i64 = 5;
 
 /// The settings of the `process` executor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -367,15 +367,29 @@ impl Drop for Leash {
     /// A guard that is killed kills nobody, but it has lost its stdin by now, and so it ends what it has
     /// started, and itself. That takes a moment, in which the scratch copy must stay.
     fn drop(&mut self) {
-        if self.guarded && self.group.is_some() {
-            let begun = Instant::now();
-            while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < GUARD_GRACE {
-                std::thread::sleep(GUARD_POLL);
-            }
+        if let Some(guard) = self.group.filter(|_| self.guarded) {
+            await_end(guard);
         }
         kill(self.group.take());
     }
 }
+
+/// Waits until the guard `guard` has ended, but not for ever.
+#[cfg(target_os = "linux")]
+fn await_end(guard: Pid) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    if let Ok(process) = pidfd_open(guard, PidfdFlags::empty()) {
+        let limit = Timespec { tv_sec: GUARD_GRACE_SECONDS, tv_nsec: 0 };
+        // Ended or not, its group is killed next.
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).unwrap_or_default();
+    }
+}
+
+/// Elsewhere a guard ends no more than its group, which is killed next.
+#[cfg(not(target_os = "linux"))]
+fn await_end(_guard: Pid) {}
 
 /// Kills a process group. One that is gone already is as good as a killed one.
 fn kill(group: Option<Pid>) {

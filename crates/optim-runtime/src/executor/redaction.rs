@@ -16,15 +16,16 @@ pub(super) fn without<'v>(
     bytes: Vec<u8>,
     variables: impl Iterator<Item = &'v (String, String)>,
 ) -> Vec<u8> {
-    let mut bytes = bytes;
-    for (name, value) in variables {
-        for spelling in [value.clone(), in_json(value)] {
-            if spelling.len() >= BYTES_MIN {
-                bytes = replaced(&bytes, spelling.as_bytes(), format!("[{name}]").as_bytes());
-            }
-        }
+    variables.fold(bytes, |bytes, (name, value)| hide(bytes, value, &format!("[{name}]")))
+}
+
+/// `bytes` with `sign` in the place of `secret`, also where it is spelled in JSON.
+pub(super) fn hide(bytes: Vec<u8>, secret: &str, sign: &str) -> Vec<u8> {
+    if secret.len() < BYTES_MIN {
+        return bytes;
     }
-    bytes
+    let plain = replaced(&bytes, secret.as_bytes(), sign.as_bytes());
+    replaced(&plain, in_json(secret).as_bytes(), sign.as_bytes())
 }
 
 /// `value` as it is spelled within a text of JSON.

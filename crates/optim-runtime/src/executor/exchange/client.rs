@@ -78,7 +78,12 @@ impl Exchange for Client {
         };
         loop {
             match response.chunk().await {
-                Ok(None) => return Ok(reply),
+                Ok(None) => {
+                    if let Some(key) = post.key {
+                        reply.body = key.hide_in_body(reply.body);
+                    }
+                    return Ok(reply);
+                }
                 Ok(Some(chunk)) => reply.body.extend_from_slice(&chunk),
                 Err(error) => return Err(ExchangeError::Broken(reasons(&error))),
             }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::executor::redaction;
+
 /// What stands in the place of a key.
 const HIDDEN: &str = "[key]";
 
@@ -20,6 +22,11 @@ impl Secret {
     /// The key itself, to be sent.
     pub(super) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// `body` without the key: whoever has it may repeat it.
+    pub(super) fn hide_in_body(&self, body: Vec<u8>) -> Vec<u8> {
+        redaction::hide(body, &self.0, HIDDEN)
     }
 
     /// `text` without the key, should somebody repeat it.
