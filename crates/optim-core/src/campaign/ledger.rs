@@ -279,9 +279,10 @@ impl Spent {
     }
 }
 
-/// The claims of `run` that ended without a report.
+/// The claims of `run` that ended without word of what they have cost.
 fn lost_claims(run: &Run) -> u64 {
-    let reported = run.own_faults().saturating_add(u32::from(run.report().is_some()));
+    let ended = run.own_faults().saturating_add(u32::from(run.report().is_some()));
+    let reported = ended.saturating_sub(run.unreported);
     let open = u32::from(matches!(run.state, RunState::Running { .. }));
     run.epoch.0.saturating_sub(reported).saturating_sub(open).into()
 }

@@ -21,6 +21,11 @@ pub fn check(run: &Run) -> Vec<Violation> {
         "a_fault_needs_a_claim",
         format!("{} faults in {} claims", run.own_faults(), run.epoch.0),
     );
+    require(
+        run.unreported <= run.epoch.0,
+        "what_hangs_was_claimed",
+        format!("{} hung of {} claims", run.unreported, run.epoch.0),
+    );
     match &run.state {
         RunState::Queued | RunState::Cancelled { .. } => {}
         RunState::Running { .. } => {

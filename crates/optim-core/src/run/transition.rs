@@ -104,6 +104,7 @@ impl Run {
             faults: evaluation.purpose.attempt(),
             paired: matches!(evaluation.purpose, Purpose::Paired { .. }),
             spent_on_faults: Usage::default(),
+            unreported: 0,
             allowance: evaluation.allowance,
             state: RunState::Queued,
             queued_at: evaluation.queued_at,
@@ -166,6 +167,7 @@ pub fn observe(run: &Run, observation: RunObservation) -> Result<Run, Ignored> {
             if run.signs() != Some(signs) {
                 return Err(Ignored::Alive);
             }
+            next.unreported = next.unreported.saturating_add(1);
             finish(&mut next, Box::new(stalled(run, since, at)));
         }
     }

@@ -157,7 +157,7 @@ impl Rendering {
         self.payloads.insert(run.snapshot);
         fields!(self, run: Run {
             id, campaign, evaluation, case, case_index, snapshot, fingerprint, seed, epoch, faults,
-            paired, spent_on_faults, allowance, state, queued_at,
+            paired, spent_on_faults, unreported, allowance, state, queued_at,
         });
     }
 

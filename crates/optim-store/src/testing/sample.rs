@@ -203,6 +203,7 @@ pub fn run(campaign: &str, evaluation: EvaluationId, case_index: u32) -> Run {
         faults: 0,
         paired: false,
         spent_on_faults: Usage::default(),
+        unreported: 0,
         allowance: Allowance::default(),
         state: RunState::Queued,
         queued_at: NOW,

@@ -259,8 +259,14 @@ fn a_claim_without_a_report_counts_as_the_dearest_run() {
     let before = Amount { tokens: Tokens(7), time: Millis(3), ..Amount::default() };
     let cost = |runs: &[_]| Amount::of(&Spent::on(runs, before).usage);
     assert_eq!(cost(&[queued]), Amount::default());
-    assert_eq!(cost(&[claimed]), Amount::default(), "it will report");
+    assert_eq!(cost(&[claimed.clone()]), Amount::default(), "it will report");
     assert_eq!(cost(&[lost.clone(), cancelled]), before.times(2));
+    // One that hung and was given up has said nothing either; whether it is tried again or not.
+    let hung = RunObservation::Stalled { signs: claimed.signs().unwrap(), at: Timestamp(9) };
+    let of_pair = Run { paired: true, ..claimed.clone() };
+    for given_up in [&claimed, &of_pair].map(|run| observe_run(run, hung.clone()).unwrap()) {
+        assert_eq!(cost(&[given_up]), before);
+    }
     // The faults that a side of a pair begins with are those of other runs.
     let again = Run { paired: true, faults: 1, ..lost.clone() };
     assert_eq!(cost(&[again]), before, "its own claim is lost, too");
