@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use optim_core::invariants::{Violation, check_invariants};
 use optim_core::quantity::Millis;
 use optim_store::StoreError;
 use optim_store::upkeep::{Exported, Stat, Swept, Upkeep};
@@ -20,7 +21,8 @@ use crate::error::{CliError, Exit};
 #[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verb {
-    /// Read everything, compare it with everything else and with the audit chain, and name what is damaged.
+    /// Read everything, compare it with everything else and with the audit chain, check the invariants, and
+    /// name what is damaged.
     Verify,
     /// Sizes, counts, use of the map, readers, format.
     Stat,
@@ -69,9 +71,13 @@ pub(super) async fn store(call: &Call, verb: Verb) -> Outcome {
 }
 
 async fn verify(call: &Call, upkeep: &dyn Upkeep) -> Outcome {
-    let findings = upkeep.verify().await?;
+    let mut findings: Vec<_> = upkeep.verify().await?.iter().map(StoreError::to_string).collect();
+    // While somebody writes, what is read one after another need not fit together.
+    if findings.is_empty() && call.service.is_none() {
+        let all = optim_store::snapshot(call.session.engine.store().as_ref()).await?;
+        findings.extend(check_invariants(&all).iter().map(Violation::to_string));
+    }
     if call.json {
-        let findings: Vec<_> = findings.iter().map(StoreError::to_string).collect();
         call.out.document(&json!({
             "schema": "optim/v1/store-verified",
             "intact": findings.is_empty(),
@@ -84,7 +90,7 @@ async fn verify(call: &Call, upkeep: &dyn Upkeep) -> Outcome {
         return Ok(Exit::Success);
     }
     if !call.json {
-        findings.iter().for_each(|finding| call.out.line(&finding.to_string()));
+        findings.iter().for_each(|finding| call.out.line(finding));
         call.out.line(&format!("{} finding(s); see docs/store.md", findings.len()));
     }
     Ok(Exit::Different)

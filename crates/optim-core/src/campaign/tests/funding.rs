@@ -259,7 +259,7 @@ fn a_claim_without_a_report_counts_as_the_dearest_run() {
     let before = Amount { tokens: Tokens(7), time: Millis(3), ..Amount::default() };
     let cost = |runs: &[_]| Amount::of(&Spent::on(runs, before).usage);
     assert_eq!(cost(&[queued]), Amount::default());
-    assert_eq!(cost(&[claimed.clone()]), Amount::default(), "it will report");
+    assert_eq!(cost(std::slice::from_ref(&claimed)), Amount::default(), "it will report");
     assert_eq!(cost(&[lost.clone(), cancelled]), before.times(2));
     // One that hung and was given up has said nothing either; whether it is tried again or not.
     let hung = RunObservation::Stalled { signs: claimed.signs().unwrap(), at: Timestamp(9) };
