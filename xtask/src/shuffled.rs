@@ -33,7 +33,8 @@ enum World {
 /// Runs the campaigns and checks how many of them recommend a candidate.
 pub(crate) fn run() -> anyhow::Result<()> {
     let root = root()?;
-    let mut build = cargo(&["build", "--release", "--package", "optim-server"]);
+    // The packages of the demo, so that nothing is built twice.
+    let mut build = cargo(&["build", "--release"]);
     anyhow::ensure!(build.current_dir(&root).status()?.success(), "optim does not build");
     let recommended = |world, seeds: u64| -> anyhow::Result<usize> {
         let ends = (1..=seeds).map(|seed| is_recommended(&root, world, seed));
