@@ -101,6 +101,15 @@ fn a_person_sees_what_a_winner_is_worth_on_cases_that_it_was_not_selected_by() {
 }
 
 #[test]
+fn after_an_approval_the_replays_of_the_baseline_before_are_no_damage() {
+    let project = project();
+    project.optim(RUN).ended(7);
+    project.optim(["store", "verify"]).ended(0);
+    project.optim(["approve", "1"]).ended(0);
+    project.optim(["store", "verify"]).ended(0);
+}
+
+#[test]
 fn without_holdout_cases_a_person_is_told_that_the_figure_is_the_selected_one() {
     let project = project();
     let cases = project.read("cases/tickets.jsonl").replace("\"holdout\"", "\"search\"");

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::campaign::{Campaign, Purpose};
+use crate::experiment::ExperimentState;
 use crate::id::EvaluationId;
+use crate::policy::Rule;
 use crate::run::Run;
 
 use super::{Findings, Snapshot};
@@ -19,7 +21,7 @@ pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
         let runs = runs.get(&campaign.id).unwrap_or(&none);
         counted_once(campaign, runs, findings);
         set_aside(campaign, runs, findings);
-        replays(campaign, runs, findings);
+        replays(snapshot, campaign, runs, findings);
         judged_once(snapshot, campaign, findings);
     }
 }
@@ -67,14 +69,26 @@ fn set_aside(
     }
 }
 
-/// I8: replays are distinct evaluations, whose runs are over and executed the baseline.
-fn replays(campaign: &Campaign, runs: &BTreeMap<EvaluationId, Vec<&Run>>, findings: &mut Findings) {
+/// I8: replays are distinct evaluations, whose runs are over and executed the baseline; by the sequential
+/// rule, under which no replay decides, it may be an earlier one.
+fn replays(
+    snapshot: &Snapshot,
+    campaign: &Campaign,
+    runs: &BTreeMap<EvaluationId, Vec<&Run>>,
+    findings: &mut Findings,
+) {
+    let mut baselines = BTreeSet::from([campaign.baseline.fingerprint]);
+    if let Rule::Sequential(_) = campaign.frozen.policies.eval.rule {
+        let approved = snapshot.experiments_of(&campaign.id);
+        let approved = approved.filter(|it| matches!(it.state, ExperimentState::Approved { .. }));
+        baselines.insert(campaign.baseline.origin().1);
+        baselines.extend(approved.map(|experiment| experiment.candidate));
+    }
     let mut seen = BTreeSet::new();
     for replay in &campaign.baseline.replays {
         let id = replay.evaluation;
         let own = runs.get(&id).map_or(&[][..], Vec::as_slice);
-        let baseline = campaign.baseline.fingerprint;
-        let fits = |run: &&&Run| run.state.is_terminal() && run.fingerprint == baseline;
+        let fits = |run: &&&Run| run.state.is_terminal() && baselines.contains(&run.fingerprint);
         let fitting = own.iter().filter(fits).count();
         findings.require(
             seen.insert(id) && !own.is_empty() && fitting == own.len(),
