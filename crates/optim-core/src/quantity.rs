@@ -286,6 +286,12 @@ impl fmt::Display for PerMillion {
     }
 }
 
+/// Whether a count is left out where it is written down.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+pub(crate) fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -80,6 +80,7 @@ impl Encoded {
     }
 
     /// About how many bytes it has.
+    #[cfg(feature = "lmdb")]
     pub(crate) fn bytes(&self) -> usize {
         let records =
             [&self.campaigns, &self.experiments, &self.runs, &self.workflows, &self.workflow_runs];

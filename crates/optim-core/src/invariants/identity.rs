@@ -12,19 +12,20 @@ use crate::workflow::{Fingerprint, Workflow};
 use super::{Findings, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
-    let known = definitions(snapshot);
+    let known = fingerprints(snapshot);
     for campaign in &snapshot.campaigns {
         let record = || super::campaign(campaign);
         let (source, baseline) = (&campaign.source, &campaign.baseline);
-        is_frozen(snapshot, (source.snapshot, source.fingerprint), record, findings);
-        is_frozen(snapshot, (baseline.snapshot, baseline.fingerprint), record, findings);
+        is_frozen(&known, (source.snapshot, source.fingerprint), record, findings);
+        is_frozen(&known, (baseline.snapshot, baseline.fingerprint), record, findings);
         numbers(snapshot, campaign, findings);
     }
+    let definitions: BTreeMap<_, _> = known.values().flatten().copied().collect();
     for experiment in &snapshot.experiments {
         let record = || super::experiment(experiment);
-        is_frozen(snapshot, (experiment.snapshot, experiment.candidate), record, findings);
+        is_frozen(&known, (experiment.snapshot, experiment.candidate), record, findings);
         is_named_by_intent(experiment, findings);
-        is_one_change(experiment, &known, findings);
+        is_one_change(experiment, &definitions, findings);
     }
     for run in &snapshot.runs {
         let id = RunId::derive(&[run.evaluation.as_bytes(), run.case.as_str().as_bytes()]);
@@ -33,26 +34,30 @@ pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
     }
 }
 
-/// The definitions by what they mean.
-fn definitions(snapshot: &Snapshot) -> BTreeMap<Fingerprint, &Workflow> {
-    let readable = snapshot.definitions.values().flatten();
-    readable.map(|workflow| (workflow.fingerprint(), workflow)).collect()
+/// The definitions with what they mean, which takes a while to find out; `None` for one that is not readable.
+type Known<'a> = BTreeMap<Digest, Option<(Fingerprint, &'a Workflow)>>;
+
+fn fingerprints(snapshot: &Snapshot) -> Known<'_> {
+    let all = snapshot.definitions.iter();
+    let meant = all.map(|(digest, workflow)| {
+        (*digest, workflow.as_ref().map(|workflow| (workflow.fingerprint(), workflow)))
+    });
+    meant.collect()
 }
 
 /// I2 and I24: a definition that is referred to is there, and means what the record says.
 fn is_frozen(
-    snapshot: &Snapshot,
+    known: &Known<'_>,
     (digest, fingerprint): (Digest, Fingerprint),
     record: impl Fn() -> String,
     findings: &mut Findings,
 ) {
-    match snapshot.definitions.get(&digest) {
+    match known.get(&digest) {
         None => {}
         Some(None) => findings.add(24, record(), format!("definition {digest} is not readable")),
-        Some(Some(workflow)) => {
-            let found = workflow.fingerprint();
+        Some(Some((found, _))) => {
             let what = || format!("definition {digest} means {found}, not {fingerprint}");
-            findings.require(found == fingerprint, 2, record, what);
+            findings.require(*found == fingerprint, 2, record, what);
         }
     }
 }

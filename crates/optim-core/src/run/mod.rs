@@ -60,7 +60,7 @@ pub struct Run {
     /// What the claims that ended in a fault consumed.
     pub spent_on_faults: Usage,
     /// Its claims that hung and were given up: nobody knows what they have cost.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::quantity::is_zero")]
     pub unreported: u32,
     /// Whether it is one side of a pair. A fault of the outside ends it then: both sides are measured
     /// again, at the same time.
@@ -113,11 +113,6 @@ pub enum RunState {
         /// Why.
         reason: String,
     },
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 impl Run {

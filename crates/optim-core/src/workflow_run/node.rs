@@ -37,15 +37,10 @@ pub struct NodeRecord {
     /// Attempts that were begun since it was last reset.
     pub attempts: u32,
     /// How often it was postponed since then.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::quantity::is_zero")]
     pub postponed: u32,
     /// How far it is.
     pub state: NodeState,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 /// A decision that a person must take before a node.

@@ -150,10 +150,13 @@ impl Process {
         }
     }
 
+    fn is_walled(&self, request: &NodeRequest) -> bool {
+        !request.for_effect && self.walls.enforce != Enforce::Off
+    }
+
     /// What contains the program of `request`.
     fn wall_for(&self, request: &NodeRequest) -> Option<Wall> {
-        let is_walled = !request.for_effect && self.walls.enforce != Enforce::Off;
-        is_walled.then(|| self.wall.around(Path::new(&request.working_directory)))
+        self.is_walled(request).then(|| self.wall.around(Path::new(&request.working_directory)))
     }
 
     fn spawn(&self, request: &NodeRequest) -> std::io::Result<Child> {
@@ -254,14 +257,13 @@ impl Process {
             provider(format!("{} cannot be started: {error}", self.program.display()))
         })?;
         let limit = request.limits.max_output_bytes;
-        let walled = self.guard.as_ref().and_then(|_| self.wall_for(request));
         let filled = async {
-            match walled {
-                Some(_) => {
+            match self.guard.is_some() && self.is_walled(request) {
+                true => {
                     outgrown(request.working_directory.clone().into(), self.walls.scratch_bytes())
                         .await
                 }
-                None => std::future::pending().await,
+                false => std::future::pending().await,
             }
         };
         let talk = converse(child, &document, limit, self.guard.is_some());
