@@ -8,7 +8,9 @@ mod seen;
 use std::sync::Arc;
 use std::time::Duration;
 
+use optim_core::campaign::Campaign;
 use optim_core::campaign::location::Location;
+use optim_core::campaign::work::{Work, work};
 use optim_core::invariants::{Snapshot, check_invariants};
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
@@ -33,10 +35,14 @@ const SEEDS: u64 = 200;
 const FAULTS: u16 = 25;
 /// The longest that nothing happens, in milliseconds.
 const QUIET_MS: u64 = 40_000;
-/// After so much time without faults and people nothing is open any more.
-const CALM: Duration = Duration::from_secs(3 * 60 * 60);
+/// So long nobody is at work and nothing happens: longer than any wait of the loops.
+const CALM: Duration = Duration::from_secs(60 * 60);
+/// After so many such hours without faults and people nothing is open any more.
+const CALM_HOURS: u32 = 24;
 /// Every seed of so many is on LMDB, whose threads keep a time of their own: its trace is not compared.
 const LMDB_EVERY: u64 = 8;
+/// How much of a line is shown where two traces part, in characters.
+const PARTING: usize = 600;
 
 /// Replays the seeds that have failed once, then as many as are asked for.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
@@ -177,14 +183,27 @@ impl Life {
         }
     }
 
+    /// What is stored when nothing goes on any more, or after the longest that this may take.
+    async fn come_to_rest(&self) -> Outcome<Snapshot> {
+        let mut before = self.snapshot().await?;
+        for _ in 0..CALM_HOURS {
+            pass(CALM).await;
+            let after = self.snapshot().await?;
+            if after.events.len() == before.events.len() && after.campaigns.iter().all(is_at_rest) {
+                return Ok(after);
+            }
+            before = after;
+        }
+        Ok(before)
+    }
+
     /// Nothing fails any more and nobody does anything: everything comes to its end, and another process
     /// changes nothing of it. The trace of the whole life.
     async fn calm_down(mut self, seen: &mut Seen) -> Outcome<Vec<String>> {
         seen.count_store(&self.world, &self.opened);
         self.opened.heal();
         self.restart().await?;
-        pass(CALM).await;
-        let ended = self.snapshot().await?;
+        let ended = self.come_to_rest().await?;
         seen.count_events(&ended);
         if let Some(violation) = check_invariants(&ended).first() {
             return Err(format!("in the end: {violation}").into());
@@ -193,6 +212,9 @@ impl Life {
             return Err(
                 format!("I21: in the end case run {} is {}", open.id, open.state.name()).into()
             );
+        }
+        if let Some(campaign) = ended.campaigns.iter().find(|campaign| !is_at_rest(campaign)) {
+            return Err(format!("I21: in the end campaign {} has work left", campaign.id).into());
         }
         let trace = trace(&ended)?;
         self.restart().await?;
@@ -207,6 +229,11 @@ impl Life {
         }
         Ok(trace)
     }
+}
+
+/// Whether `campaign` waits for a person or for nothing.
+fn is_at_rest(campaign: &Campaign) -> bool {
+    matches!(work(campaign), Work::AwaitOperator | Work::Nothing)
 }
 
 /// All that was told and all that is stored, line by line.
@@ -233,9 +260,14 @@ fn lines<T: serde::Serialize>(records: impl IntoIterator<Item = T>) -> Outcome<V
     Ok(lines.collect::<Result<_, _>>()?)
 }
 
-/// Where two traces part.
+/// Where two traces part: the line, and what each has from a little before the first difference on.
 fn parting(one: &[String], other: &[String]) -> String {
     let same = one.iter().zip(other).take_while(|(one, other)| one == other).count();
     let line = |lines: &[String]| lines.get(same).cloned().unwrap_or_else(|| "nothing".to_owned());
-    format!("line {same} is {}, then {}", line(one), line(other))
+    let (one, other) = (line(one), line(other));
+    let equal = one.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let around = |line: &str| -> String {
+        line.chars().skip(equal.saturating_sub(PARTING / 2)).take(PARTING).collect()
+    };
+    format!("line {same}, from {equal} on, is {}, then {}", around(&one), around(&other))
 }

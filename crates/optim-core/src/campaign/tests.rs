@@ -178,6 +178,14 @@ impl Driven {
         if self.campaign.is_closed() {
             assert_eq!(next.phase, self.campaign.phase, "terminal is terminal");
         }
+        if matches!(work(&next), Work::AwaitOperator | Work::Nothing) {
+            let looked_at = observe(&next, &Observation::Woke, &cx(i64::MAX / 2));
+            assert_eq!(
+                looked_at.events,
+                vec![],
+                "what waits for a person changes nothing by itself"
+            );
+        }
         self.told.extend(events.into_iter().map(|event| event.what));
         for effect in effects {
             match effect {

@@ -180,6 +180,8 @@ fn a_candidate_is_not_looked_for_right_after_one_that_gave_no_result() {
     assert!(matches!(work(&driven.campaign), Work::BackOff(_)));
     driven.command(Command::Pause { reason: None, cancel_runs: false }).unwrap();
     assert_eq!(work(&driven.campaign), Work::AwaitOperator);
+    let looked_at = observe(&driven.campaign, &Observation::Woke, &cx(driven.now + 3_600_000));
+    assert_eq!(looked_at.events, vec![], "another process that looks at it changes nothing");
     driven.command(Command::Resume { reason: None }).unwrap();
     assert!(matches!(work(&driven.campaign), Work::BackOff(_)), "a pause does not shorten it");
     driven.wait_out();

@@ -100,8 +100,11 @@ impl Step<'_> {
         }
     }
 
+    /// Ends a back-off that is over. A campaign that is held waits for more than that: nobody wakes it.
     pub(super) fn end_back_off(&mut self) {
-        if self.next.search.back_off.is_some_and(|back_off| back_off.is_over(self.cx.now)) {
+        if self.next.hold.is_none()
+            && self.next.search.back_off.is_some_and(|back_off| back_off.is_over(self.cx.now))
+        {
             self.next.search.back_off = None;
             self.tell(EventKind::BackOffEnded);
         }
