@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{Outcome, USAGE};
 
 /// The flags that there are.
-const FLAGS: [&str; 4] = ["--seed", "--seeds", "--cycles", "--hours"];
+const FLAGS: [&str; 5] = ["--seed", "--seeds", "--cycles", "--hours", "--days"];
 
 /// What was asked for.
 pub(crate) struct Arguments {

@@ -4,6 +4,7 @@
 //! One process works campaigns off, another one stores version after version of a workflow through it. A
 //! kill counts when a case run was in flight and a version had been acknowledged; the others are shown.
 
+use std::fmt;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
@@ -30,6 +31,8 @@ use crate::world::{copy, temporary, workflow};
 const CYCLES: u64 = 200;
 /// The longest time from the first acknowledged version to the kill, in milliseconds.
 const KILL_WITHIN_MS: u64 = 300;
+/// After so many kills that count the next ones are of a new store: all that is in one is read after each.
+const KILLS_A_STORE: u64 = 25;
 /// A process that has acknowledged nothing after so long hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
     let seed = arguments.get("--seed").unwrap_or(1);
     let (begun, mut draw) = (Instant::now(), Draw::new(seed));
     let mut project = Project::new()?;
-    let (mut counted, mut kills) = (0, 0);
+    let (mut counted, mut kills, mut survived) = (0, 0, Survived::default());
     while counted < wanted {
         if kills > wanted * 4 + 20 {
             return Err(format!("only {counted} of {kills} kills count: this shows nothing").into());
@@ -48,21 +51,49 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
         kills += 1;
         let cycle = project.cycle(&mut draw);
         let counts = matches!(cycle, Ok(true) | Err(_));
-        counted += u64::from(counts);
         if counts {
+            counted += 1;
             tally.count(
                 &format!("{seed} cycle {kills}"),
                 cycle.map(drop).map_err(|it| it.to_string()),
             )?;
+            if counted.is_multiple_of(KILLS_A_STORE) || counted == wanted {
+                survived.add(&project.seen);
+                project = Project::new()?;
+            }
         }
     }
-    let Seen { versions, runs, events, .. } = &project.seen;
     tally.more = format!(
-        "; {counted} of {kills} kills count, {versions} acknowledged versions, {runs} paid case runs and \
-         {events} events survived, {:.0} s",
+        "; {counted} of {kills} kills count, {survived}, {:.0} s",
         begun.elapsed().as_secs_f64()
     );
     Ok(tally)
+}
+
+/// What all the stores kept.
+#[derive(Default)]
+struct Survived {
+    versions: u64,
+    runs: u64,
+    events: usize,
+}
+
+impl Survived {
+    fn add(&mut self, seen: &Seen) {
+        self.versions += u64::from(seen.versions);
+        self.runs += seen.runs;
+        self.events += seen.events;
+    }
+}
+
+impl fmt::Display for Survived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { versions, runs, events } = self;
+        write!(
+            f,
+            "{versions} acknowledged versions, {runs} paid case runs and {events} events survived"
+        )
+    }
 }
 
 /// A project, and what is known to be in its store.

@@ -66,6 +66,8 @@ pub(crate) struct Project {
     /// Whether the live workflow is a stored one, and no file.
     pub(crate) stored: bool,
     pub(crate) capacity: u32,
+    /// How long the outputs of workflow runs are kept.
+    pub(crate) keep_outputs: Millis,
 }
 
 impl Project {
@@ -78,6 +80,7 @@ impl Project {
         fault_per_mille: 0,
         stored: false,
         capacity: 2,
+        keep_outputs: Millis(7 * 24 * 60 * 60 * 1000),
     };
 }
 
@@ -265,10 +268,11 @@ impl Process {
         clock: Arc<dyn Clock>,
     ) -> Outcome<Self> {
         let engine = Arc::new(Engine::new(opened.store(), clock));
-        let capacity = world.project.capacity;
+        let Project { capacity, keep_outputs: retention, .. } = world.project;
         let config = ServiceConfig {
             dispatch: DispatchConfig { capacity, ..DispatchConfig::default() },
             proposers: built_in("rules").into_iter().collect(),
+            retention,
             ..ServiceConfig::default()
         };
         let agent = Arc::<Agent>::clone(&world.agent);

@@ -1,5 +1,5 @@
-//! `cargo xtask crash`, `kill9`, `sim`: calls the package that has what they need. It is a debug build, in
-//! which every decision is checked as it is made.
+//! `cargo xtask crash`, `kill9`, `sim`, `soak`: calls the package that has what they need, in the profile in which
+//! every decision is checked as it is made, and optimized all the same.
 
 use std::path::Path;
 
@@ -8,15 +8,20 @@ use crate::{cargo, root};
 /// A file system in memory: what is tested is not the disk.
 const MEMORY: &str = "/dev/shm";
 
+/// The profile of `Cargo.toml`.
+const PROFILE: &str = "checked";
+
 /// Runs `verb` of the machinery.
 pub(crate) fn run(verb: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let root = root()?;
     if verb == "kill9" {
-        let mut build = cargo(&["build", "--package", "optim-server", "--bin", "optim"]);
+        let mut build =
+            cargo(&["build", "--profile", PROFILE, "--package", "optim-server", "--bin", "optim"]);
         anyhow::ensure!(build.current_dir(&root).status()?.success(), "optim does not build");
     }
-    let mut machinery = cargo(&["run", "--quiet", "--package", "optim-machinery", "--", verb]);
-    machinery.args(arguments).current_dir(&root);
+    let mut machinery =
+        cargo(&["run", "--quiet", "--profile", PROFILE, "--package", "optim-machinery"]);
+    machinery.args(["--", verb]).args(arguments).current_dir(&root);
     if Path::new(MEMORY).is_dir() {
         machinery.env("TMPDIR", MEMORY);
     }

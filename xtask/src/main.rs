@@ -56,7 +56,9 @@ fn main() -> ExitCode {
             Ok(seconds) => fuzz_smoke::run(seconds),
             Err(error) => Err(anyhow::anyhow!("--seconds {seconds}: {error}")),
         },
-        [verb @ ("crash" | "kill9" | "sim"), arguments @ ..] => machinery::run(verb, arguments),
+        [verb @ ("crash" | "kill9" | "sim" | "soak"), arguments @ ..] => {
+            machinery::run(verb, arguments)
+        }
         ["shuffled"] => shuffled::run(),
         ["smoke"] => smoke::run(),
         ["tidy"] => tidy::run(),

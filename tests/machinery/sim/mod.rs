@@ -125,6 +125,7 @@ impl Life {
             fault_per_mille: if draw.happens(300) { 250 } else { 30 },
             stored: draw.happens(400),
             capacity: 1 + u32::try_from(draw.below(3))?,
+            ..Project::PLAIN
         };
         let world = World::new(backend, project)?;
         let opened = world.open()?;
