@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use optim_core::campaign::event::{EventKind, Subject};
+use optim_core::campaign::event::{Event, EventKind, Subject};
 use optim_core::campaign::ledger::Allowance;
 use optim_core::campaign::live::Live;
 use optim_core::campaign::{Campaign, Ending, Evaluation, Phase, Purpose};
@@ -277,11 +277,14 @@ async fn replaying(engine: &Engine, id: &str) -> Campaign {
     };
     let queued = sample::run(id, evaluation.id, 0);
     let runs = [queued, sample::claimed(&sample::run(id, evaluation.id, 1))];
+    campaign = sample::funded(campaign, &[evaluation.id]);
     campaign.phase = Phase::Replaying { evaluation: Some(evaluation) };
     let new = |value| Write { expected: Revision(0), value };
+    let created = Event { actor: actor(), ..sample::event(id, EventKind::CampaignCreated) };
     let commit = Commit {
         campaigns: vec![Write { expected: Revision(0), value: campaign.clone() }],
         runs: runs.map(new).to_vec(),
+        events: vec![created],
         ..Commit::default()
     };
     engine.store().commit(commit).await.unwrap();

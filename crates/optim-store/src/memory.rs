@@ -10,7 +10,9 @@ use optim_core::audit::head::Head;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::id::{
+    CampaignId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId,
+};
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
@@ -22,7 +24,7 @@ use crate::cursor::Listing;
 use crate::encoded::{Encoded, RecordId, encode};
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
+    RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
     WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, Write, recorded,
 };
 
@@ -63,6 +65,16 @@ impl Memory {
     #[must_use]
     pub fn copy(&self) -> Self {
         Self { content: Mutex::new(self.content().clone()) }
+    }
+
+    /// Puts `campaign` in place of what is stored of it, as damage would: no rule looks at it, and nothing is
+    /// told. For tests of what such a record leads to.
+    pub fn overwrite(&self, campaign: Campaign) {
+        let mut content = self.content();
+        let seq = content.campaign_ids.get(&campaign.id).copied();
+        if let Some(stored) = seq.and_then(|seq| content.campaigns.get_mut(&seq)) {
+            stored.value = campaign;
+        }
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -132,16 +144,12 @@ fn written<T>(write: Write<T>) -> Versioned<T> {
 impl Present for Content {
     type Error = StoreError;
 
-    fn campaign_revision(&self, id: &CampaignId) -> Result<Option<Revision>, StoreError> {
-        let campaign = self.campaign_ids.get(id).and_then(|seq| self.campaigns.get(seq));
-        Ok(campaign.map(|campaign| campaign.revision))
+    fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
+        Ok(self.campaign_ids.get(id).and_then(|seq| self.campaigns.get(seq)).cloned())
     }
 
-    fn experiment_place(&self, id: ExperimentId) -> Result<Option<(CampaignId, u32)>, StoreError> {
-        Ok(self
-            .experiments
-            .get(&id)
-            .map(|experiment| (experiment.campaign.clone(), experiment.number)))
+    fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
+        Ok(self.experiments.get(&id).cloned())
     }
 
     fn experiment_at(
@@ -154,6 +162,11 @@ impl Present for Content {
 
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
         Ok(self.run_ids.get(&id).and_then(|seq| self.runs.get(seq)).cloned())
+    }
+
+    fn open_runs(&self, id: EvaluationId) -> Result<usize, StoreError> {
+        let open = RunFilter::Open(id);
+        Ok(self.runs.values().filter(|run| open.admits(&run.value)).count())
     }
 
     fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
@@ -175,6 +188,11 @@ impl Present for Content {
         let open = WorkflowRunFilter::OpenOn(id.clone());
         let runs = self.workflow_runs.values().filter(|run| open.admits(&run.value));
         Ok(runs.map(|run| run.value.id).collect())
+    }
+
+    fn workflow_runs_at_work(&self) -> Result<Vec<WorkflowRun>, StoreError> {
+        let runs = self.workflow_runs.values().map(|run| &run.value);
+        Ok(runs.filter(|run| run.state.status().is_at_work()).cloned().collect())
     }
 }
 
@@ -220,8 +238,7 @@ impl Store for Memory {
     }
 
     async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
-        let content = self.content();
-        Ok(content.campaign_ids.get(id).and_then(|seq| content.campaigns.get(seq)).cloned())
+        Present::campaign(&*self.content(), id)
     }
 
     async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError> {
@@ -247,7 +264,7 @@ impl Store for Memory {
     }
 
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
-        Ok(self.content().experiments.get(&id).cloned())
+        Present::experiment(&*self.content(), id)
     }
 
     async fn experiments(
