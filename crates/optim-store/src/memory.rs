@@ -402,8 +402,141 @@ impl Store for Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use optim_core::campaign::event::EventKind;
+
     use super::*;
-    use crate::testing::conformance::Fixture;
+    use crate::store::Revision;
+    use crate::testing::conformance::{Fixture, block_on};
+    use crate::testing::sample;
 
     crate::conformance_tests!(|| Fixture::volatile(Memory::new()));
+
+    fn write<T>(expected: u64, value: T) -> Write<T> {
+        Write { expected: Revision(expected), value }
+    }
+
+    fn created(campaign: Campaign) -> Commit {
+        let events = vec![sample::event(campaign.id.as_str(), EventKind::CampaignCreated)];
+        Commit { campaigns: vec![write(0, campaign)], events, ..Commit::default() }
+    }
+
+    #[test]
+    fn a_record_that_broke_a_rule_before_may_still_be_written() {
+        let store = Memory::new();
+        let campaign = sample::campaign("c");
+        let mut broken = sample::searched(campaign.clone(), 2_000);
+        block_on(async {
+            store.commit(created(campaign)).await.unwrap();
+            store.overwrite(broken.clone());
+            broken.name = "goes on".to_owned();
+            let events = vec![sample::event("c", EventKind::BackOffEnded)];
+            let commit =
+                |campaign| Commit { campaigns: vec![write(1, campaign)], ..Commit::default() };
+            let step = Commit { events: events.clone(), ..commit(broken.clone()) };
+            store.commit(step).await.unwrap();
+            let worse = Commit { events, ..commit(sample::searched(broken, 2_001)) };
+            store.commit(worse).await.unwrap_err();
+        });
+    }
+
+    /// Counts what is read.
+    struct Counted<'a>(&'a Content, Cell<usize>);
+
+    impl Counted<'_> {
+        fn content(&self) -> &Content {
+            self.1.set(self.1.get() + 1);
+            self.0
+        }
+    }
+
+    impl Present for Counted<'_> {
+        type Error = StoreError;
+
+        fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
+            self.content().campaign(id)
+        }
+
+        fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
+            self.content().experiment(id)
+        }
+
+        fn experiment_at(
+            &self,
+            campaign: &CampaignId,
+            number: u32,
+        ) -> Result<Option<ExperimentId>, StoreError> {
+            self.content().experiment_at(campaign, number)
+        }
+
+        fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
+            Present::run(self.content(), id)
+        }
+
+        fn open_runs(&self, id: EvaluationId) -> Result<usize, StoreError> {
+            self.content().open_runs(id)
+        }
+
+        fn workflow(
+            &self,
+            id: &WorkflowId,
+        ) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
+            Present::workflow(self.content(), id)
+        }
+
+        fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, StoreError> {
+            self.content().open_campaigns_on(id)
+        }
+
+        fn open_runs_on(&self, id: &WorkflowId) -> Result<Vec<WorkflowRunId>, StoreError> {
+            self.content().open_runs_on(id)
+        }
+
+        fn workflow_run(
+            &self,
+            id: WorkflowRunId,
+        ) -> Result<Option<Versioned<WorkflowRun>>, StoreError> {
+            Present::workflow_run(self.content(), id)
+        }
+
+        fn workflow_runs_at_work(&self) -> Result<Vec<WorkflowRun>, StoreError> {
+            self.content().workflow_runs_at_work()
+        }
+    }
+
+    #[test]
+    fn what_a_commit_is_checked_for_costs_the_same_however_much_is_stored() {
+        let reads = |stored: u32| {
+            let store = Memory::new();
+            let (campaign, evaluation) = sample::replaying("c");
+            let runs = (0..stored + 2).map(|case| sample::run("c", evaluation, case));
+            let runs: Vec<_> = runs.collect();
+            let all = runs.iter().map(|run| write(0, run.clone())).collect();
+            block_on(async {
+                let commit = Commit { runs: all, ..created(campaign.clone()) };
+                store.commit(commit).await.unwrap();
+                for number in 0..stored {
+                    let other = created(sample::campaign(&format!("other-{number}")));
+                    store.commit(other).await.unwrap();
+                }
+            });
+            let mut next = campaign.clone();
+            next.name = "another".to_owned();
+            let commit = Commit {
+                campaigns: vec![write(1, next)],
+                runs: vec![
+                    write(1, sample::claimed(&runs[0])),
+                    write(1, sample::cancelled(&runs[1])),
+                ],
+                events: vec![sample::event("c", EventKind::BackOffEnded)],
+                ..Commit::default()
+            };
+            let content = store.content();
+            let counted = Counted(&content, Cell::new(0));
+            check(&commit, &counted).unwrap();
+            counted.1.get()
+        };
+        assert_eq!((reads(1), reads(300)), (3, 3), "one read of each record that is written");
+    }
 }
