@@ -166,9 +166,9 @@ async fn fill(store: &Lmdb, campaign: &str, mut have: usize, wanted: usize) -> O
     let template = templates(store, &id).await?;
     while have < wanted {
         let evaluation = EvaluationId::derive(&[&have.to_be_bytes()]);
-        let copies = template.iter().zip(have..wanted).map(|(run, number)| Write {
-            expected: Revision(0),
-            value: Run { id: RunId::derive(&[&number.to_be_bytes()]), evaluation, ..run.clone() },
+        let copies = template.iter().take(wanted - have).map(|run| {
+            let id = RunId::derive(&[evaluation.as_bytes(), run.case.as_str().as_bytes()]);
+            Write { expected: Revision(0), value: Run { id, evaluation, ..run.clone() } }
         });
         let runs: Vec<_> = copies.collect();
         have += runs.len();

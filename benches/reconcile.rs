@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
 use optim_benches::measure::median_ns;
+use optim_core::campaign::Campaign;
+use optim_core::campaign::event::EventKind;
 use optim_core::id::CampaignId;
 use optim_runtime::clock::SystemClock;
 use optim_runtime::engine::Engine;
@@ -41,8 +43,13 @@ impl Loaded {
             Arc::new(Engine::new(Arc::<FaultyStore<_>>::clone(&store), Arc::new(SystemClock)));
         let tasks = runtime.block_on(async {
             let drafts = (0..campaigns).map(|number| sample::campaign(&format!("c{number}")));
-            let campaigns = drafts.map(|value| Write { expected: Revision(0), value }).collect();
-            let commit = Commit { campaigns, ..Commit::default() };
+            let write = |value| Write { expected: Revision(0), value };
+            let campaigns: Vec<_> = drafts.map(write).collect();
+            let created = |campaign: &Write<Campaign>| {
+                sample::event(campaign.value.id.as_str(), EventKind::CampaignCreated)
+            };
+            let events = campaigns.iter().map(created).collect();
+            let commit = Commit { campaigns, events, ..Commit::default() };
             store.commit(commit).await.expect("memory takes everything");
             let mut tasks = TaskSet::new();
             let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), Vec::new()));

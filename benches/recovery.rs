@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use optim_core::campaign::command::Command;
-use optim_core::id::{Actor, EvaluationId, RunId};
+use optim_core::id::{Actor, CaseId, EvaluationId, RunId};
 use optim_core::quantity::Timestamp;
 use optim_core::run::{Run, RunState};
 use optim_runtime::clock::SystemClock;
@@ -44,13 +44,14 @@ async fn fill(store: &Lmdb, have: u64, wanted: u64) -> Outcome<()> {
     for first in (have..wanted).step_by(usize::try_from(COMMIT)?) {
         let numbers = first..wanted.min(first + COMMIT);
         let evaluation = EvaluationId::derive(&[&first.to_be_bytes()]);
-        let copy = |number: u64| Run {
-            id: RunId::derive(&[&number.to_be_bytes()]),
-            evaluation,
-            ..template.clone()
+        let copy = |number: u64| -> Outcome<_> {
+            let case = CaseId::new(number.to_string())?;
+            let id = RunId::derive(&[evaluation.as_bytes(), case.as_str().as_bytes()]);
+            let value = Run { id, evaluation, case, ..template.clone() };
+            Ok(Write { expected: Revision(0), value })
         };
-        let runs = numbers.map(|number| Write { expected: Revision(0), value: copy(number) });
-        store.commit(Commit { runs: runs.collect(), ..Commit::default() }).await?;
+        let runs = numbers.map(copy).collect::<Outcome<_>>()?;
+        store.commit(Commit { runs, ..Commit::default() }).await?;
     }
     Ok(())
 }

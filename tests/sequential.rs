@@ -2,8 +2,10 @@
 
 use crate::support::Project;
 use optim_core::campaign::Phase;
+use optim_core::campaign::event::EventKind;
 use optim_core::id::CampaignId;
 use optim_server::session::Session;
+use optim_store::testing::sample;
 use optim_store::{Commit, Versioned, Write};
 use serde_json::Value;
 
@@ -190,7 +192,9 @@ async fn tamper(project: &Project) {
         figures.gain = (-figures.gain.millionths()).try_into().expect("as far below zero");
     }
     let campaigns = vec![Write { expected: revision, value }];
-    store.commit(Commit { campaigns, ..Commit::default() }).await.expect("it is written");
+    let events = vec![sample::event("known", EventKind::BackOffEnded)];
+    let commit = Commit { campaigns, events, ..Commit::default() };
+    store.commit(commit).await.expect("it is written");
 }
 
 #[tokio::test]

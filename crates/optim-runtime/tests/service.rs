@@ -33,6 +33,7 @@ use optim_runtime::tasks::TaskSet;
 use optim_runtime::testing::{ANY_BASELINE, SmallProject};
 use optim_store::memory::Memory;
 use optim_store::testing::faulty::{Fault, FaultyStore};
+use optim_store::testing::sample;
 use optim_store::{Commit, EventSeq, Page, RunFilter, Store, Versioned, Write};
 use serde_json::json;
 
@@ -442,18 +443,17 @@ async fn after_a_while(engine: &Engine, id: &CampaignId) -> Campaign {
 
 #[tokio::test(start_paused = true)]
 async fn an_approval_that_fails_the_last_look_demotes_and_says_so() {
-    let store: Arc<dyn Store> = Arc::new(Memory::new());
-    let engine = engine(Arc::clone(&store));
+    let store = Arc::new(Memory::new());
+    let engine = engine(Arc::<Memory>::clone(&store));
     let id = started(&engine, draft("c", 5)).await;
     let service = serve(&engine, rules()).await.unwrap();
     let settled = insist(|| service.settled(&id)).await;
     service.stop().await;
     let pending = settled.current_experiment().expect("seed 5 finds a winner").clone();
     // What was allowed when the candidate was proposed is not any more.
-    let Versioned { revision, mut value } = store.campaign(&id).await.unwrap().unwrap();
-    value.frozen.policies.mutation.allowed.clear();
-    let campaigns = vec![Write { expected: revision, value }];
-    store.commit(Commit { campaigns, ..Commit::default() }).await.unwrap();
+    let mut damaged = store.campaign(&id).await.unwrap().unwrap().value;
+    damaged.frozen.policies.mutation.allowed.clear();
+    store.overwrite(damaged);
     let approve = Command::ApproveAnyway { experiment: pending.id, reason: "why".to_owned() };
     let after = engine.submit(&id, &approve, actor()).await.unwrap();
     assert_eq!((after.baseline.version, after.status()), (0, Status::Running));
@@ -697,8 +697,10 @@ async fn a_call_of_proposers_that_a_dead_process_made_for_an_ended_campaign_coun
     engine.submit(&id, &Command::Cancel { reason: None }, actor()).await.unwrap();
     let Versioned { revision, mut value } = store.campaign(&id).await.unwrap().unwrap();
     value.ledger.call = Some(Amount { tokens: Tokens(70), ..Amount::default() });
+    let at_most = value.ledger.call.unwrap();
     let campaigns = vec![Write { expected: revision, value }];
-    store.commit(Commit { campaigns, ..Commit::default() }).await.unwrap();
+    let events = vec![sample::event("c", EventKind::ProposersAsked { at_most })];
+    store.commit(Commit { campaigns, events, ..Commit::default() }).await.unwrap();
     engine.recover().await.unwrap();
     let settled = engine.campaign(&id).await.unwrap().value;
     assert_eq!((settled.ledger.call, settled.ledger.usage.tokens()), (None, Tokens(70)));

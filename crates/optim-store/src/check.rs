@@ -1,11 +1,14 @@
 //! The rules of a commit: checked by every backend with the same function, so that all give the
-//! same answer.
+//! same answer. First those of the store, then the invariants, as far as one commit shows them.
 
 use std::collections::BTreeSet;
 
+use optim_core::campaign::Campaign;
 use optim_core::campaign::event::Subject;
 use optim_core::digest::Digest;
-use optim_core::id::{CampaignId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::experiment::Experiment;
+use optim_core::id::{CampaignId, EvaluationId, ExperimentId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::invariants::change::{Change, Changed, check_change};
 use optim_core::run::Run;
 use optim_core::stored_workflow::StoredWorkflow;
 use optim_core::workflow_run::WorkflowRun;
@@ -17,17 +20,19 @@ pub(crate) trait Present {
     /// What a failed read leads to.
     type Error: From<StoreError>;
 
-    fn campaign_revision(&self, id: &CampaignId) -> Result<Option<Revision>, Self::Error>;
-    fn experiment_place(&self, id: ExperimentId) -> Result<Option<(CampaignId, u32)>, Self::Error>;
+    fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, Self::Error>;
+    fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, Self::Error>;
     fn experiment_at(
         &self,
         campaign: &CampaignId,
         number: u32,
     ) -> Result<Option<ExperimentId>, Self::Error>;
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, Self::Error>;
+    fn open_runs(&self, id: EvaluationId) -> Result<usize, Self::Error>;
     fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, Self::Error>;
     fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, Self::Error>;
     fn open_runs_on(&self, id: &WorkflowId) -> Result<Vec<WorkflowRunId>, Self::Error>;
+    fn workflow_runs_at_work(&self) -> Result<Vec<WorkflowRun>, Self::Error>;
     fn workflow_run(
         &self,
         id: WorkflowRunId,
@@ -36,11 +41,15 @@ pub(crate) trait Present {
 
 /// Whether `commit` may be applied to what is `present`.
 pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    campaigns(commit, present)?;
-    experiments(commit, present)?;
-    runs(commit, present)?;
-    workflows(commit, present)?;
-    workflow_runs(commit, present)?;
+    let change = Change {
+        campaigns: campaigns(commit, present)?,
+        experiments: experiments(commit, present)?,
+        runs: runs(commit, present)?,
+        workflows: workflows(commit, present)?,
+        workflow_runs: workflow_runs(commit, present)?,
+        events: &commit.events,
+        ..Change::default()
+    };
     for event in &commit.events {
         match &event.subject {
             Subject::Campaign(id) => {
@@ -62,22 +71,51 @@ pub(crate) fn check<P: Present>(commit: &Commit, present: &P) -> Result<(), P::E
     if blob_bytes > Commit::BLOB_BYTES_MAX {
         return refuse("its payloads have more than 64 MiB");
     }
-    Ok(())
+    invariants(change, present)
 }
 
-fn campaigns<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    let mut ids = BTreeSet::new();
+/// Whether `change` keeps the invariants that can be seen in it. What else is stored is asked for only where
+/// something ends or begins: the number of case runs of an evaluation, and the workflow runs at work.
+fn invariants<P: Present>(mut change: Change<'_>, present: &P) -> Result<(), P::Error> {
+    let dropped: Vec<_> = change.dropped().collect();
+    for evaluation in dropped {
+        change.open_runs.insert(evaluation, present.open_runs(evaluation)?);
+    }
+    if change.begins_to_work() {
+        change.at_work = present.workflow_runs_at_work()?;
+    }
+    match check_change(&change).into_iter().next() {
+        None => Ok(()),
+        Some(violation) => Err(StoreError::Invariant(Box::new(violation)).into()),
+    }
+}
+
+/// A record that is written, with what it replaces.
+fn changed<T>(before: Option<Versioned<T>>, after: &T) -> Changed<'_, T> {
+    Changed { before: before.map(|before| before.value), after }
+}
+
+fn campaigns<'a, P: Present>(
+    commit: &'a Commit,
+    present: &P,
+) -> Result<Vec<Changed<'a, Campaign>>, P::Error> {
+    let (mut ids, mut all) = (BTreeSet::new(), Vec::new());
     for Write { expected, value } in &commit.campaigns {
         if !ids.insert(&value.id) {
             return refuse("a campaign is in it twice");
         }
-        let found = present.campaign_revision(&value.id)?.unwrap_or_default();
-        expect(*expected, found, || format!("campaign {}", value.id))?;
-        if let (Revision(0), Some(workflow)) = (found, value.source.location.stored()) {
+        let before = present.campaign(&value.id)?;
+        expect(*expected, revision(before.as_ref()), || format!("campaign {}", value.id))?;
+        if let (None, Some(workflow)) = (&before, value.source.location.stored()) {
             is_in_use(workflow, commit, present)?;
         }
+        all.push(changed(before, value));
     }
-    Ok(())
+    Ok(all)
+}
+
+fn revision<T>(found: Option<&Versioned<T>>) -> Revision {
+    found.map(|found| found.revision).unwrap_or_default()
 }
 
 /// Campaigns and runs begin only on a workflow that is in use.
@@ -89,18 +127,20 @@ fn is_in_use<P: Present>(id: &WorkflowId, commit: &Commit, present: &P) -> Resul
     }
 }
 
-fn workflows<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    let mut ids = BTreeSet::new();
+fn workflows<'a, P: Present>(
+    commit: &'a Commit,
+    present: &P,
+) -> Result<Vec<Changed<'a, StoredWorkflow>>, P::Error> {
+    let (mut ids, mut all) = (BTreeSet::new(), Vec::new());
     let mut new_versions = BTreeSet::new();
     for Write { expected, value } in &commit.workflows {
         if !ids.insert(&value.id) {
             return refuse("a workflow is in it twice");
         }
         let before = present.workflow(&value.id)?;
-        let found = before.as_ref().map(|before| before.revision).unwrap_or_default();
-        expect(*expected, found, || format!("workflow {}", value.id))?;
-        let before = before.map(|before| before.value.versions).unwrap_or_default();
-        for version in value.versions.iter().filter(|version| !before.contains(version)) {
+        expect(*expected, revision(before.as_ref()), || format!("workflow {}", value.id))?;
+        let known = before.as_ref().map_or(&[][..], |before| &before.value.versions);
+        for version in value.versions.iter().filter(|version| !known.contains(version)) {
             new_versions.insert((&value.id, version.number, version.definition.snapshot));
         }
         if !value.is_in_use() {
@@ -109,6 +149,7 @@ fn workflows<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
         if value.deleted.is_some() {
             no_open_run_is_left_on(&value.id, commit, present)?;
         }
+        all.push(changed(before, value));
     }
     let texts: BTreeSet<_> = commit
         .texts
@@ -116,7 +157,7 @@ fn workflows<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
         .map(|text| (&text.workflow, text.version, text.text.digest()))
         .collect();
     if texts == new_versions && texts.len() == commit.texts.len() {
-        Ok(())
+        Ok(all)
     } else {
         refuse("the texts are not those of the new versions of its workflows")
     }
@@ -165,8 +206,11 @@ fn workflow_after<P: Present>(
     }
 }
 
-fn experiments<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    let mut ids = BTreeSet::new();
+fn experiments<'a, P: Present>(
+    commit: &'a Commit,
+    present: &P,
+) -> Result<Vec<Changed<'a, Experiment>>, P::Error> {
+    let (mut ids, mut all) = (BTreeSet::new(), Vec::new());
     let mut numbers = BTreeSet::new();
     for experiment in &commit.experiments {
         if !writes(commit, &experiment.campaign) {
@@ -176,8 +220,10 @@ fn experiments<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error>
         {
             return refuse("an experiment, or its number, is in it twice");
         }
-        match present.experiment_place(experiment.id)? {
-            Some(place) if place != (experiment.campaign.clone(), experiment.number) => {
+        let place = |one: &Experiment| (one.campaign.clone(), one.number);
+        let before = present.experiment(experiment.id)?;
+        match &before {
+            Some(before) if place(before) != place(experiment) => {
                 return refuse("an experiment changes its campaign or its number");
             }
             Some(_) => {}
@@ -186,20 +232,23 @@ fn experiments<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error>
             }
             None => {}
         }
+        all.push(Changed { before, after: experiment });
     }
-    Ok(())
+    Ok(all)
 }
 
-fn runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
-    let mut ids = BTreeSet::new();
+fn runs<'a, P: Present>(
+    commit: &'a Commit,
+    present: &P,
+) -> Result<Vec<Changed<'a, Run>>, P::Error> {
+    let (mut ids, mut all) = (BTreeSet::new(), Vec::new());
     for Write { expected, value: run } in &commit.runs {
         if !ids.insert(run.id) {
             return refuse("a run is in it twice");
         }
         let before = present.run(run.id)?;
-        let found = before.as_ref().map(|before| before.revision).unwrap_or_default();
-        expect(*expected, found, || format!("run {}", run.id))?;
-        match before {
+        expect(*expected, revision(before.as_ref()), || format!("run {}", run.id))?;
+        match &before {
             Some(before) if identity(&before.value) != identity(run) => {
                 return refuse("a run changes its campaign, evaluation, case or snapshot");
             }
@@ -208,19 +257,23 @@ fn runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
                 campaign_exists(&run.campaign, commit, present, "a run is of an unknown campaign")?
             }
         }
+        all.push(changed(before, run));
     }
-    Ok(())
+    Ok(all)
 }
 
-fn workflow_runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Error> {
+fn workflow_runs<'a, P: Present>(
+    commit: &'a Commit,
+    present: &P,
+) -> Result<Vec<Changed<'a, WorkflowRun>>, P::Error> {
     let (mut ids, mut new_outputs) = (BTreeSet::new(), BTreeSet::new());
+    let mut all = Vec::new();
     for Write { expected, value: run } in &commit.workflow_runs {
         if !ids.insert(run.id) {
             return refuse("a workflow run is in it twice");
         }
         let before = present.workflow_run(run.id)?;
-        let found = before.as_ref().map(|before| before.revision).unwrap_or_default();
-        expect(*expected, found, || format!("workflow run {}", run.id))?;
+        expect(*expected, revision(before.as_ref()), || format!("workflow run {}", run.id))?;
         let before = before.map(|before| before.value);
         if let Some(before) = &before {
             follows(run, before)?;
@@ -231,11 +284,12 @@ fn workflow_runs<P: Present>(commit: &Commit, present: &P) -> Result<(), P::Erro
         }
         let known: BTreeSet<_> = before.iter().flat_map(WorkflowRun::outputs).collect();
         new_outputs.extend(run.outputs().filter(|it| !known.contains(it)).map(|it| (run.id, it)));
+        all.push(Changed { before, after: run });
     }
     let outputs = commit.outputs.iter().map(|output| (output.run, output.output.digest()));
     let outputs: BTreeSet<(WorkflowRunId, Digest)> = outputs.collect();
     if outputs == new_outputs && outputs.len() == commit.outputs.len() {
-        Ok(())
+        Ok(all)
     } else {
         refuse("the outputs are not those that its workflow runs begin to list")
     }
@@ -272,11 +326,7 @@ fn campaign_exists<P: Present>(
     present: &P,
     otherwise: &'static str,
 ) -> Result<(), P::Error> {
-    if writes(commit, id) || present.campaign_revision(id)?.is_some() {
-        Ok(())
-    } else {
-        refuse(otherwise)
-    }
+    if writes(commit, id) || present.campaign(id)?.is_some() { Ok(()) } else { refuse(otherwise) }
 }
 
 /// Whether the campaign is among those that change.
@@ -292,10 +342,10 @@ fn expect<E: From<StoreError>>(
     if expected == found { Ok(()) } else { conflict(what()) }
 }
 
-fn conflict<E: From<StoreError>>(what: String) -> Result<(), E> {
+fn conflict<T, E: From<StoreError>>(what: String) -> Result<T, E> {
     Err(StoreError::Conflict { what }.into())
 }
 
-fn refuse<E: From<StoreError>>(why: &'static str) -> Result<(), E> {
+fn refuse<T, E: From<StoreError>>(why: &'static str) -> Result<T, E> {
     Err(StoreError::Refused(why).into())
 }

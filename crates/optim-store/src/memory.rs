@@ -10,7 +10,9 @@ use optim_core::audit::head::Head;
 use optim_core::campaign::Campaign;
 use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
-use optim_core::id::{CampaignId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId};
+use optim_core::id::{
+    CampaignId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId,
+};
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
@@ -22,7 +24,7 @@ use crate::cursor::Listing;
 use crate::encoded::{Encoded, RecordId, encode};
 use crate::store::{
     CampaignSummary, Commit, Committed, EventSeq, ExperimentSummary, Page, Paged, Recorded,
-    Revision, RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
+    RunFilter, RunOutput, RunSummary, Store, StoreError, Versioned, WorkflowFilter,
     WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, Write, recorded,
 };
 
@@ -63,6 +65,16 @@ impl Memory {
     #[must_use]
     pub fn copy(&self) -> Self {
         Self { content: Mutex::new(self.content().clone()) }
+    }
+
+    /// Puts `campaign` in place of what is stored of it, as damage would: no rule looks at it, and nothing is
+    /// told. For tests of what such a record leads to.
+    pub fn overwrite(&self, campaign: Campaign) {
+        let mut content = self.content();
+        let seq = content.campaign_ids.get(&campaign.id).copied();
+        if let Some(stored) = seq.and_then(|seq| content.campaigns.get_mut(&seq)) {
+            stored.value = campaign;
+        }
     }
 
     fn content(&self) -> MutexGuard<'_, Content> {
@@ -132,16 +144,12 @@ fn written<T>(write: Write<T>) -> Versioned<T> {
 impl Present for Content {
     type Error = StoreError;
 
-    fn campaign_revision(&self, id: &CampaignId) -> Result<Option<Revision>, StoreError> {
-        let campaign = self.campaign_ids.get(id).and_then(|seq| self.campaigns.get(seq));
-        Ok(campaign.map(|campaign| campaign.revision))
+    fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
+        Ok(self.campaign_ids.get(id).and_then(|seq| self.campaigns.get(seq)).cloned())
     }
 
-    fn experiment_place(&self, id: ExperimentId) -> Result<Option<(CampaignId, u32)>, StoreError> {
-        Ok(self
-            .experiments
-            .get(&id)
-            .map(|experiment| (experiment.campaign.clone(), experiment.number)))
+    fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
+        Ok(self.experiments.get(&id).cloned())
     }
 
     fn experiment_at(
@@ -154,6 +162,11 @@ impl Present for Content {
 
     fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
         Ok(self.run_ids.get(&id).and_then(|seq| self.runs.get(seq)).cloned())
+    }
+
+    fn open_runs(&self, id: EvaluationId) -> Result<usize, StoreError> {
+        let open = RunFilter::Open(id);
+        Ok(self.runs.values().filter(|run| open.admits(&run.value)).count())
     }
 
     fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
@@ -175,6 +188,11 @@ impl Present for Content {
         let open = WorkflowRunFilter::OpenOn(id.clone());
         let runs = self.workflow_runs.values().filter(|run| open.admits(&run.value));
         Ok(runs.map(|run| run.value.id).collect())
+    }
+
+    fn workflow_runs_at_work(&self) -> Result<Vec<WorkflowRun>, StoreError> {
+        let runs = self.workflow_runs.values().map(|run| &run.value);
+        Ok(runs.filter(|run| run.state.status().is_at_work()).cloned().collect())
     }
 }
 
@@ -220,8 +238,7 @@ impl Store for Memory {
     }
 
     async fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
-        let content = self.content();
-        Ok(content.campaign_ids.get(id).and_then(|seq| content.campaigns.get(seq)).cloned())
+        Present::campaign(&*self.content(), id)
     }
 
     async fn campaigns(&self, page: Page) -> Result<Paged<CampaignSummary>, StoreError> {
@@ -247,7 +264,7 @@ impl Store for Memory {
     }
 
     async fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
-        Ok(self.content().experiments.get(&id).cloned())
+        Present::experiment(&*self.content(), id)
     }
 
     async fn experiments(
@@ -385,8 +402,141 @@ impl Store for Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use optim_core::campaign::event::EventKind;
+
     use super::*;
-    use crate::testing::conformance::Fixture;
+    use crate::store::Revision;
+    use crate::testing::conformance::{Fixture, block_on};
+    use crate::testing::sample;
 
     crate::conformance_tests!(|| Fixture::volatile(Memory::new()));
+
+    fn write<T>(expected: u64, value: T) -> Write<T> {
+        Write { expected: Revision(expected), value }
+    }
+
+    fn created(campaign: Campaign) -> Commit {
+        let events = vec![sample::event(campaign.id.as_str(), EventKind::CampaignCreated)];
+        Commit { campaigns: vec![write(0, campaign)], events, ..Commit::default() }
+    }
+
+    #[test]
+    fn a_record_that_broke_a_rule_before_may_still_be_written() {
+        let store = Memory::new();
+        let campaign = sample::campaign("c");
+        let mut broken = sample::searched(campaign.clone(), 2_000);
+        block_on(async {
+            store.commit(created(campaign)).await.unwrap();
+            store.overwrite(broken.clone());
+            broken.name = "goes on".to_owned();
+            let events = vec![sample::event("c", EventKind::BackOffEnded)];
+            let commit =
+                |campaign| Commit { campaigns: vec![write(1, campaign)], ..Commit::default() };
+            let step = Commit { events: events.clone(), ..commit(broken.clone()) };
+            store.commit(step).await.unwrap();
+            let worse = Commit { events, ..commit(sample::searched(broken, 2_001)) };
+            store.commit(worse).await.unwrap_err();
+        });
+    }
+
+    /// Counts what is read.
+    struct Counted<'a>(&'a Content, Cell<usize>);
+
+    impl Counted<'_> {
+        fn content(&self) -> &Content {
+            self.1.set(self.1.get() + 1);
+            self.0
+        }
+    }
+
+    impl Present for Counted<'_> {
+        type Error = StoreError;
+
+        fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, StoreError> {
+            self.content().campaign(id)
+        }
+
+        fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, StoreError> {
+            self.content().experiment(id)
+        }
+
+        fn experiment_at(
+            &self,
+            campaign: &CampaignId,
+            number: u32,
+        ) -> Result<Option<ExperimentId>, StoreError> {
+            self.content().experiment_at(campaign, number)
+        }
+
+        fn run(&self, id: RunId) -> Result<Option<Versioned<Run>>, StoreError> {
+            Present::run(self.content(), id)
+        }
+
+        fn open_runs(&self, id: EvaluationId) -> Result<usize, StoreError> {
+            self.content().open_runs(id)
+        }
+
+        fn workflow(
+            &self,
+            id: &WorkflowId,
+        ) -> Result<Option<Versioned<StoredWorkflow>>, StoreError> {
+            Present::workflow(self.content(), id)
+        }
+
+        fn open_campaigns_on(&self, id: &WorkflowId) -> Result<Vec<CampaignId>, StoreError> {
+            self.content().open_campaigns_on(id)
+        }
+
+        fn open_runs_on(&self, id: &WorkflowId) -> Result<Vec<WorkflowRunId>, StoreError> {
+            self.content().open_runs_on(id)
+        }
+
+        fn workflow_run(
+            &self,
+            id: WorkflowRunId,
+        ) -> Result<Option<Versioned<WorkflowRun>>, StoreError> {
+            Present::workflow_run(self.content(), id)
+        }
+
+        fn workflow_runs_at_work(&self) -> Result<Vec<WorkflowRun>, StoreError> {
+            self.content().workflow_runs_at_work()
+        }
+    }
+
+    #[test]
+    fn what_a_commit_is_checked_for_costs_the_same_however_much_is_stored() {
+        let reads = |stored: u32| {
+            let store = Memory::new();
+            let (campaign, evaluation) = sample::replaying("c");
+            let runs = (0..stored + 2).map(|case| sample::run("c", evaluation, case));
+            let runs: Vec<_> = runs.collect();
+            let all = runs.iter().map(|run| write(0, run.clone())).collect();
+            block_on(async {
+                let commit = Commit { runs: all, ..created(campaign.clone()) };
+                store.commit(commit).await.unwrap();
+                for number in 0..stored {
+                    let other = created(sample::campaign(&format!("other-{number}")));
+                    store.commit(other).await.unwrap();
+                }
+            });
+            let mut next = campaign.clone();
+            next.name = "another".to_owned();
+            let commit = Commit {
+                campaigns: vec![write(1, next)],
+                runs: vec![
+                    write(1, sample::claimed(&runs[0])),
+                    write(1, sample::cancelled(&runs[1])),
+                ],
+                events: vec![sample::event("c", EventKind::BackOffEnded)],
+                ..Commit::default()
+            };
+            let content = store.content();
+            let counted = Counted(&content, Cell::new(0));
+            check(&commit, &counted).unwrap();
+            counted.1.get()
+        };
+        assert_eq!((reads(1), reads(300)), (3, 3), "one read of each record that is written");
+    }
 }

@@ -14,6 +14,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{
     CampaignId, CaseId, EvaluationId, ExperimentId, ProviderId, RunId, WorkflowId, WorkflowRunId,
 };
+use optim_core::invariants::Violation;
 use optim_core::quantity::Timestamp;
 use optim_core::run::{Epoch, Run, RunState};
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
@@ -146,6 +147,9 @@ pub struct RunOutput {
 /// its run's record begins to list and that is not in the commit, or the other way round; a new version of
 /// a workflow without its text, or a text without its new version; a throttle under the name of another
 /// provider; payloads, outputs and texts of more than [`Commit::BLOB_BYTES_MAX`].
+///
+/// Every store refuses, with [`StoreError::Invariant`], what breaks an invariant that can be seen in one
+/// commit: [`check_change`](optim_core::invariants::change::check_change).
 ///
 /// Every store answers [`StoreError::Conflict`] when the one side of these was decided without knowing of
 /// the other: after the commit an open campaign would be on a stored workflow that is not in use, or an
@@ -557,6 +561,9 @@ pub enum StoreError {
     /// The commit breaks a rule of the contract; a fault of the caller.
     #[error("the commit is refused: {0}")]
     Refused(&'static str),
+    /// The commit would break an invariant. Nothing changed.
+    #[error("nothing was changed, because it would break an invariant: {0}")]
+    Invariant(Box<Violation>),
     /// A cursor that this store did not make.
     #[error("the cursor is not one of this store's; begin again from the first page")]
     BadCursor,
@@ -661,6 +668,7 @@ impl StoreError {
         match self {
             Self::Conflict { .. } => "conflict",
             Self::Refused(_) => "commit_refused",
+            Self::Invariant(_) => "invariant_broken",
             Self::BadCursor => "bad_cursor",
             Self::Corrupt { .. } => "record_corrupt",
             Self::Newer { .. } => "schema_newer",

@@ -46,11 +46,17 @@ fn payload(writer: u32, revision: u64) -> Blob {
 /// The commit that moves a writer's campaign on from `revision`: with a run, a payload and an event.
 fn step(writer: u32, revision: u64) -> anyhow::Result<Commit> {
     let id = name(writer);
-    let run = sample::run(&id, sample::evaluation(&id, "replay"), u32::try_from(revision)?);
+    let evaluation = sample::evaluation(&id, "replay");
+    let run = sample::run(&id, evaluation, u32::try_from(revision)?);
+    let campaign = sample::funded(sample::campaign(&id), &[evaluation]);
+    let what = match revision {
+        0 => EventKind::CampaignCreated,
+        _ => EventKind::CampaignStarted { reason: None },
+    };
     Ok(Commit {
-        campaigns: vec![Write { expected: Revision(revision), value: sample::campaign(&id) }],
+        campaigns: vec![Write { expected: Revision(revision), value: campaign }],
         runs: vec![Write { expected: Revision(0), value: run }],
-        events: vec![sample::event(&id, EventKind::CampaignStarted { reason: None })],
+        events: vec![sample::event(&id, what)],
         blobs: vec![payload(writer, revision)],
         ..Commit::default()
     })

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 
 use super::check::check;
 use super::command::{Command, Context, LiveChange, Rejection};
-use super::event::EventKind;
+use super::event::{Event, EventKind};
 use super::ledger::Amount;
 use super::live::{Texts, plan_apply, plan_rollback};
 use super::location::Location;
@@ -28,6 +28,7 @@ use super::work::{Work, work};
 use super::*;
 use crate::experiment::{Anyway, ExperimentState, Proposer};
 use crate::id::NodeId;
+use crate::invariants::change::{Change, Changed, check_change};
 use crate::mutation::{FieldValue, MutableField, Mutation};
 use crate::outcome::Usage;
 use crate::policy::{
@@ -175,16 +176,11 @@ impl Driven {
             "changed exactly when there is an event: {events:?}"
         );
         assert_eq!(check(&next), Vec::new());
-        if self.campaign.is_closed() {
-            assert_eq!(next.phase, self.campaign.phase, "terminal is terminal");
-        }
+        self.keeps_the_invariants(&next, &experiments, &events);
         if matches!(work(&next), Work::AwaitOperator | Work::Nothing) {
             let looked_at = observe(&next, &Observation::Woke, &cx(i64::MAX / 2));
-            assert_eq!(
-                looked_at.events,
-                vec![],
-                "what waits for a person changes nothing by itself"
-            );
+            let by_itself = "what waits for a person changes nothing by itself";
+            assert_eq!(looked_at.events, vec![], "{by_itself}");
         }
         self.told.extend(events.into_iter().map(|event| event.what));
         for effect in effects {
@@ -234,6 +230,20 @@ impl Driven {
             assert_eq!(recorded, *current, "the record and the campaign's copy are equal");
         }
         self.campaign = next;
+    }
+
+    /// As a store would look at the commit of it.
+    fn keeps_the_invariants(&self, next: &Campaign, experiments: &[Experiment], events: &[Event]) {
+        let change = Change {
+            campaigns: vec![Changed { before: Some(self.campaign.clone()), after: next }],
+            experiments: experiments
+                .iter()
+                .map(|after| Changed { before: self.experiments.get(&after.id).cloned(), after })
+                .collect(),
+            events,
+            ..Change::default()
+        };
+        assert_eq!(check_change(&change), Vec::new(), "{events:?}");
     }
 
     /// Ends the first evaluation in flight, once the campaign waits no longer.

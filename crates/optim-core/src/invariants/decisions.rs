@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use crate::campaign::Campaign;
 use crate::experiment::{Experiment, ExperimentState};
 use crate::id::Actor;
+use crate::judge::pair::PairRecord;
 use crate::verdict::Verdict;
 
+use super::change::{Change, Changed};
 use super::{Findings, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
@@ -22,40 +24,84 @@ pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
 
 /// I1: what awaits a decision is in the campaign's hands, as it is on record, and nothing else is.
 fn open(campaign: &Campaign, experiments: &[&Experiment], findings: &mut Findings) {
-    let held = campaign.current_experiments();
     for experiment in experiments {
-        let is_open = experiment.is_compared() || experiment.state.undecided().is_some();
-        let is_held = held.iter().any(|one| one.id == experiment.id);
-        findings.require(
-            is_open == is_held,
-            1,
-            || super::experiment(experiment),
-            || {
-                format!(
-                    "it is {}, and its campaign waits for it: {is_held}",
-                    experiment.state.name()
-                )
-            },
-        );
+        is_held_while_open(campaign, experiment, findings);
     }
-    for one in held {
-        findings.require(
-            experiments.iter().any(|recorded| is_on_record(one, recorded)),
-            1,
-            || super::experiment(one),
-            || "what its campaign holds of it is not what is on record".to_owned(),
-        );
+    for one in campaign.current_experiments() {
+        let is_recorded = experiments.iter().any(|recorded| is_on_record(one, recorded));
+        not_on_record(is_recorded, one, findings);
     }
+}
+
+fn is_held_while_open(campaign: &Campaign, experiment: &Experiment, findings: &mut Findings) {
+    let is_open = experiment.is_compared() || experiment.state.undecided().is_some();
+    let is_held = campaign.current_experiments().iter().any(|one| one.id == experiment.id);
+    findings.require(
+        is_open == is_held,
+        1,
+        || super::experiment(experiment),
+        || format!("it is {}, and its campaign waits for it: {is_held}", experiment.state.name()),
+    );
+}
+
+fn not_on_record(is_recorded: bool, held: &Experiment, findings: &mut Findings) {
+    findings.require(
+        is_recorded,
+        1,
+        || super::experiment(held),
+        || "what its campaign holds of it is not what is on record".to_owned(),
+    );
 }
 
 /// Whether `recorded` is what is on record of `held`. Pairs are recorded with the decision that they lead
 /// to, so there may be fewer of them.
 fn is_on_record(held: &Experiment, recorded: &Experiment) -> bool {
-    let without_pairs = |one: &Experiment| Experiment { trial: None, ..one.clone() };
-    let pairs = |one: &Experiment| one.trial.as_ref().map(|trial| trial.pairs.clone());
-    let (held_pairs, pairs) =
-        (pairs(held).unwrap_or_default(), pairs(recorded).unwrap_or_default());
-    without_pairs(held) == without_pairs(recorded) && held_pairs.starts_with(&pairs)
+    but_pairs(held) == but_pairs(recorded) && pairs(held).starts_with(pairs(recorded))
+}
+
+fn pairs(one: &Experiment) -> &[PairRecord] {
+    one.trial.as_ref().map_or(&[], |trial| &trial.pairs)
+}
+
+/// All of an experiment but its comparison.
+fn but_pairs(one: &Experiment) -> impl PartialEq + '_ {
+    let Experiment { id, campaign, number, proposer, mutation, baseline_version, .. } = one;
+    let Experiment {
+        baseline, candidate, snapshot, worst_case, state, created_at, trial: _, ..
+    } = one;
+    let place = (id, campaign, number, proposer, mutation, baseline_version);
+    (place, (baseline, candidate, snapshot, worst_case, state, created_at))
+}
+
+/// The same as [`check`] of what a commit writes.
+pub(super) fn check_change(change: &Change<'_>, findings: &mut Findings) {
+    for Changed { before, after } in &change.campaigns {
+        let written: Vec<_> = change.experiments_of(&after.id).collect();
+        for one in &written {
+            is_held_while_open(after, one.after, findings);
+        }
+        let held = before.as_ref().map_or(&[][..], Campaign::current_experiments);
+        let known = |one: &Experiment| held.iter().find(|before| before.id == one.id);
+        for one in after.current_experiments() {
+            let is_recorded = match written.iter().find(|it| it.after.id == one.id) {
+                Some(written) => is_on_record(one, written.after),
+                None => known(one).is_some_and(|before| but_pairs(before) == but_pairs(one)),
+            };
+            not_on_record(is_recorded, one, findings);
+        }
+        let is_left = |one: &&Experiment| {
+            let stays = after.current_experiments().iter().any(|it| it.id == one.id);
+            !stays && !written.iter().any(|it| it.after.id == one.id)
+        };
+        for one in held.iter().filter(is_left) {
+            not_on_record(false, one, findings);
+        }
+    }
+    for Changed { before, after } in &change.experiments {
+        if before.as_ref().is_none_or(|before| before.state != after.state) {
+            verdict(after, findings);
+        }
+    }
 }
 
 /// I3: each version of the baseline is the candidate of one approved experiment on the version before.

@@ -7,8 +7,10 @@ use crate::digest::Digest;
 use crate::experiment::{Experiment, ExperimentState, experiment_id};
 use crate::id::RunId;
 use crate::mutation::validate::diff;
+use crate::run::Run;
 use crate::workflow::{Fingerprint, Workflow};
 
+use super::change::Change;
 use super::{Findings, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
@@ -28,10 +30,24 @@ pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
         is_one_change(experiment, &definitions, findings);
     }
     for run in &snapshot.runs {
-        let id = RunId::derive(&[run.evaluation.as_bytes(), run.case.as_str().as_bytes()]);
-        let what = || "its id is not that of its evaluation and case".to_owned();
-        findings.require(id == run.id, 9, || format!("case run {}", run.id), what);
+        is_of_its_case(run, findings);
     }
+}
+
+/// The same of the records that a commit creates; later ones keep their ids.
+pub(super) fn check_change(change: &Change<'_>, findings: &mut Findings) {
+    for experiment in change.experiments.iter().filter(|changed| changed.before.is_none()) {
+        is_named_by_intent(experiment.after, findings);
+    }
+    for run in change.runs.iter().filter(|changed| changed.before.is_none()) {
+        is_of_its_case(run.after, findings);
+    }
+}
+
+fn is_of_its_case(run: &Run, findings: &mut Findings) {
+    let id = RunId::derive(&[run.evaluation.as_bytes(), run.case.as_str().as_bytes()]);
+    let what = || "its id is not that of its evaluation and case".to_owned();
+    findings.require(id == run.id, 9, || super::run(run), what);
 }
 
 /// The definitions with what they mean, which takes a while to find out; `None` for one that is not readable.

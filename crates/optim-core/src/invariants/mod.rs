@@ -1,12 +1,15 @@
-//! What must hold of everything that is stored, record by record and between records.
+//! What must hold of everything that is stored, record by record and between records; and, as
+//! [`change::check_change`], what can be seen of it in one commit.
 //!
 //! `docs/invariants.md` says for each number what it promises, what checks it and what tests it. A
 //! violation is a bug or damage: nothing that a person or an executor does may lead to one.
 
 mod books;
+pub mod change;
 mod decisions;
 mod events;
 mod identity;
+mod moves;
 mod records;
 mod runs;
 
@@ -125,4 +128,16 @@ fn campaign(campaign: &Campaign) -> String {
 
 fn experiment(experiment: &Experiment) -> String {
     format!("experiment #{} of campaign {}", experiment.number, experiment.campaign)
+}
+
+fn run(run: &Run) -> String {
+    format!("case run {}", run.id)
+}
+
+fn workflow(workflow: &StoredWorkflow) -> String {
+    format!("stored workflow {}", workflow.id)
+}
+
+fn workflow_run(run: &WorkflowRun) -> String {
+    format!("workflow run {}", run.id)
 }

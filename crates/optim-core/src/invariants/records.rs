@@ -3,26 +3,56 @@
 use crate::campaign::check::Violation;
 use crate::{campaign, run, stored_workflow, workflow_run};
 
+use super::change::{Change, Changed};
 use super::{Findings, Snapshot};
 
 pub(super) fn check(snapshot: &Snapshot, findings: &mut Findings) {
-    for one in &snapshot.campaigns {
-        add(findings, || super::campaign(one), campaign::check::check(one));
-    }
-    for one in &snapshot.runs {
-        add(findings, || format!("case run {}", one.id), run::check::check(one));
-    }
-    for one in &snapshot.workflows {
-        add(findings, || format!("stored workflow {}", one.id), stored_workflow::check::check(one));
-    }
-    for one in &snapshot.workflow_runs {
-        add(findings, || format!("workflow run {}", one.id), workflow_run::check::check(one));
-    }
+    every(snapshot.campaigns.iter().map(new), super::campaign, campaign::check::check, findings);
+    every(snapshot.runs.iter().map(new), super::run, run::check::check, findings);
+    let workflows = snapshot.workflows.iter().map(new);
+    every(workflows, super::workflow, stored_workflow::check::check, findings);
+    let workflow_runs = snapshot.workflow_runs.iter().map(new);
+    every(workflow_runs, super::workflow_run, workflow_run::check::check, findings);
 }
 
-fn add(findings: &mut Findings, record: impl Fn() -> String, violations: Vec<Violation>) {
-    for Violation { rule, detail } in violations {
-        findings.add(invariant(rule), record(), format!("{rule}: {detail}"));
+/// The same of the records that a commit writes. What a record broke before is no reason to keep it as it is:
+/// whoever cancels it must be able to.
+pub(super) fn check_change(change: &Change<'_>, findings: &mut Findings) {
+    let Change { campaigns, runs, workflows, workflow_runs, .. } = change;
+    every(campaigns.iter().map(both), super::campaign, campaign::check::check, findings);
+    every(runs.iter().map(both), super::run, run::check::check, findings);
+    every(workflows.iter().map(both), super::workflow, stored_workflow::check::check, findings);
+    every(
+        workflow_runs.iter().map(both),
+        super::workflow_run,
+        workflow_run::check::check,
+        findings,
+    );
+}
+
+fn new<T>(record: &T) -> (Option<&T>, &T) {
+    (None, record)
+}
+
+fn both<'a, T>(changed: &'a Changed<'_, T>) -> (Option<&'a T>, &'a T) {
+    (changed.before.as_ref(), changed.after)
+}
+
+fn every<'a, T: 'a>(
+    records: impl Iterator<Item = (Option<&'a T>, &'a T)>,
+    name: fn(&T) -> String,
+    check: fn(&T) -> Vec<Violation>,
+    findings: &mut Findings,
+) {
+    for (before, after) in records {
+        let violations = check(after);
+        // Nearly always there is none, so nearly always one look is enough.
+        let known = if violations.is_empty() { None } else { before.map(check) };
+        let is_known =
+            |rule| known.iter().flatten().any(|violation: &Violation| violation.rule == rule);
+        for Violation { rule, detail } in violations.iter().filter(|it| !is_known(it.rule)) {
+            findings.add(invariant(rule), name(after), format!("{rule}: {detail}"));
+        }
     }
 }
 

@@ -239,6 +239,7 @@ pub(crate) mod tests {
     use crate::campaign::ledger::Allowance;
     use crate::digest::Digest;
     use crate::id::NodeId;
+    use crate::invariants::change::{Change, Changed, check_change};
     use crate::node_io::{ErrorClass, NodeError};
     use crate::outcome::Measured;
     use crate::pack::{Pack, Split};
@@ -462,12 +463,12 @@ pub(crate) mod tests {
                     }
                 };
                 if let Some(next) = next {
-                    prop_assert!(!run.state.is_terminal(), "terminal is terminal");
-                    prop_assert!(next.epoch >= run.epoch, "epochs only rise");
+                    let runs = vec![Changed { before: Some(run), after: &next }];
+                    let change = Change { runs, ..Change::default() };
+                    prop_assert_eq!(check_change(&change), Vec::new());
                     ended += u32::from(next.state.is_terminal());
                     run = next;
                 }
-                prop_assert_eq!(check(&run), Vec::new());
             }
             prop_assert!(ended <= 1);
         }

@@ -195,6 +195,12 @@ impl WorkflowRun {
         !self.state.status().is_terminal()
     }
 
+    /// Whether its workspace is its own now: a dry run works in none.
+    #[must_use]
+    pub fn holds_its_folder(&self) -> bool {
+        self.state.status().is_at_work() && !self.dry_run
+    }
+
     /// What it waits for, if it is queued and nodes of it are postponed: until each of them may begin.
     #[must_use]
     pub fn wait(&self) -> Option<Wait> {

@@ -79,9 +79,9 @@ async fn filled(campaigns: &[&str], count: u32) -> Memory {
     let pack = Blob::new(PACK.as_bytes().to_vec());
     let fingerprint = Workflow::from_json(workflow).unwrap().fingerprint();
     for id in campaigns {
-        let mut campaign: Campaign = sample::campaign(id);
-        campaign.frozen.pack = pack.digest();
         let evaluation = sample::evaluation(id, "replay 1");
+        let mut campaign: Campaign = sample::funded(sample::campaign(id), &[evaluation]);
+        campaign.frozen.pack = pack.digest();
         let runs = (0..count).map(|index| {
             let run = sample::run(id, evaluation, index);
             let value = Run { case_index: 0, snapshot: definition.digest(), fingerprint, ..run };
@@ -89,7 +89,9 @@ async fn filled(campaigns: &[&str], count: u32) -> Memory {
         });
         let (runs, blobs) = (runs.collect(), vec![definition.clone(), pack.clone()]);
         let campaigns = vec![Write { expected: Revision(0), value: campaign }];
-        store.commit(Commit { campaigns, runs, blobs, ..Commit::default() }).await.unwrap();
+        let events = vec![sample::event(id, EventKind::CampaignCreated)];
+        let commit = Commit { campaigns, runs, blobs, events, ..Commit::default() };
+        store.commit(commit).await.unwrap();
     }
     store
 }

@@ -1,5 +1,6 @@
 //! In virtual time: who is reaped, and who is not.
 
+use optim_core::campaign::event::EventKind;
 use optim_core::id::{Actor, WorkflowRunId};
 use optim_core::quantity::Timestamp;
 use optim_core::run::RunState;
@@ -180,8 +181,12 @@ async fn a_case_run_whose_worker_is_gone_goes_back_to_the_queue_as_a_fault() {
     let evaluation = sample::evaluation("c", "replay 1");
     let claimed = sample::claimed(&sample::run("c", evaluation, 0));
     let commit = Commit {
-        campaigns: vec![Write { expected: Revision(0), value: sample::campaign("c") }],
+        campaigns: vec![Write {
+            expected: Revision(0),
+            value: sample::funded(sample::campaign("c"), &[evaluation]),
+        }],
         runs: vec![Write { expected: Revision(0), value: claimed.clone() }],
+        events: vec![sample::event("c", EventKind::CampaignCreated)],
         ..Commit::default()
     };
     watched.engine.store().commit(commit).await.unwrap();

@@ -23,8 +23,8 @@ use crate::check::Present;
 use crate::cursor::Listing;
 use crate::encoded::RecordId;
 use crate::store::{
-    CampaignSummary, EventSeq, Page, Paged, Recorded, Revision, RunFilter, RunSummary, StoreError,
-    Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, recorded,
+    CampaignSummary, EventSeq, Page, Paged, Recorded, RunFilter, RunSummary, StoreError, Versioned,
+    WorkflowFilter, WorkflowRunFilter, WorkflowRunSummary, WorkflowSummary, recorded,
 };
 
 use super::envelope::{self, Codec};
@@ -480,12 +480,12 @@ impl View<'_> {
 impl Present for View<'_> {
     type Error = Error;
 
-    fn campaign_revision(&self, id: &CampaignId) -> Result<Option<Revision>, Error> {
-        Ok(self.campaign(id)?.map(|campaign| campaign.revision))
+    fn campaign(&self, id: &CampaignId) -> Result<Option<Versioned<Campaign>>, Error> {
+        View::campaign(self, id)
     }
 
-    fn experiment_place(&self, id: ExperimentId) -> Result<Option<(CampaignId, u32)>, Error> {
-        Ok(self.experiment(id)?.map(|experiment| (experiment.campaign, experiment.number)))
+    fn experiment(&self, id: ExperimentId) -> Result<Option<Experiment>, Error> {
+        View::experiment(self, id)
     }
 
     fn experiment_at(
@@ -510,6 +510,11 @@ impl Present for View<'_> {
         View::run(self, id)
     }
 
+    fn open_runs(&self, id: EvaluationId) -> Result<usize, Error> {
+        let mut seqs = self.runs_of(self.tables.runs_open, id, 0)?;
+        seqs.try_fold(0_usize, |count, seq| seq.map(|_| count.saturating_add(1)))
+    }
+
     fn workflow(&self, id: &WorkflowId) -> Result<Option<Versioned<StoredWorkflow>>, Error> {
         View::workflow(self, id)
     }
@@ -530,6 +535,21 @@ impl Present for View<'_> {
             Ok(self.workflow_run_numbered(seq)?.id)
         });
         runs.collect()
+    }
+
+    fn workflow_runs_at_work(&self) -> Result<Vec<WorkflowRun>, Error> {
+        let mut runs = Vec::new();
+        for status in WorkflowRunStatus::ALL.into_iter().filter(|status| status.is_at_work()) {
+            let bounds = [status_key(status, 0), status_key(status, u64::MAX)];
+            for seq in self.seqs_before(self.tables.workflow_runs_by_status, bounds)? {
+                match self.workflow_run_numbered(seq?) {
+                    // The damage of one is no reason for the others to stand still.
+                    Err(Error::Store(StoreError::Corrupt { .. })) => {}
+                    run => runs.push(run?),
+                }
+            }
+        }
+        Ok(runs)
     }
 }
 

@@ -14,9 +14,10 @@ use std::task::Poll;
 use optim_core::audit::change::{Change, RecordKind};
 use optim_core::audit::head::Head;
 use optim_core::audit::verify::{Verifier, Whole};
-use optim_core::campaign::event::EventKind;
+use optim_core::campaign::event::{Event, EventKind};
 use optim_core::campaign::{Campaign, Ending, Hold, Phase, Status};
 use optim_core::digest::Digest;
+use optim_core::experiment::{Experiment, ExperimentState};
 use optim_core::id::{Actor, CampaignId, CaseId, RunId, WorkflowId};
 use optim_core::quantity::Timestamp;
 use optim_core::run::Run;
@@ -31,7 +32,7 @@ use crate::store::{
     StoreError, Versioned, WorkflowFilter, WorkflowRunFilter, WorkflowText, Write,
 };
 
-use super::sample;
+use super::{render, sample};
 
 /// A backend under test: an empty store, and a way to open it again if it is durable.
 pub struct Fixture {
@@ -106,6 +107,8 @@ macro_rules! conformance_tests {
             throttles_are_kept_by_provider_until_they_are_removed
             payloads_are_stored_once_and_may_be_large
             commits_that_break_a_rule_are_refused
+            commits_that_break_an_invariant_are_refused_by_its_number
+            what_ended_leaves_nothing_open_and_a_folder_has_one_holder
             foreign_cursors_are_refused
             page_limits_are_clamped
             the_versions_of_a_workflow_that_its_record_lists_have_their_texts
@@ -177,8 +180,9 @@ pub async fn a_new_store_is_empty(fixture: Fixture) {
 /// A record is written only over the revision that the writer names, and each write adds one.
 pub async fn a_revision_is_created_once_and_then_grows_by_one(fixture: Fixture) {
     let store = fixture.store();
-    let mut campaign = sample::campaign("c");
-    let run = sample::run("c", sample::evaluation("c", "replay"), 0);
+    let evaluation = sample::evaluation("c", "replay");
+    let mut campaign = sample::funded(sample::campaign("c"), &[evaluation]);
+    let run = sample::run("c", evaluation, 0);
     expect_conflict(store.commit(campaign_commit(1, &campaign)).await, "campaign c");
     for expected in 0..3 {
         campaign.name = format!("revision {}", expected + 1);
@@ -223,7 +227,7 @@ pub async fn of_racing_writers_exactly_one_wins(fixture: Fixture) {
         let found = stored(store, &sample::campaign("c")).await;
         assert_eq!((winners, revision + 1), (vec![found.value.name], found.revision.0));
     }
-    assert_eq!(store.events(EventSeq(0), 500).await.unwrap().len(), 10);
+    assert_eq!(store.events(EventSeq(0), 500).await.unwrap().len(), 11);
 }
 
 /// A conflict of the last record leaves nothing of the ones before it, and of the payloads and events.
@@ -231,30 +235,27 @@ pub async fn a_commit_with_a_conflict_leaves_no_trace(fixture: Fixture) {
     let store = fixture.store();
     let evaluation = sample::evaluation("c", "replay");
     let [first, second] = [0, 1].map(|case| sample::run("c", evaluation, case));
-    store
-        .commit(Commit {
-            runs: vec![write(0, &first)],
-            ..campaign_commit(0, &sample::campaign("c"))
-        })
-        .await
-        .unwrap();
+    let campaign = sample::funded(sample::campaign("c"), &[evaluation]);
+    let commit = Commit { runs: vec![write(0, &first)], ..campaign_commit(0, &campaign) };
+    store.commit(commit).await.unwrap();
+    let told = store.events(EventSeq(0), 10).await.unwrap();
     let blob = Blob::new(b"of a refused commit".to_vec());
     let commit = Commit {
         experiments: vec![sample::experiment("c", 1)],
         runs: vec![write(0, &second), write(0, &sample::claimed(&first))],
         blobs: vec![blob.clone()],
         events: vec![sample::event("c", EventKind::CampaignStarted { reason: None })],
-        ..campaign_commit(1, &Campaign { name: "changed".to_owned(), ..sample::campaign("c") })
+        ..campaign_commit(1, &Campaign { name: "changed".to_owned(), ..campaign.clone() })
     };
     expect_conflict(store.commit(commit).await, &format!("run {}", first.id));
-    assert_eq!(stored(store, &sample::campaign("c")).await.value, sample::campaign("c"));
+    assert_eq!(stored(store, &campaign).await.value, campaign);
     assert_eq!(store.experiment(sample::experiment("c", 1).id).await.unwrap(), None);
     assert_eq!(store.run(second.id).await.unwrap(), None);
     assert_eq!(stored_run(store, &first).await.value, first);
     assert_eq!(list_runs(store, &RunFilter::Queued).await, [first.id]);
     assert_eq!(list_runs(store, &RunFilter::Open(evaluation)).await, [first.id]);
     assert_eq!(store.blob(blob.digest()).await.unwrap(), None);
-    assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
+    assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), told);
 }
 
 /// A commit whose future is dropped takes effect as a whole or not at all.
@@ -290,12 +291,13 @@ pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
     let finished = sample::finished(&sample::claimed(&sample::run("c", evaluation, 2)));
     let cancelled = sample::cancelled(&sample::run("c", evaluation, 3));
     let runs = [queued, running, finished, cancelled];
-    let campaign = Campaign {
-        phase: Phase::AwaitingApproval { experiment: Box::new(sample::experiment("c", 1)) },
-        hold: Some(Hold::Operator { actor: Actor::new("local:ünal").unwrap(), reason: None }),
-        ..sample::campaign("c")
-    };
+    let funded = sample::funded(sample::campaign("c"), &[evaluation]);
+    let (campaign, experiment) = sample::reviewed(funded, sample::experiment("c", 1));
+    let hold = Some(Hold::Operator { actor: Actor::new("local:ünal").unwrap(), reason: None });
+    let campaign = Campaign { hold, ..campaign };
     let events = vec![
+        sample::event("c", EventKind::CampaignCreated),
+        sample::proposed(&experiment),
         sample::event(
             "c",
             EventKind::CampaignHeld { reason: Hold::Budget { reason: "票".to_owned() } },
@@ -303,23 +305,21 @@ pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
         sample::event("c", EventKind::CandidateSuggested { mutation: "\0\u{7f}\"\\".to_owned() }),
     ];
     let commit = Commit {
-        experiments: vec![sample::experiment("c", 1)],
+        experiments: vec![experiment.clone()],
         runs: runs.iter().map(|run| write(0, run)).collect(),
         events: events.clone(),
         ..campaign_commit(0, &campaign)
     };
     let committed = fixture.store().commit(commit).await.unwrap();
-    assert_eq!(committed.last_event, EventSeq(2));
+    assert_eq!(committed.last_event, EventSeq(4));
     for _ in 0..2 {
         let store = fixture.store();
         assert_eq!(
             stored(store, &campaign).await,
             Versioned { revision: Revision(1), value: campaign.clone() }
         );
-        assert_eq!(
-            store.experiment(sample::experiment("c", 1).id).await.unwrap(),
-            Some(sample::experiment("c", 1))
-        );
+        let found = store.experiment(experiment.id).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&experiment));
         for run in &runs {
             assert_eq!(
                 stored_run(store, run).await,
@@ -335,13 +335,17 @@ pub async fn records_come_back_as_they_were(mut fixture: Fixture) {
 /// Several campaigns change together, each with its experiments; a conflict of one stops them all.
 pub async fn campaigns_change_together(fixture: Fixture) {
     let store = fixture.store();
-    let both = |expected: [u64; 2]| Commit {
-        campaigns: vec![
-            write(expected[0], &sample::campaign("c")),
-            write(expected[1], &sample::campaign("d")),
-        ],
-        experiments: vec![sample::experiment("c", 1), sample::experiment("d", 1)],
-        ..Commit::default()
+    let both = |expected: [u64; 2]| {
+        let [c, d] = ["c", "d"].map(|id| sample::searched(sample::campaign(id), 1));
+        let experiments = ["c", "d"].map(|id| sample::experiment(id, 1));
+        let created =
+            [&c, &d].map(|one| sample::event(one.id.as_str(), EventKind::CampaignCreated));
+        Commit {
+            campaigns: vec![write(expected[0], &c), write(expected[1], &d)],
+            events: experiments.iter().map(sample::proposed).chain(created).collect(),
+            experiments: experiments.to_vec(),
+            ..Commit::default()
+        }
     };
     store.commit(both([0, 0])).await.unwrap();
     let conflict = store.commit(both([1, 0])).await.unwrap_err();
@@ -398,29 +402,29 @@ pub async fn campaigns_are_listed_newest_first(fixture: Fixture) {
 /// Experiments are listed by number, whatever the order in which they came, and of one campaign only.
 pub async fn experiments_are_listed_by_number(fixture: Fixture) {
     let store = fixture.store();
-    let mut revision = 0;
-    let mut add = async |numbers: &[u32]| {
+    let (mut revision, mut known) = (0, 0);
+    let mut add = async |count: u32| {
         for id in ["c", "d"] {
-            let experiments =
-                numbers.iter().map(|number| sample::experiment(id, *number)).collect();
-            let commit = Commit { experiments, ..campaign_commit(revision, &sample::campaign(id)) };
-            store.commit(commit).await.unwrap();
+            let numbers = (known + 1..=known + count).rev();
+            let experiments = numbers.map(|number| sample::experiment(id, number)).collect();
+            let campaign = sample::searched(sample::campaign(id), known + count);
+            store.commit(proposing(revision, &campaign, experiments)).await.unwrap();
         }
-        revision += 1;
+        (revision, known) = (revision + 1, known + count);
     };
-    add(&[5, 1]).await;
-    add(&[300, 2, 4, 256]).await;
+    add(3).await;
+    add(297).await;
     let id = CampaignId::new("c").unwrap();
-    let pages = pages(2, async |page, turn| {
+    let pages = pages(70, async |page, turn| {
         let found = store.experiments(&id, page).await.unwrap();
-        add(&[1000 + turn]).await;
+        // A page that is not full ends the listing.
+        add(u32::from(turn < 2)).await;
         found
     });
     let found = pages.await;
     assert!(found.iter().all(|experiment| experiment.campaign == id));
     let numbers: Vec<_> = found.iter().map(|experiment| experiment.number).collect();
-    assert_eq!(numbers[..6], [1, 2, 4, 5, 256, 300]);
-    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+    assert_eq!(numbers, (1..=302).collect::<Vec<_>>());
 }
 
 /// Every listing of runs is oldest first; a run that is added or changes its state between two
@@ -474,47 +478,50 @@ pub async fn runs_are_listed_oldest_first(fixture: Fixture) {
 /// A run is in exactly the listings that its state says, at each step of its life.
 pub async fn run_listings_follow_the_state(mut fixture: Fixture) {
     fixture.store().commit(campaign_commit(0, &sample::campaign("c"))).await.unwrap();
-    let evaluation = sample::evaluation("c", "replay");
-    let queued = sample::run("c", evaluation, 0);
+    let [first, other] = ["first", "other"].map(|purpose| sample::evaluation("c", purpose));
+    let queued = sample::run("c", first, 0);
     let running = sample::claimed(&queued);
     let requeued = Run { state: queued.state.clone(), ..running.clone() };
     let again = sample::claimed(&requeued);
     let finished = sample::finished(&again);
-    let life =
-        [&queued, &running, &requeued, &again, &finished, &queued, &sample::cancelled(&queued)];
-    for (expected, run) in (0..).zip(life) {
-        fixture.store().commit(runs_commit(expected, [run])).await.unwrap();
-        fixture.reopen();
-        let store = fixture.store();
-        for filter in [
-            RunFilter::Queued,
-            RunFilter::Running,
-            RunFilter::Open(evaluation),
-            RunFilter::Evaluation(evaluation),
-            RunFilter::Open(sample::evaluation("c", "other")),
-            RunFilter::Evaluation(sample::evaluation("c", "other")),
-        ] {
-            let wanted = if filter.admits(run) { vec![run.id] } else { vec![] };
-            assert_eq!(
-                list_runs(store, &filter).await,
-                wanted,
-                "{filter:?} after {expected} changes"
-            );
+    let unlucky = sample::run("c", other, 0);
+    let cancelled = sample::cancelled(&unlucky);
+    for life in
+        [&[&queued, &running, &requeued, &again, &finished][..], &[&unlucky, &cancelled][..]]
+    {
+        for (expected, run) in (0..).zip(life) {
+            fixture.store().commit(runs_commit(expected, [run])).await.unwrap();
+            fixture.reopen();
+            let store = fixture.store();
+            let evaluation = run.evaluation;
+            for filter in [
+                RunFilter::Queued,
+                RunFilter::Running,
+                RunFilter::Open(evaluation),
+                RunFilter::Evaluation(evaluation),
+                RunFilter::Open(sample::evaluation("c", "none")),
+                RunFilter::Evaluation(sample::evaluation("c", "none")),
+            ] {
+                let wanted = if filter.admits(run) { vec![run.id] } else { vec![] };
+                let found = list_runs(store, &filter).await;
+                assert_eq!(found, wanted, "{filter:?} after {expected} changes");
+            }
+            let of_evaluation = RunFilter::Evaluation(evaluation);
+            let listed = store.runs(&of_evaluation, Page::first()).await.unwrap().items;
+            assert_eq!(listed[0].epoch, run.epoch);
         }
-        let listed =
-            store.runs(&RunFilter::Evaluation(evaluation), Page::first()).await.unwrap().items;
-        assert_eq!(listed[0].epoch, run.epoch);
     }
 }
 
 /// Events have the numbers 1, 2, 3, …, in the order of the commits, and are read from any number on.
 pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
-    let event = |number: u32| {
-        sample::event("c", EventKind::CandidateSuggested { mutation: number.to_string() })
+    let event = |number: u32| match number {
+        1 => sample::event("c", EventKind::CampaignCreated),
+        _ => sample::event("c", EventKind::CandidateSuggested { mutation: number.to_string() }),
     };
     let store = fixture.store();
     store.commit(campaign_commit(0, &sample::campaign("c"))).await.unwrap();
-    let mut last = 0;
+    let mut last = 1;
     for size in [0, 1, 2, 0, 5, 600] {
         let events = (last + 1..=last + size).map(event).collect();
         last += size;
@@ -528,7 +535,7 @@ pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
     fixture.reopen();
     let store = fixture.store();
     for (after, limit, wanted) in
-        [(0, 3, 1..=3), (3, 2, 4..=5), (606, 10, 607..=608), (0, 0, 1..=1), (7, 501, 8..=507)]
+        [(0, 3, 1..=3), (3, 2, 4..=5), (607, 10, 608..=609), (0, 0, 1..=1), (7, 501, 8..=507)]
     {
         let found = store.events(EventSeq(after), limit).await.unwrap();
         assert_eq!(
@@ -539,7 +546,7 @@ pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
             assert_eq!(recorded.event, event(u32::try_from(recorded.seq.0).unwrap()));
         }
     }
-    assert_eq!(store.events(EventSeq(608), 10).await.unwrap(), []);
+    assert_eq!(store.events(EventSeq(609), 10).await.unwrap(), []);
     assert_eq!(store.events(EventSeq(u64::MAX), 10).await.unwrap(), []);
 }
 
@@ -548,34 +555,23 @@ pub async fn events_are_numbered_without_gaps(mut fixture: Fixture) {
 pub async fn every_event_is_in_the_audit_chain_with_what_its_commit_changed(mut fixture: Fixture) {
     let store = fixture.store();
     assert_eq!(store.audit_head().await.unwrap(), Head::default());
-    let told = |commit: Commit| Commit {
-        events: [EventKind::CampaignCreated, EventKind::BackOffEnded]
-            .map(|what| sample::event("c", what))
-            .to_vec(),
-        ..commit
-    };
+    let evaluation = sample::evaluation("c", "replay");
+    let campaign = sample::searched(sample::funded(sample::campaign("c"), &[evaluation]), 1);
     let first = Commit {
-        experiments: vec![sample::experiment("c", 1)],
-        runs: vec![Write {
-            expected: Revision(0),
-            value: sample::run("c", sample::evaluation("c", "replay"), 0),
-        }],
+        runs: vec![write(0, &sample::run("c", evaluation, 0))],
         throttles: [sample::throttle("p")].map(|it| (it.provider.clone(), Some(it))).into(),
-        ..campaign_commit(0, &sample::campaign("c"))
+        ..proposing(0, &campaign, vec![sample::experiment("c", 1)])
     };
     let lifted = [(sample::throttle("p").provider, None)].into();
-    store.commit(told(first)).await.unwrap();
+    store.commit(first).await.unwrap();
     let head = store.audit_head().await.unwrap();
-    expect_conflict(
-        store.commit(told(campaign_commit(9, &sample::campaign("c")))).await,
-        "campaign c",
-    );
+    expect_conflict(store.commit(campaign_commit(9, &campaign)).await, "campaign c");
     assert_eq!(store.audit_head().await.unwrap(), head);
-    let untold = campaign_commit(1, &sample::campaign("c"));
-    store.commit(untold).await.unwrap();
+    store.commit(untold(1, &campaign)).await.unwrap();
     assert_eq!(store.audit_head().await.unwrap(), head, "no event, no entry");
-    let second = Commit { throttles: lifted, ..campaign_commit(2, &sample::campaign("c")) };
-    store.commit(told(second)).await.unwrap();
+    let events = vec![sample::event("c", EventKind::BackOffEnded); 2];
+    let second = Commit { throttles: lifted, events, ..untold(2, &campaign) };
+    store.commit(second).await.unwrap();
     fixture.reopen();
     let store = fixture.store();
     let entries = store.audit(EventSeq(0), 500).await.unwrap();
@@ -658,10 +654,12 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
     let evaluation = sample::evaluation("c", "replay");
     let run = sample::run("c", evaluation, 0);
     let one = sample::experiment("c", 1);
-    let base = |expected| campaign_commit(expected, &sample::campaign("c"));
+    let campaign = sample::searched(sample::funded(sample::campaign("c"), &[evaluation]), 1);
+    let base = |expected| campaign_commit(expected, &campaign);
     store.commit(campaign_commit(0, &sample::campaign("d"))).await.unwrap();
-    let commit = Commit { experiments: vec![one.clone()], runs: vec![write(0, &run)], ..base(0) };
-    store.commit(commit).await.unwrap();
+    let proposed = proposing(0, &campaign, vec![one.clone()]);
+    store.commit(Commit { runs: vec![write(0, &run)], ..proposed }).await.unwrap();
+    let told = store.events(EventSeq(0), 10).await.unwrap();
 
     let mut renumbered = one.clone();
     renumbered.number = 2;
@@ -706,7 +704,212 @@ pub async fn commits_that_break_a_rule_are_refused(fixture: Fixture) {
     assert_eq!(stored_run(store, &run).await, Versioned { revision: Revision(1), value: run });
     assert_eq!(store.experiment(one.id).await.unwrap(), Some(one));
     assert_eq!(store.run(new_run.id).await.unwrap(), None);
-    assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), []);
+    assert_eq!(store.events(EventSeq(0), 10).await.unwrap(), told);
+}
+
+/// A commit that would break an invariant is refused with its number, and leaves no trace.
+pub async fn commits_that_break_an_invariant_are_refused_by_its_number(fixture: Fixture) {
+    let store = fixture.store();
+    let evaluation = sample::evaluation("c", "replay");
+    let funded = sample::funded(sample::campaign("c"), &[evaluation]);
+    let (campaign, pending) = sample::reviewed(funded, sample::experiment("c", 1));
+    let [queued, other] = [0, 1].map(|case| sample::run("c", evaluation, case));
+    let claimed = sample::claimed(&queued);
+    let ended = sample::cancelled(&other);
+    let runs = [&claimed, &ended].map(|run| write(0, run)).to_vec();
+    let first = Commit { runs, ..proposing(0, &campaign, vec![pending.clone()]) };
+    store.commit(first).await.unwrap();
+    let workflow = sample::workflow("w", 2, 2);
+    let texts = vec![sample::workflow_text("w", 2)];
+    store.commit(workflow_commit(0, &workflow, texts)).await.unwrap();
+    let run = sample::claimed_workflow_run(&sample::workflow_run("r", "w"));
+    store.commit(workflow_run_commit(0, &run)).await.unwrap();
+    let over = closed(sample::campaign("over"));
+    let created = vec![sample::event("over", EventKind::CampaignCreated), told(1, &over).remove(0)];
+    store.commit(Commit { events: created, ..untold(0, &over) }).await.unwrap();
+    let before = render(store.as_ref()).await.unwrap();
+
+    let next = |change: fn(&mut Campaign)| {
+        let mut next = campaign.clone();
+        change(&mut next);
+        campaign_commit(1, &next)
+    };
+    let told_as = |what: EventKind, commit: Commit| {
+        let mut commit = commit;
+        commit.events.push(sample::event("c", what));
+        commit
+    };
+    let (approved, moved) = sample::approved(&campaign, &pending);
+    let approval = EventKind::CandidateApproved {
+        experiment: pending.id,
+        version: 1,
+        reason: None,
+        anyway: None,
+    };
+    let approve = |campaign: &Campaign, experiment: &Experiment| {
+        let commit =
+            Commit { experiments: vec![experiment.clone()], ..campaign_commit(1, campaign) };
+        told_as(approval.clone(), commit)
+    };
+    let changed = |change: fn(&mut Experiment)| {
+        let mut one = pending.clone();
+        change(&mut one);
+        let mut next = campaign.clone();
+        next.phase = Phase::AwaitingApproval { experiment: Box::new(one.clone()) };
+        Commit { experiments: vec![one], ..campaign_commit(1, &next) }
+    };
+    let new_run = sample::run("c", sample::evaluation("c", "unpaid"), 0);
+    let misnamed = Run { id: RunId::derive(&[b"x"]), ..sample::run("c", evaluation, 7) };
+    let broken = [
+        (1, "what waits is forgotten", next(|campaign| campaign.phase = Phase::Searching)),
+        (2, "a version is another one", {
+            let mut other = workflow.clone();
+            other.versions[0].definition.name = "another".to_owned();
+            let text = sample::workflow_text("w", 2);
+            workflow_commit(1, &other, vec![text])
+        }),
+        (3, "the baseline moves by itself", next(|campaign| campaign.baseline.version += 1)),
+        (3, "the baseline skips a version", {
+            let mut skips = moved.clone();
+            skips.baseline.version += 1;
+            approve(&skips, &approved)
+        }),
+        (3, "the baseline does not move", {
+            let stays = Campaign { baseline: campaign.baseline.clone(), ..moved.clone() };
+            approve(&stays, &approved)
+        }),
+        (
+            4,
+            "the judge said something else",
+            changed(|one| {
+                let ExperimentState::NeedsReview(judged) = one.state.clone() else { return };
+                one.state = ExperimentState::Recommended(judged);
+            }),
+        ),
+        (5, "what is over goes on", campaign_commit(1, &sample::campaign("over"))),
+        (
+            5,
+            "a run that is over goes on",
+            runs_commit(1, [&Run { state: queued.state.clone(), ..ended.clone() }]),
+        ),
+        (5, "a workflow goes back", {
+            let text = sample::workflow_text("w", 1);
+            workflow_commit(1, &sample::workflow("w", 1, 1), vec![text])
+        }),
+        (
+            7,
+            "a run is not paid",
+            Commit {
+                runs: vec![write(0, &new_run)],
+                ..next(|campaign| campaign.name = "another".to_owned())
+            },
+        ),
+        (7, "more experiments than the budget has", {
+            let mut campaign = campaign.clone();
+            let more: Vec<_> = (2..=1_001).map(|number| sample::experiment("c", number)).collect();
+            campaign.search.experiments = 1_001;
+            proposing(1, &campaign, more)
+        }),
+        (9, "a number is left out", {
+            let campaign = sample::searched(campaign.clone(), 3);
+            proposing(1, &campaign, vec![sample::experiment("c", 3)])
+        }),
+        (9, "a run has an id of its own", runs_commit(0, [&misnamed])),
+        (10, "a candidate becomes another one", changed(|one| one.candidate = one.baseline)),
+        (11, "the policies change", next(|campaign| campaign.frozen.search_cases += 1)),
+        (
+            12,
+            "a write ends that was not announced",
+            told_as(
+                EventKind::LiveWriteFailed { reason: "none".to_owned() },
+                next(|campaign| campaign.name = "another".to_owned()),
+            ),
+        ),
+        (14, "nobody approves", {
+            let mut approved = approved.clone();
+            if let ExperimentState::Approved { by, .. } = &mut approved.state {
+                by.actor = Actor::engine();
+            }
+            approve(&moved, &approved)
+        }),
+        (15, "a claim has the epoch of an earlier one", {
+            runs_commit(1, [&Run { epoch: queued.epoch, ..claimed.clone() }])
+        }),
+        (15, "a worker takes what another one has", runs_commit(1, [&sample::claimed(&claimed)])),
+        (15, "a workflow run goes back to an earlier claim", {
+            let back = WorkflowRun { epoch: sample::workflow_run("r", "w").epoch, ..run.clone() };
+            workflow_run_commit(1, &back)
+        }),
+        (
+            31,
+            "nothing is told",
+            Commit { events: Vec::new(), ..next(|campaign| campaign.name = "another".to_owned()) },
+        ),
+        (
+            31,
+            "an approval is not told",
+            Commit { experiments: vec![approved.clone()], ..campaign_commit(1, &moved) },
+        ),
+        (
+            31,
+            "a campaign begins twice",
+            told_as(
+                EventKind::CampaignCreated,
+                next(|campaign| campaign.name = "another".to_owned()),
+            ),
+        ),
+    ];
+    for (number, name, commit) in broken {
+        expect_broken(store.commit(commit).await, number, name);
+        assert_eq!(render(store.as_ref()).await.unwrap(), before, "{name}");
+    }
+    store.commit(approve(&moved, &approved)).await.unwrap();
+}
+
+/// A campaign that ends, or gives up an evaluation, ends the case runs in the same commit; and two workflow
+/// runs are at work in one folder at no time.
+pub async fn what_ended_leaves_nothing_open_and_a_folder_has_one_holder(fixture: Fixture) {
+    let store = fixture.store();
+    let (campaign, evaluation) = sample::replaying("c");
+    let [one, two] = [0, 1].map(|case| sample::run("c", evaluation, case));
+    let runs = [&one, &two].map(|run| write(0, run)).to_vec();
+    store.commit(Commit { runs, ..campaign_commit(0, &campaign) }).await.unwrap();
+    let ending = |expected, runs: &[&Run]| Commit {
+        runs: runs.iter().map(|run| write(expected, *run)).collect(),
+        ..campaign_commit(1, &closed(campaign.clone()))
+    };
+    let idle = Campaign { phase: Phase::Replaying { evaluation: None }, ..campaign.clone() };
+    expect_broken(store.commit(campaign_commit(1, &idle)).await, 21, "it is given up");
+    expect_broken(store.commit(ending(1, &[])).await, 22, "both are left");
+    let cancelled = [&one, &two].map(sample::cancelled);
+    expect_broken(store.commit(ending(1, &[&cancelled[0]])).await, 22, "one is left");
+    expect_broken(
+        store.commit(ending(1, &[&cancelled[0], &sample::claimed(&two)])).await,
+        22,
+        "one",
+    );
+    store.commit(ending(1, &[&cancelled[0], &cancelled[1]])).await.unwrap();
+    let late = sample::run("c", evaluation, 2);
+    let late = Commit { runs: vec![write(0, &late)], ..untold(2, &closed(campaign.clone())) };
+    expect_broken(store.commit(late).await, 22, "it begins after the end");
+
+    let at = |id, workspace: &str| WorkflowRun {
+        workspace: workspace.to_owned(),
+        ..sample::claimed_workflow_run(&sample::workflow_run(id, "w"))
+    };
+    store.commit(workflow_run_commit(0, &at("one", "/home/a/b"))).await.unwrap();
+    store.commit(workflow_run_commit(0, &at("beside", "/home/a/b-c"))).await.unwrap();
+    for workspace in ["/home/a/b", "/home/a/b/c", "/home/a", "/"] {
+        let commit = workflow_run_commit(0, &at("two", workspace));
+        expect_broken(store.commit(commit).await, 18, workspace);
+    }
+    let ended = sample::ended(&at("one", "/home/a/b"));
+    let both = Commit {
+        workflow_runs: vec![write(1, &ended), write(0, &at("two", "/home/a/b"))],
+        events: [&ended, &at("two", "/home/a/b")].map(sample::event_of).to_vec(),
+        ..Commit::default()
+    };
+    store.commit(both).await.unwrap();
 }
 
 /// A cursor is good for the listing that it came from, and for nothing else.
@@ -714,23 +917,12 @@ pub async fn foreign_cursors_are_refused(fixture: Fixture) {
     let store = fixture.store();
     let evaluation = sample::evaluation("c", "replay");
     let [c, d] = ["c", "d"].map(|id| CampaignId::new(id).unwrap());
-    for id in [&c, &d] {
-        let commit = Commit {
-            experiments: vec![
-                sample::experiment(id.as_str(), 1),
-                sample::experiment(id.as_str(), 2),
-            ],
-            runs: [0, 1]
-                .map(|case| {
-                    write(
-                        0,
-                        &sample::run(id.as_str(), sample::evaluation(id.as_str(), "replay"), case),
-                    )
-                })
-                .to_vec(),
-            ..campaign_commit(0, &sample::campaign(id.as_str()))
-        };
-        store.commit(commit).await.unwrap();
+    for id in [&c, &d].map(CampaignId::as_str) {
+        let evaluation = sample::evaluation(id, "replay");
+        let campaign = sample::searched(sample::funded(sample::campaign(id), &[evaluation]), 2);
+        let experiments = [1, 2].map(|number| sample::experiment(id, number)).to_vec();
+        let runs = [0, 1].map(|case| write(0, &sample::run(id, evaluation, case))).to_vec();
+        store.commit(Commit { runs, ..proposing(0, &campaign, experiments) }).await.unwrap();
     }
     let page = |after| Page { after, limit: 1 };
     let of_campaigns = store.campaigns(page(None)).await.unwrap().next;
@@ -772,7 +964,8 @@ pub async fn page_limits_are_clamped(fixture: Fixture) {
     let store = fixture.store();
     let evaluation = sample::evaluation("c", "replay");
     let runs = (0..502).map(|case| write(0, &sample::run("c", evaluation, case))).collect();
-    store.commit(Commit { runs, ..campaign_commit(0, &sample::campaign("c")) }).await.unwrap();
+    let campaign = sample::funded(sample::campaign("c"), &[evaluation]);
+    store.commit(Commit { runs, ..campaign_commit(0, &campaign) }).await.unwrap();
     for (limit, wanted) in [(0, 1), (1, 1), (500, 500), (501, 500), (u32::MAX, 500)] {
         let found = store.runs(&RunFilter::Queued, Page { after: None, limit }).await.unwrap();
         assert_eq!((found.items.len(), found.next.is_some()), (wanted, true), "{limit}");
@@ -800,8 +993,8 @@ pub async fn the_versions_of_a_workflow_that_its_record_lists_have_their_texts(
         for (expected, (workflow, new)) in (0..).zip([
             (sample::workflow(id, 1, 1), texts(&[1])),
             (sample::workflow(id, 1, 3), texts(&[2, 3])),
-            (sample::workflow(id, 1, 2), Vec::new()),
-            (sample::workflow(id, 3, 4), texts(&[3, 4])),
+            (sample::workflow(id, 2, 3), Vec::new()),
+            (sample::workflow(id, 3, 4), texts(&[4])),
             (sample::deleted(&sample::workflow(id, 3, 4)), Vec::new()),
             (purged, Vec::new()),
         ]) {
@@ -899,7 +1092,11 @@ pub async fn no_open_campaign_is_on_a_workflow_that_is_not_in_use(fixture: Fixtu
         store.commit(campaign_commit(0, campaign)).await.unwrap();
     }
     let gone = sample::deleted(&workflow);
-    let delete = |campaigns| Commit { campaigns, ..workflow_commit(1, &gone, Vec::new()) };
+    let delete = |campaigns: Vec<Write<Campaign>>| {
+        let mut commit = workflow_commit(1, &gone, Vec::new());
+        commit.events.extend(campaigns.iter().flat_map(|write| told(1, &write.value)));
+        Commit { campaigns, ..commit }
+    };
     expect_conflict(store.commit(delete(Vec::new())).await, "campaign c");
     let ended = closed(c.clone());
     expect_conflict(store.commit(delete(vec![write(1, &ended)])).await, "campaign d");
@@ -910,7 +1107,7 @@ pub async fn no_open_campaign_is_on_a_workflow_that_is_not_in_use(fixture: Fixtu
     let late = sample::campaign_on("e", "w");
     expect_conflict(store.commit(campaign_commit(0, &late)).await, "workflow w");
     // Those that are over may still be written.
-    store.commit(campaign_commit(2, &ended)).await.unwrap();
+    store.commit(untold(2, &ended)).await.unwrap();
 }
 
 /// The rules of [`Commit`] about workflows hold; a commit that breaks one changes nothing.
@@ -962,10 +1159,12 @@ pub async fn workflow_runs_come_back_as_they_were_and_are_listed_newest_first(
     let mut runs = Vec::new();
     for number in 0..7 {
         let workflow = if number % 2 == 0 { long.as_str() } else { "v" };
-        let run = sample::workflow_run(&format!("r{number}"), workflow);
+        let mut run = sample::workflow_run(&format!("r{number}"), workflow);
         fixture.store().commit(workflow_run_commit(0, &run)).await.unwrap();
-        let run = sample::commanded(&run, steps[number % 3]);
-        fixture.store().commit(workflow_run_commit(1, &run)).await.unwrap();
+        for (revision, command) in (1..).zip(steps[number % 3]) {
+            run = sample::commanded(&run, std::slice::from_ref(command));
+            fixture.store().commit(workflow_run_commit(revision, &run)).await.unwrap();
+        }
         runs.push(run);
     }
     fixture.reopen();
@@ -975,9 +1174,9 @@ pub async fn workflow_runs_come_back_as_they_were_and_are_listed_newest_first(
         let place = |id| runs.iter().position(|run| run.id == id).unwrap();
         pages.await.into_iter().map(|run| place(run.id)).collect::<Vec<_>>()
     };
-    for run in &runs {
+    for (number, run) in (0..).zip(&runs) {
         let found = store.workflow_run(run.id).await.unwrap().unwrap();
-        assert_eq!(found, Versioned { revision: Revision(2), value: run.clone() });
+        assert_eq!(found, Versioned { revision: Revision(1 + number % 3), value: run.clone() });
     }
     let status = WorkflowRunFilter::Status;
     let of = |workflow: &str| WorkflowRunFilter::Workflow(WorkflowId::new(workflow).unwrap());
@@ -1089,9 +1288,11 @@ pub async fn no_run_begins_on_a_workflow_that_is_not_in_use_or_is_left_on_a_dele
     store.commit(workflow_run_commit(1, &claimed)).await.unwrap();
 
     let gone = sample::deleted(&workflow);
-    let delete = |run: &WorkflowRun| Commit {
-        workflow_runs: vec![write(2, run)],
-        ..workflow_commit(2, &gone, Vec::new())
+    let delete = |run: &WorkflowRun| {
+        let mut commit = workflow_run_commit(2, run);
+        let Commit { workflows, events, .. } = workflow_commit(2, &gone, Vec::new());
+        commit.events.extend(events);
+        Commit { workflows, ..commit }
     };
     let in_the_way = format!("workflow run {}", run.id);
     expect_conflict(store.commit(workflow_commit(2, &gone, Vec::new())).await, &in_the_way);
@@ -1185,7 +1386,8 @@ pub async fn the_outputs_of_a_run_are_kept_as_long_as_its_record_lists_them(mut 
 }
 
 fn workflow_run_commit(expected: u64, run: &WorkflowRun) -> Commit {
-    Commit { workflow_runs: vec![write(expected, run)], ..Commit::default() }
+    let events = vec![sample::event_of(run)];
+    Commit { workflow_runs: vec![write(expected, run)], events, ..Commit::default() }
 }
 
 fn closed(campaign: Campaign) -> Campaign {
@@ -1194,7 +1396,9 @@ fn closed(campaign: Campaign) -> Campaign {
 }
 
 fn workflow_commit(expected: u64, workflow: &StoredWorkflow, texts: Vec<WorkflowText>) -> Commit {
-    Commit { workflows: vec![write(expected, workflow)], texts, ..Commit::default() }
+    let restored = EventKind::WorkflowRestored { reason: None };
+    let events = vec![sample::workflow_event(workflow.id.as_str(), restored)];
+    Commit { workflows: vec![write(expected, workflow)], texts, events, ..Commit::default() }
 }
 
 /// Reads all pages of a listing, counting them from 0, and expects none to be longer than `limit`
@@ -1219,8 +1423,30 @@ fn write<T: Clone>(expected: u64, value: &T) -> Write<T> {
     Write { expected: Revision(expected), value: value.clone() }
 }
 
+/// Writes a campaign and tells of it.
 fn campaign_commit(expected: u64, campaign: &Campaign) -> Commit {
+    Commit { events: told(expected, campaign), ..untold(expected, campaign) }
+}
+
+/// Writes a campaign in which nothing changed.
+fn untold(expected: u64, campaign: &Campaign) -> Commit {
     Commit { campaigns: vec![write(expected, campaign)], ..Commit::default() }
+}
+
+fn told(expected: u64, campaign: &Campaign) -> Vec<Event> {
+    let what = match (expected, &campaign.phase) {
+        (0, _) => EventKind::CampaignCreated,
+        (_, Phase::Closed { ending, .. }) => EventKind::CampaignClosed { ending: ending.clone() },
+        _ => EventKind::BackOffEnded,
+    };
+    vec![sample::event(campaign.id.as_str(), what)]
+}
+
+/// Writes a campaign with new experiments.
+fn proposing(expected: u64, campaign: &Campaign, experiments: Vec<Experiment>) -> Commit {
+    let mut commit = campaign_commit(expected, campaign);
+    commit.events.extend(experiments.iter().map(sample::proposed));
+    Commit { experiments, ..commit }
 }
 
 fn runs_commit<const N: usize>(expected: u64, runs: [&Run; N]) -> Commit {
@@ -1244,6 +1470,15 @@ fn expect_conflict<T: std::fmt::Debug>(answer: Result<T, StoreError>, record: &s
     match answer {
         Err(StoreError::Conflict { what }) => assert_eq!(what, record),
         answer => panic!("no conflict, but {answer:?}"),
+    }
+}
+
+fn expect_broken<T: std::fmt::Debug>(answer: Result<T, StoreError>, number: u8, name: &str) {
+    match answer {
+        Err(StoreError::Invariant(violation)) => {
+            assert_eq!(violation.invariant, number, "{name}: {violation}");
+        }
+        answer => panic!("{name}: {answer:?}"),
     }
 }
 

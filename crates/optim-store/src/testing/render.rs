@@ -206,11 +206,15 @@ mod tests {
         block_on(async {
             let store = Memory::new();
             let evaluation = sample::evaluation("c", "replay");
-            let finished = sample::finished(&sample::run("c", evaluation, 0));
+            let finished = sample::finished(&sample::claimed(&sample::run("c", evaluation, 0)));
+            let experiment = sample::experiment("c", 1);
             let purpose = optim_core::campaign::Purpose::Replay { number: 1 };
             let commit = Commit {
-                campaigns: vec![Write { expected: Revision(0), value: sample::campaign("c") }],
-                experiments: vec![sample::experiment("c", 1)],
+                campaigns: vec![Write {
+                    expected: Revision(0),
+                    value: sample::searched(sample::campaign("c"), 1),
+                }],
+                experiments: vec![experiment.clone()],
                 runs: vec![Write { expected: Revision(0), value: finished }],
                 workflows: vec![Write {
                     expected: Revision(0),
@@ -225,6 +229,9 @@ mod tests {
                 throttles: [sample::throttle("p")].map(|p| (p.provider.clone(), Some(p))).into(),
                 blobs: vec![Blob::new(b"objective".to_vec())],
                 events: vec![
+                    sample::event("c", EventKind::CampaignCreated),
+                    sample::proposed(&experiment),
+                    sample::workflow_run_event("r"),
                     sample::event("c", EventKind::EvaluationQueued { evaluation, purpose }),
                     sample::workflow_event("w", EventKind::WorkflowRestored { reason: None }),
                 ],

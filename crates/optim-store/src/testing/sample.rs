@@ -6,20 +6,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use optim_core::campaign::command::Context;
 use optim_core::campaign::event::{Event, EventKind, Subject};
-use optim_core::campaign::ledger::{Allowance, Ledger};
+use optim_core::campaign::ledger::{Allowance, Amount, Ledger};
 use optim_core::campaign::live::Live;
 use optim_core::campaign::location::Location;
-use optim_core::campaign::{Baseline, Campaign, Frozen, Phase, Search, SearchMode, Source};
+use optim_core::campaign::{
+    Baseline, Campaign, Evaluation, Fate, Frozen, Phase, Purpose, Search, SearchMode, Source,
+};
 use optim_core::digest::Digest;
-use optim_core::experiment::{Experiment, ExperimentState, Proposer};
+use optim_core::experiment::{
+    Anyway, Decision, Experiment, ExperimentState, Flips, Judged, Proposer, experiment_id,
+};
 use optim_core::id::{
-    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, NodeId, ProviderId, RunId, WorkerId,
-    WorkflowId, WorkflowRunId,
+    Actor, CampaignId, CaseId, EvaluationId, NodeId, ProviderId, RunId, WorkerId, WorkflowId,
+    WorkflowRunId,
 };
 use optim_core::lease::Lease;
+use optim_core::metrics::Metrics;
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::outcome::{CaseOutcome, Check, CheckKind, Measured, Outcome, Usage};
+use optim_core::pack::Split;
 use optim_core::policy::{
     BudgetPolicy, EvalPolicy, Extension, MetricName, MutationPolicy, PackRef, Policies, PostApply,
     Profile, Rule, ScopePolicy, Score,
@@ -33,6 +39,7 @@ use optim_core::stored_workflow::{
     WorkflowVersion,
 };
 use optim_core::throttle::{AnsweredRun, Throttle};
+use optim_core::verdict::{ErrorControl, Judgement, Verdict};
 use optim_core::workflow::{Fingerprint, Workflow};
 use optim_core::workflow_run::command::WorkflowRunCommand;
 use optim_core::workflow_run::event::WorkflowRunEvent;
@@ -141,7 +148,7 @@ fn policies() -> Policies {
         scope: ScopePolicy::default(),
         budget: BudgetPolicy {
             profile: Profile::Strict,
-            max_experiments: 12,
+            max_experiments: 1_000,
             max_runtime_minutes: 120,
             max_consecutive_failures: 3,
             max_total_tokens: None,
@@ -150,15 +157,110 @@ fn policies() -> Policies {
     }
 }
 
-/// The experiment `number` of a campaign, being evaluated.
+/// `campaign`, with something set aside for each of `evaluations`: their case runs may be queued.
+#[must_use]
+pub fn funded(mut campaign: Campaign, evaluations: &[EvaluationId]) -> Campaign {
+    campaign.ledger.reserved.extend(evaluations.iter().map(|id| (*id, Amount::default())));
+    campaign
+}
+
+/// `campaign` after so many experiments.
+#[must_use]
+pub fn searched(mut campaign: Campaign, experiments: u32) -> Campaign {
+    campaign.search.experiments = experiments;
+    campaign
+}
+
+/// `campaign`, which waits for a person to decide about `experiment`, and `experiment` as it is then.
+#[must_use]
+pub fn reviewed(campaign: Campaign, experiment: Experiment) -> (Campaign, Experiment) {
+    let judgement = Judgement {
+        verdict: Verdict::NeedsOperatorReview,
+        reason: "größe 票".to_owned(),
+        trace: Vec::new(),
+        evidence: None,
+        error_control: ErrorControl::None,
+        baseline: Metrics::default(),
+        candidate: Metrics::default(),
+    };
+    let judged =
+        Judged { evaluation: None, judgement, flips: Flips::default(), confirmation: None };
+    let experiment = Experiment { state: ExperimentState::NeedsReview(judged), ..experiment };
+    let mut campaign = searched(campaign, experiment.number);
+    campaign.search.tried = BTreeMap::from([(experiment.mutation.key(), Fate::Pending)]);
+    campaign.baseline.established = Some(Metrics::default());
+    campaign.phase = Phase::AwaitingApproval { experiment: Box::new(experiment.clone()) };
+    (campaign, experiment)
+}
+
+/// `experiment` after a person approved it all the same, and `campaign` after that.
+#[must_use]
+pub fn approved(campaign: &Campaign, experiment: &Experiment) -> (Experiment, Campaign) {
+    let mut approved = experiment.clone();
+    if let ExperimentState::NeedsReview(judged) = &experiment.state {
+        let actor = Actor::new("local:ünal").unwrap_or_else(|_| Actor::engine());
+        let by = Decision { actor, at: NOW, reason: Some("looks good".to_owned()) };
+        let (judged, anyway) = (judged.clone(), Some(Anyway::OutsideGuarantee));
+        approved.state = ExperimentState::Approved { judged, by, anyway };
+    }
+    let mut moved = campaign.clone();
+    moved.search.tried = BTreeMap::from([(experiment.mutation.key(), Fate::Approved)]);
+    moved.baseline = Baseline {
+        version: campaign.baseline.version.saturating_add(1),
+        snapshot: experiment.snapshot,
+        fingerprint: experiment.candidate,
+        origin: Some(campaign.baseline.origin()),
+        established: None,
+        ..campaign.baseline.clone()
+    };
+    moved.phase = Phase::Replaying { evaluation: None };
+    (approved, moved)
+}
+
+/// A campaign whose first replay is in flight.
+///
+/// # Panics
+/// When `id` is no campaign id.
+#[must_use]
+pub fn replaying(id: &str) -> (Campaign, EvaluationId) {
+    let mut campaign = campaign(id);
+    let purpose = Purpose::Replay { number: 1 };
+    let id = purpose.evaluation_id(&campaign.id, 0);
+    let evaluation = Evaluation {
+        id,
+        purpose,
+        snapshot: campaign.baseline.snapshot,
+        fingerprint: campaign.baseline.fingerprint,
+        split: Split::Search,
+        queued_at: NOW,
+        allowance: Allowance::default(),
+        continued_at: None,
+        requeued: 0,
+        drawn: None,
+    };
+    campaign.phase = Phase::Replaying { evaluation: Some(evaluation) };
+    (funded(campaign, &[id]), id)
+}
+
+/// What is told of a new experiment.
+#[must_use]
+pub fn proposed(experiment: &Experiment) -> Event {
+    let subject = Subject::Campaign(experiment.campaign.clone());
+    let what = EventKind::CandidateProposed { experiment: experiment.id };
+    Event { subject, actor: Actor::engine(), at: NOW, what }
+}
+
+/// The experiment `number` of a campaign, which ended without a decision.
 ///
 /// # Panics
 /// When `campaign` is no campaign id.
 #[must_use]
 pub fn experiment(campaign: &str, number: u32) -> Experiment {
+    let campaign = CampaignId::new(campaign).unwrap();
+    let (baseline, candidate) = (fingerprint("source"), fingerprint("candidate"));
     Experiment {
-        id: ExperimentId::derive(&[campaign.as_bytes(), &number.to_be_bytes()]),
-        campaign: CampaignId::new(campaign).unwrap(),
+        id: experiment_id(&campaign, number, baseline, candidate),
+        campaign,
         number,
         proposer: Proposer { name: "rules".to_owned(), version: 1 },
         mutation: Mutation {
@@ -168,11 +270,11 @@ pub fn experiment(campaign: &str, number: u32) -> Experiment {
             after: FieldValue::Text(format!("Classify the ticket, attempt {number}. 🎫")),
         },
         baseline_version: 0,
-        baseline: fingerprint("source"),
-        candidate: fingerprint("candidate"),
+        baseline,
+        candidate,
         snapshot: Digest::of(b"snapshot of the candidate"),
         worst_case: None,
-        state: ExperimentState::Evaluating,
+        state: ExperimentState::Superseded { reason: "the campaign ended".to_owned() },
         trial: None,
         created_at: NOW,
     }
@@ -190,11 +292,12 @@ pub fn evaluation(campaign: &str, purpose: &str) -> EvaluationId {
 /// When `campaign` is no campaign id.
 #[must_use]
 pub fn run(campaign: &str, evaluation: EvaluationId, case_index: u32) -> Run {
+    let case = CaseId::new(format!("ticket {case_index} — 票")).unwrap();
     Run {
-        id: RunId::derive(&[evaluation.as_bytes(), &case_index.to_be_bytes()]),
+        id: RunId::derive(&[evaluation.as_bytes(), case.as_str().as_bytes()]),
         campaign: CampaignId::new(campaign).unwrap(),
         evaluation,
-        case: CaseId::new(format!("ticket {case_index} — 票")).unwrap(),
+        case,
         case_index,
         snapshot: Digest::of(b"snapshot of the source"),
         fingerprint: fingerprint("source"),
@@ -368,7 +471,7 @@ pub fn workflow_run(id: &str, workflow: &str) -> WorkflowRun {
         trigger: Trigger::Manual,
         dry_run: false,
         inputs: serde_json::Map::from_iter([("票".to_owned(), intricate_output())]),
-        workspace: "/project".to_owned(),
+        workspace: format!("/project/{id}"),
     };
     let workflow = Workflow::from_json(definition).unwrap();
     transition::create(order, &workflow, &context()).unwrap().next
@@ -461,10 +564,20 @@ fn context() -> Context {
     Context { now: NOW, actor: Actor::engine() }
 }
 
-/// An event of a workflow run.
+/// An event of the workflow run that [`workflow_run`] makes of this id.
 #[must_use]
 pub fn workflow_run_event(run: &str) -> Event {
-    let subject = Subject::WorkflowRun(WorkflowRunId::derive(&[run.as_bytes()]));
+    told_of(WorkflowRunId::derive(&[run.as_bytes()]))
+}
+
+/// An event of `run`.
+#[must_use]
+pub fn event_of(run: &WorkflowRun) -> Event {
+    told_of(run.id)
+}
+
+fn told_of(run: WorkflowRunId) -> Event {
+    let subject = Subject::WorkflowRun(run);
     let what = EventKind::WorkflowRun { change: WorkflowRunEvent::RunInterrupted };
     Event { subject, actor: Actor::engine(), at: NOW, what }
 }

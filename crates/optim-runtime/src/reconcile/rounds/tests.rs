@@ -1,7 +1,9 @@
 //! The rounds on a store in memory that counts what is asked of it, in virtual time.
 
 use optim_core::campaign::back_off::BackOff;
+use optim_core::campaign::event::EventKind;
 use optim_core::campaign::{Campaign, Phase, Replay, SearchMode};
+use optim_core::id::CampaignId;
 use optim_core::metrics::Metrics;
 use optim_core::quantity::Millis;
 use optim_store::memory::Memory;
@@ -33,8 +35,10 @@ impl Running {
         ));
         let ids: Vec<_> = campaigns.iter().map(|campaign| campaign.id.clone()).collect();
         let write = |value| Write { expected: Revision(0), value };
+        let created = |id: &CampaignId| sample::event(id.as_str(), EventKind::CampaignCreated);
+        let events = ids.iter().map(created).collect();
         let campaigns = campaigns.into_iter().map(write).collect();
-        store.commit(Commit { campaigns, ..Commit::default() }).await.unwrap();
+        store.commit(Commit { campaigns, events, ..Commit::default() }).await.unwrap();
         ids.iter().for_each(|id| engine.wakes().campaign_changed(id));
         let reconciler = Arc::new(Reconciler::new(Arc::clone(&engine), Vec::new()));
         let mut tasks = TaskSet::new();

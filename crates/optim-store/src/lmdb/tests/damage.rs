@@ -117,6 +117,7 @@ fn a_store_of_an_older_format_is_read_and_then_is_of_this_one() {
             let commit = Commit {
                 workflow_runs: runs.to_vec(),
                 outputs: vec![output.clone()],
+                events: [&open_run, &ended].map(sample::event_of).to_vec(),
                 ..Commit::default()
             };
             store.commit(commit).await.unwrap();
@@ -132,9 +133,9 @@ fn a_store_of_an_older_format_is_read_and_then_is_of_this_one() {
             let found = store.workflow_runs(&filter, Page::first()).await.unwrap().items;
             assert_eq!(found.iter().map(|run| run.id).collect::<Vec<_>>(), [open_run.id]);
             assert_eq!(store.workflow_runs_ended(sample::NOW, 9).await.unwrap(), [ended.id]);
-            let events = store.events(EventSeq(0), 9).await.unwrap();
-            assert_eq!(events.len(), 3);
-            assert_eq!(store.audit_head().await.unwrap().seq, 3);
+            let events = store.events(EventSeq(0), 20).await.unwrap();
+            assert_eq!(events.len(), 14);
+            assert_eq!(store.audit_head().await.unwrap().seq, 14);
             let digest = output.output.digest();
             let read = store.workflow_run_output(ended.id, digest).await.unwrap();
             assert_eq!(read.as_deref(), Some(output.output.bytes()));
@@ -174,7 +175,7 @@ fn an_entry_that_is_sealed_anew_with_other_words_breaks_the_chain() {
     let change = |tables: &Tables<'static>, txn: &mut RwTxn<'_>| -> Result<(), Error> {
         let entry = View { tables, txn }.audit(EventSeq(1), 1)?.remove(0);
         let text = String::from_utf8(entry.to_bytes()).unwrap();
-        let other = text.replace("campaign_created", "back_off_ended");
+        let other = text.replace("candidate_proposed", "candidate_superseded");
         assert_ne!(other, text);
         let sealed = seal("events", &2_u64.to_be_bytes(), Codec::Json, other.as_bytes())?;
         tables.events.put(txn, &2, &sealed).map_err(Error::from)

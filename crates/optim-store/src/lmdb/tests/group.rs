@@ -2,6 +2,8 @@ use std::pin::Pin;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
 
+use optim_core::campaign::event::EventKind;
+
 use crate::store::{Commit, Committed, Revision, Store, StoreError, Write};
 use crate::testing::conformance::block_on;
 use crate::testing::sample;
@@ -73,6 +75,10 @@ fn commits_of_one_group_see_each_other() {
         let store = open(directory.path());
         let step = |expected| Commit {
             campaigns: vec![Write { expected: Revision(expected), value: sample::campaign("c") }],
+            events: match expected {
+                0 => vec![sample::event("c", EventKind::CampaignCreated)],
+                _ => Vec::new(),
+            },
             ..Commit::default()
         };
         let answers = commit_together(&store, (0..50).map(step).collect()).await;

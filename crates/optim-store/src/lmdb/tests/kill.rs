@@ -29,11 +29,17 @@ async fn revision(store: &Lmdb, writer: u32) -> u64 {
 fn step(writer: u32, revision: u64) -> Commit {
     let id = name(writer);
     let case = u32::try_from(revision).unwrap();
-    let run = sample::run(&id, sample::evaluation(&id, "replay"), case);
+    let evaluation = sample::evaluation(&id, "replay");
+    let run = sample::run(&id, evaluation, case);
+    let campaign = sample::funded(sample::campaign(&id), &[evaluation]);
+    let what = match revision {
+        0 => EventKind::CampaignCreated,
+        _ => EventKind::CampaignStarted { reason: None },
+    };
     Commit {
-        campaigns: vec![Write { expected: Revision(revision), value: sample::campaign(&id) }],
+        campaigns: vec![Write { expected: Revision(revision), value: campaign }],
         runs: vec![Write { expected: Revision(0), value: run }],
-        events: vec![sample::event(&id, EventKind::CampaignStarted { reason: None })],
+        events: vec![sample::event(&id, what)],
         ..Commit::default()
     }
 }

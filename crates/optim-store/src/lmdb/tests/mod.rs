@@ -11,6 +11,7 @@ mod upkeep;
 
 use std::path::Path;
 
+use optim_core::campaign::Campaign;
 use optim_core::campaign::event::EventKind;
 use tempfile::TempDir;
 
@@ -44,19 +45,34 @@ fn open(path: &Path) -> Lmdb {
 /// run.
 fn everything(id: &str) -> Commit {
     let evaluation = sample::evaluation(id, "replay");
-    let runs = [sample::run(id, evaluation, 0), sample::finished(&sample::run(id, evaluation, 1))];
+    let runs = [
+        sample::run(id, evaluation, 0),
+        sample::finished(&sample::claimed(&sample::run(id, evaluation, 1))),
+    ];
+    let (experiment, run) = (sample::experiment(id, 1), sample::workflow_run(id, id));
     Commit {
-        campaigns: vec![Write { expected: Revision(0), value: sample::campaign(id) }],
-        experiments: vec![sample::experiment(id, 1)],
+        campaigns: vec![Write { expected: Revision(0), value: campaign(id) }],
+        experiments: vec![experiment.clone()],
         runs: runs.map(|value| Write { expected: Revision(0), value }).to_vec(),
         workflows: vec![Write { expected: Revision(0), value: sample::workflow(id, 1, 1) }],
         texts: vec![sample::workflow_text(id, 1)],
-        workflow_runs: vec![Write { expected: Revision(0), value: sample::workflow_run(id, id) }],
+        workflow_runs: vec![Write { expected: Revision(0), value: run.clone() }],
         outputs: Vec::new(),
         throttles: [sample::throttle(id)].map(|t| (t.provider.clone(), Some(t))).into(),
         blobs: vec![crate::Blob::new(format!("payload of {id}").into_bytes())],
-        events: vec![sample::event(id, EventKind::CampaignCreated)],
+        events: vec![
+            sample::event(id, EventKind::CampaignCreated),
+            sample::proposed(&experiment),
+            sample::workflow_event(id, EventKind::WorkflowRestored { reason: None }),
+            sample::event_of(&run),
+        ],
     }
+}
+
+/// The campaign of [`everything`].
+fn campaign(id: &str) -> Campaign {
+    let funded = sample::funded(sample::campaign(id), &[sample::evaluation(id, "replay")]);
+    sample::searched(funded, 1)
 }
 
 async fn expect_intact(store: &Lmdb) {
@@ -91,6 +107,7 @@ fn what_a_run_lists_no_more_takes_no_space_and_what_others_refer_to_stays() {
             outputs: vec![output, its],
             // Somebody else refers to the same bytes.
             blobs: vec![payload.clone()],
+            events: [&ended, &other].map(sample::event_of).to_vec(),
             ..Commit::default()
         };
         store.commit(commit).await.unwrap();
