@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reply_is_not_read_beyond_its_limit() {
+    async fn threat_19_a_reply_is_not_read_beyond_its_limit() {
         let server = Server::start(vec![Step::Endless]).await;
         assert_eq!(post(&server, 5000).await, Err(ExchangeError::TooLarge(5000)));
     }
