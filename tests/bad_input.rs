@@ -43,7 +43,7 @@ fn files_that_are_not_text_are_refused() {
 }
 
 #[test]
-fn yaml_bombs_and_huge_files_are_refused_quickly() {
+fn threat_11_yaml_bombs_and_huge_files_are_refused_quickly() {
     let level = |(this, last): (char, char)| {
         format!("{this}: &{this} [{}]\n", format!("*{last},").repeat(9))
     };
@@ -60,7 +60,7 @@ fn yaml_bombs_and_huge_files_are_refused_quickly() {
 }
 
 #[test]
-fn links_out_of_the_workspace_are_refused() {
+fn threat_15_links_out_of_the_workspace_are_refused() {
     let outside = temporary();
     let secret = outside.path().join("budget.yaml");
     std::fs::write(&secret, "max_experiments: 1\n").unwrap();
@@ -89,7 +89,7 @@ fn an_ill_formed_graph_is_refused_with_its_place() {
 }
 
 #[test]
-fn every_mistake_of_a_policy_file_is_told_at_once_with_its_line() {
+fn threat_09_every_mistake_of_a_policy_file_is_told_at_once_with_its_line() {
     let project = Project::example();
     project.write(
         "policy/budget.yaml",
@@ -183,7 +183,7 @@ fn await_start(first: &mut std::process::Child, signals: &std::path::Path) {
 }
 
 #[test]
-fn a_terminated_process_saves_its_state_and_leaves_no_agent_behind() {
+fn threat_46_a_terminated_process_saves_its_state_and_leaves_no_agent_behind() {
     let signals = temporary();
     let project = waiting(signals.path());
     let mut first = project.command(["run"]).stderr(std::process::Stdio::null()).spawn().unwrap();
@@ -280,7 +280,7 @@ fn scores_between_zero_and_one_are_compared_as_they_are() {
 }
 
 #[test]
-fn figures_that_are_no_amounts_fail_the_case_and_count_for_nothing() {
+fn threat_10_figures_that_are_no_amounts_fail_the_case_and_count_for_nothing() {
     for figure in ["NaN", "1e400", "-1e400", "-5", "0.5", "1e19", "\"many\""] {
         let script = format!(
             "cat >/dev/null; echo '{{\"content\": {{}}, \"usage\": {{\"cost_micro_usd\": {figure}}}}}'"
@@ -294,7 +294,7 @@ fn figures_that_are_no_amounts_fail_the_case_and_count_for_nothing() {
 }
 
 #[test]
-fn an_error_probability_of_none_or_of_all_is_refused_with_its_range() {
+fn threat_10_an_error_probability_of_none_or_of_all_is_refused_with_its_range() {
     for alpha in ["0", "1", "-0.1", ".nan", "1e400"] {
         let project = Project::example();
         project.decide(&format!("{{rule: sequential, alpha: {alpha}}}"));

@@ -419,7 +419,7 @@ fn an_owner_that_answers_all_it_can_refuses_the_next_and_is_free_again_later() {
 }
 
 #[test]
-fn a_second_signal_ends_an_owner_that_waits_for_one_that_does_not_read() {
+fn threat_46_a_second_signal_ends_an_owner_that_waits_for_one_that_does_not_read() {
     let gate = Gate::shut();
     let project = gate.project();
     // More than the socket holds.

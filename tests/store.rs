@@ -46,7 +46,7 @@ fn an_export_fills_an_empty_store_with_an_equal_hash_and_the_campaign_goes_on_th
 }
 
 #[test]
-fn an_export_that_was_changed_or_cut_is_refused_and_leaves_the_store_empty() {
+fn threat_17_an_export_that_was_changed_or_cut_is_refused_and_leaves_the_store_empty() {
     let project = project();
     export(&project, "store.jsonl");
     let text = project.read("store.jsonl");

@@ -7,7 +7,7 @@ use optim_core::node_io::{Attempt, ErrorClass, NodeResponse};
 use optim_core::pack;
 use optim_runtime::artifact::Artifact;
 
-use crate::support::{Project, root, temporary};
+use crate::support::{Project, Ran, root, temporary};
 
 #[test]
 fn threat_08_deep_and_broken_json_is_refused_in_few_words() {
@@ -104,6 +104,61 @@ fn threat_48_an_unknown_key_of_the_settings_is_refused_with_its_line() {
         ran.refused(3, "config_invalid");
         assert!(ran.stderr.contains("optim.toml") && ran.stderr.contains("line "), "{ran}");
     }
+}
+
+#[test]
+fn threat_22_a_key_in_a_file_is_refused_with_its_line_and_never_repeated() {
+    let key = ["sk-", "proj-4f9aB2c7D1e8G3h6J5k0"].concat();
+    let said = |ran: &Ran, place: &str| {
+        assert!(ran.stderr.contains(place) && ran.stderr.contains("[secret_literal]"), "{ran}");
+        assert!(ran.stderr.contains("environment variable"), "the fix is named: {ran}");
+        assert!(!ran.stderr.contains(&key), "{ran}");
+    };
+    for (file, before) in [
+        ("workflow.yaml", "# "),
+        ("policy/objective.md", "Use "),
+        ("policy/eval.yaml", "# "),
+        ("policy/mutation_policy.yaml", "# "),
+        ("policy/scope.yaml", "# "),
+        ("policy/budget.yaml", "# "),
+        ("optim.toml", "api_key = "),
+    ] {
+        let project = Project::example();
+        let lines = project.read(file).lines().count();
+        project.write(file, format!("{}{before}\"{key}\"\n", project.read(file)));
+        let ran = project.optim(["run"]);
+        ran.refused(3, "project_invalid");
+        said(&ran, &format!("{file}:{}:", lines + 1));
+        let ran = project.optim(["run", "--json"]);
+        ran.refused(3, "secret_literal");
+        assert!(!ran.stderr.contains(&key), "{ran}");
+        if file == "workflow.yaml" {
+            let path = project.path().join(file).display().to_string();
+            for verb in [&["run-workflow"][..], &["workflow", "put", &path]] {
+                let ran = project.optim(verb);
+                ran.refused(3, "project_invalid");
+                said(&ran, &format!("{file}:{}:", lines + 1));
+            }
+        }
+    }
+}
+
+#[test]
+fn threat_22_a_key_in_a_candidate_is_refused_and_one_in_a_case_is_warned_of() {
+    let key = ["AKIA", "4F9AB2C7D1E8G3H6"].concat();
+    let project = Project::of_one_node("kind = \"lexical\"");
+    project.replace("cases/tickets.jsonl", "\"one\"", &format!("\"{key}\""));
+    project.write("text", format!("Answer the question that was asked in one word. {key}"));
+    let text = project.path().join("text").display().to_string();
+    let args = ["try", "--node", "n", "--field", "objective", "--text-file", &text];
+    let ran = project.optim(args);
+    ran.refused(2, "secret_literal");
+    assert!(!ran.stderr.contains(&key), "{ran}");
+    let ran = project.optim(["plan"]);
+    ran.ended(0);
+    assert!(ran.stderr.contains("cases/tickets.jsonl:1:"), "{ran}");
+    assert!(ran.stderr.contains("warning[secret_literal]"), "{ran}");
+    assert!(!ran.stderr.contains(&key), "{ran}");
 }
 
 /// All sources below `folder`.

@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_refused_when_blank_long_or_with_control_characters() {
+    fn threat_13_names_are_refused_when_blank_long_or_with_control_characters() {
         assert!(NodeId::new("größe 2").is_ok());
         for bad in ["", "  ", "a\nb", &"x".repeat(129)] {
             assert_eq!(NodeId::new(bad).unwrap_err().code(), "invalid_id");

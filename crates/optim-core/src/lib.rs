@@ -31,6 +31,7 @@ pub mod proposal;
 pub mod quantity;
 pub mod rate;
 pub mod run;
+pub mod secret;
 pub mod shadow;
 pub mod stored_workflow;
 mod suggest;

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_inside_the_workspace_are_read() {
+    fn threat_16_only_regular_files_inside_the_workspace_are_read() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
         std::fs::create_dir_all(root.join("policy")).unwrap();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn pipes_sockets_and_devices_are_refused_and_not_waited_for() {
+    fn threat_15_pipes_sockets_and_devices_are_refused_and_not_waited_for() {
         let root = tempfile::tempdir().unwrap();
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         let pipe = root.path().join("pipe");
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_hashed_is_what_was_read() {
+    fn threat_16_what_is_hashed_is_what_was_read() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("budget.yaml");
         std::fs::write(&path, "max_experiments: 5").unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_counts_whatever_the_file_says_of_its_size() {
+    fn threat_16_what_is_read_counts_whatever_the_file_says_of_its_size() {
         // A file of the system that says it is empty.
         let proc = Path::new("/proc");
         if let Ok(read) = std::fs::read(proc.join("version")) {

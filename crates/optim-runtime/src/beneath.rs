@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_that_came_into_the_way_leads_nowhere() {
+    fn threat_15_a_link_that_came_into_the_way_leads_nowhere() {
         let place = tempfile::tempdir().unwrap();
         let (root, outside) = (place.path().join("root"), place.path().join("outside"));
         for folder in [&root.join("a"), &outside] {

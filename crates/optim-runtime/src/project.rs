@@ -7,7 +7,7 @@ use optim_core::campaign::ledger::Allowance;
 use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, Frozen, SearchMode, Source};
 use optim_core::canonical;
-use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
+use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place, Severity};
 use optim_core::digest::Digest;
 use optim_core::id::{CampaignId, WorkflowId};
 use optim_core::pack::{self, CaseCounts, Pack};
@@ -15,6 +15,7 @@ use optim_core::policy::{
     self, FileRole, FrozenFile, Objective, PackRef, Policies, PolicyFile, PolicyFiles,
 };
 use optim_core::quantity::Timestamp;
+use optim_core::secret;
 use optim_core::shadow;
 use optim_core::workflow::check::check;
 use optim_core::workflow::{ModelRef, Workflow, load};
@@ -31,6 +32,9 @@ use crate::matcher::Engines;
 const POLICY_BYTES_MAX: u64 = 256 * 1024;
 /// The most bytes of an eval pack.
 const PACK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Keys in cases that are warned of.
+const SECRETS_SHOWN: usize = 3;
 
 /// Where a project's files are. References are relative to the workspace: the workflow's
 /// `workspace_root` when that is absolute, else it is resolved from the workflow file's folder, and for
@@ -163,6 +167,8 @@ fn read_with(
         None => Pack::implicit(),
     };
     let mut findings = warnings;
+    findings.0.extend(secret::findings(&origin.name, &origin.bytes));
+    findings.0.extend(pack_file.iter().flat_map(secrets_of_cases));
     let mut of_workflow = check(&workflow, Some(&policies));
     of_workflow.extend(unmet_needs(&workflow, capabilities));
     of_workflow.extend(shadow::findings(&workflow));
@@ -188,6 +194,12 @@ fn read_with(
         files,
         warnings: findings,
     })
+}
+
+/// Cases are data of others, in which a key may stand for what it is: the first ones are warned of.
+fn secrets_of_cases(pack: &Artifact) -> impl Iterator<Item = Diagnostic> {
+    let findings = secret::findings(&pack.reference, &pack.bytes).take(SECRETS_SHOWN);
+    findings.map(|finding| Diagnostic { severity: Severity::Warning, ..finding })
 }
 
 /// Patterns and schemas that no engine can use; found here, they cost nothing.

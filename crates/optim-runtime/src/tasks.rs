@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_panics_is_started_again_and_the_panic_is_counted() {
+    async fn threat_45_a_loop_that_panics_is_started_again_and_the_panic_is_counted() {
         let rounds = Arc::new(AtomicU32::new(0));
         let (reached, mut done) = watch::channel(0);
         let mut tasks = TaskSet::new();

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use optim_core::canonical;
 use optim_core::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
+use optim_core::secret;
 use optim_core::workflow::check::check;
 use optim_core::workflow::{Workflow, load};
 use optim_store::Blob;
@@ -38,6 +39,7 @@ pub fn read(
     of_workflow.retain(|finding| finding.code != "gate_present");
     of_workflow.extend(unmet_needs(&workflow, capabilities));
     let mut findings = load::locate(name, &document, of_workflow);
+    findings.0.extend(secret::findings(name, bytes));
     let root = workflow.workspace_root().map_or(PathBuf::new(), |root| root.trim().into());
     let workspace = CanonicalPath::resolve(&folder.join(root));
     let workspace = workspace.map_err(|error| {

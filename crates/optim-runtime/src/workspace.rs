@@ -4,6 +4,7 @@
 mod root;
 
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use optim_core::validator::Workspace;
@@ -106,7 +107,7 @@ impl Folder for RealFolder {
 
 impl Workspace for RealFolder {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        read_inside(&self.0, path)
+        read_inside(&self.0, path, Names::Any)
     }
 }
 
@@ -182,11 +183,20 @@ fn resolve(folder: &Path, path: &str) -> Result<Option<(PathBuf, PathBuf)>, Stri
     }
 }
 
-fn read_inside(folder: &Path, path: &str) -> Result<Option<Vec<u8>>, String> {
+/// How many names a file may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// Nobody but the agent works in a scratch copy: a second name may be that of a file outside.
+    One,
+    /// Tools of people make hard links in a real workspace: package managers, caches of builds, backups.
+    Any,
+}
+
+fn read_inside(folder: &Path, path: &str, names: Names) -> Result<Option<Vec<u8>>, String> {
     let Some((root, inside)) = resolve(folder, path)? else {
         return Ok(None);
     };
-    read_regular(&root, &inside).map_err(|why| format!("{path:?} {why}"))
+    read_regular(&root, &inside, names).map_err(|why| format!("{path:?} {why}"))
 }
 
 /// A copy in the making.
@@ -229,14 +239,14 @@ impl Copy<'_> {
 
 impl Workspace for Scratch {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
-        read_inside(self.path(), path)
+        read_inside(self.path(), path, Names::One)
     }
 }
 
 /// The content of a file. An agent that is still at work may put anything in its place at any time, so
 /// it is opened once, without following a link or waiting for a pipe's writer, and what is judged is
 /// what was opened.
-fn read_regular(folder: &Path, inside: &Path) -> Result<Option<Vec<u8>>, String> {
+fn read_regular(folder: &Path, inside: &Path, names: Names) -> Result<Option<Vec<u8>>, String> {
     let io = |error: io::Error| format!("cannot be read: {error}");
     if inside.as_os_str().is_empty() {
         return Err("is not a regular file".to_owned());
@@ -246,8 +256,12 @@ fn read_regular(folder: &Path, inside: &Path) -> Result<Option<Vec<u8>>, String>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
     };
-    if !file.metadata().map_err(io)?.is_file() {
+    let found = file.metadata().map_err(io)?;
+    if !found.is_file() {
         return Err("is not a regular file".to_owned());
+    }
+    if names == Names::One && found.nlink() > 1 {
+        return Err("is a hard link, maybe to a file outside; write a file of its own".to_owned());
     }
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large from one that fits.
@@ -277,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_took_the_place_of_a_file_is_neither_followed_nor_waited_for() {
+    fn threat_15_what_took_the_place_of_a_file_is_neither_followed_nor_waited_for() {
         let scratch = Scratch::empty(&std::env::temp_dir()).unwrap();
         let path = |name: &str| scratch.path().join(name);
         std::fs::create_dir(path("folder")).unwrap();
@@ -286,10 +300,26 @@ mod tests {
         rustix::fs::mknodat(rustix::fs::CWD, path("pipe"), rustix::fs::FileType::Fifo, mode, 0)
             .unwrap();
         for name in ["folder", "link", "pipe"] {
-            assert!(read_regular(scratch.path(), Path::new(name)).is_err(), "{name}");
+            assert!(read_regular(scratch.path(), Path::new(name), Names::Any).is_err(), "{name}");
             assert!(scratch.read(name).is_err(), "{name}");
         }
-        assert_eq!(read_regular(scratch.path(), Path::new("gone")), Ok(None));
+        assert_eq!(read_regular(scratch.path(), Path::new("gone"), Names::One), Ok(None));
+    }
+
+    #[test]
+    fn threat_15_a_hard_link_is_no_evidence_of_a_scratch_copy() {
+        let place = tempfile::tempdir().unwrap();
+        let outside = place.path().join("outside");
+        std::fs::write(&outside, "text").unwrap();
+        let scratch = Scratch::empty(place.path()).unwrap();
+        std::fs::hard_link(&outside, scratch.path().join("a")).unwrap();
+        let refused = scratch.read("a").unwrap_err();
+        assert!(refused.contains("hard link"), "{refused}");
+        // In a real workspace people have them, and what they lead to is theirs.
+        let real = RealFolder::new(scratch.path().to_owned());
+        assert_eq!(real.read("a"), Ok(Some(b"text".to_vec())));
+        std::fs::remove_file(outside).unwrap();
+        assert_eq!(scratch.read("a"), Ok(Some(b"text".to_vec())));
     }
 
     #[test]

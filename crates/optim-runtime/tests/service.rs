@@ -244,7 +244,7 @@ impl Proposer for Explosive {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_one_campaign_is_its_own() {
+async fn threat_45_a_panic_in_one_campaign_is_its_own() {
     let engine = engine(Arc::new(Memory::new()));
     for new in [draft("unlucky", 13), draft("lucky", 7)] {
         let id = new.campaign.id.clone();

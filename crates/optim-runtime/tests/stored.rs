@@ -140,7 +140,8 @@ async fn an_apply_edits_the_text_in_place_and_a_rollback_gives_the_former_bytes(
 }
 
 #[tokio::test]
-async fn an_edit_of_another_field_is_drift_that_only_a_reason_accepts_and_nothing_of_it_is_lost() {
+async fn threat_30_an_edit_of_another_field_is_drift_that_only_a_reason_accepts_and_nothing_of_it_is_lost()
+ {
     let (engine, campaign) = approved().await;
     let edited = TEXT.replace("Answer it.", "Answer it politely.");
     engine.put_workflow(&text(&edited), None, actor()).await.unwrap();
@@ -160,7 +161,7 @@ async fn an_edit_of_another_field_is_drift_that_only_a_reason_accepts_and_nothin
 }
 
 #[tokio::test]
-async fn an_edit_of_the_same_field_is_drift_that_no_reason_accepts() {
+async fn threat_30_an_edit_of_the_same_field_is_drift_that_no_reason_accepts() {
     let (engine, campaign) = approved().await;
     let edited = TEXT.replace("Read the ticket.", "Skim the ticket.");
     engine.put_workflow(&text(&edited), None, actor()).await.unwrap();

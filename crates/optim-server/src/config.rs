@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use optim_core::campaign::location::Location;
+use optim_core::diagnostic::Diagnostics;
+use optim_core::secret;
 use optim_core::workflow::ModelRef;
 use optim_runtime::executor::http::HttpConfig;
 use optim_runtime::executor::openai::OpenAiConfig;
@@ -161,6 +163,11 @@ impl Config {
         }
         let text = std::fs::read_to_string(&path)
             .map_err(|error| CliError::Config { path: path.clone(), message: error.to_string() })?;
+        // Before anything is said about the text: what cannot be read is shown with its line.
+        let secrets: Vec<_> = secret::findings(FILE, text.as_bytes()).collect();
+        if !secrets.is_empty() {
+            return Err(CliError::Project(Diagnostics(secrets)));
+        }
         let config: Self = toml::from_str(&text)
             .map_err(|error| CliError::Config { path: path.clone(), message: error.to_string() })?;
         if !(1..=256).contains(&config.run.capacity) {

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expression_passes_when_the_allowed_licences_satisfy_it() {
+    fn threat_49_an_expression_passes_when_the_allowed_licences_satisfy_it() {
         for license in ["MIT", "MIT OR GPL-3.0-only", "GPL-3.0-only/MIT", "MIT AND (Zlib OR ISC)"] {
             assert!(wrong(DENY, Some(license)).is_empty(), "{license}");
         }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_without_a_readable_licence_fails() {
+    fn threat_49_a_package_without_a_readable_licence_fails() {
         assert!(wrong(DENY, None)[0].contains("names no licence"));
         assert!(wrong(DENY, Some("see LICENSE"))[0].contains("is no SPDX expression"));
     }

@@ -380,7 +380,7 @@ fn a_better_candidate_is_confirmed_approved_and_becomes_the_measured_baseline() 
 }
 
 #[test]
-fn only_the_pending_experiment_can_be_decided() {
+fn threat_29_only_the_pending_experiment_can_be_decided() {
     let mut driven = Driven::searching(campaign(5, 0), 6);
     driven.propose(1);
     let early = driven.pending();

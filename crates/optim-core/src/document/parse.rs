@@ -741,7 +741,7 @@ mod tests {
     }
 
     #[test]
-    fn size_limits_hold_to_the_byte_and_the_node() {
+    fn threat_11_size_limits_hold_to_the_byte_and_the_node() {
         let limits = Limits { max_bytes: 8, max_nodes: 3, max_depth: 1, ..Limits::workflow() };
         let read = |text: &str| parse("p", text.as_bytes(), &limits);
         assert!(read("a: 45678").is_ok());
@@ -796,7 +796,7 @@ mod tests {
     }
 
     #[test]
-    fn bombs_are_refused_before_they_cost_anything() {
+    fn threat_11_bombs_are_refused_before_they_cost_anything() {
         let deep = |open: &str| open.repeat(100_000);
         let wide = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(9 << 20), "*a, ".repeat(1000));
         let chain: String = (0..70).fold("a0: &a0 []\n".into(), |text, i| {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::diagnostic::{Checked, Diagnostic, Diagnostics, Place};
 use crate::digest::Digest;
+use crate::secret;
 
 pub use budget::{BudgetPolicy, Extension, ExtensionError};
 pub use eval::{EvalPolicy, Guardrail, MetricName, PackRef, Rule, Score};
@@ -86,7 +87,10 @@ pub struct PolicyFile<'a> {
 pub fn read(files: &PolicyFiles<'_>) -> Result<Checked<(Objective, Policies)>, Diagnostics> {
     let mut faults = Vec::new();
     let objective = objective::read(&files.objective).map_err(|found| faults.extend(found)).ok();
-    let PolicyFiles { eval, mutation, scope, budget, .. } = files;
+    let PolicyFiles { objective: text, eval, mutation, scope, budget } = files;
+    for file in [text, eval, mutation, scope, budget] {
+        faults.extend(secret::findings(file.name, file.bytes));
+    }
     let eval = keys::read(eval.name, eval.bytes, &mut faults, eval::read);
     let mutation = keys::read(mutation.name, mutation.bytes, &mut faults, mutation::read);
     let scope = keys::read(scope.name, scope.bytes, &mut faults, scope::read);

@@ -43,6 +43,13 @@ impl Address {
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
+    /// The name or number of the machine, in lower case; a number of version 6 is in brackets.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let url = Url::parse(&self.0).ok();
+        url.and_then(|url| url.host_str().map(ToOwned::to_owned)).unwrap_or_default()
+    }
+
     /// Whether it is to be reached by TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {

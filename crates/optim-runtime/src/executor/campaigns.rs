@@ -239,7 +239,8 @@ enum Charge {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_campaign_outlives_every_fault_of_its_provider_with_bounded_retries_and_exact_books() {
+async fn threat_19_a_campaign_outlives_every_fault_of_its_provider_with_bounded_retries_and_exact_books()
+ {
     const LOST: &str = r#"{"choices": ["#;
     const UNCOUNTED: &str = r#"{"choices": [{"message": {"content": "{\"ok\": 1}"}}],
         "usage": {"prompt_tokens": -5, "completion_tokens": 1e30}}"#;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::exchange::cassette::CassetteConfig;
+use super::exchange::egress::Destination;
 use super::exchange::refusal::refusal;
 use super::exchange::secret::Secret;
 use super::exchange::{self, Exchange, ExchangeConfigError, ExchangeError, Post, reply_bytes_max};
@@ -35,6 +36,9 @@ const PROVIDER: &str = "http";
 pub struct HttpConfig {
     /// Where the agent takes requests.
     pub url: Address,
+    /// Whether it may be in a private network; there and on this machine it may speak plain `http`.
+    #[serde(default, skip_serializing)]
+    pub allow_private: bool,
     /// The environment variable that holds the agent's bearer token; absent when it wants none.
     #[serde(default, skip_serializing)]
     pub token_env: Option<String>,
@@ -66,7 +70,8 @@ impl Http {
     /// The agent cannot be asked as the settings say.
     pub fn new(config: HttpConfig, folder: &Path) -> Result<Self, ExchangeConfigError> {
         let (proxy, cassette) = (config.proxy.as_deref(), config.cassette.as_ref());
-        let exchange = exchange::open([&config.url], proxy, cassette, folder)?;
+        let agent = Destination { address: &config.url, allow_private: config.allow_private };
+        let exchange = exchange::open([agent], proxy, cassette, folder)?;
         Ok(Self::over(exchange, config))
     }
 

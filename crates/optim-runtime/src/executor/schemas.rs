@@ -69,7 +69,7 @@ fn requests_as_they_are_written_meet_the_schema() {
 }
 
 #[test]
-fn requests_with_a_field_missing_added_or_of_another_type_are_refused() {
+fn threat_09_requests_with_a_field_missing_added_or_of_another_type_are_refused() {
     let (schema, whole) = (request_schema(), serde_json::to_value(request()).unwrap());
     let opaque = |at: &str| {
         ["/inputs", "/upstream", "/contract", "/agent"].iter().any(|free| at.starts_with(free))

@@ -5,6 +5,7 @@ use optim_core::digest::Digest;
 use optim_core::document::{Scalar, Step, set_scalar};
 use optim_core::mutation::patch::Patch;
 use optim_core::mutation::{FieldValue, Mutation};
+use optim_core::secret;
 use optim_core::stored_workflow::{Definition, WorkflowStatus};
 use optim_core::workflow::check::{Finding, check};
 use optim_core::workflow::{Workflow, load};
@@ -46,7 +47,8 @@ impl DefinitionText {
         let (workflow, document) = load::load(name, &bytes)?;
         let mut findings = check(&workflow, None);
         findings.extend(unknown_status(&workflow));
-        let findings = load::locate(name, &document, findings);
+        let mut findings = load::locate(name, &document, findings);
+        findings.0.extend(secret::findings(name, &bytes));
         if findings.has_errors() {
             return Err(findings);
         }

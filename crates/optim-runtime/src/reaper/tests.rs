@@ -130,7 +130,7 @@ async fn a_worker_that_renews_while_its_node_hangs_is_given_up_after_the_longest
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_jumps_reaps_nobody() {
+async fn threat_44_a_clock_that_jumps_reaps_nobody() {
     let watched = watched(REAP_ONLY);
     let run = watched.at_work(2, 60_000).await;
     for day in [1, -3, 400] {

@@ -363,7 +363,7 @@ async fn a_provider_gets_the_rest_that_it_asks_for_a_short_one_within_the_run() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_asks_for_a_year_of_rest_gets_an_hour() {
+async fn threat_19_a_provider_that_asks_for_a_year_of_rest_gets_an_hour() {
     let ran = run(workflow(json!({}), two_nodes(1)), |_, _| Reply::Busy(31_536_000_000)).await;
     assert_eq!(ran.report.throttled.as_ref().unwrap().retry_after, RETRY_AFTER_MAX);
     assert_eq!(ran.fault(), "busy; it asks for 31536000 s of rest, it gets 3600");

@@ -256,7 +256,7 @@ async fn a_wake_up_from_before_the_claim_queues_no_workflow_run_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_panics_fails_its_run_and_frees_the_workspace() {
+async fn threat_45_a_node_that_panics_fails_its_run_and_frees_the_workspace() {
     let folder = tempfile::tempdir().unwrap();
     let plant = plant(Arc::new(Memory::new()));
     let broken = plant.queue("broken", &["panic"], folder.path()).await;

@@ -33,6 +33,7 @@ mod runs;
 mod show;
 mod status;
 mod store;
+mod suspicious;
 mod try_candidate;
 mod work;
 mod workflow;
@@ -260,5 +261,6 @@ fn exit(code: Exit) -> ExitCode {
 fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("OPTIM_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let writer = || output::OneLine(std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).init();
 }

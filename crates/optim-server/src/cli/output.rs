@@ -1,7 +1,11 @@
 //! What is printed, and where.
+//!
+//! Names and texts of others are in most of it. So no line holds a character that a terminal obeys, or one
+//! that hides: such a character is shown as its number. Only [`Output::text`] is as it is.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write};
 
+use optim_core::suspicion::{is_hidden, shown};
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -33,7 +37,9 @@ impl Output {
     /// Prints one line of data on stdout.
     pub(crate) fn line(&self, text: &str) {
         match self {
-            Self::Terminal => writeln!(std::io::stdout().lock(), "{text}").unwrap_or_default(),
+            Self::Terminal => {
+                writeln!(std::io::stdout().lock(), "{}", shown(text)).unwrap_or_default()
+            }
             Self::Asker(asker) => asker.send(Answer::Line(text.to_owned())).unwrap_or_default(),
         }
     }
@@ -49,17 +55,24 @@ impl Output {
     /// Prints one line for people on stderr.
     pub(crate) fn error_line(&self, text: &str) {
         match self {
-            Self::Terminal => writeln!(std::io::stderr().lock(), "{text}").unwrap_or_default(),
+            Self::Terminal => {
+                writeln!(std::io::stderr().lock(), "{}", shown(text)).unwrap_or_default();
+            }
             Self::Asker(asker) => {
                 asker.send(Answer::ErrorLine(text.to_owned())).unwrap_or_default();
             }
         }
     }
 
+    /// Prints lines for people on stderr, where the words are of this program, and broken by it.
+    pub(crate) fn error_lines(&self, text: &str) {
+        text.lines().for_each(|line| self.error_line(line));
+    }
+
     /// Prints one JSON document on stdout.
     pub(crate) fn document(&self, document: &impl Serialize) {
         match serde_json::to_string_pretty(document) {
-            Ok(text) => self.line(&text),
+            Ok(text) => self.text(&format!("{}\n", escaped(&text))),
             Err(error) => {
                 self.error_line(&format!("error: the document cannot be written: {error}"))
             }
@@ -88,12 +101,12 @@ impl Output {
                 "message": error.to_string(),
                 "findings": findings,
             }});
-            self.error_line(&envelope.to_string());
+            self.error_line(&escaped(&envelope.to_string()));
             return;
         }
         if let CliError::Project(findings) = error {
             for finding in findings.0.iter().take(FINDINGS_SHOWN) {
-                self.error_line(&finding.to_string());
+                self.error_lines(&finding.to_string());
             }
             if let Some(more) =
                 findings.0.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0)
@@ -101,7 +114,42 @@ impl Output {
                 self.error_line(&format!("… and {more} more; --json lists them all"));
             }
         }
-        self.error_line(&format!("error[{}]: {error}", error.code()));
+        self.error_lines(&format!("error[{}]: {error}", error.code()));
+    }
+}
+
+/// A JSON text in which strings hold no character that a terminal obeys, or one that hides. Outside of its
+/// strings it has none but ends of lines.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            '\n' => text.push(character),
+            _ if is_hidden(character) => {
+                let mut units = [0; 2];
+                for unit in character.encode_utf16(&mut units) {
+                    text.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+            _ => text.push(character),
+        }
+    }
+    text
+}
+
+/// Makes each event of the log one line.
+pub(crate) struct OneLine<W>(pub(crate) W);
+
+impl<W: Write> Write for OneLine<W> {
+    /// Takes a whole event.
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        writeln!(self.0, "{}", shown(text.trim_end_matches('\n')))?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
 }
 

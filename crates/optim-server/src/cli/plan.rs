@@ -28,7 +28,7 @@ pub(crate) struct Args {
 pub(super) async fn plan(call: &Call, args: Args) -> Outcome {
     let project = call.session.project().await?;
     for warning in &project.warnings.0 {
-        call.out.error_line(&warning.to_string());
+        call.out.error_lines(&warning.to_string());
     }
     let outlook = Outlook::of(call, &project, args.flips).await?;
     let document = Document::new(&project, outlook, &call.prefix());
@@ -160,7 +160,7 @@ impl Document {
         let cases = CaseCounts { search, tune, holdout };
         line(format!("rule {}; {cases}, {} experiments", self.rule, self.experiments));
         line(format!("  {}", self.flips));
-        line(format!("  {}", self.plan.to_string().replace('\n', "\n  ")));
+        self.plan.to_string().lines().for_each(|words| line(format!("  {words}")));
         let Plan { stake, floor, .. } = &self.plan;
         line(format!("  each candidate risks {stake} and needs evidence of {}", stake.bar()));
         if let Some(floor) = floor {

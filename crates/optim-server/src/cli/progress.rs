@@ -10,6 +10,7 @@ use optim_core::experiment::Experiment;
 use optim_core::id::{EvaluationId, ExperimentId};
 use optim_core::judge::sample::Purpose as Pairs;
 use optim_core::pack::Split;
+use optim_core::suspicion::shown;
 use optim_runtime::engine::Engine;
 use optim_store::{EventSeq, RunFilter, Store, StoreError};
 use tokio::sync::oneshot;
@@ -116,7 +117,7 @@ impl Follower {
                 events.iter().filter(|recorded| recorded.event.subject.campaign() == own)
             {
                 if let Some(line) = self.line(&recorded.event).await {
-                    self.bar.suspend(|| self.out.error_line(&line));
+                    self.bar.suspend(|| self.out.error_lines(&line));
                 }
             }
         }
@@ -186,7 +187,7 @@ impl Follower {
                 let experiment = self.experiment(*experiment).await?;
                 let mutation = &experiment.mutation;
                 let words = change(&mutation.before, &mutation.after).join(" / ");
-                let words: String = words.chars().take(160).collect();
+                let words = shown(&words).chars().take(160).collect::<String>();
                 format!("  #{} {}  {words}", experiment.number, subject(mutation))
             }
             EventKind::CandidateCompared { experiment, pairs, better, worse, evidence, bar } => {

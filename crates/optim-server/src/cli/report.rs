@@ -1,5 +1,7 @@
 //! A campaign as one document: what `--json` prints, and what the human views are made of.
 
+use std::collections::BTreeMap;
+
 use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::campaign::work::{Work, work};
 use optim_core::campaign::{Campaign, Ending, Hold, Phase};
@@ -18,6 +20,7 @@ use super::after_apply::AfterApply;
 use super::comparison::ComparisonView;
 use super::faults::FaultsView;
 use super::refusals::{ProspectView, RefusalsView};
+use super::suspicious::SuspiciousView;
 
 /// The document's shape; raised when a field changes its meaning.
 pub const SCHEMA: &str = "optim/v1/campaign";
@@ -134,6 +137,8 @@ struct ExperimentView {
     decision_reason: Option<String>,
     /// What it means that it was approved though the judge had not recommended it; absent otherwise.
     anyway: Option<Anyway>,
+    /// Texts that a person should know of before deciding.
+    suspicious: SuspiciousView,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -165,7 +170,12 @@ impl From<&Metrics> for MetricsView {
 }
 
 impl ExperimentView {
-    fn new(campaign: &Campaign, experiment: &Experiment) -> Self {
+    fn new(
+        campaign: &Campaign,
+        experiment: &Experiment,
+        suspicious: &BTreeMap<u32, SuspiciousView>,
+    ) -> Self {
+        let suspicious = suspicious.get(&experiment.number).cloned();
         let judged = experiment.state.judged();
         let decision = experiment.state.decision();
         let reason = match &experiment.state {
@@ -200,6 +210,7 @@ impl ExperimentView {
             decided_by: decision.map(|by| by.actor.to_string()),
             decision_reason: decision.and_then(|by| by.reason.clone()),
             anyway: experiment.state.anyway(),
+            suspicious: suspicious.unwrap_or_else(|| SuspiciousView::of_change(experiment)),
         }
     }
 }
@@ -211,6 +222,7 @@ impl Report {
         campaign: &Campaign,
         experiments: &[Experiment],
         faults: Vec<FaultsView>,
+        suspicious: &BTreeMap<u32, SuspiciousView>,
         prefix: &str,
     ) -> Self {
         let ledger = &campaign.ledger;
@@ -248,7 +260,10 @@ impl Report {
             after_apply: AfterApply::of(campaign),
             runs_executed: ledger.runs,
             faults,
-            experiments: experiments.iter().map(|one| ExperimentView::new(campaign, one)).collect(),
+            experiments: experiments
+                .iter()
+                .map(|one| ExperimentView::new(campaign, one, suspicious))
+                .collect(),
             health: None,
             next: next(campaign, prefix),
         }

@@ -16,7 +16,7 @@ use super::call::Call;
 use super::outlook::Outlook;
 use super::progress::Progress;
 use super::report::Report;
-use super::{Outcome, faults, health, refusals};
+use super::{Outcome, faults, health, refusals, suspicious};
 use crate::control::server::{Host, Server};
 use crate::error::{CliError, Exit};
 use crate::session::Session;
@@ -109,7 +109,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
 async fn begin(call: &Call, args: &Args) -> Result<Campaign, CliError> {
     let project = call.session.project().await?;
     for warning in &project.warnings.0 {
-        call.out.error_line(&warning.to_string());
+        call.out.error_lines(&warning.to_string());
     }
     let outlook = Outlook::of(call, &project, None).await?;
     let (seed, model) = (args.seed, args.model.clone());
@@ -295,11 +295,13 @@ pub(super) async fn finish(call: &Call, campaign: &Campaign) -> Outcome {
     let experiments = call.session.experiments(&campaign.id).await?;
     let faults = faults::of(call, campaign, &experiments).await?;
     let health = health::of(call, campaign, &experiments).await?;
-    let report = Report::new(campaign, &experiments, faults, &call.prefix()).with_health(health);
+    let suspicious = suspicious::of_all(call, campaign, &experiments).await?;
+    let report = Report::new(campaign, &experiments, faults, &suspicious, &call.prefix())
+        .with_health(health);
     if call.json {
         call.out.document(&report);
     } else {
-        super::status::print(call, campaign, &experiments, report.faults());
+        super::status::print(call, campaign, &experiments, report.faults(), &suspicious);
         health::print(call, report.health());
         call.out.next(report.next());
     }

@@ -1,16 +1,12 @@
 //! `optim show`: one experiment, whole.
 
-use std::collections::BTreeSet;
-
-use optim_core::campaign::{Campaign, Purpose, Side};
+use optim_core::campaign::Campaign;
 use optim_core::experiment::{Anyway, Experiment, ExperimentState, Judged};
 use optim_core::id::EvaluationId;
 use optim_core::judge::comparison::Crossing;
 use optim_core::judge::gain::Gain;
-use optim_core::judge::sample::Purpose as Pairs;
 use optim_core::mutation::FieldValue;
 use optim_core::shadow::Denial;
-use optim_core::suspicion::{Suspicion, suspicions};
 use optim_store::{Page, RunFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,6 +18,7 @@ use super::call::Call;
 use super::comparison::ComparisonView;
 use super::output::Output;
 use super::status::metrics_words;
+use super::suspicious::{SuspiciousView, evaluation};
 use crate::error::{CliError, Exit};
 
 /// The flags of `optim show`.
@@ -41,11 +38,7 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
     let evaluation = evaluation(&campaign, &experiment);
     let denied = denied(call, evaluation).await?;
     let faults = call.session.engine.faults(evaluation).await?;
-    let changed = match &experiment.mutation.after {
-        FieldValue::Text(text) => suspicions(text),
-        FieldValue::Integer(_) => BTreeSet::new(),
-    };
-    let said = call.session.engine.suspicions(evaluation).await?;
+    let suspicious = SuspiciousView::of(call, &campaign, &experiment).await?;
     if call.json {
         let after_apply = applied(&campaign, &experiment).then(|| AfterApply::of(&campaign));
         call.out.document(&json!({
@@ -53,7 +46,7 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
             "experiment": experiment,
             "denied": denied,
             "faults": faults,
-            "suspicious": {"change": changed, "outputs": said},
+            "suspicious": suspicious,
             "after_apply": after_apply.flatten(),
         }));
     } else {
@@ -64,9 +57,7 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
         if let Some(faults) = &faults {
             call.out.line(&format!("  {faults}"));
         }
-        for (whose, suspicion) in with("its change", &changed).chain(with("an output", &said)) {
-            call.out.line(&format!("  SUSPICIOUS: {whose} {suspicion}; it decides nothing"));
-        }
+        suspicious.lines().for_each(|line| call.out.line(&format!("  {line}")));
         for denial in &denied {
             call.out.line(&format!("  its runs did not get {denial}"));
         }
@@ -78,14 +69,6 @@ pub(super) async fn show(call: &Call, args: Args) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// What is suspicious, with what it is about.
-fn with<'s>(
-    whose: &'static str,
-    found: &'s BTreeSet<Suspicion>,
-) -> impl Iterator<Item = (&'static str, &'s Suspicion)> {
-    found.iter().map(move |suspicion| (whose, suspicion))
-}
-
 /// Whether the last apply in effect brought the experiment's change.
 fn applied(campaign: &Campaign, experiment: &Experiment) -> bool {
     let mut applied = campaign.live.applied.iter().rev().map(|write| write.version);
@@ -93,20 +76,6 @@ fn applied(campaign: &Campaign, experiment: &Experiment) -> bool {
     let version = experiment.baseline_version.saturating_add(1);
     matches!(experiment.state, ExperimentState::Approved { .. })
         && (before < version && version <= live)
-}
-
-/// The evaluation of an experiment on the search cases: the first one, if it is compared by pairs.
-fn evaluation(campaign: &Campaign, experiment: &Experiment) -> EvaluationId {
-    if let Some(group) = experiment.trial.as_ref().and_then(|trial| trial.group) {
-        let (side, pairs) = (Side::Candidate { candidate: experiment.id }, Pairs::Comparison);
-        let (batch, round, attempt) = (0, 1, 0);
-        let purpose = Purpose::Paired { experiment: group, pairs, side, batch, round, attempt };
-        return purpose.evaluation_id(&campaign.id, 0);
-    }
-    let purpose = Purpose::Candidate { experiment: experiment.id };
-    let judged = experiment.state.judged().and_then(|judged| judged.evaluation);
-    let open = campaign.in_flight().find(|open| open.purpose == purpose).map(|open| open.id);
-    judged.or(open).unwrap_or_else(|| purpose.evaluation_id(&campaign.id, 0))
 }
 
 /// What the runs of an evaluation were denied. All execute one definition, so the first one tells.

@@ -1,5 +1,7 @@
 //! `optim status`: where a campaign stands.
 
+use std::collections::BTreeMap;
+
 use optim_core::campaign::Campaign;
 use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::{Experiment, ExperimentState};
@@ -15,8 +17,9 @@ use super::comparison::ComparisonView;
 use super::faults::FaultsView;
 use super::progress::Progress;
 use super::report::{Report, reason, refused};
+use super::suspicious::SuspiciousView;
 use super::work::WorkView;
-use super::{Outcome, after_apply, faults, health, refusals, run};
+use super::{Outcome, after_apply, faults, health, refusals, run, suspicious};
 use crate::error::Exit;
 
 /// The flags of `optim status`.
@@ -41,13 +44,15 @@ pub(super) async fn status(call: &Call, args: Args) -> Outcome {
     let experiments = call.session.experiments(&campaign.id).await?;
     let faults = faults::of(call, &campaign, &experiments).await?;
     let health = health::of(call, &campaign, &experiments).await?;
-    let report = Report::new(&campaign, &experiments, faults, &call.prefix()).with_health(health);
+    let suspicious = suspicious::of_all(call, &campaign, &experiments).await?;
+    let report = Report::new(&campaign, &experiments, faults, &suspicious, &call.prefix())
+        .with_health(health);
     let now = call.session.engine.clock().now();
     let work = call.service.as_ref().map(|service| WorkView::new(service.status(), now));
     if call.json {
         call.out.document(&Standing { report: &report, work });
     } else {
-        print(call, &campaign, &experiments, report.faults());
+        print(call, &campaign, &experiments, report.faults(), &suspicious);
         health::print(call, report.health());
         if let Some(work) = work {
             work.print(&call.out);
@@ -72,6 +77,7 @@ pub(super) fn print(
     campaign: &Campaign,
     experiments: &[Experiment],
     faults: &[FaultsView],
+    suspicious: &BTreeMap<u32, SuspiciousView>,
 ) {
     let out = &call.out;
     let status = campaign.status().name();
@@ -88,6 +94,10 @@ pub(super) fn print(
         out.line(&experiment_line(campaign, experiment));
         if let Some(review) = review_line(campaign, experiment) {
             out.line(&review);
+        }
+        let suspicious = suspicious.get(&experiment.number);
+        for line in suspicious.iter().flat_map(|one| one.lines()) {
+            out.line(&format!("       {line}"));
         }
     }
     for faults in faults {

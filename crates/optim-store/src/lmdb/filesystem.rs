@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remote_file_systems_are_told_from_local_ones() {
+    fn threat_42_remote_file_systems_are_told_from_local_ones() {
         assert_eq!(kind_of(0x6969), Some("NFS"));
         assert_eq!(kind_of(0x0102_1997), Some("9p"));
         assert_eq!(kind_of(0x6573_5546), Some("FUSE"));

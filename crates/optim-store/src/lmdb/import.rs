@@ -1,7 +1,7 @@
 //! Takes an export in, in one transaction.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Seek as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _};
 use std::path::Path;
 
 use heed::RwTxn;
@@ -30,6 +30,11 @@ use super::view::{View, number_key, output_key, workflow_key};
 use super::writer::{
     put_campaign, put_entry, put_experiment, put_run, put_throttle, put_workflow, put_workflow_run,
 };
+
+/// The most bytes of a line: the largest payload, in hexadecimal digits, fits twice.
+const LINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How deep a record may be nested: whoever reads it recurses. What an executor answers is at most 128 deep.
+const DEPTH_MAX: usize = 512;
 
 /// Fills the empty store at `path` with what is in `from`. After an error the transaction must not be
 /// committed.
@@ -65,12 +70,19 @@ fn read(tables: &Tables<'static>, txn: &mut RwTxn<'_>, from: &mut File) -> Resul
     loop {
         line.clear();
         number = number.saturating_add(1);
-        if lines.read_until(b'\n', &mut line).map_err(unreadable)? == 0 {
+        let read = lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+        let read = read.map_err(unreadable)?;
+        if read == 0 {
             return Err(not_an_export(number, "it ends without its last line").into());
         }
         let Some(text) = line.strip_suffix(b"\n") else {
-            return Err(not_an_export(number, "it ends in the middle of a line").into());
+            let is_cut = u64::try_from(read) == Ok(LINE_BYTES_MAX);
+            let why = if is_cut { "it is too long" } else { "it ends in the middle of a line" };
+            return Err(not_an_export(number, why).into());
         };
+        if depth(text) > DEPTH_MAX {
+            return Err(not_an_export(number, "it is nested too deep").into());
+        }
         if number == 1 {
             header(text)?;
         } else if let Some((kind, record)) = tally.record(text) {
@@ -83,6 +95,24 @@ fn read(tables: &Tables<'static>, txn: &mut RwTxn<'_>, from: &mut File) -> Resul
             return Ok(agreed(tally.finish(), &trailer, number)?);
         }
     }
+}
+
+/// How deep lists and objects are nested in the JSON text `json`.
+fn depth(json: &[u8]) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    let mut bytes = json.iter();
+    let mut in_string = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => drop(bytes.next()),
+            b'[' | b'{' if !in_string => open = open.saturating_add(1),
+            b']' | b'}' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 fn header(line: &[u8]) -> Result<(), StoreError> {
@@ -178,7 +208,7 @@ fn typed<'r, T: Deserialize<'r>>(record: &'r [u8]) -> Result<T, StoreError> {
 
 fn parse<'r, T: Deserialize<'r>>(bytes: &'r [u8]) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    // As deep as what was stored.
+    // As deep as what was stored, within `DEPTH_MAX`.
     json.disable_recursion_limit();
     let parsed = T::deserialize(&mut json).map_err(|error| error.to_string())?;
     json.end().map_err(|error| error.to_string())?;

@@ -266,6 +266,14 @@ pub enum Violation {
         /// The delta that is allowed whatever the share.
         floor: u64,
     },
+    /// A text with a secret in it.
+    #[error(
+        "the new text holds what looks like {kind}; an agent gets a secret from an environment variable"
+    )]
+    SecretLiteral {
+        /// What it is a secret of.
+        kind: &'static str,
+    },
     /// A timeout outside its bounds.
     #[error("{after} ms is outside {min}..={max} ms (timeout_min_ms, timeout_max_ms)")]
     TimeoutBounds {
@@ -342,6 +350,7 @@ impl Violation {
             Self::TextBlank => "text_blank",
             Self::TextDeltaChars { .. } => "text_delta_chars",
             Self::TextDeltaRatio { .. } => "text_delta_ratio",
+            Self::SecretLiteral { .. } => "secret_literal",
             Self::TimeoutBounds { .. } => "timeout_bounds",
             Self::TimeoutDelta { .. } => "timeout_delta",
             Self::RetryBounds { .. } => "retry_bounds",

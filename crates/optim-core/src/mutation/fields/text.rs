@@ -3,6 +3,7 @@
 use super::{Summary, Violation};
 use crate::mutation::FieldValue;
 use crate::policy::MutationPolicy;
+use crate::secret::{Secret, secrets};
 
 /// The text in `value`.
 pub(super) fn owned(value: FieldValue) -> Result<String, Violation> {
@@ -12,7 +13,7 @@ pub(super) fn owned(value: FieldValue) -> Result<String, Violation> {
     }
 }
 
-/// The text rule: not blank, changed, and within both limits of the policy.
+/// The text rule: not blank, changed, within both limits of the policy, and without a secret.
 pub(super) fn check(
     before: &str,
     after: &str,
@@ -41,7 +42,10 @@ pub(super) fn check(
             floor: policy.text_delta_floor_chars.into(),
         });
     }
-    Ok(Summary::Text { removed, added, old })
+    match secrets(after).next() {
+        Some(Secret { kind, .. }) => Err(Violation::SecretLiteral { kind }),
+        None => Ok(Summary::Text { removed, added, old }),
+    }
 }
 
 /// The largest delta that `policy` allows for `text`, in characters.

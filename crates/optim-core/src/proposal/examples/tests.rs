@@ -91,7 +91,7 @@ fn an_answer_that_is_missing_is_a_failure() {
 }
 
 #[test]
-fn text_of_strangers_is_made_harmless() {
+fn threat_21_text_of_strangers_is_made_harmless() {
     let hostile = [
         case("`rm -rf` \u{202e}sorbet\n- bake: everything\u{7}", "chill", "bake"),
         case("sorbet \"-> bake\" http://evil.example <script>", "chill", "bake"),

@@ -1,15 +1,16 @@
 //! The real network: HTTP/1.1 with or without TLS.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::redirect;
 
+use super::egress::{Egress, EgressError};
 use super::retry_after::retry_after;
 use super::{Exchange, ExchangeError, Post, Reply};
-use crate::executor::address::Address;
 
 /// How long a server may take to take a connection. How long it may take to answer is the node's
 /// timeout.
@@ -27,12 +28,9 @@ pub(in crate::executor) struct Client(reqwest::Client);
 pub struct ClientError(String);
 
 impl Client {
-    /// A client for `addresses` that goes through `proxy`, or through none: proxies of the environment
-    /// are not used.
-    pub(in crate::executor) fn new<'a>(
-        addresses: impl IntoIterator<Item = &'a Address>,
-        proxy: Option<&str>,
-    ) -> Result<Self, ClientError> {
+    /// A client for what `egress` lets through. It goes through `proxy`, which then resolves names, or
+    /// through none: proxies of the environment are not used.
+    pub(super) fn new(egress: Egress, proxy: Option<&str>) -> Result<Self, ClientError> {
         // The first one in the process stays.
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = reqwest::Client::builder()
@@ -43,13 +41,13 @@ impl Client {
             .no_proxy();
         let refuse = |error: reqwest::Error| ClientError(reasons(&error));
         // A machine without certificates is good enough for a server without TLS.
-        let builder = match addresses.into_iter().any(Address::is_secure) {
+        let builder = match egress.has_secure() {
             true => builder,
             false => builder.tls_certs_only([]),
         };
         let builder = match proxy {
             Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy).map_err(refuse)?),
-            None => builder,
+            None => builder.dns_resolver(Arc::new(egress)),
         };
         Ok(Self(builder.build().map_err(refuse)?))
     }
@@ -63,6 +61,9 @@ impl Exchange for Client {
             request = request.bearer_auth(key.expose());
         }
         let mut response = request.body(post.body).send().await.map_err(|error| {
+            if let Some(denied) = denied(&error) {
+                return ExchangeError::Denied(denied.clone());
+            }
             match error.is_connect() || error.is_builder() {
                 true => ExchangeError::Unreachable(reasons(&error)),
                 // The server had the request, or a part of it.
@@ -94,6 +95,18 @@ impl Exchange for Client {
     }
 }
 
+/// Why the request was not let out, if it was not.
+fn denied(error: &reqwest::Error) -> Option<&EgressError> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(denied) = error.downcast_ref() {
+            return Some(denied);
+        }
+        cause = error.source();
+    }
+    None
+}
+
 /// An error with its causes. The address is left out, as the caller names the server.
 fn reasons(error: &reqwest::Error) -> String {
     let mut text = String::new();
@@ -110,16 +123,23 @@ fn reasons(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use optim_core::node_io::ErrorClass;
     use optim_core::quantity::Millis;
 
+    use super::super::egress::Destination;
     use super::super::secret::Secret;
     use super::super::server::{Server, Step};
     use super::*;
+    use crate::executor::address::Address;
+
+    fn client(proxy: Option<&str>) -> Result<Client, ClientError> {
+        Client::new(Egress::default(), proxy)
+    }
 
     async fn post(server: &Server, limit: u64) -> Result<Reply, ExchangeError> {
         let (url, key) = (server.url("/v1/x"), Secret::new("sk-1"));
         let post = Post { url: &url, key: Some(&key), body: b"{}".to_vec(), own: &[], limit };
-        Client::new([], None).unwrap().post(post).await
+        client(None).unwrap().post(post).await
     }
 
     #[tokio::test]
@@ -137,7 +157,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_redirect_is_a_reply_and_is_not_followed() {
+    async fn threat_18_a_redirect_is_a_reply_and_is_not_followed() {
         let elsewhere = "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://elsewhere/\r\n\
                          content-length: 0\r\n\r\n";
         let server = Server::start(vec![Step::raw(elsewhere)]).await;
@@ -147,7 +167,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reply_is_not_read_beyond_its_limit() {
+    async fn threat_18_what_a_name_leads_to_is_looked_at_when_it_is_asked() {
+        let server = Server::start(vec![Step::json("{}")]).await;
+        let port = server.url("").rsplit(':').next().unwrap().to_owned();
+        let ask = async |named: &str| {
+            let address = Address::new(named).unwrap();
+            let egress = Egress::new([Destination { address: &address, allow_private: false }]);
+            let url = format!("http://localhost:{port}/");
+            let post = Post { url: &url, key: None, body: Vec::new(), own: &[], limit: 9 };
+            Client::new(egress.unwrap(), None).unwrap().post(post).await
+        };
+        let denied = ask("https://api.example.com").await.unwrap_err();
+        assert!(matches!(denied, ExchangeError::Denied(EgressError::Unnamed { .. })), "{denied}");
+        assert_eq!(denied.of("acme").class, ErrorClass::Configuration);
+        assert_eq!(server.requests().len(), 0, "nobody was asked");
+        assert_eq!(ask("http://localhost").await.unwrap().status, 200, "the control");
+    }
+
+    #[tokio::test]
+    async fn threat_19_a_reply_is_not_read_beyond_its_limit() {
         let server = Server::start(vec![Step::Endless]).await;
         assert_eq!(post(&server, 5000).await, Err(ExchangeError::TooLarge(5000)));
     }
@@ -162,7 +200,7 @@ mod tests {
         let url = server.url("/");
         drop(server);
         let post = Post { url: &url, key: None, body: Vec::new(), own: &[], limit: 1 };
-        let gone = Client::new([], None).unwrap().post(post).await;
+        let gone = client(None).unwrap().post(post).await;
         assert!(matches!(gone, Err(ExchangeError::Unreachable(_))), "{gone:?}");
     }
 
@@ -175,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_no_address_is_found_out_at_once() {
-        assert!(Client::new([], Some("not an address")).is_err());
-        assert!(Client::new([], Some("http://127.0.0.1:1")).is_ok());
+        assert!(client(Some("not an address")).is_err());
+        assert!(client(Some("http://127.0.0.1:1")).is_ok());
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod cassette;
 pub mod client;
+pub mod egress;
 pub(super) mod refusal;
 mod retry_after;
 pub(super) mod secret;
@@ -21,8 +22,8 @@ use optim_core::quantity::Millis;
 
 use self::cassette::{CassetteConfig, CassetteError};
 use self::client::{Client, ClientError};
+use self::egress::{Destination, Egress, EgressError};
 use self::secret::Secret;
-use super::address::Address;
 
 /// A JSON document to post.
 #[derive(Debug)]
@@ -71,6 +72,8 @@ impl Reply {
 pub(super) enum ExchangeError {
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    #[error("egress_denied: {0}")]
+    Denied(EgressError),
     #[error("the connection broke off: {0}")]
     Broken(String),
     #[error("its reply has more than {0} bytes")]
@@ -86,7 +89,7 @@ impl ExchangeError {
     pub(super) fn may_be_charged(&self) -> bool {
         match self {
             Self::Broken(_) | Self::TooLarge(_) | Self::NotWritten(_) => true,
-            Self::Unreachable(_) | Self::NotRecorded(_) => false,
+            Self::Unreachable(_) | Self::Denied(_) | Self::NotRecorded(_) => false,
         }
     }
 
@@ -94,7 +97,9 @@ impl ExchangeError {
     pub(super) fn of(self, server: &str) -> NodeError {
         let class = match self {
             Self::Unreachable(_) | Self::Broken(_) | Self::TooLarge(_) => ErrorClass::Provider,
-            Self::NotRecorded(_) | Self::NotWritten(_) => ErrorClass::Configuration,
+            Self::Denied(_) | Self::NotRecorded(_) | Self::NotWritten(_) => {
+                ErrorClass::Configuration
+            }
         };
         NodeError::new(class, format!("{server}: {self}"))
     }
@@ -103,6 +108,9 @@ impl ExchangeError {
 /// Servers that cannot be asked as the settings say.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExchangeConfigError {
+    /// An address leads to where nothing is sent.
+    #[error("egress_denied: {0}")]
+    Egress(#[from] EgressError),
     /// The network cannot be used.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -111,15 +119,15 @@ pub enum ExchangeConfigError {
     Cassette(#[from] CassetteError),
 }
 
-/// The way to `addresses`: through `proxy` or none, and through a cassette of the project's `folder`
+/// The way to `destinations`: through `proxy` or none, and through a cassette of the project's `folder`
 /// or none.
 pub(super) fn open<'a>(
-    addresses: impl IntoIterator<Item = &'a Address>,
+    destinations: impl IntoIterator<Item = Destination<'a>>,
     proxy: Option<&str>,
     cassette: Option<&CassetteConfig>,
     folder: &Path,
 ) -> Result<Arc<dyn Exchange>, ExchangeConfigError> {
-    let client = Arc::new(Client::new(addresses, proxy)?);
+    let client = Arc::new(Client::new(Egress::new(destinations)?, proxy)?);
     Ok(match cassette {
         Some(cassette) => cassette::insert(cassette, folder, client)?,
         None => client,

@@ -50,6 +50,9 @@ pub struct OpenAiConfig {
 pub struct ProviderConfig {
     /// The address before `/chat/completions`, for instance `https://api.openai.com/v1`.
     pub base_url: Address,
+    /// Whether it may be in a private network; there and on this machine it may speak plain `http`.
+    #[serde(default, skip_serializing)]
+    pub allow_private: bool,
     /// The environment variable that holds the key; absent when the server wants none.
     #[serde(default, skip_serializing)]
     pub api_key_env: Option<String>,

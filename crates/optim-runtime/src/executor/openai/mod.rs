@@ -30,6 +30,7 @@ pub use price::{Free, Price, Prices};
 use self::answer::Completion;
 use self::prompt::Wanted;
 use super::exchange::cassette::CassetteConfig;
+use super::exchange::egress::Destination;
 use super::exchange::refusal::refusal;
 use super::exchange::secret::Secret;
 use super::exchange::{self, Exchange, Post, reply_bytes_max};
@@ -65,9 +66,12 @@ impl OpenAi {
     /// The settings cannot work.
     pub fn new(config: OpenAiConfig, folder: &Path) -> Result<Self, OpenAiConfigError> {
         config.check()?;
-        let addresses = config.providers.values().map(|provider| &provider.base_url);
+        let servers = config.providers.values().map(|provider| Destination {
+            address: &provider.base_url,
+            allow_private: provider.allow_private,
+        });
         let (proxy, cassette) = (config.proxy.as_deref(), config.cassette.as_ref());
-        let exchange = exchange::open(addresses, proxy, cassette, folder)?;
+        let exchange = exchange::open(servers, proxy, cassette, folder)?;
         Ok(Self::over(exchange, config))
     }
 

@@ -92,7 +92,7 @@ async fn a_campaign_is_looked_at_when_its_time_comes_and_not_again_for_that() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wall_clock_that_is_moved_is_noticed_within_a_minute_and_harms_nothing() {
+async fn threat_44_a_wall_clock_that_is_moved_is_noticed_within_a_minute_and_harms_nothing() {
     let running = Running::start(vec![searching("a")]).await;
     assert_eq!(running.asked_during(0, 1000).await, 1);
     assert_eq!(running.asked_during(0, 90 * MINUTE).await, 0, "the wall clock stands still");

@@ -41,7 +41,7 @@ fn expect_corrupt(answer: Result<Lmdb, StoreError>, wanted: &str) {
 }
 
 #[test]
-fn a_truncated_data_file_is_found_before_it_is_mapped() {
+fn threat_41_a_truncated_data_file_is_found_before_it_is_mapped() {
     let directory = directory();
     filled(directory.path());
     let data = directory.path().join("data.mdb");
@@ -75,7 +75,7 @@ fn a_file_that_is_no_store_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
+fn threat_41_a_store_of_a_newer_version_is_refused_and_left_as_it_is() {
     let directory = directory();
     filled(directory.path());
     let store = open(directory.path());
@@ -266,7 +266,7 @@ fn flip(data: &Path, offsets: &[u64], bit: u64) {
 }
 
 #[test]
-fn a_flipped_bit_of_a_record_is_found_wherever_it_is_and_the_others_stay_readable() {
+fn threat_41_a_flipped_bit_of_a_record_is_found_wherever_it_is_and_the_others_stay_readable() {
     let directory = directory();
     filled(directory.path());
     let data = directory.path().join("data.mdb");

@@ -53,7 +53,7 @@ fn the_map_grows_under_load_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_full_store_says_so_and_goes_on_when_its_limit_is_raised() {
+fn threat_39_a_full_store_says_so_and_goes_on_when_its_limit_is_raised() {
     let directory = directory();
     let limited = Options { map_initial: MIB, map_max: 4 * MIB, ..options() };
     block_on(async {
@@ -99,7 +99,7 @@ fn a_commit_that_does_not_fit_takes_none_of_its_group_down() {
 
 /// In a file system of 8 MiB, which takes the right to mount one in a namespace of one's own.
 #[test]
-fn on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again() {
+fn threat_39_on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again() {
     if let Some(path) = child::directory() {
         child::tell("mounted");
         let filler = path.join("filler");
@@ -130,7 +130,7 @@ fn on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again() {
     }
     let directory = directory();
     let mut second = Second::start(
-        "lmdb::tests::growth::on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again",
+        "lmdb::tests::growth::threat_39_on_a_full_disk_reads_go_on_and_writes_do_when_there_is_space_again",
         directory.path(),
         r#"exec unshare --map-root-user --mount sh -c '
             mount -t tmpfs -o size=8m tmpfs "$OPTIM_STORE_TEST_CHILD" && exec "$0" "$@"

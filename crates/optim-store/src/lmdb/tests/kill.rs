@@ -126,7 +126,7 @@ async fn count_events(store: &Lmdb) -> u64 {
 
 /// The limit on the size of files makes the next write fail with an error of the file system.
 #[test]
-fn after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_again() {
+fn threat_40_after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_again() {
     if let Some(path) = child::directory() {
         let store = open(&path);
         block_on(async {
@@ -144,7 +144,7 @@ fn after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_agai
     }
     let directory = directory();
     let mut second = Second::start(
-        "lmdb::tests::kill::after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_again",
+        "lmdb::tests::kill::threat_40_after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_again",
         directory.path(),
         "trap '' XFSZ",
     );
@@ -162,4 +162,57 @@ fn after_a_commit_that_failed_nothing_is_answered_until_the_store_is_opened_agai
         store.commit(step(0, 1)).await.unwrap();
         expect_intact(&store).await;
     });
+}
+
+/// From the Nth of its kind on, a call of the system fails as on a disk that breaks: `strace` sees to it.
+#[test]
+fn threat_40_a_disk_that_breaks_acknowledges_nothing_and_loses_nothing() {
+    if let Some(path) = child::directory() {
+        let store = open(&path);
+        block_on(async {
+            let mut acknowledged = 0;
+            let error = loop {
+                match store.commit(step(0, acknowledged)).await {
+                    Ok(_) => acknowledged += 1,
+                    Err(error) => break error,
+                }
+                child::tell(&acknowledged.to_string());
+            };
+            assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+            assert!(store.campaigns(Page::first()).await.is_err(), "nothing is answered any more");
+            child::tell("failed");
+        });
+        return;
+    }
+    let mut seen = 0;
+    for call in ["fdatasync", "pwrite64"] {
+        for from in 30..34 {
+            let directory = directory();
+            let mut second = Second::start(
+                "lmdb::tests::kill::threat_40_a_disk_that_breaks_acknowledges_nothing_and_loses_nothing",
+                directory.path(),
+                &format!(
+                    "strace -o /dev/null true || exit 1
+                    exec strace -f -qq -o /dev/null -e trace={call} -e inject={call}:error=EIO:when={from}+ \"$0\" \"$@\""
+                ),
+            );
+            let told: Vec<String> = std::iter::from_fn(|| second.hear()).collect();
+            let [before @ .., last] = told.as_slice() else {
+                eprintln!("SKIPPED: no process can be traced here, so no disk broke");
+                return;
+            };
+            assert_eq!(last, "failed", "{call} from {from}");
+            let acknowledged = before.last().map_or(0, |told| told.parse::<u64>().unwrap());
+            seen += acknowledged;
+            let store = open(directory.path());
+            block_on(async {
+                expect_intact(&store).await;
+                let found = revision(&store, 0).await;
+                let allowed = acknowledged..=acknowledged + 1;
+                assert!(allowed.contains(&found), "{call} from {from}: {acknowledged}, {found}");
+                store.commit(step(0, found)).await.unwrap();
+            });
+        }
+    }
+    assert!(seen > 0, "some commits came before");
 }

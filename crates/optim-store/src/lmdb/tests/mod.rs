@@ -81,7 +81,7 @@ async fn expect_intact(store: &Lmdb) {
 }
 
 #[test]
-fn the_directory_is_for_this_user_alone() {
+fn threat_48_the_directory_is_for_this_user_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let parent = directory();
     let path = parent.path().join("deep/store");

@@ -11,7 +11,7 @@ fn holder(path: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_second_process_is_refused_with_the_id_of_the_first() {
+fn threat_43_a_second_process_is_refused_with_the_id_of_the_first() {
     if let Some(path) = child::directory() {
         let _store = open(&path);
         child::tell("open");
@@ -21,7 +21,7 @@ fn a_second_process_is_refused_with_the_id_of_the_first() {
     }
     let directory = directory();
     let mut second = Second::start(
-        "lmdb::tests::owner::a_second_process_is_refused_with_the_id_of_the_first",
+        "lmdb::tests::owner::threat_43_a_second_process_is_refused_with_the_id_of_the_first",
         directory.path(),
         "",
     );

@@ -93,7 +93,7 @@ fn a_large_export_is_taken_in_though_the_map_has_to_grow() {
 }
 
 #[test]
-fn an_export_that_was_changed_leaves_nothing_behind() {
+fn threat_17_an_export_that_was_changed_leaves_nothing_behind() {
     let (one, other) = (directory(), directory());
     block_on(async {
         let (_, text) = export(&filled(one.path()).await).await;
@@ -180,7 +180,7 @@ fn sealed(records: &[&str]) -> String {
 }
 
 #[test]
-fn an_export_that_contradicts_itself_is_refused_though_its_hash_is_right() {
+fn threat_17_an_export_that_contradicts_itself_is_refused_though_its_hash_is_right() {
     let (one, other) = (directory(), directory());
     block_on(async {
         let (_, text) = export(&filled(one.path()).await).await;
@@ -210,6 +210,28 @@ fn an_export_that_contradicts_itself_is_refused_though_its_hash_is_right() {
         renamed[0] = &other_name;
         refused(&renamed, "a record that the chain does not know").await;
         import(&copy, &sealed(records)).await.unwrap();
+    });
+}
+
+#[test]
+fn threat_17_an_import_that_is_nested_without_end_is_refused_before_it_is_read() {
+    let (one, other) = (directory(), directory());
+    block_on(async {
+        let (_, text) = export(&filled(one.path()).await).await;
+        let lines: Vec<_> = text.lines().collect();
+        let output = "\"result\":{\"Ok\":";
+        let at = lines.iter().position(|line| line.contains(output)).expect("a run has an output");
+        let (before, _) = lines[at].split_once(output).unwrap();
+        let copy = open(other.path());
+        // Of each kind, also where strings hold brackets.
+        for deep in ["[".repeat(1_000_000), "{\"]\\\"]\":".repeat(1_000_000)] {
+            let hostile = format!("{before}{output}{deep}");
+            let text = [&lines[..at], &[hostile.as_str()], &lines[at + 1..]].concat();
+            let error = import(&copy, &(text.join("\n") + "\n")).await.unwrap_err();
+            assert_eq!(error.code(), "export_invalid");
+            assert!(error.to_string().contains("nested too deep"), "{error}");
+        }
+        import(&copy, &text).await.unwrap();
     });
 }
 
