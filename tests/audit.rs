@@ -148,3 +148,84 @@ fn a_chain_without_payloads_tells_nothing_and_is_as_whole() {
     lines.swap(3, 4);
     assert_eq!(broken(&lines, None), (4, "audit_misplaced".to_owned()));
 }
+
+/// A campaign that was paused and resumed, and then ended.
+fn campaign() -> Project {
+    let project = Project::example();
+    project.decide("{rule: point}");
+    project.optim(["run", "--id", "c", "--seed", "1"]).ended(7);
+    project.optim(["pause", "--reason", "lunch with Eve"]).ended(0);
+    project.optim(["resume", "--reason", "back from lunch"]).ended(0);
+    project
+}
+
+/// Drops payloads that are older than `days`; how many there were.
+fn gc(project: &Project, days: &str) -> Value {
+    let collected = project.optim(["store", "gc", "--keep-audit-days", days, "--json"]);
+    collected.document(0)["audit_entries"].clone()
+}
+
+#[test]
+fn retention_drops_what_old_entries_say_and_the_chain_holds_everywhere() {
+    let project = project();
+    let (before, old) = (export(&project), head(&project));
+    assert_eq!(gc(&project, "1"), 0, "nothing is a day old");
+    assert_eq!(project.optim(["store", "gc", "--json"]).document(0)["audit_entries"], 0);
+    assert_eq!(gc(&project, "0"), 4, "the last word on the workflow stays");
+    assert_eq!(gc(&project, "0"), 0);
+    assert_eq!(head(&project), old);
+    let lines = export(&project);
+    assert_eq!(lines[4], before[4]);
+    for (line, before) in lines.iter().zip(&before).take(4) {
+        let [now, then] = [line, before].map(|it| serde_json::from_str::<Value>(it).unwrap());
+        assert!(now["dropped"].is_string() && now.get("payload").is_none(), "{line}");
+        assert_eq!((&now["hash"], &now["seq"]), (&then["hash"], &then["seq"]));
+    }
+    assert_eq!(verify(&lines, Some(&old)).document(0)["dropped"], 4);
+    // One payload that somebody has kept still fits.
+    let mut mixed = lines.clone();
+    mixed[1] = before[1].clone();
+    assert_eq!(verify(&mixed, Some(&old)).document(0)["dropped"], 3);
+    let mut edited = lines.clone();
+    edited[1] = edited[1].replacen("\"dropped\":\"sha256:", "\"dropped\":\"sha256:f", 1);
+    assert_eq!(broken(&edited, None), (2, "audit_unreadable".to_owned()));
+    let dropped = |line: &str| serde_json::from_str::<Value>(line).unwrap()["dropped"].clone();
+    let [second, third] = [dropped(&lines[1]), dropped(&lines[2])];
+    let mut edited = lines.clone();
+    edited[1] = edited[1].replace(second.as_str().unwrap(), third.as_str().unwrap());
+    assert_eq!(broken(&edited, None), (2, "audit_edited".to_owned()));
+
+    project.optim(["store", "verify"]).ended(0);
+    let file = project.path().join("store.jsonl").display().to_string();
+    let exported = project.optim(["store", "export", &file, "--json"]).document(0);
+    assert!(!project.read("store.jsonl").contains("\"reason\":\"out of season\""));
+    let copy = Project::example();
+    let imported = copy.optim(["store", "import", &file, "--json"]).document(0);
+    assert_eq!(imported["hash"], exported["hash"]);
+    for project in [&project, &copy] {
+        project.optim(["workflow", "retire", "ticket-triage", "--reason", "done"]).ended(0);
+        project.optim(["audit", "verify", "--head", &old]).ended(0);
+        project.optim(["store", "verify"]).ended(0);
+    }
+}
+
+#[test]
+fn retention_keeps_what_an_open_campaign_and_its_decisions_need() {
+    let project = campaign();
+    assert_eq!(gc(&project, "0"), 0, "the campaign is open");
+    project.optim(["cancel"]).ended(0);
+    let old = head(&project);
+    // As optim.toml wishes.
+    project.replace("optim.toml", "[executor]", "[audit]\nkeep_days = 0\n[executor]");
+    let collected = project.optim(["store", "gc", "--json"]).document(0);
+    assert!(collected["audit_entries"].as_u64() > Some(5), "{collected}");
+    let text = export(&project).join("\n");
+    assert!(!text.contains("lunch"), "{text}");
+    for needed in ["campaign_created", "evaluation_queued", "candidate_judged", "campaign_closed"] {
+        assert!(text.contains(needed), "{needed} is not in {text}");
+    }
+    project.optim(["audit", "verify", "--head", &old]).ended(0);
+    project.optim(["store", "verify"]).ended(0);
+    project.optim(["decisions", "verify"]).ended(0);
+    project.optim(["show", "1"]).ended(0);
+}

@@ -3,6 +3,7 @@
 //! Nobody else writes campaigns, experiments, runs or stored workflows. A decision is made on a state that was read
 //! with its revision; when somebody else moved the record meanwhile, it is read and decided again.
 
+mod audit;
 mod decisions;
 mod pairs;
 mod stored;

@@ -36,6 +36,9 @@ pub struct Config {
     /// Where the state is.
     #[serde(default)]
     pub store: StoreConfig,
+    /// What becomes of the audit chain.
+    #[serde(default)]
+    pub audit: AuditConfig,
 }
 
 /// The five policy files, relative to the workspace.
@@ -143,6 +146,15 @@ impl StoreConfig {
             _ => self.url.clone(),
         }
     }
+}
+
+/// What becomes of the audit chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// Days for which all payloads of entries are kept; then those that nothing needs are dropped. For ever
+    /// when absent.
+    pub keep_days: Option<u32>,
 }
 
 impl Config {

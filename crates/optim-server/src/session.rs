@@ -101,7 +101,8 @@ impl Session {
             dispatch,
             proposers: self.proposers()?,
             reaper: ReaperConfig { enabled: reaper, auto_resume },
-            retention: Millis(u64::from(keep_outputs_days) * 24 * 60 * 60 * 1000),
+            retention: Millis::from_days(keep_outputs_days),
+            audit_retention: self.config.audit.keep_days.map(Millis::from_days),
         };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
     }
