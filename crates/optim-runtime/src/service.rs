@@ -15,6 +15,7 @@ use optim_core::workflow_run::state::WorkflowRunStatus;
 use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::engine::{Engine, EngineError};
 use crate::executor::NodeExecutor;
+use crate::head_file::{self, HeadFile};
 use crate::matcher::Engines;
 use crate::proposer::Proposer;
 use crate::reaper::{Reaper, ReaperConfig};
@@ -41,6 +42,8 @@ pub struct ServiceConfig {
     pub retention: Millis,
     /// How long the payloads of audit entries are kept; for ever when absent.
     pub audit_retention: Option<Millis>,
+    /// Where the head of the audit chain is noted, and how often at most.
+    pub head_file: Option<(HeadFile, Duration)>,
 }
 
 impl Default for ServiceConfig {
@@ -52,6 +55,7 @@ impl Default for ServiceConfig {
             reaper: ReaperConfig::default(),
             retention: Millis::from_days(7),
             audit_retention: None,
+            head_file: None,
         }
     }
 }
@@ -81,12 +85,16 @@ impl Service {
     /// Recovers what an earlier process left behind, and starts the loops.
     ///
     /// # Errors
-    /// The store fails.
+    /// The store fails; [`EngineError::HeadFile`] when its audit chain is not the one that was noted.
     pub async fn start(
         engine: Arc<Engine>,
         executor: Arc<dyn NodeExecutor>,
         config: ServiceConfig,
     ) -> Result<Self, EngineError> {
+        if let Some((file, _)) = &config.head_file {
+            // Before anything is written on a chain that may have been cut.
+            file.note(engine.store().as_ref()).await?;
+        }
         let recovered = engine.recover().await?;
         if recovered > 0 {
             tracing::info!(runs = recovered, "runs of an earlier process are queued again");
@@ -117,6 +125,12 @@ impl Service {
         tasks.supervise("reaper", move |shutdown| Arc::clone(&reaper).run(shutdown));
         let (kept, ages) = (Arc::clone(&engine), (config.retention, config.audit_retention));
         tasks.supervise("retention", move |shutdown| retain(Arc::clone(&kept), ages, shutdown));
+        if let Some((file, every)) = config.head_file {
+            let noted = Arc::clone(&engine);
+            tasks.supervise("head", move |shutdown| {
+                head_file::keep(Arc::clone(&noted), file.clone(), every, shutdown)
+            });
+        }
         let reconciler = Reconciler::new(Arc::clone(&engine), config.proposers).quoting(quoting);
         let reconciler = Arc::new(reconciler);
         if campaigns {
