@@ -102,6 +102,7 @@ async fn campaign(store: &Arc<Lmdb>, id: &str, capacity: u32) -> Outcome<Row> {
         proposers: built_in("rules").into_iter().collect(),
         reaper: ReaperConfig::default(),
         retention: Millis::from_minutes(60),
+        ..ServiceConfig::default()
     };
     let service = Service::start(Arc::clone(&engine), Arc::new(NoOp::new()), config).await?;
     let ended: Campaign = service.settled(&id).await?;

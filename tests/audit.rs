@@ -1,6 +1,7 @@
 //! The audit chain leaves the store as lines, and whatever is done to them is found.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -10,15 +11,14 @@ use crate::support::{Project, Ran};
 /// A project in whose store five things happened to a workflow.
 fn project() -> Project {
     let project = Project::example();
-    let file = project.path().join("workflow.yaml").display().to_string();
+    put(&project);
     for (verb, rest) in [
-        ("put", &[file.as_str()][..]),
-        ("retire", &["ticket-triage", "--reason", "out of season"]),
-        ("restore", &["ticket-triage", "--reason", "in season"]),
-        ("delete", &["ticket-triage", "--reason", "not wanted"]),
-        ("restore", &["ticket-triage", "--reason", "wanted"]),
+        ("retire", ["ticket-triage", "--reason", "out of season"]),
+        ("restore", ["ticket-triage", "--reason", "in season"]),
+        ("delete", ["ticket-triage", "--reason", "not wanted"]),
+        ("restore", ["ticket-triage", "--reason", "wanted"]),
     ] {
-        project.optim(["workflow", verb].iter().chain(rest)).ended(0);
+        project.optim(["workflow", verb].iter().chain(&rest)).ended(0);
     }
     project
 }
@@ -147,4 +147,178 @@ fn a_chain_without_payloads_tells_nothing_and_is_as_whole() {
     assert_eq!(verify(&lines, Some(&head)).document(0)["dropped"], 4);
     lines.swap(3, 4);
     assert_eq!(broken(&lines, None), (4, "audit_misplaced".to_owned()));
+}
+
+/// A campaign that was paused and resumed, and then ended.
+fn campaign() -> Project {
+    let project = Project::example();
+    project.decide("{rule: point}");
+    project.optim(["run", "--id", "c", "--seed", "1"]).ended(7);
+    project.optim(["pause", "--reason", "lunch with Eve"]).ended(0);
+    project.optim(["resume", "--reason", "back from lunch"]).ended(0);
+    project
+}
+
+/// Drops payloads that are older than `days`; how many there were.
+fn gc(project: &Project, days: &str) -> Value {
+    let collected = project.optim(["store", "gc", "--keep-audit-days", days, "--json"]);
+    collected.document(0)["audit_entries"].clone()
+}
+
+#[test]
+fn retention_drops_what_old_entries_say_and_the_chain_holds_everywhere() {
+    let project = project();
+    let (before, old) = (export(&project), head(&project));
+    assert_eq!(gc(&project, "1"), 0, "nothing is a day old");
+    assert_eq!(project.optim(["store", "gc", "--json"]).document(0)["audit_entries"], 0);
+    assert_eq!(gc(&project, "0"), 4, "the last word on the workflow stays");
+    assert_eq!(gc(&project, "0"), 0);
+    assert_eq!(head(&project), old);
+    let lines = export(&project);
+    assert_eq!(lines[4], before[4]);
+    for (line, before) in lines.iter().zip(&before).take(4) {
+        let [now, then] = [line, before].map(|it| serde_json::from_str::<Value>(it).unwrap());
+        assert!(now["dropped"].is_string() && now.get("payload").is_none(), "{line}");
+        assert_eq!((&now["hash"], &now["seq"]), (&then["hash"], &then["seq"]));
+    }
+    assert_eq!(verify(&lines, Some(&old)).document(0)["dropped"], 4);
+    // One payload that somebody has kept still fits.
+    let mut mixed = lines.clone();
+    mixed[1] = before[1].clone();
+    assert_eq!(verify(&mixed, Some(&old)).document(0)["dropped"], 3);
+    let mut edited = lines.clone();
+    edited[1] = edited[1].replacen("\"dropped\":\"sha256:", "\"dropped\":\"sha256:f", 1);
+    assert_eq!(broken(&edited, None), (2, "audit_unreadable".to_owned()));
+    let dropped = |line: &str| serde_json::from_str::<Value>(line).unwrap()["dropped"].clone();
+    let [second, third] = [dropped(&lines[1]), dropped(&lines[2])];
+    let mut edited = lines;
+    edited[1] = edited[1].replace(second.as_str().unwrap(), third.as_str().unwrap());
+    assert_eq!(broken(&edited, None), (2, "audit_edited".to_owned()));
+
+    project.optim(["store", "verify"]).ended(0);
+    let file = project.path().join("store.jsonl").display().to_string();
+    let exported = project.optim(["store", "export", &file, "--json"]).document(0);
+    assert!(!project.read("store.jsonl").contains("\"reason\":\"out of season\""));
+    let copy = Project::example();
+    let imported = copy.optim(["store", "import", &file, "--json"]).document(0);
+    assert_eq!(imported["hash"], exported["hash"]);
+    for project in [&project, &copy] {
+        project.optim(["workflow", "retire", "ticket-triage", "--reason", "done"]).ended(0);
+        project.optim(["audit", "verify", "--head", &old]).ended(0);
+        project.optim(["store", "verify"]).ended(0);
+    }
+}
+
+#[test]
+fn retention_keeps_what_an_open_campaign_and_its_decisions_need() {
+    let project = campaign();
+    assert_eq!(gc(&project, "0"), 0, "the campaign is open");
+    project.optim(["cancel"]).ended(0);
+    let old = head(&project);
+    // As optim.toml wishes.
+    project.replace("optim.toml", "[executor]", "[audit]\nkeep_days = 0\n[executor]");
+    let collected = project.optim(["store", "gc", "--json"]).document(0);
+    assert!(collected["audit_entries"].as_u64() > Some(5), "{collected}");
+    let text = export(&project).join("\n");
+    assert!(!text.contains("lunch"), "{text}");
+    for needed in ["campaign_created", "evaluation_queued", "candidate_judged", "campaign_closed"] {
+        assert!(text.contains(needed), "{needed} is not in {text}");
+    }
+    project.optim(["audit", "verify", "--head", &old]).ended(0);
+    project.optim(["store", "verify"]).ended(0);
+    project.optim(["decisions", "verify"]).ended(0);
+    project.optim(["show", "1"]).ended(0);
+}
+
+/// The project whose chain's head is noted in a folder elsewhere.
+fn noted(project: Project, elsewhere: &Project) -> (Project, PathBuf) {
+    let file = elsewhere.path().join("head");
+    let settings =
+        format!("[audit]\nhead_file = \"{}\"\nhead_every_seconds = 1\n[executor]", file.display());
+    project.replace("optim.toml", "[executor]", &settings);
+    (project, file)
+}
+
+fn put(project: &Project) {
+    let file = project.path().join("workflow.yaml").display().to_string();
+    project.optim(["workflow", "put", &file]).ended(0);
+}
+
+#[test]
+fn a_head_that_is_noted_elsewhere_tells_of_a_store_that_was_cut_or_replaced() {
+    let elsewhere = Project::empty();
+    let (project, file) = noted(Project::example(), &elsewhere);
+    let retire = |project: &Project| {
+        project.optim(["workflow", "retire", "ticket-triage", "--reason", "old"])
+    };
+    let restore = ["workflow", "restore", "ticket-triage", "--reason", "again"];
+    put(&project);
+    assert_eq!(elsewhere.read("head").trim(), head(&project));
+    let cut = std::fs::read(project.path().join(".optim/data/data.mdb")).unwrap();
+    retire(&project).ended(0);
+    project.optim(restore).ended(0);
+    let noted = elsewhere.read("head");
+    assert!(noted.starts_with("3:sha256:"), "{noted}");
+    let whole = project.optim(["audit", "verify"]);
+    assert_eq!((whole.code, whole.stderr.as_str()), (0, ""), "{whole}");
+
+    project.write(".optim/data/data.mdb", cut);
+    let broken = || {
+        let found = project.optim(["audit", "verify", "--json"]).document(12);
+        let broken = &found["broken"];
+        (broken["seq"].as_u64().unwrap(), broken["code"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(broken(), (2, "audit_truncated".to_owned()));
+    project.optim(["run"]).refused(12, "audit_truncated");
+    retire(&project).refused(12, "audit_truncated");
+    let warned = project.optim(["workflow", "list"]);
+    assert_eq!(warned.code, 0, "{warned}");
+    assert!(warned.stderr.contains("warning[audit_truncated]: "), "{warned}");
+    // Nobody makes it look whole by going on without the file.
+    let settings = project.read("optim.toml");
+    project.replace("optim.toml", "head_file", "# head_file");
+    for _ in 0..2 {
+        retire(&project).ended(0);
+        project.optim(restore).ended(0);
+    }
+    project.write("optim.toml", settings);
+    assert_eq!(broken(), (3, "audit_rewritten".to_owned()));
+    retire(&project).refused(12, "audit_rewritten");
+    assert_eq!(elsewhere.read("head"), noted, "what tells of it stays");
+
+    elsewhere.write("head", "nothing\n");
+    project.optim(["audit", "verify"]).refused(3, "head_file_invalid");
+    std::fs::remove_file(file).unwrap();
+    let anew = project.optim(["audit", "verify"]);
+    assert!(anew.code == 0 && anew.stderr.contains("note: no head is in "), "{anew}");
+    assert_eq!(elsewhere.read("head").trim(), head(&project));
+    project.replace("optim.toml", "head_every_seconds = 1", "head_every_seconds = 0");
+    project.optim(["list"]).refused(3, "1..=86400");
+}
+
+#[test]
+fn the_head_is_noted_while_a_campaign_runs_and_when_it_ends() {
+    let elsewhere = Project::empty();
+    let (project, file) = noted(Project::example(), &elsewhere);
+    project.decide("{rule: point}");
+    let mut owner = project.command(["run", "--wait", "--id", "c", "--seed", "1"]);
+    let mut owner = owner.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let noted = || std::fs::read_to_string(&file).unwrap_or_default().trim().to_owned();
+    let waiting = |campaign: &Value| {
+        campaign["campaign"]["status"] == "awaiting_promotion_approval" && noted() == head(&project)
+    };
+    // Each look is a process of its own.
+    while !project
+        .optim(["status", "--json"])
+        .stdout
+        .parse::<Value>()
+        .is_ok_and(|status| waiting(&status))
+    {
+        assert!(owner.try_wait().unwrap().is_none(), "the owner ended early");
+    }
+    project.optim(["cancel"]).ended(0);
+    assert_eq!(owner.wait().unwrap().code(), Some(11));
+    let end = noted();
+    assert_eq!(end, head(&project));
+    project.optim(["audit", "verify", "--head", &end]).ended(0);
 }

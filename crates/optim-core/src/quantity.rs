@@ -81,6 +81,12 @@ impl Millis {
     pub fn from_minutes(minutes: u32) -> Self {
         Self(u64::from(minutes) * 60_000)
     }
+
+    /// `days` of 24 hours as milliseconds.
+    #[must_use]
+    pub fn from_days(days: u32) -> Self {
+        Self(u64::from(days) * 24 * 60 * 60 * 1000)
+    }
 }
 
 impl MicroUsd {

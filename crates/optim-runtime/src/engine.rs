@@ -3,6 +3,7 @@
 //! Nobody else writes campaigns, experiments, runs or stored workflows. A decision is made on a state that was read
 //! with its revision; when somebody else moved the record meanwhile, it is read and decided again.
 
+mod audit;
 mod decisions;
 mod pairs;
 mod stored;
@@ -43,6 +44,7 @@ use optim_store::{
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::head_file::HeadFileError;
 use crate::listing;
 use crate::wake::{JobChange, Wakes};
 
@@ -139,6 +141,9 @@ pub enum EngineError {
         /// What is wrong.
         why: String,
     },
+    /// The head of the audit chain cannot be noted, or the noted one is not on the chain.
+    #[error(transparent)]
+    HeadFile(#[from] HeadFileError),
     /// Others moved the record again and again.
     #[error("campaign {0} keeps being changed by others; try again")]
     Contended(CampaignId),
@@ -161,6 +166,7 @@ impl EngineError {
             Self::Plan(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Payload { .. } => "payload_missing",
+            Self::HeadFile(error) => error.code(),
             Self::Contended(_) | Self::WorkflowContended(_) | Self::WorkflowRunContended(_) => {
                 "contended"
             }

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod evidence;
 pub mod executor;
 pub mod frozen;
+pub mod head_file;
 mod lease;
 pub mod listing;
 pub mod live;

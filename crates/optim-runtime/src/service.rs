@@ -15,6 +15,7 @@ use optim_core::workflow_run::state::WorkflowRunStatus;
 use crate::dispatch::{DispatchConfig, Dispatcher};
 use crate::engine::{Engine, EngineError};
 use crate::executor::NodeExecutor;
+use crate::head_file::{self, HeadFile};
 use crate::matcher::Engines;
 use crate::proposer::Proposer;
 use crate::reaper::{Reaper, ReaperConfig};
@@ -39,16 +40,22 @@ pub struct ServiceConfig {
     pub reaper: ReaperConfig,
     /// How long the outputs of workflow runs that are over are kept.
     pub retention: Millis,
+    /// How long the payloads of audit entries are kept; for ever when absent.
+    pub audit_retention: Option<Millis>,
+    /// Where the head of the audit chain is noted, and how often at most.
+    pub head_file: Option<(HeadFile, Duration)>,
 }
 
 impl Default for ServiceConfig {
-    /// No proposers; outputs of workflow runs are kept for a week.
+    /// No proposers; outputs of workflow runs are kept for a week, audit entries for ever.
     fn default() -> Self {
         Self {
             dispatch: DispatchConfig::default(),
             proposers: Vec::new(),
             reaper: ReaperConfig::default(),
-            retention: Millis(7 * 24 * 60 * 60 * 1000),
+            retention: Millis::from_days(7),
+            audit_retention: None,
+            head_file: None,
         }
     }
 }
@@ -78,12 +85,16 @@ impl Service {
     /// Recovers what an earlier process left behind, and starts the loops.
     ///
     /// # Errors
-    /// The store fails.
+    /// The store fails; [`EngineError::HeadFile`] when its audit chain is not the one that was noted.
     pub async fn start(
         engine: Arc<Engine>,
         executor: Arc<dyn NodeExecutor>,
         config: ServiceConfig,
     ) -> Result<Self, EngineError> {
+        if let Some((file, _)) = &config.head_file {
+            // Before anything is written on a chain that may have been cut.
+            file.note(engine.store().as_ref()).await?;
+        }
         let recovered = engine.recover().await?;
         if recovered > 0 {
             tracing::info!(runs = recovered, "runs of an earlier process are queued again");
@@ -112,8 +123,14 @@ impl Service {
         tasks.supervise("dispatcher", move |shutdown| Arc::clone(&looped).run(shutdown));
         let reaper = Arc::new(Reaper::new(Arc::clone(&engine), config.reaper));
         tasks.supervise("reaper", move |shutdown| Arc::clone(&reaper).run(shutdown));
-        let (kept, age) = (Arc::clone(&engine), config.retention);
-        tasks.supervise("retention", move |shutdown| retain(Arc::clone(&kept), age, shutdown));
+        let (kept, ages) = (Arc::clone(&engine), (config.retention, config.audit_retention));
+        tasks.supervise("retention", move |shutdown| retain(Arc::clone(&kept), ages, shutdown));
+        if let Some((file, every)) = config.head_file {
+            let noted = Arc::clone(&engine);
+            tasks.supervise("head", move |shutdown| {
+                head_file::keep(Arc::clone(&noted), file.clone(), every, shutdown)
+            });
+        }
         let reconciler = Reconciler::new(Arc::clone(&engine), config.proposers).quoting(quoting);
         let reconciler = Arc::new(reconciler);
         if campaigns {
@@ -220,13 +237,25 @@ async fn purge(engine: Arc<Engine>, shutdown: Shutdown) {
     }
 }
 
-/// Drops the outputs of workflow runs that ended longer than `age` ago, again and again.
-async fn retain(engine: Arc<Engine>, age: Millis, shutdown: Shutdown) {
+/// Drops the outputs of workflow runs that ended longer ago than they are kept, and the payloads of audit
+/// entries that are older than those are kept, again and again.
+async fn retain(
+    engine: Arc<Engine>,
+    (outputs, audit): (Millis, Option<Millis>),
+    shutdown: Shutdown,
+) {
     loop {
-        match engine.retain_workflow_runs(age).await {
+        match engine.retain_workflow_runs(outputs).await {
             Ok(0) => {}
             Ok(runs) => tracing::info!(runs, "the outputs of old workflow runs were dropped"),
             Err(error) => tracing::warn!(%error, "old workflow runs cannot be looked at now"),
+        }
+        if let Some(age) = audit {
+            match engine.retain_audit(age).await {
+                Ok(0) => {}
+                Ok(entries) => tracing::info!(entries, "payloads of old entries were dropped"),
+                Err(error) => tracing::warn!(%error, "old audit entries cannot be looked at now"),
+            }
         }
         tokio::select! {
             biased;

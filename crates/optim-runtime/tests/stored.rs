@@ -543,6 +543,7 @@ async fn a_service_purges_what_was_deleted_long_enough_ago() {
         proposers: Vec::new(),
         reaper: ReaperConfig::default(),
         retention: RESTORE_WINDOW,
+        ..ServiceConfig::default()
     };
     let service = Service::start(Arc::clone(&engine), Arc::new(Lexical), config).await.unwrap();
     let mut changes = engine.changes();

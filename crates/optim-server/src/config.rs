@@ -38,6 +38,9 @@ pub struct Config {
     /// Where the state is.
     #[serde(default)]
     pub store: StoreConfig,
+    /// What becomes of the audit chain.
+    #[serde(default)]
+    pub audit: AuditConfig,
 }
 
 /// The five policy files, relative to the workspace.
@@ -147,6 +150,26 @@ impl StoreConfig {
     }
 }
 
+/// What becomes of the audit chain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// Days for which all payloads of entries are kept; then those that nothing needs are dropped. For ever
+    /// when absent.
+    pub keep_days: Option<u32>,
+    /// A file in which the chain's head is noted, relative to the project's folder. It tells only when it is
+    /// where those cannot write who can write to the store.
+    pub head_file: Option<PathBuf>,
+    /// While `optim run` works, the head is noted at most once in this many seconds; 1..=86400.
+    pub head_every_seconds: u32,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self { keep_days: None, head_file: None, head_every_seconds: 300 }
+    }
+}
+
 impl Config {
     /// Reads `optim.toml` in `folder`.
     ///
@@ -172,6 +195,12 @@ impl Config {
             .map_err(|error| CliError::Config { path: path.clone(), message: error.to_string() })?;
         if !(1..=256).contains(&config.run.capacity) {
             let message = format!("run.capacity is {}, allowed are 1..=256", config.run.capacity);
+            return Err(CliError::Config { path, message });
+        }
+        let every = config.audit.head_every_seconds;
+        if !(1..=86_400).contains(&every) {
+            let message =
+                format!("audit.head_every_seconds is {every}, allowed are 1..=86400, a day");
             return Err(CliError::Config { path, message });
         }
         Ok(config)

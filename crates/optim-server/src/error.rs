@@ -12,6 +12,7 @@ use optim_core::workflow_run::command::WorkflowRunRejection;
 use optim_runtime::engine::EngineError;
 use optim_runtime::executor::Unready;
 use optim_runtime::frozen::Edited;
+use optim_runtime::head_file::HeadFileError;
 use optim_runtime::live::LiveError;
 use optim_store::StoreError;
 use serde::{Deserialize, Serialize};
@@ -255,7 +256,11 @@ fn engine_exit(error: &EngineError) -> Exit {
         | EngineError::WorkflowRunRejected(_)
         | EngineError::WorkflowRunExists(_)
         | EngineError::WorkflowRunContended(_) => Exit::Conflict,
-        EngineError::Store(error) => store_exit(error),
+        EngineError::Store(error) | EngineError::HeadFile(HeadFileError::Store(error)) => {
+            store_exit(error)
+        }
+        EngineError::HeadFile(HeadFileError::Lost { .. }) => Exit::Different,
+        EngineError::HeadFile(HeadFileError::NotAHead { .. }) => Exit::Invalid,
         _ => Exit::Failure,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use optim_core::campaign::location::Location;
 use optim_core::campaign::{Campaign, SearchMode};
@@ -22,6 +23,7 @@ use optim_runtime::executor::lexical::Lexical;
 use optim_runtime::executor::openai::OpenAi;
 use optim_runtime::executor::process::Process;
 use optim_runtime::executor::scripted::Scripted;
+use optim_runtime::head_file::HeadFile;
 use optim_runtime::listing;
 use optim_runtime::project::{self, Project, Setup};
 use optim_runtime::proposer::{ProposalRequest, Proposer, built_in};
@@ -97,13 +99,24 @@ impl Session {
     async fn start(&self, evaluation: bool) -> Result<Service, CliError> {
         let RunConfig { capacity, reaper, auto_resume, keep_outputs_days, .. } = self.config.run;
         let dispatch = DispatchConfig { capacity, evaluation, ..DispatchConfig::default() };
+        let every = Duration::from_secs(self.config.audit.head_every_seconds.into());
         let config = ServiceConfig {
             dispatch,
             proposers: self.proposers()?,
             reaper: ReaperConfig { enabled: reaper, auto_resume },
-            retention: Millis(u64::from(keep_outputs_days) * 24 * 60 * 60 * 1000),
+            retention: Millis::from_days(keep_outputs_days),
+            audit_retention: self.config.audit.keep_days.map(Millis::from_days),
+            head_file: self.head_file().map(|file| (file, every)),
         };
         Ok(Service::start(Arc::clone(&self.engine), Arc::clone(&self.executor), config).await?)
+    }
+
+    /// The file in which the head of the audit chain is noted. A store that forgets has none, as its chain
+    /// begins anew in each process.
+    #[must_use]
+    pub fn head_file(&self) -> Option<HeadFile> {
+        let path = self.config.audit.head_file.as_ref()?;
+        self.engine.store().upkeep().map(|_| HeadFile::new(self.folder.join(path)))
     }
 
     fn proposers(&self) -> Result<Vec<Arc<dyn Proposer>>, CliError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use optim_core::audit::entry::Entry;
+use optim_core::audit::entry::{Entry, Payload};
 use optim_core::audit::head::Head;
 use optim_core::campaign::event::Event;
 use optim_core::campaign::{Campaign, Status};
@@ -72,6 +72,21 @@ pub(crate) fn recorded(entry: &Entry) -> Result<Option<Recorded>, StoreError> {
         why: error.to_string(),
     })?;
     Ok(event.map(|event| Recorded { seq: EventSeq(entry.seq), event }))
+}
+
+/// `entry` as it is without its payload; `None` when it has none any more.
+pub(crate) fn emptied(entry: Option<Entry>) -> Result<Option<Entry>, StoreError> {
+    let Some(entry) = entry else {
+        return Err(StoreError::Refused("a payload is to go of an entry that does not exist"));
+    };
+    if !entry.is_intact() {
+        return Err(StoreError::Corrupt {
+            what: format!("event {}", entry.seq),
+            why: "its hash is not that of what it says".to_owned(),
+        });
+    }
+    let is_kept = matches!(entry.payload, Payload::Kept(_));
+    Ok(is_kept.then(|| entry.without_payload()))
 }
 
 /// A change of one record, valid only while the record has the expected revision.
@@ -791,6 +806,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// The end of the audit chain.
     async fn audit_head(&self) -> Result<Head, StoreError>;
+
+    /// Replaces the payloads of these entries of the audit chain by their digests, or of none; says how
+    /// many payloads there were. Whatever the chain proves it still proves, and `events` leaves them out.
+    /// Which ones nothing needs any more, [`Retention`](optim_core::audit::retention::Retention) says.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] when there is no such entry, [`StoreError::Corrupt`] when one is not what was
+    /// written: it stays, as evidence.
+    async fn drop_payloads(&self, entries: &[EventSeq]) -> Result<usize, StoreError>;
 
     /// What an operator can do with the store as a whole; `None` for one that forgets.
     fn upkeep(&self) -> Option<&dyn Upkeep> {

@@ -12,6 +12,7 @@
 pub mod change;
 pub mod entry;
 pub mod head;
+pub mod retention;
 #[cfg(test)]
 mod tests;
 pub mod verify;

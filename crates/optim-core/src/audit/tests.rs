@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::change::{Change, RecordKind};
 use super::entry::{Entry, Payload};
 use super::head::Head;
-use super::verify::{Broken, Verifier, Whole};
+use super::verify::{Broken, Verifier, Whole, goes_through};
 use crate::digest::Digest;
 
 fn chain(length: usize) -> Vec<Entry> {
@@ -93,6 +93,31 @@ fn an_entry_that_is_edited_and_hashed_anew_is_found_at_the_next_one_or_by_the_he
     assert!(verify(&lines(&chain), None).is_ok(), "whole without a head that was noted");
     let broken = verify(&lines(&chain), Some(head)).unwrap_err();
     assert_eq!((broken.seq, broken.why.code()), (3, "audit_rewritten"));
+}
+
+#[test]
+fn every_pinned_head_must_be_on_the_chain_and_one_is_looked_for_by_itself() {
+    let chain = chain(3);
+    let [first, _, end] = [0, 1, 2].map(|index| chain[index].head());
+    let verify = |pinned: &[Head]| {
+        let mut verifier = Verifier::new(pinned.iter().copied());
+        chain.iter().try_for_each(|entry| verifier.take(entry))?;
+        verifier.finish()
+    };
+    let moved = |head: Head, seq| Head { seq, ..head };
+    assert!(verify(&[end, first, Head::default()]).is_ok());
+    assert_eq!(verify(&[end, moved(first, 2)]).unwrap_err().why.code(), "audit_rewritten");
+    assert_eq!(verify(&[moved(first, 0)]).unwrap_err().why.code(), "audit_rewritten");
+    assert_eq!(verify(&[first, moved(end, 4)]).unwrap_err().why.code(), "audit_truncated");
+    let through = |pinned: Head| {
+        let at = usize::try_from(pinned.seq).unwrap().checked_sub(1);
+        goes_through(pinned, end, at.and_then(|at| chain.get(at)))
+            .map_err(|broken| (broken.seq, broken.why.code()))
+    };
+    assert_eq!([end, first, Head::default()].map(through), [Ok(()); 3]);
+    assert_eq!(through(moved(first, 2)), Err((2, "audit_rewritten")));
+    assert_eq!(through(moved(first, 0)), Err((0, "audit_rewritten")));
+    assert_eq!(through(moved(first, 9)), Err((4, "audit_truncated")));
 }
 
 #[test]

@@ -64,11 +64,31 @@ impl Why {
     }
 }
 
+/// Whether a chain that ends with `end` goes through the `pinned` head, where it has `entry`. That the
+/// chain is whole is not looked at.
+///
+/// # Errors
+/// It does not.
+pub fn goes_through(pinned: Head, end: Head, entry: Option<&Entry>) -> Result<(), Broken> {
+    let found = match pinned.seq {
+        0 => Some(Head::default().hash),
+        _ => entry.filter(|entry| entry.seq == pinned.seq).map(|entry| entry.hash),
+    };
+    match found {
+        Some(found) if found == pinned.hash => Ok(()),
+        Some(found) => Err(Broken { seq: pinned.seq, why: Why::Rewritten { found, pinned } }),
+        None => {
+            let seq = end.seq.saturating_add(1).min(pinned.seq);
+            Err(Broken { seq, why: Why::Truncated { pinned } })
+        }
+    }
+}
+
 /// Verifies a chain entry by entry, in constant space.
 #[derive(Debug, Clone, Default)]
 pub struct Verifier {
     head: Head,
-    pinned: Option<Head>,
+    pinned: Vec<Head>,
     dropped: u64,
 }
 
@@ -82,10 +102,9 @@ pub struct Whole {
 }
 
 impl Verifier {
-    /// Begins with the first entry. The chain must go through `pinned`, if that is given.
-    #[must_use]
-    pub fn new(pinned: Option<Head>) -> Self {
-        Self { pinned, ..Self::default() }
+    /// Begins with the first entry. The chain must go through each of the `pinned` heads.
+    pub fn new(pinned: impl IntoIterator<Item = Head>) -> Self {
+        Self { pinned: pinned.into_iter().collect(), ..Self::default() }
     }
 
     /// How far the chain is whole.
@@ -117,10 +136,8 @@ impl Verifier {
         if !entry.is_intact() {
             return Err(self.broken(Why::Edited));
         }
-        if let Some(pinned) = self.pinned.filter(|pinned| pinned.seq == entry.seq)
-            && pinned.hash != entry.hash
-        {
-            return Err(self.broken(Why::Rewritten { found: entry.hash, pinned }));
+        for pinned in self.pinned.iter().filter(|pinned| pinned.seq == entry.seq) {
+            goes_through(*pinned, entry.head(), Some(entry))?;
         }
         self.head = entry.head();
         self.dropped = self.dropped.saturating_add(match entry.payload {
@@ -135,12 +152,11 @@ impl Verifier {
     /// # Errors
     /// It ends before the pinned head.
     pub fn finish(self) -> Result<Whole, Broken> {
-        match self.pinned {
-            Some(pinned) if pinned.seq > self.head.seq => {
-                Err(self.broken(Why::Truncated { pinned }))
-            }
-            _ => Ok(Whole { head: self.head, dropped: self.dropped }),
+        let is_unseen = |pinned: &&Head| pinned.seq == 0 || pinned.seq > self.head.seq;
+        for pinned in self.pinned.iter().filter(is_unseen) {
+            goes_through(*pinned, self.head, None)?;
         }
+        Ok(Whole { head: self.head, dropped: self.dropped })
     }
 
     fn broken(&self, why: Why) -> Broken {

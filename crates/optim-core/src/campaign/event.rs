@@ -351,6 +351,61 @@ pub enum EventKind {
     },
 }
 
+impl EventKind {
+    /// Whether something is worked out from it as long as the campaign is on record: its decisions, which
+    /// can be made again, or what invariants compare with its state.
+    #[must_use]
+    pub fn is_evidence(&self) -> bool {
+        match self {
+            Self::CampaignCreated
+            | Self::CampaignClosed { .. }
+            | Self::BudgetExtended { .. }
+            | Self::EvaluationQueued { .. }
+            | Self::CandidateProposed { .. }
+            | Self::CandidateJudged { .. }
+            | Self::CandidateFailed { .. }
+            | Self::CandidateSuperseded { .. }
+            | Self::CandidateApproved { .. }
+            | Self::CandidateRejected { .. }
+            | Self::PairsAdded { .. }
+            | Self::ApprovalRefused { .. }
+            | Self::LiveWriteAnnounced { .. }
+            | Self::LiveWriteDone { .. }
+            | Self::LiveWriteFailed { .. } => true,
+            Self::CampaignStarted { .. }
+            | Self::CampaignHeld { .. }
+            | Self::CampaignResumed { .. }
+            | Self::FailuresReset { .. }
+            | Self::CampaignClosing { .. }
+            | Self::CampaignArchived { .. }
+            | Self::EvaluationFinished { .. }
+            | Self::EvaluationDropped { .. }
+            | Self::BackOffBegun { .. }
+            | Self::BackOffEnded
+            | Self::EvaluationSettled { .. }
+            | Self::EvaluationContinued { .. }
+            | Self::ReplayWanted { .. }
+            | Self::BaselineEstablished { .. }
+            | Self::CandidateSuggested { .. }
+            | Self::SuggestionRefused { .. }
+            | Self::ProposersAsked { .. }
+            | Self::ProposersPaid { .. }
+            | Self::CandidateCompared { .. }
+            | Self::CandidateConfirmed { .. }
+            | Self::MeasurementWanted { .. }
+            | Self::LiveMeasured { .. }
+            | Self::MeasurementGivenUp { .. }
+            | Self::WorkflowPut { .. }
+            | Self::WorkflowRetired { .. }
+            | Self::WorkflowDeleted { .. }
+            | Self::WorkflowRestored { .. }
+            | Self::WorkflowPurged
+            | Self::WorkflowRun { .. }
+            | Self::ProviderThrottled { .. } => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

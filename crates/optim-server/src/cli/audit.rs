@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use optim_core::audit::head::Head;
 use optim_core::audit::verify::{Broken, Verifier, Whole};
+use optim_runtime::engine::EngineError;
 use optim_store::{EventSeq, Page, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -57,13 +58,24 @@ pub(super) async fn audit(call: &Call, verb: Verb) -> Outcome {
         Verb::Verify(VerifyArgs { from: Some(from), head }) => {
             verify_elsewhere(&call.directory.join(from), head, &call.out, call.json).await
         }
-        Verb::Verify(VerifyArgs { from: None, head }) => {
-            let found = verify_store(call.session.engine.store().as_ref(), head).await?;
-            Ok(tell(&call.out, call.json, &found))
-        }
+        Verb::Verify(VerifyArgs { from: None, head }) => verify(call, head).await,
         Verb::Head => head(call).await,
         Verb::Export(args) => export(call, args).await,
     }
+}
+
+/// Verifies the chain in the project's store, which must go through the head that is noted for it too.
+async fn verify(call: &Call, pinned: Option<Head>) -> Outcome {
+    let mut noted = None;
+    if let Some(file) = call.session.head_file() {
+        noted = file.read().await.map_err(EngineError::from)?;
+        if noted.is_none() {
+            call.out.error_line(&format!("note: no head is in {} yet", file.path().display()));
+        }
+    }
+    let store = call.session.engine.store().as_ref();
+    let found = verify_store(store, pinned.into_iter().chain(noted)).await?;
+    Ok(tell(&call.out, call.json, &found))
 }
 
 /// Verifies the chain in a file, or in a copy of a store.
@@ -107,7 +119,7 @@ fn verify_lines(
 
 async fn verify_store(
     store: &dyn Store,
-    pinned: Option<Head>,
+    pinned: impl IntoIterator<Item = Head>,
 ) -> Result<Result<Whole, Broken>, CliError> {
     let mut verifier = Verifier::new(pinned);
     loop {

@@ -19,6 +19,7 @@ mod health;
 mod hold;
 mod list;
 mod measure;
+mod noted;
 mod outlook;
 pub(crate) mod output;
 mod plan;
@@ -208,7 +209,8 @@ async fn reach(request: Request) -> Outcome {
             }
             session => {
                 let Request { protocol: _, directory, folder, json, verb } = request;
-                return perform(&Call::local(session?, directory, folder, json), verb).await;
+                let call = Call::local(session?, directory, folder, json);
+                return noted::with_head(&call, verb).await;
             }
         }
     }

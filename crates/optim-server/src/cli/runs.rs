@@ -134,7 +134,7 @@ pub(super) async fn runs(call: &Call, verb: Verb) -> Outcome {
         }
         Verb::Decide(args) => decide(call, args).await,
         Verb::Retain { days } => {
-            let age = Millis(u64::from(days) * 24 * 60 * 60 * 1000);
+            let age = Millis::from_days(days);
             let runs = call.session.engine.retain_workflow_runs(age).await?;
             if call.json {
                 call.out.document(&json!({"schema": "optim/v1/retained", "dropped": runs}));

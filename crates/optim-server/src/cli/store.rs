@@ -36,7 +36,8 @@ pub(crate) enum Verb {
         /// The file.
         file: PathBuf,
     },
-    /// Drop what old workflow runs took in and put out, and the payloads that nothing refers to.
+    /// Drop what old workflow runs took in and put out, what old audit entries say if that is wished, and
+    /// the payloads that nothing refers to.
     Gc(GcArgs),
 }
 
@@ -48,6 +49,11 @@ pub(crate) struct GcArgs {
     /// when absent.
     #[arg(long, value_name = "DAYS")]
     keep_outputs_days: Option<u32>,
+    /// Days for which all payloads of audit entries are kept; those of optim.toml when absent, and for ever
+    /// when that has none. Older ones that nothing needs any more are replaced by their digests.
+    #[arg(long, value_name = "DAYS")]
+    #[serde(default)]
+    keep_audit_days: Option<u32>,
 }
 
 pub(super) async fn store(call: &Call, verb: Verb) -> Outcome {
@@ -166,14 +172,22 @@ fn tell_exchange(call: &Call, (schema, done): (&str, &str), path: &Path, exporte
 }
 
 async fn gc(call: &Call, upkeep: &dyn Upkeep, args: GcArgs) -> Outcome {
-    let days = args.keep_outputs_days.unwrap_or(call.session.config.run.keep_outputs_days);
-    let age = Millis(u64::from(days) * 24 * 60 * 60 * 1000);
-    let runs = call.session.engine.retain_workflow_runs(age).await?;
+    let GcArgs { keep_outputs_days, keep_audit_days } = args;
+    let config = &call.session.config;
+    let days = keep_outputs_days.unwrap_or(config.run.keep_outputs_days);
+    let engine = &call.session.engine;
+    let runs = engine.retain_workflow_runs(Millis::from_days(days)).await?;
+    let audit_days = keep_audit_days.or(config.audit.keep_days);
+    let entries = match audit_days {
+        Some(days) => engine.retain_audit(Millis::from_days(days)).await?,
+        None => 0,
+    };
     let Swept { payloads, bytes } = upkeep.sweep().await?;
     if call.json {
         call.out.document(&json!({
             "schema": "optim/v1/store-gc",
             "workflow_runs": runs,
+            "audit_entries": entries,
             "payloads": payloads,
             "bytes": bytes,
         }));
@@ -182,6 +196,11 @@ async fn gc(call: &Call, upkeep: &dyn Upkeep, args: GcArgs) -> Outcome {
     call.out.line(&format!(
         "dropped: inputs and outputs of {runs} workflow run(s) that ended more than {days} day(s) ago"
     ));
+    if let Some(days) = audit_days {
+        call.out.line(&format!(
+            "dropped: what {entries} audit entries say that are older than {days} day(s); the chain holds"
+        ));
+    }
     call.out.line(&format!("removed: {payloads} payload(s) that nothing refers to, {bytes} bytes"));
     Ok(Exit::Success)
 }

@@ -45,7 +45,7 @@ use crate::upkeep::{Exported, Stat, Swept, Upkeep};
 use self::environment::{Environment, is_no_space};
 use self::owner::Owner;
 use self::view::View;
-use self::writer::Writer;
+use self::writer::{Writer, drop_payloads};
 
 /// How a store is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,6 +292,14 @@ impl Store for Lmdb {
 
     async fn audit_head(&self) -> Result<Head, StoreError> {
         self.read(|view| view.audit_head()).await
+    }
+
+    async fn drop_payloads(&self, entries: &[EventSeq]) -> Result<usize, StoreError> {
+        let entries = entries.to_vec();
+        self.blocking(move |environment| {
+            environment.write(|tables, txn| drop_payloads(tables, txn, &entries))
+        })
+        .await
     }
 
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {

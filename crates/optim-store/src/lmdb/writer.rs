@@ -22,14 +22,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::check::check;
 use crate::encoded::Encoded;
-use crate::store::{Commit, Committed, RunOutput, StoreError, Versioned, WorkflowFilter};
+use crate::store::{
+    Commit, Committed, EventSeq, RunOutput, StoreError, Versioned, WorkflowFilter, emptied,
+};
 
 use super::envelope::{Codec, seal};
 use super::environment::Environment;
 use super::tables::Tables;
 use super::view::{
-    View, ended_key, evaluation_key, last, number_key, output_key, source_key, status_key,
-    workflow_key,
+    View, ended_key, entry_of, evaluation_key, last, number_key, output_key, source_key,
+    status_key, workflow_key,
 };
 use super::{Error, corrupt, io_failed};
 
@@ -292,6 +294,24 @@ pub(super) fn put_entry(
     entry: &Entry,
 ) -> Result<(), Error> {
     put(tables.events, "events", txn, Place::New(entry.seq), &entry.to_bytes())
+}
+
+/// Replaces payloads of entries by their digests; how many there were.
+pub(super) fn drop_payloads(
+    tables: &Tables<'static>,
+    txn: &mut RwTxn<'_>,
+    entries: &[EventSeq],
+) -> Result<usize, Error> {
+    let mut dropped = 0;
+    for EventSeq(seq) in entries {
+        let value = tables.events.get(txn, seq)?;
+        let entry = value.map(|value| entry_of(*seq, value)).transpose()?;
+        if let Some(entry) = emptied(entry)? {
+            put(tables.events, "events", txn, Place::Known(*seq), &entry.to_bytes())?;
+            dropped += 1;
+        }
+    }
+    Ok(dropped)
 }
 
 /// Where a record lies.

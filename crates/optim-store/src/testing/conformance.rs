@@ -104,6 +104,7 @@ macro_rules! conformance_tests {
             run_listings_follow_the_state
             events_are_numbered_without_gaps
             every_event_is_in_the_audit_chain_with_what_its_commit_changed
+            payloads_of_entries_are_dropped_inside_the_chain
             throttles_are_kept_by_provider_until_they_are_removed
             payloads_are_stored_once_and_may_be_large
             commits_that_break_a_rule_are_refused
@@ -599,6 +600,47 @@ pub async fn every_event_is_in_the_audit_chain_with_what_its_commit_changed(mut 
     assert_eq!((changed[1].before, changed[1].after), (created[3].after, None));
     assert_eq!(store.audit(EventSeq(1), 2).await.unwrap(), entries[1..3]);
     assert_eq!(store.audit(EventSeq(4), 1).await.unwrap(), []);
+}
+
+/// Entries lose their payloads, all that are named or none, and the chain holds and goes on.
+pub async fn payloads_of_entries_are_dropped_inside_the_chain(mut fixture: Fixture) {
+    let told = |mutation: &str| Commit {
+        events: vec![sample::event(
+            "c",
+            EventKind::CandidateSuggested { mutation: mutation.to_owned() },
+        )],
+        ..Commit::default()
+    };
+    let seqs = |seqs: &[u64]| seqs.iter().copied().map(EventSeq).collect::<Vec<_>>();
+    let store = fixture.store();
+    store.commit(campaign_commit(0, &sample::campaign("c"))).await.unwrap();
+    for number in 1..=5 {
+        store.commit(told(&number.to_string())).await.unwrap();
+    }
+    let before = store.audit(EventSeq(0), 500).await.unwrap();
+    for unknown in [0, 6, u64::MAX] {
+        let refused = store.drop_payloads(&seqs(&[2, unknown])).await.unwrap_err();
+        assert_eq!(refused.code(), "commit_refused", "{refused}");
+    }
+    assert_eq!(store.audit(EventSeq(0), 500).await.unwrap(), before);
+    assert_eq!(store.drop_payloads(&[]).await.unwrap(), 0);
+    assert_eq!(store.drop_payloads(&seqs(&[4, 1])).await.unwrap(), 2);
+    assert_eq!(store.drop_payloads(&seqs(&[4, 2, 2])).await.unwrap(), 1, "two are gone already");
+    fixture.reopen();
+    let store = fixture.store();
+    store.commit(told("6")).await.unwrap();
+    let entries = store.audit(EventSeq(0), 500).await.unwrap();
+    for (entry, before) in entries.iter().zip(before) {
+        let is_dropped = [1, 2, 4].contains(&entry.seq);
+        assert_eq!(*entry, if is_dropped { before.without_payload() } else { before });
+    }
+    let mut verifier = Verifier::new(Some(entries[4].head()));
+    entries.iter().for_each(|entry| verifier.take(entry).unwrap());
+    let head = store.audit_head().await.unwrap();
+    assert_eq!(verifier.finish().unwrap(), Whole { head, dropped: 3 });
+    let left = store.events(EventSeq(0), 2).await.unwrap();
+    assert_eq!(left.iter().map(|event| event.seq).collect::<Vec<_>>(), seqs(&[3, 5]));
+    assert_eq!(store.events(EventSeq(5), 2).await.unwrap()[0].seq, EventSeq(6));
 }
 
 /// The last throttle that was written for a provider holds, until it is removed.

@@ -333,6 +333,11 @@ impl<S: Store> Store for FaultyStore<S> {
         self.attempt(self.inner.audit_head()).await
     }
 
+    async fn drop_payloads(&self, entries: &[EventSeq]) -> Result<usize, StoreError> {
+        let _still = Still::begin();
+        self.attempt(self.inner.drop_payloads(entries)).await
+    }
+
     async fn throttles(&self) -> Result<Vec<Throttle>, StoreError> {
         self.attempt(self.inner.throttles()).await
     }

@@ -2,7 +2,9 @@ use std::fs::File;
 use std::io::{Seek as _, Write as _};
 use std::path::Path;
 
+use optim_core::audit::entry::Payload;
 use optim_core::campaign::event::EventKind;
+use optim_core::digest::Digest;
 
 use crate::portable::Tally;
 use crate::store::{Blob, Commit, EventSeq, Revision, Store, StoreError, Write};
@@ -11,7 +13,7 @@ use crate::testing::{render, sample};
 use crate::upkeep::{Exported, Swept, Upkeep};
 
 use super::super::envelope::{Codec, seal};
-use super::super::view::View;
+use super::super::view::{View, entry_of};
 use super::{Lmdb, campaign, directory, everything, expect_intact, open};
 
 /// A store with records of every kind, payloads of any bytes, and one record that changed.
@@ -140,19 +142,7 @@ fn a_chain_from_which_payloads_were_dropped_holds_and_goes_on() {
     block_on(async {
         let store = filled(one.path()).await;
         let head = store.audit_head().await.unwrap();
-        store
-            .environment
-            .0
-            .write(|tables, txn| {
-                for entry in (View { tables, txn }).audit(EventSeq(0), 2)? {
-                    let key = entry.seq.to_be_bytes();
-                    let bytes = entry.clone().without_payload().to_bytes();
-                    let sealed = seal("events", &key, Codec::Json, &bytes)?;
-                    tables.events.put(txn, &entry.seq, &sealed)?;
-                }
-                Ok(())
-            })
-            .unwrap();
+        assert_eq!(store.drop_payloads(&[EventSeq(1), EventSeq(2)]).await.unwrap(), 2);
         expect_intact(&store).await;
         assert_eq!(store.audit_head().await.unwrap(), head);
         // A page begins with the first event that is left, however many were dropped before it.
@@ -165,6 +155,44 @@ fn a_chain_from_which_payloads_were_dropped_holds_and_goes_on() {
         let event = sample::event("a", EventKind::BackOffEnded);
         copy.commit(Commit { events: vec![event], ..Commit::default() }).await.unwrap();
         expect_intact(&copy).await;
+    });
+}
+
+#[test]
+fn an_entry_that_was_changed_keeps_its_payload_and_a_changed_one_without_is_found() {
+    let directory = directory();
+    block_on(async {
+        let store = filled(directory.path()).await;
+        // With a right envelope, as somebody would write it who knows the format.
+        let rewrite = |seq: u64, from: &str, to: &str| {
+            let rewritten = store.environment.0.write(|tables, txn| {
+                let entry = entry_of(seq, tables.events.get(txn, &seq)?.unwrap())?;
+                let text = String::from_utf8(entry.to_bytes()).unwrap();
+                let changed = text.replacen(from, to, 1);
+                assert_ne!(changed, text);
+                let key = seq.to_be_bytes();
+                let value = seal("events", &key, Codec::Json, changed.as_bytes())?;
+                Ok(tables.events.put(txn, &seq, &value)?)
+            });
+            rewritten.unwrap();
+        };
+        let findings = async || Upkeep::verify(&store).await.unwrap();
+        store.drop_payloads(&[EventSeq(2)]).await.unwrap();
+        let whole = store.audit(EventSeq(0), 9).await.unwrap();
+        let Payload::Dropped(digest) = whole[1].payload else { panic!("it is dropped") };
+        let another = Digest::of(b"another").to_string();
+        rewrite(2, &format!("\"dropped\":\"{digest}"), &format!("\"dropped\":\"{another}"));
+        let found = findings().await;
+        assert!(found[0].to_string().contains("entry 2: its hash is not"), "{found:?}");
+        rewrite(2, &another, &digest.to_string());
+        expect_intact(&store).await;
+
+        let actor = "\"actor\":\"";
+        rewrite(1, actor, "\"actor\":\"x");
+        let refused = store.drop_payloads(&[EventSeq(1), EventSeq(3)]).await.unwrap_err();
+        assert_eq!(refused.code(), "record_corrupt", "{refused}");
+        rewrite(1, "\"actor\":\"x", actor);
+        assert_eq!(store.audit(EventSeq(0), 9).await.unwrap(), whole);
     });
 }
 
