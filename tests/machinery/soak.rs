@@ -110,9 +110,10 @@ async fn work(world: &World, process: &Process, hour: u64) -> Outcome<()> {
     }
     let engine = &process.engine;
     if let Some(last) = hour.checked_sub(CAMPAIGN_HOURS).map(campaign) {
-        let reason = "the next one".to_owned();
-        Box::pin(engine.submit(&last, &Command::Cancel { reason: Some(reason) }, operator()))
-            .await?;
+        if !engine.campaign(&last).await?.value.is_closed() {
+            let reason = Some("the next one".to_owned());
+            Box::pin(engine.submit(&last, &Command::Cancel { reason }, operator())).await?;
+        }
         Box::pin(engine.submit(&last, &Command::Archive { reason: None }, operator())).await?;
     }
     let mut new = world.draft();
