@@ -1,6 +1,7 @@
 //! Days of virtual time with the same to do each day: memory and open files stay as they are, and the store
 //! grows by what is stored in it, byte for record.
 
+use std::alloc::System;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,18 @@ use optim_core::campaign::command::Command;
 use optim_core::quantity::{Millis, Timestamp};
 use optim_runtime::clock::{ManualClock, Steady};
 use optim_store::Store;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::runtime::Builder;
 
 use crate::Outcome;
 use crate::arguments::Arguments;
 use crate::tally::Tally;
 use crate::world::{Backend, Opened, Process, Project, World, campaign, operator, pass};
+
+/// Counts what is allocated and given back: what the process holds of the system also depends on how its
+/// allocator fills its pages.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// How many days, unless another number is asked for.
 const DAYS: u64 = 30;
@@ -53,8 +60,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<Tally> {
 
 /// What the process and the store take at the end of a day.
 struct Sample {
-    /// Memory of the process that no file is behind.
-    memory_bytes: u64,
+    /// What is allocated and was not given back.
+    heap_bytes: u64,
+    /// Memory of the process that no file is behind: shown, and not judged.
+    resident_bytes: u64,
     descriptors: u64,
     /// Bytes of the store's file that are in use.
     used_bytes: u64,
@@ -64,7 +73,7 @@ struct Sample {
 
 /// What must not grow.
 const FIGURES: [(&str, fn(&Sample) -> f64); 3] = [
-    ("memory", |sample| float(sample.memory_bytes)),
+    ("heap", |sample| float(sample.heap_bytes)),
     ("descriptors", |sample| float(sample.descriptors)),
     ("bytes of the store a record", |sample| {
         float(sample.used_bytes) / float(sample.records.max(1))
@@ -73,11 +82,12 @@ const FIGURES: [(&str, fn(&Sample) -> f64); 3] = [
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { memory_bytes, descriptors, used_bytes, records } = self;
-        let (memory, used) = (memory_bytes / 1024, used_bytes / 1024);
+        let Self { heap_bytes, resident_bytes, descriptors, used_bytes, records } = self;
+        let [heap, resident, used] = [heap_bytes, resident_bytes, used_bytes].map(|it| it / 1024);
         write!(
             f,
-            "memory {memory} KiB, {descriptors} descriptors, store {used} KiB with {records} records"
+            "heap {heap} KiB, resident {resident} KiB, {descriptors} descriptors, store {used} KiB with \
+             {records} records"
         )
     }
 }
@@ -110,9 +120,10 @@ async fn work(world: &World, process: &Process, hour: u64) -> Outcome<()> {
     }
     let engine = &process.engine;
     if let Some(last) = hour.checked_sub(CAMPAIGN_HOURS).map(campaign) {
-        let reason = "the next one".to_owned();
-        Box::pin(engine.submit(&last, &Command::Cancel { reason: Some(reason) }, operator()))
-            .await?;
+        if !engine.campaign(&last).await?.value.is_closed() {
+            let reason = Some("the next one".to_owned());
+            Box::pin(engine.submit(&last, &Command::Cancel { reason }, operator())).await?;
+        }
         Box::pin(engine.submit(&last, &Command::Archive { reason: None }, operator())).await?;
     }
     let mut new = world.draft();
@@ -131,15 +142,22 @@ async fn sample(opened: &Opened) -> Outcome<Sample> {
     upkeep.sweep().await?;
     let stat = upkeep.stat().await?;
     Ok(Sample {
-        memory_bytes: anonymous_memory()?,
+        heap_bytes: heap(),
+        resident_bytes: resident()?,
         descriptors: u64::try_from(std::fs::read_dir("/proc/self/fd")?.count())?,
         used_bytes: stat.used_bytes,
         records: stat.tables.values().sum(),
     })
 }
 
+/// Bytes that are allocated now. LMDB, which is C, is not in it.
+fn heap() -> u64 {
+    let stats = ALLOCATOR.stats();
+    u64::try_from(stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)).unwrap_or(u64::MAX)
+}
+
 /// Bytes in memory that no file is behind: pages of the map are the system's to keep or to drop.
-fn anonymous_memory() -> Outcome<u64> {
+fn resident() -> Outcome<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     let kib: u64 =
