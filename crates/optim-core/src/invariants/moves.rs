@@ -58,6 +58,11 @@ fn campaign(before: &Campaign, after: &Campaign, findings: &mut Findings) {
     findings.require(frozen(before) == frozen(after), 11, record, || {
         "its policies, its pack or its source are not those that were frozen".to_owned()
     });
+    let known: Vec<_> = before.in_flight().map(|evaluation| evaluation.id).collect();
+    let begun = after.in_flight().find(|evaluation| !known.contains(&evaluation.id));
+    findings.require(after.hold.is_none() || begun.is_none(), 6, record, || {
+        format!("it is held, and evaluation {:?} begins", begun.map(|evaluation| evaluation.id))
+    });
     findings.require(after.requests.keeps(&before.requests), 30, record, || {
         "a key stands for something else than before".to_owned()
     });
