@@ -151,6 +151,11 @@ text_id!(
     Actor, "actor", check_name
 );
 
+text_id!(
+    /// What a person calls a request, so that asking for it again has no further effect.
+    RequestKey, "key", check_slug
+);
+
 impl CampaignId {
     /// The id of a campaign that the caller has not named: `opt-` and a UUID.
     #[must_use]

@@ -21,7 +21,7 @@ use optim_core::campaign::transition::{self, Decision, Effect};
 use optim_core::campaign::{Campaign, CaseMark, Spent};
 use optim_core::digest::Digest;
 use optim_core::id::{
-    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, RunId, WorkerId, WorkflowId,
+    Actor, CampaignId, CaseId, EvaluationId, ExperimentId, RequestKey, RunId, WorkerId, WorkflowId,
     WorkflowRunId,
 };
 use optim_core::metrics::{Expected, Metrics};
@@ -247,6 +247,10 @@ impl Engine {
             .collect();
         let runs_of_workflows = !commit.workflow_runs.is_empty();
         let committed = self.store.commit(commit).await;
+        if let Err(StoreError::Refused(_) | StoreError::Invariant(_)) = committed {
+            // Nothing changed, and nothing will by another look.
+            return committed.map(drop);
+        }
         // After a failure whether the commit took effect may be unknown, and a look costs little.
         if !matches!(committed, Err(StoreError::Conflict { .. })) {
             self.wakes.jobs_changed(jobs);
@@ -306,6 +310,20 @@ impl Engine {
         command: &Command,
         actor: Actor,
     ) -> Result<Campaign, EngineError> {
+        self.submit_once(id, command, None, actor).await
+    }
+
+    /// The same, once for each key of the caller's own: asked again, it changes nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::Rejected`] also when the key was given for something else.
+    pub async fn submit_once(
+        &self,
+        id: &CampaignId,
+        command: &Command,
+        key: Option<&RequestKey>,
+        actor: Actor,
+    ) -> Result<Campaign, EngineError> {
         let cx = self.context(actor);
         let refused = match command {
             Command::Approve { experiment, .. } | Command::ApproveAnyway { experiment, .. } => {
@@ -314,7 +332,7 @@ impl Engine {
             _ => None,
         };
         let step = |campaign: &Campaign| {
-            let decision = transition::decide(campaign, command, &cx)?;
+            let decision = transition::decide_once(campaign, command, key, &cx)?;
             Ok(match &refused {
                 Some(refused) => transition::observe(campaign, refused, &cx),
                 None => decision,

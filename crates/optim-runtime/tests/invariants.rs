@@ -10,17 +10,20 @@
 use std::sync::Arc;
 
 use optim_core::campaign::command::Command;
-use optim_core::campaign::event::EventKind;
-use optim_core::campaign::{Campaign, Phase};
+use optim_core::campaign::event::{Event, EventKind};
+use optim_core::campaign::live::{LiveWrite, LiveWriteKind, Texts};
+use optim_core::campaign::{Campaign, Ending, Hold, Phase, Purpose};
 use optim_core::digest::Digest;
 use optim_core::experiment::{Experiment, ExperimentState};
-use optim_core::id::{Actor, EvaluationId, RunId};
+use optim_core::id::{Actor, EvaluationId, RunId, WorkerId};
 use optim_core::invariants::{Snapshot, check_invariants};
-use optim_core::quantity::Timestamp;
+use optim_core::lease::Signal;
+use optim_core::quantity::{Millis, Timestamp};
 use optim_core::run::{Epoch, Run, RunState};
 use optim_core::verdict::Verdict;
 use optim_core::workflow::Fingerprint;
 use optim_core::workflow_run::WorkflowRun;
+use optim_core::workflow_run::event::{Reaped, WorkflowRunEvent};
 use optim_runtime::clock::{Clock, ManualClock};
 use optim_runtime::engine::Engine;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
@@ -105,6 +108,34 @@ fn other() -> Fingerprint {
     Fingerprint(Digest::of(b"something else"))
 }
 
+fn tell(snapshot: &mut Snapshot, what: EventKind) {
+    let told = snapshot.events[0].clone();
+    snapshot.events.push(Event { what, ..told });
+}
+
+/// The last evaluation that was told of begins once more.
+fn begin_again(snapshot: &mut Snapshot) {
+    let is_begin = |what: &&EventKind| matches!(what, EventKind::EvaluationQueued { .. });
+    let begin = snapshot.events.iter().map(|event| &event.what).rev().find(is_begin);
+    let begin = begin.unwrap().clone();
+    tell(snapshot, begin);
+}
+
+fn claimed(run: &WorkflowRun) -> WorkflowRunEvent {
+    WorkflowRunEvent::RunClaimed { epoch: run.epoch, worker: WorkerId::process(1) }
+}
+
+fn reaped(run: &WorkflowRun) -> WorkflowRunEvent {
+    WorkflowRunEvent::RunReaped(Box::new(Reaped {
+        workflow: run.workflow.clone(),
+        name: run.name.clone(),
+        signal: Signal::Lease,
+        stale_after: Millis(1),
+        repairable: Vec::new(),
+        exhausted: Vec::new(),
+    }))
+}
+
 /// A change of what is stored that breaks an invariant.
 type Break = fn(&mut Snapshot);
 
@@ -127,10 +158,23 @@ const BREAKS: &[(u8, &str, Break)] = &[
         }
     }),
     (5, "it ends without a word", |all| {
-        campaign(all).phase = Phase::Closed {
-            ending: optim_core::campaign::Ending::SuggestionsDone,
-            at: Timestamp(1),
-        };
+        campaign(all).phase = Phase::Closed { ending: Ending::SuggestionsDone, at: Timestamp(1) };
+    }),
+    (6, "an evaluation begins while it is held", |all| {
+        let hold = Hold::Budget { reason: "over".to_owned() };
+        tell(all, EventKind::CampaignHeld { reason: hold });
+        begin_again(all);
+    }),
+    (6, "an evaluation begins after the end", |all| {
+        tell(all, EventKind::CampaignClosed { ending: Ending::SuggestionsDone });
+        begin_again(all);
+    }),
+    (6, "what was rejected is measured again", |all| {
+        let experiment = all.experiments.last().unwrap().id;
+        tell(all, EventKind::CandidateRejected { experiment, reason: "too long".to_owned() });
+        let purpose = Purpose::Candidate { experiment };
+        let evaluation = purpose.evaluation_id(&all.campaigns[0].id, 0);
+        tell(all, EventKind::EvaluationQueued { evaluation, purpose });
     }),
     (7, "a paid run is forgotten", |all| campaign(all).ledger.runs -= 1),
     (7, "a run is paid twice", |all| campaign(all).ledger.runs += 1),
@@ -146,6 +190,29 @@ const BREAKS: &[(u8, &str, Break)] = &[
     (10, "a candidate changes what it does not say", |all| {
         let one = approved(all);
         std::mem::swap(&mut one.mutation.before, &mut one.mutation.after);
+    }),
+    (11, "the objective is another one", |all| {
+        let objective = campaign(all).frozen.objective;
+        all.payloads.insert(objective, Some(Digest::of(b"another")));
+    }),
+    (11, "the pack has more cases", |all| campaign(all).frozen.search_cases += 1),
+    (13, "what an apply replaced is gone", |all| {
+        let gone = Digest::of(b"the text before");
+        let to = campaign(all).baseline.fingerprint;
+        let write = LiveWrite {
+            kind: LiveWriteKind::Apply,
+            patch: campaign(all).baseline.patch.clone(),
+            from: other(),
+            to,
+            texts: Some(Texts { before: gone, after: gone }),
+            version: 1,
+            actor: Actor::engine(),
+            at: Timestamp(1),
+            measured: None,
+            unmeasured: None,
+        };
+        campaign(all).live.applied.push(write);
+        all.payloads.insert(gone, None);
     }),
     (12, "a write has no end", |all| {
         let text = serde_json::json!({
@@ -172,10 +239,29 @@ const BREAKS: &[(u8, &str, Break)] = &[
         };
         all.workflow_runs = vec![at("one", "/home/a/b"), at("two", "/home/a")];
     }),
+    (20, "a run is given up twice", |all| {
+        let run = sample::claimed_workflow_run(&sample::workflow_run("r", "w"));
+        let mut told = sample::event_of(&run);
+        for change in [claimed(&run), reaped(&run), reaped(&run)] {
+            told.what = EventKind::WorkflowRun { change };
+            all.events.push(told.clone());
+        }
+    }),
     (21, "a run is open that nobody waits for", |all| open_again(&mut all.runs[0])),
     (24, "a definition is gone", |all| {
         let baseline = campaign(all).baseline.snapshot;
         all.definitions.insert(baseline, None);
+    }),
+    (24, "the pack is gone", |all| {
+        let pack = campaign(all).frozen.pack;
+        all.payloads.insert(pack, None);
+    }),
+    (30, "a key stands for two requests", |all| {
+        let twice = serde_json::json!([
+            {"key": "k", "request": campaign(all).frozen.pack},
+            {"key": "k", "request": campaign(all).frozen.objective},
+        ]);
+        campaign(all).requests = serde_json::from_value(twice).unwrap();
     }),
     (31, "nobody was told of the approval", |all| {
         all.events.retain(|event| !matches!(event.what, EventKind::CandidateApproved { .. }));
@@ -221,7 +307,7 @@ async fn what_a_closed_campaign_left_open_is_said_as_such() {
     let evaluation: EvaluationId = snapshot.runs[0].evaluation;
     open_again(&mut snapshot.runs[0]);
     campaign(&mut snapshot).phase =
-        Phase::Closed { ending: optim_core::campaign::Ending::SuggestionsDone, at: Timestamp(1) };
+        Phase::Closed { ending: Ending::SuggestionsDone, at: Timestamp(1) };
     let violations = check_invariants(&snapshot);
     assert!(violations.iter().any(|it| it.invariant == 22), "{evaluation}: {violations:?}");
 }

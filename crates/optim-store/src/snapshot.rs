@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use optim_core::campaign::Campaign;
+use optim_core::digest::Digest;
 use optim_core::experiment::Experiment;
 use optim_core::id::EvaluationId;
 use optim_core::invariants::Snapshot;
+use optim_core::pack::{self, CaseCounts, Pack};
 use optim_core::run::Run;
 
 use crate::store::{
@@ -38,6 +40,7 @@ pub async fn snapshot(store: &dyn Store) -> Result<Snapshot, StoreError> {
         all.workflow_runs.extend(found.map(|run| run.value));
     }
     definitions(store, &mut all).await?;
+    payloads(store, &mut all).await?;
     Ok(all)
 }
 
@@ -92,4 +95,32 @@ async fn definitions(store: &dyn Store, all: &mut Snapshot) -> Result<(), StoreE
         all.definitions.insert(digest, workflow);
     }
     Ok(())
+}
+
+async fn payloads(store: &dyn Store, all: &mut Snapshot) -> Result<(), StoreError> {
+    let replaced = |campaign: &Campaign| {
+        let live = &campaign.live;
+        let writes = live.applied.iter().chain(&live.intent);
+        writes.filter_map(|write| Some(write.texts?.before)).collect::<Vec<_>>()
+    };
+    let frozen = |campaign: &Campaign| [campaign.frozen.objective, campaign.frozen.pack];
+    let digests: BTreeSet<_> = (all.campaigns.iter().flat_map(frozen))
+        .chain(all.campaigns.iter().flat_map(replaced))
+        .collect();
+    for digest in digests {
+        let found = store.blob(digest).await?;
+        all.payloads.insert(digest, found.as_deref().map(Digest::of));
+        if all.campaigns.iter().any(|campaign| campaign.frozen.pack == digest) {
+            all.packs.insert(digest, found.as_deref().and_then(cases));
+        }
+    }
+    Ok(())
+}
+
+/// The cases of a pack; none stands for the implicit one.
+fn cases(bytes: &[u8]) -> Option<CaseCounts> {
+    if bytes.is_empty() {
+        return Some(Pack::implicit().counts());
+    }
+    pack::read("the frozen eval pack", bytes).ok().map(|pack| pack.counts())
 }

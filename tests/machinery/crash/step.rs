@@ -3,6 +3,7 @@
 use optim_core::campaign::command::Command;
 use optim_core::campaign::{Campaign, Hold};
 use optim_core::experiment::ExperimentState;
+use optim_core::id::RequestKey;
 use optim_core::mutation::{FieldValue, MutableField, Mutation};
 use optim_core::policy::Extension;
 use optim_core::quantity::Tokens;
@@ -103,7 +104,7 @@ impl Step {
             Self::Steal => steal(process).await?,
             Self::Apply => drop(live::apply(engine, &id, request).await?),
             Self::Rollback => drop(live::rollback(engine, &id, request).await?),
-            Self::Measure => drop(live::measure(engine, &id, actor, None).await?),
+            Self::Measure => drop(live::measure(engine, &id, actor, None, None).await?),
             Self::Order => process.order(world, 0).await?,
             Self::RunAtWork => loop {
                 let mut changes = engine.workflow_run_changes();
@@ -118,11 +119,11 @@ impl Step {
             Self::RunCancel => run(process, WorkflowRunCommand::Cancel { reason: None }).await?,
             Self::RunSettled => drop(service.workflow_run_settled(run_id(0)).await?),
             Self::Extend => {
-                // An extension that is asked for twice is added twice: this person looks first.
+                // Asked for again after a crash, it is still one.
+                let key = RequestKey::new("more-1")?;
                 let campaign = engine.campaign(&id).await?.value;
-                if campaign.extension == Extension::default() {
-                    engine.submit(&id, &self.command(&campaign)?, actor.clone()).await?;
-                }
+                let command = self.command(&campaign)?;
+                engine.submit_once(&id, &command, Some(&key), actor.clone()).await?;
                 let held = engine.campaign(&id).await?.value.hold;
                 if matches!(held, Some(Hold::Budget { .. })) {
                     engine.submit(&id, &Command::Resume { reason: None }, actor).await?;

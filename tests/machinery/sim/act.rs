@@ -199,11 +199,11 @@ async fn write(life: &mut Life, seen: &mut Seen) {
     let written = match draw {
         0 => live::apply(engine, &id, request).await.err(),
         1 => match live::apply(engine, &id, request).await {
-            Ok(_) => live::measure(engine, &id, operator(), None).await.err(),
+            Ok(_) => live::measure(engine, &id, operator(), None, None).await.err(),
             Err(error) => Some(error),
         },
         2 => live::rollback(engine, &id, request).await.err(),
-        _ => live::measure(engine, &id, operator(), None).await.err(),
+        _ => live::measure(engine, &id, operator(), None, None).await.err(),
     };
     let code = written.map(|error| error.code());
     seen.add("Drift found", u64::from(code == Some("live_drift")));

@@ -137,6 +137,7 @@ pub fn check(campaign: &Campaign) -> Vec<Violation> {
         "a_health_check_promotes_nothing",
         format!("version {}, {phase:?}", baseline.version),
     );
+    require(campaign.requests.is_sound(), "each_key_once", format!("{:?}", campaign.requests));
     require(
         live.version() <= baseline.version,
         "live_is_not_ahead",

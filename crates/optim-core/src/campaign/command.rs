@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::id::{Actor, EvaluationId, ExperimentId};
+use crate::id::{Actor, EvaluationId, ExperimentId, RequestKey};
 use crate::mutation::Mutation;
 use crate::mutation::patch::Patch;
 use crate::policy::{Extension, ExtensionError};
@@ -278,6 +278,14 @@ pub enum Rejection {
         /// Which limit, with figures.
         shortage: String,
     },
+    /// The key stands for another request.
+    #[error(
+        "key {key} was given for something else before; ask for that again, or use another key"
+    )]
+    KeyReused {
+        /// The key.
+        key: RequestKey,
+    },
     /// The prepared changes are not the planned ones.
     #[error("the changes were prepared for another state of the campaign; prepare them again")]
     StalePatch,
@@ -311,6 +319,7 @@ impl Rejection {
             Self::LiveDrift { .. } | Self::MeasuresDrift { .. } => "live_drift",
             Self::NothingToMeasure => "nothing_to_measure",
             Self::Unaffordable { .. } => "budget_too_small",
+            Self::KeyReused { .. } => "key_reused",
             Self::StalePatch => "stale_patch",
         }
     }

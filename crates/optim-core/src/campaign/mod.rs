@@ -16,6 +16,7 @@ pub mod measurement;
 pub mod observation;
 pub mod pairing;
 pub mod recheck;
+pub mod request;
 pub mod transition;
 pub mod work;
 
@@ -49,6 +50,7 @@ use self::ledger::{Allowance, Ledger};
 use self::live::Live;
 use self::location::Location;
 use self::pairing::Pairing;
+use self::request::Requests;
 
 pub use self::ledger::Spent;
 
@@ -97,6 +99,9 @@ pub struct Campaign {
     /// A person's wish not to see it in lists any more; it is over then.
     #[serde(default)]
     pub archived: Option<Decision>,
+    /// What people asked for with a key of their own.
+    #[serde(default, skip_serializing_if = "Requests::is_empty")]
+    pub requests: Requests,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -736,6 +741,7 @@ impl Campaign {
             live,
             closing: None,
             archived: None,
+            requests: Requests::default(),
             created_at: now,
         }
     }

@@ -23,7 +23,7 @@ use super::live::{Texts, plan_apply, plan_rollback};
 use super::location::Location;
 use super::observation::{Candidate, EvaluationResult, LiveRead, Observation};
 use super::pairing::Landings;
-use super::transition::{Decision, Effect, decide, observe};
+use super::transition::{Decision, Effect, decide, decide_once, observe};
 use super::work::{Work, work};
 use super::*;
 use crate::experiment::{Anyway, ExperimentState, Proposer};
@@ -157,6 +157,15 @@ impl Driven {
     pub(super) fn command(&mut self, command: Command) -> Result<(), Rejection> {
         self.now += 1;
         let decision = decide(&self.campaign, &command, &cx(self.now))?;
+        self.take(decision);
+        Ok(())
+    }
+
+    /// A command with a key of the caller's own.
+    fn once(&mut self, key: &str, command: Command) -> Result<(), Rejection> {
+        self.now += 1;
+        let key = crate::id::RequestKey::new(key).unwrap();
+        let decision = decide_once(&self.campaign, &command, Some(&key), &cx(self.now))?;
         self.take(decision);
         Ok(())
     }

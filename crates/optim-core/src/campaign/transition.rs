@@ -12,7 +12,7 @@ mod replay;
 mod setback;
 
 use crate::experiment::{Confirmation, Experiment, ExperimentState, Judged, experiment_id};
-use crate::id::EvaluationId;
+use crate::id::{EvaluationId, RequestKey};
 use crate::judge;
 use crate::metrics::Metrics;
 use crate::pack::Split;
@@ -117,6 +117,30 @@ pub fn decide(campaign: &Campaign, command: &Command, cx: &Context) -> Result<De
         return Err(step.wrong_status("resume", help));
     }
     Ok(step.finish())
+}
+
+/// Answers `command`, once for each key: asked again, it changes nothing.
+///
+/// # Errors
+/// Those of [`decide`], and [`Rejection::KeyReused`] when the key stands for something else.
+pub fn decide_once(
+    campaign: &Campaign,
+    command: &Command,
+    key: Option<&RequestKey>,
+    cx: &Context,
+) -> Result<Decision, Rejection> {
+    let Some((key, request)) = key.zip(command.request()) else {
+        return decide(campaign, command, cx);
+    };
+    if campaign.is_answered(key, &request)? {
+        return Ok(Step::new(campaign, cx).finish());
+    }
+    let mut decision = decide(campaign, command, cx)?;
+    // What changes nothing may be asked for again without harm.
+    if !decision.events.is_empty() {
+        decision.next.requests.add(key.clone(), &request);
+    }
+    Ok(decision)
 }
 
 /// Takes in a fact. A fact that the campaign does not wait for leaves it as it is, without events.

@@ -10,8 +10,10 @@ mod decisions;
 mod events;
 mod identity;
 mod moves;
+mod payloads;
 mod records;
 mod runs;
+mod starts;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +23,7 @@ use crate::campaign::event::Event;
 use crate::digest::Digest;
 use crate::experiment::Experiment;
 use crate::id::CampaignId;
+use crate::pack::CaseCounts;
 use crate::run::Run;
 use crate::stored_workflow::StoredWorkflow;
 use crate::workflow::Workflow;
@@ -44,6 +47,11 @@ pub struct Snapshot {
     /// The definitions that campaigns and experiments refer to; `None` for one that is missing or
     /// unreadable. What is not in the map is not looked at.
     pub definitions: BTreeMap<Digest, Option<Workflow>>,
+    /// Of other payloads that campaigns refer to, the digest that their bytes have; `None` for one that is
+    /// missing. What is not in the map is not looked at; so for the next.
+    pub payloads: BTreeMap<Digest, Option<Digest>>,
+    /// The cases of the eval packs; `None` for one that is missing or unreadable.
+    pub packs: BTreeMap<Digest, Option<CaseCounts>>,
 }
 
 /// An invariant that does not hold.
@@ -77,6 +85,8 @@ pub fn check_invariants(snapshot: &Snapshot) -> Vec<Violation> {
     books::check(snapshot, &mut findings);
     runs::check(snapshot, &mut findings);
     events::check(snapshot, &mut findings);
+    starts::check(snapshot, &mut findings);
+    payloads::check(snapshot, &mut findings);
     findings.0
 }
 
@@ -107,7 +117,7 @@ impl Findings {
 fn fix(invariant: u8) -> &'static str {
     match invariant {
         1 | 3 | 4 | 14 => "approve and apply nothing of this campaign; begin another one",
-        2 | 10 | 24 => "the store is damaged: restore it from a backup",
+        2 | 10 | 11 | 24 => "the store is damaged: restore it from a backup",
         7 | 8 => "pause the campaign, and compare with what your provider has billed",
         12 | 13 => "look at the live workflow by hand before anything else is written to it",
         15 | 21 | 22 => "cancel it, so that nothing waits for it",

@@ -58,6 +58,14 @@ fn campaign(before: &Campaign, after: &Campaign, findings: &mut Findings) {
     findings.require(frozen(before) == frozen(after), 11, record, || {
         "its policies, its pack or its source are not those that were frozen".to_owned()
     });
+    let known: Vec<_> = before.in_flight().map(|evaluation| evaluation.id).collect();
+    let begun = after.in_flight().find(|evaluation| !known.contains(&evaluation.id));
+    findings.require(after.hold.is_none() || begun.is_none(), 6, record, || {
+        format!("it is held, and evaluation {:?} begins", begun.map(|evaluation| evaluation.id))
+    });
+    findings.require(after.requests.keeps(&before.requests), 30, record, || {
+        "a key stands for something else than before".to_owned()
+    });
     let (was, is) = (&before.ledger, &after.ledger);
     let grows = was.runs <= is.runs
         && was.usage.tokens() <= is.usage.tokens()
@@ -210,11 +218,13 @@ fn new_run(run: &Run, change: &Change<'_>, findings: &mut Findings) {
         || super::run(run),
         || format!("nothing is set aside for its evaluation {}", run.evaluation),
     );
+    // What is live may be measured after the end, too.
+    let is_wanted = campaign.in_flight().any(|evaluation| evaluation.id == run.evaluation);
     findings.require(
-        !campaign.is_closed(),
+        !campaign.is_closed() || is_wanted,
         22,
         || super::run(run),
-        || format!("it begins, and campaign {} is over", campaign.id),
+        || format!("it begins, and campaign {} is over and has no use for it", campaign.id),
     );
 }
 

@@ -66,6 +66,7 @@ fn invariant(rule: &str) -> u8 {
         "experiments_within_budget" | "spending_within_the_budget" | "stakes_within_alpha" => 7,
         "measured_what_is_frozen" | "replays_bounded" => 8,
         "live_is_not_ahead" | "only_what_was_applied_is_measured" => 12,
+        "each_key_once" => 30,
         "running_is_claimed" | "finished_was_claimed" | "at_work_is_claimed" => 15,
         "faults_bounded" | "attempts_bounded" | "auto_resumes_bounded" => 21,
         _ => 5,

@@ -356,6 +356,29 @@ async fn a_run_that_was_given_back_is_executed_once_its_worker_is_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_cannot_renew_its_lease_stops_before_that_ends_and_starts_nothing_more() {
+    let executor = Moody::new(First::Hang);
+    let store = Arc::new(FaultyStore::planned(filled(&["a"], 1).await, []));
+    let runner = runner(&executor, Arc::new(Engines::default()));
+    let clock = Arc::new(ManualClock::at(Timestamp(0)));
+    let running = Running::start(Arc::<FaultyStore<_>>::clone(&store), runner, clock);
+    executor.reached((1, 0)).await;
+    // Nothing can be read or written any more.
+    store.fail_now_and_then(0, 1000);
+    pass(lease::STOPS_AFTER - Duration::from_secs(1)).await;
+    assert_eq!(executor.counts(), (1, 0), "it may be a short outage");
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(executor.counts(), (1, 1));
+    assert!(lease::STOPS_AFTER < lease::LEASE_LOST_AFTER);
+    pass(10 * lease::LEASE_LOST_AFTER).await;
+    assert_eq!(executor.counts(), (1, 1), "nothing is started meanwhile");
+    store.heal();
+    let runs = running.finished("a").await;
+    assert_eq!((runs[0].epoch, executor.counts().0), (Epoch(2), 2));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_run_that_nobody_wants_any_more_gives_its_slot_back() {
     let executor = Moody::new(First::Hang);
     let store: Arc<dyn Store> = Arc::new(filled(&["a"], 1).await);

@@ -4,15 +4,16 @@
 use optim_core::campaign::Campaign;
 use optim_core::campaign::command::{Command, Rejection};
 use optim_core::campaign::observation::{LiveRead, Observation};
+use optim_core::campaign::request::Request;
 use optim_core::canonical;
-use optim_core::id::{Actor, CampaignId};
+use optim_core::id::{Actor, CampaignId, RequestKey};
 use optim_store::Blob;
 
 use crate::engine::{Engine, EngineError};
 
 use super::{Live, LiveError, edited, settle};
 
-/// Asks for a measurement of what the last apply made live. The loops carry it out.
+/// Asks for a measurement of what the last apply made live, once for each `key`. The loops carry it out.
 ///
 /// # Errors
 /// No apply is in effect, the live workflow has drifted, or the budget does not cover it.
@@ -21,15 +22,22 @@ pub async fn measure(
     id: &CampaignId,
     actor: Actor,
     reason: Option<String>,
+    key: Option<&RequestKey>,
 ) -> Result<Campaign, LiveError> {
     let campaign = settle(engine, id).await?;
+    let request = Request::Measure { reason: reason.as_deref() };
+    if let Some(key) = key
+        && campaign.is_answered(key, &request)?
+    {
+        return Ok(campaign);
+    }
     if campaign.live.applied.is_empty() {
         return Err(Rejection::NothingToMeasure.into());
     }
     let live = Live::of(engine, &campaign).await?;
     let found = &live.definition().workflow;
     let command = Command::Measure { live: found.fingerprint(), reason };
-    match engine.submit(id, &command, actor).await {
+    match engine.submit_once(id, &command, key, actor).await {
         Err(EngineError::Rejected(rejection @ Rejection::MeasuresDrift { .. })) => {
             Err(edited(engine, &campaign, rejection, found).await)
         }
@@ -81,7 +89,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let edited = text.replace("{agent_id: a}", "{agent_id: a, skills: [s]}");
         std::fs::write(&path, &edited).unwrap();
-        let refused = measure(&engine, &id, Actor::engine(), None).await.unwrap_err();
+        let refused = measure(&engine, &id, Actor::engine(), None, None).await.unwrap_err();
         let LiveError::Edited { differences, .. } = &refused else { panic!("{refused}") };
         assert_eq!(
             (refused.code(), differences),
@@ -89,7 +97,7 @@ mod tests {
         );
 
         std::fs::write(&path, &text).unwrap();
-        let campaign = measure(&engine, &id, Actor::engine(), None).await.unwrap();
+        let campaign = measure(&engine, &id, Actor::engine(), None, None).await.unwrap();
         assert_eq!(work(&campaign), Work::ReadLive);
         std::fs::write(&path, &edited).unwrap();
         let campaign = begin(&engine, &campaign).await.unwrap();
@@ -101,7 +109,7 @@ mod tests {
     #[tokio::test]
     async fn a_live_workflow_that_cannot_be_read_ends_the_measurement_with_the_reason() {
         let (_folder, path, engine, id) = applied().await;
-        let campaign = measure(&engine, &id, Actor::engine(), None).await.unwrap();
+        let campaign = measure(&engine, &id, Actor::engine(), None, None).await.unwrap();
         std::fs::write(&path, "nonsense: [").unwrap();
         let campaign = begin(&engine, &campaign).await.unwrap();
         let why = campaign.live.applied[0].unmeasured.clone().unwrap().reason;
@@ -114,7 +122,7 @@ mod tests {
         let engine = Arc::new(engine);
         let cancel = Command::Cancel { reason: None };
         engine.submit(&id, &cancel, Actor::engine()).await.unwrap();
-        measure(&engine, &id, Actor::engine(), None).await.unwrap();
+        measure(&engine, &id, Actor::engine(), None, None).await.unwrap();
         std::fs::write(&path, "nonsense: [").unwrap();
         let config = ServiceConfig::default();
         // Who was told of the wish is gone.

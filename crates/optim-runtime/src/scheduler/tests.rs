@@ -244,6 +244,29 @@ fn runs_start_as_fast_as_the_rate_allows() {
     assert_eq!(scheduler.next_due(at(6000)), None);
 }
 
+proptest! {
+    #[test]
+    fn a_process_that_is_restarted_again_and_again_keeps_the_rate(
+        per_minute in 1_u32..600,
+        requests in 1_u32..5,
+        steps in prop::collection::vec((1_u64..4000, any::<bool>()), 1..60),
+    ) {
+        let begin = |now| Scheduler::new(1000, rates(&[("p", per_minute)]), now);
+        let (mut scheduler, mut now, mut begun) = (begin(NOW), NOW, Vec::new());
+        for (number, (pause, restarts)) in (0_u32..).zip(steps) {
+            now = now.after(Millis(pause));
+            if restarts {
+                scheduler = begin(now);
+            }
+            scheduler.enqueue(calling(number, &[("p", requests)]), now);
+            begun.extend(started(&mut scheduler, now).iter().map(|_| now));
+            let minute = begun.iter().filter(|at| now.since(**at) < Millis(60_000)).count();
+            let sum = u32::try_from(minute).unwrap() * requests;
+            prop_assert!(sum <= per_minute + requests, "{sum} requests of {per_minute}");
+        }
+    }
+}
+
 #[test]
 fn a_job_that_needs_two_providers_is_not_passed_for_ever() {
     let mut scheduler = Scheduler::new(100, rates(&[("p", 60), ("q", 60)]), NOW);

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use optim_core::campaign::command::Command;
+use optim_core::id::RequestKey;
 use optim_core::policy::Extension;
 use optim_core::quantity::{MicroUsd, Tokens};
 use serde::{Deserialize, Serialize};
@@ -35,10 +36,14 @@ pub(crate) struct Args {
     /// Why; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: String,
+    /// A text of your own that stands for this request: asking again with it has no further effect.
+    #[arg(long, value_name = "KEY")]
+    #[serde(default)]
+    key: Option<RequestKey>,
 }
 
 pub(super) async fn extend(call: &Call, args: Args) -> Outcome {
-    let Args { campaign, experiments, tokens, cost, minutes, pairs, reason } = args;
+    let Args { campaign, experiments, tokens, cost, minutes, pairs, reason, key } = args;
     let by = Extension { experiments, minutes, tokens: Tokens(tokens), cost };
     let command = match pairs {
         None => Command::Extend { by, reason },
@@ -52,5 +57,5 @@ pub(super) async fn extend(call: &Call, args: Args) -> Outcome {
             });
         }
     };
-    hold::submit(call, campaign, command).await
+    hold::submit_once(call, campaign, command, key).await
 }

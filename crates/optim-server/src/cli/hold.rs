@@ -1,6 +1,7 @@
 //! `optim pause`, `optim resume`, `optim close`, `optim cancel`.
 
 use optim_core::campaign::command::Command;
+use optim_core::id::RequestKey;
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
@@ -65,8 +66,19 @@ pub(super) async fn cancel(call: &Call, args: Args) -> Outcome {
 
 /// Submits `command` to the campaign that is meant, and shows what became of it.
 pub(super) async fn submit(call: &Call, campaign: Option<String>, command: Command) -> Outcome {
+    submit_once(call, campaign, command, None).await
+}
+
+/// The same, once for each key.
+pub(super) async fn submit_once(
+    call: &Call,
+    campaign: Option<String>,
+    command: Command,
+    key: Option<RequestKey>,
+) -> Outcome {
     let campaign = call.session.campaign(campaign.as_deref()).await?;
-    let campaign = call.session.engine.submit(&campaign.id, &command, call.actor.clone()).await?;
+    let (engine, actor) = (&call.session.engine, call.actor.clone());
+    let campaign = engine.submit_once(&campaign.id, &command, key.as_ref(), actor).await?;
     finish(call, &campaign).await?;
     Ok(Exit::Success)
 }

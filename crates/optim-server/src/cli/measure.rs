@@ -2,6 +2,7 @@
 
 use optim_core::campaign::Campaign;
 use optim_core::campaign::measurement::Finding;
+use optim_core::id::RequestKey;
 use optim_runtime::live;
 use optim_runtime::service::settled;
 use serde::{Deserialize, Serialize};
@@ -19,13 +20,18 @@ pub(crate) struct Args {
     /// Why; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
+    /// A text of your own that stands for this request: asking again with it has no further effect.
+    #[arg(long, value_name = "KEY")]
+    #[serde(default)]
+    key: Option<RequestKey>,
 }
 
 pub(super) async fn measure(call: &Call, args: Args) -> Outcome {
     let (session, engine) = (&call.session, &call.session.engine);
     let campaign = session.campaign(args.campaign.as_deref()).await?;
     run::may_follow(session, &campaign).await?;
-    let campaign = live::measure(engine, &campaign.id, call.actor.clone(), args.reason).await?;
+    let (actor, key) = (call.actor.clone(), args.key.as_ref());
+    let campaign = live::measure(engine, &campaign.id, actor, args.reason, key).await?;
     let campaign = follow(call, campaign).await?;
     run::finish(call, &campaign).await?;
     Ok(exit(&campaign))

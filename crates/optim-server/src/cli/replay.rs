@@ -1,7 +1,7 @@
 //! `optim replay`: measures the baseline once more, or takes a replay in.
 
 use optim_core::campaign::command::Command;
-use optim_core::id::{EvaluationId, RunId};
+use optim_core::id::{EvaluationId, RequestKey, RunId};
 use serde::{Deserialize, Serialize};
 
 use super::call::Call;
@@ -23,12 +23,16 @@ pub(crate) struct Args {
     /// Why; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
+    /// A text of your own that stands for this request: asking again with it has no further effect.
+    #[arg(long, value_name = "KEY", conflicts_with = "record")]
+    #[serde(default)]
+    key: Option<RequestKey>,
 }
 
 pub(super) async fn replay(call: &Call, args: Args) -> Outcome {
     let Some(recorded) = args.record else {
         let command = Command::QueueReplay { reason: args.reason };
-        return hold::submit(call, args.campaign, command).await;
+        return hold::submit_once(call, args.campaign, command, args.key).await;
     };
     let campaign = call.session.campaign(args.campaign.as_deref()).await?;
     let evaluation = evaluation(&call.session, &recorded).await?;

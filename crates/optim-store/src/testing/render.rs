@@ -139,7 +139,7 @@ impl Rendering {
         ]);
         fields!(self, campaign: Campaign {
             id, name, seed, source, execution_override, frozen, baseline, phase, hold, search,
-            errors, extension, ledger, live, closing, archived, created_at,
+            errors, extension, ledger, live, closing, archived, requests, created_at,
         });
     }
 

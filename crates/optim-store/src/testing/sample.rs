@@ -9,6 +9,7 @@ use optim_core::campaign::event::{Event, EventKind, Subject};
 use optim_core::campaign::ledger::{Allowance, Amount, Ledger};
 use optim_core::campaign::live::Live;
 use optim_core::campaign::location::Location;
+use optim_core::campaign::request::Requests;
 use optim_core::campaign::{
     Baseline, Campaign, Evaluation, Fate, Frozen, Phase, Purpose, Search, SearchMode, Source,
 };
@@ -108,6 +109,7 @@ pub fn campaign(id: &str) -> Campaign {
         live: Live::new(fingerprint),
         closing: None,
         archived: None,
+        requests: Requests::default(),
         created_at: NOW,
     }
 }

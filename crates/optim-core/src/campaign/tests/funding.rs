@@ -3,7 +3,8 @@
 use super::comparing::{equal, measured, sequential};
 use super::*;
 use crate::campaign::ledger::{Allowance, Ledger};
-use crate::id::WorkerId;
+use crate::campaign::request::KEYS_KEPT;
+use crate::id::{RequestKey, WorkerId};
 use crate::policy::Rule;
 use crate::quantity::{MicroUsd, Millis};
 use crate::run::Run;
@@ -46,6 +47,48 @@ fn work_that_the_budget_does_not_cover_is_not_queued() {
         driven.command(Command::Resume { reason: None }).unwrap_err().code(),
         "campaign_wrong_status"
     );
+}
+
+#[test]
+fn a_request_with_a_key_has_one_effect_and_its_key_stands_for_nothing_else() {
+    let key = |text: &str| RequestKey::new(text).unwrap();
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    driven.once("k", more_tokens(500)).unwrap();
+    let extended = driven.campaign.clone();
+    driven.once("k", more_tokens(500)).unwrap();
+    assert_eq!(driven.campaign, extended, "asked again, it is one");
+    assert_eq!(driven.once("k", more_tokens(501)).unwrap_err().code(), "key_reused");
+    let replay = Command::QueueReplay { reason: None };
+    assert_eq!(driven.once("k", replay).unwrap_err().code(), "key_reused");
+    assert_eq!(driven.campaign, extended);
+    driven.once("other", more_tokens(500)).unwrap();
+    driven.command(more_tokens(500)).unwrap();
+    assert_eq!(driven.campaign.extension.tokens, Tokens(1_500), "two keys, and one without");
+    // A refusal is no effect: the same key may be tried again.
+    let nothing = Command::AddPairs { pairs: NonZeroU32::MIN, reason: "why".to_owned() };
+    driven.once("pairs", nothing.clone()).unwrap_err();
+    assert!(!driven.campaign.is_answered(&key("pairs"), &nothing.request().unwrap()).unwrap());
+    // What is stored is small, and read from a campaign of before there were keys.
+    let json = serde_json::to_value(&driven.campaign).unwrap();
+    assert_eq!(json["requests"].as_array().unwrap().len(), 2);
+    let mut older = json;
+    older.as_object_mut().unwrap().remove("requests");
+    let older: Campaign = serde_json::from_value(older).unwrap();
+    assert!(older.requests.is_empty());
+}
+
+#[test]
+fn the_oldest_key_is_forgotten_for_the_next() {
+    let mut driven = Driven::searching(campaign(5, 0), 6);
+    for number in 0..=KEYS_KEPT {
+        driven.once(&format!("k{number}"), more_tokens(1)).unwrap();
+    }
+    let added = |driven: &Driven| driven.campaign.extension.tokens.0;
+    let before = added(&driven);
+    driven.once("k1", more_tokens(1)).unwrap();
+    assert_eq!(added(&driven), before, "it is remembered");
+    driven.once("k0", more_tokens(1)).unwrap();
+    assert_eq!(added(&driven), before + 1, "it is not");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use optim_core::campaign::back_off::BackOff;
 use optim_core::campaign::event::EventKind;
 use optim_core::campaign::{Campaign, Phase, Replay, SearchMode};
-use optim_core::id::CampaignId;
+use optim_core::id::{Actor, CampaignId};
 use optim_core::metrics::Metrics;
 use optim_core::quantity::Millis;
 use optim_store::memory::Memory;
@@ -12,7 +12,7 @@ use optim_store::{Commit, Revision, Store, Write};
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::engine::Engine;
+use crate::engine::{Engine, NewCampaign};
 use crate::tasks::TaskSet;
 
 const MINUTE: u64 = 60_000;
@@ -80,6 +80,18 @@ async fn nothing_is_asked_of_the_store_while_nothing_changes() {
     assert_eq!(running.asked_during(600 * MINUTE, 600 * MINUTE).await, 0);
     running.engine.wakes().campaign_changed(&sample::campaign("c7").id);
     assert_eq!(running.asked_during(0, 1000).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_refused_makes_nobody_look_again() {
+    let running = Running::start(Vec::new()).await;
+    let before = *running.engine.changes().borrow();
+    let campaign = sample::searched(sample::campaign("a"), 5);
+    let new = NewCampaign { campaign, blobs: Vec::new() };
+    let refused = running.engine.create(new, Actor::engine()).await.unwrap_err();
+    assert_eq!(refused.code(), "invariant_broken", "{refused}");
+    assert_eq!(running.asked_during(0, 1000).await, 0, "or it would be refused for ever");
+    assert_eq!(*running.engine.changes().borrow(), before);
 }
 
 #[tokio::test(start_paused = true)]
