@@ -351,13 +351,14 @@ fn every_test_that_the_threat_table_names_is_there_and_every_row_has_one_of_its_
         }
     }
     // Whoever adds a test of a row names it in the table, so that it is found there.
-    for (number, _) in text.match_indices("fn threat_").filter_map(|(at, begin)| {
-        let name = text[at + begin.len() - "threat_".len()..].split('(').next()?;
-        let number: u32 = name.get("threat_".len()..)?.get(..2)?.parse().ok()?;
-        assert!(table.contains(&format!("`{name}`")), "{name} is not in docs/threats.md");
-        Some((number, name))
-    }) {
-        assert!(numbered.contains_key(&number), "row {number} is not in docs/threats.md");
+    for found in text.split("fn threat_").skip(1) {
+        let name = found.split('(').next().unwrap();
+        if name.starts_with(|c: char| c.is_ascii_digit()) {
+            assert!(
+                table.contains(&format!("`threat_{name}`")),
+                "threat_{name} is not in the table"
+            );
+        }
     }
     for number in ROWS {
         assert!(numbered.get(&number).is_some_and(|tests| *tests > 0), "no test of row {number}");
