@@ -343,7 +343,7 @@ fn every_test_that_the_threat_table_names_is_there_and_every_row_has_one_of_its_
     for row in rows {
         let mut cells = row.split('|').map(str::trim);
         let number: u32 = cells.nth(1).unwrap().parse().unwrap_or_else(|_| panic!("{row}"));
-        let tests = cells.filter(|cell| !cell.is_empty()).next_back().unwrap();
+        let tests = cells.rfind(|cell| !cell.is_empty()).unwrap();
         let own = format!("threat_{number:02}_");
         for test in tests.split('`').skip(1).step_by(2) {
             assert!(text.contains(&format!("fn {test}(")), "there is no test {test}: {row}");
