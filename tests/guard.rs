@@ -4,39 +4,26 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest};
+use optim_core::node_io::{ErrorClass, NodeError, NodeRequest};
 use optim_runtime::executor::NodeExecutor as _;
 use optim_runtime::executor::guard::Guard;
 use optim_runtime::executor::process::{Process, ProcessConfig};
 use optim_runtime::executor::walls::Walls;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::support::{Project, optim, temporary};
+use crate::support::{Project, optim, request, temporary};
 
 fn guard() -> Guard {
     Guard::new(optim().to_owned(), vec!["guard".into()])
-}
-
-fn request(folder: &Path) -> NodeRequest {
-    NodeRequest {
-        // More than a pipe holds.
-        objective: "a line\n".repeat(100_000),
-        inputs: Map::new(),
-        upstream: Map::new(),
-        contract: None,
-        attempt: Attempt { id: "1".to_owned(), number: 1, seed: 1 },
-        limits: Limits { timeout_ms: 1000, max_output_bytes: 1_000_000, max_tokens: None },
-        working_directory: folder.display().to_string(),
-        for_effect: false,
-        agent: Map::new(),
-    }
 }
 
 async fn answer(command: &[&str], folder: &Path, guard: Option<Guard>) -> Result<Value, NodeError> {
     let command = command.iter().map(|word| (*word).to_owned()).collect();
     let config = ProcessConfig { command, env: Vec::new(), walls: Walls::default() };
     let process = Process::new(config, folder).unwrap().guarded_by(guard).unwrap();
-    process.execute(request(folder)).await.result
+    // More than a pipe holds.
+    let objective = "a line\n".repeat(100_000);
+    process.execute(NodeRequest { objective, ..request(folder) }).await.result
 }
 
 #[tokio::test]

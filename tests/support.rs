@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use optim_core::node_io::{Attempt, Limits, NodeRequest};
+use serde_json::{Map, Value};
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
@@ -241,6 +242,21 @@ impl Ran {
         assert_eq!(self.code, code, "{self}");
         assert!(self.stderr.contains(name), "{name} is named: {self}");
         assert!(!self.stderr.contains("panicked"), "{self}");
+    }
+}
+
+/// A request to an executor whose node works in `folder`.
+pub(crate) fn request(folder: &Path) -> NodeRequest {
+    NodeRequest {
+        objective: "work".to_owned(),
+        inputs: Map::new(),
+        upstream: Map::new(),
+        contract: None,
+        attempt: Attempt { id: "1".to_owned(), number: 1, seed: 1 },
+        limits: Limits { timeout_ms: 1000, max_output_bytes: 1_000_000, max_tokens: None },
+        working_directory: folder.display().to_string(),
+        for_effect: false,
+        agent: Map::new(),
     }
 }
 

@@ -7,28 +7,14 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::time::Duration;
 
-use optim_core::node_io::{Attempt, ErrorClass, Limits, NodeError, NodeRequest};
+use optim_core::node_io::{ErrorClass, NodeError, NodeRequest};
 use optim_runtime::executor::NodeExecutor as _;
 use optim_runtime::executor::guard::Guard;
 use optim_runtime::executor::process::{Process, ProcessConfig};
 use optim_runtime::executor::walls::{Connect, Enforce, Walls, gaps};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::support::{Project, optim, temporary};
-
-fn request(folder: &Path) -> NodeRequest {
-    NodeRequest {
-        objective: "escape".to_owned(),
-        inputs: Map::new(),
-        upstream: Map::new(),
-        contract: None,
-        attempt: Attempt { id: "1".to_owned(), number: 1, seed: 1 },
-        limits: Limits { timeout_ms: 1000, max_output_bytes: 1_000_000, max_tokens: None },
-        working_directory: folder.display().to_string(),
-        for_effect: false,
-        agent: Map::new(),
-    }
-}
+use crate::support::{Project, optim, request, temporary};
 
 fn process(project: &Path, script: &str, walls: Walls) -> Process {
     let command = ["bash", "-c", script].map(ToOwned::to_owned).to_vec();

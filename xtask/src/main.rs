@@ -6,6 +6,7 @@
     reason = "a developer's tool talks to the terminal it was started in"
 )]
 
+mod advisories;
 mod ci;
 mod defects;
 mod fuzz_smoke;
@@ -23,6 +24,7 @@ use anyhow::Context as _;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
 
+  advisories CLONE takes what RustSec knows of our dependencies out of a clone of its database
   ci      everything that must hold before a change is merged, step by step
   crash   stops the world at every operation of the store, in every scenario or the one of --seed N
   defects breaks a copy of the sources where an entry of tests/defects says so, and demands that the
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
+        ["advisories", clone] => advisories::write(clone),
         ["ci"] => ci::run(),
         ["defects"] => defects::replay(|defect| defect.replay),
         ["defects", "--all"] => defects::replay(|_| true),

@@ -3,6 +3,7 @@
 //! A rule is a function from the repository to what it finds wrong. To add one, add a file and a
 //! line to [`RULES`]; give it a test with a small repository that breaks it.
 
+mod advisories;
 mod defects;
 mod doc_paths;
 mod edges;
@@ -19,6 +20,7 @@ use self::repository::Repository;
 type Rule = fn(&Repository) -> Vec<Finding>;
 
 const RULES: &[Rule] = &[
+    advisories::check,
     defects::check,
     doc_paths::check,
     edges::check,

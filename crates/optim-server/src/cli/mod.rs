@@ -45,6 +45,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
+use optim_core::suspicion::is_hidden;
 use optim_store::StoreError;
 use serde::{Deserialize, Serialize};
 
@@ -155,7 +156,10 @@ pub fn main() -> ExitCode {
     if let Some(code) = guard::if_asked() {
         return code;
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return said_by_parser(&error),
+    };
     init_logging();
     let json = cli.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -254,6 +258,17 @@ async fn execute(call: &Call, verb: Verb) -> Outcome {
         Verb::Runs(verb) => runs::runs(call, verb).await,
         Verb::Workflow(verb) => workflow::workflow(call, verb).await,
     }
+}
+
+/// Prints help, or what is wrong with the command line, which repeats words of it.
+fn said_by_parser(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if std::env::args().any(|word| word.contains(is_hidden)) {
+        Output::Terminal.error_line(&text);
+    } else {
+        error.print().unwrap_or_default();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(u8::MAX))
 }
 
 fn exit(code: Exit) -> ExitCode {

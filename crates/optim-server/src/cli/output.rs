@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal as _, Write};
 
+use optim_core::diagnostic::Diagnostic;
 use optim_core::suspicion::{is_hidden, shown};
 use serde::Serialize;
 use serde_json::json;
@@ -69,6 +70,14 @@ impl Output {
         text.lines().for_each(|line| self.error_line(line));
     }
 
+    /// Prints what is wrong with a file on stderr, and what to do about it.
+    pub(crate) fn finding(&self, finding: &Diagnostic) {
+        self.error_line(&Diagnostic { help: None, ..finding.clone() }.to_string());
+        if let Some(help) = &finding.help {
+            self.error_line(&format!("help: {help}"));
+        }
+    }
+
     /// Prints one JSON document on stdout.
     pub(crate) fn document(&self, document: &impl Serialize) {
         match serde_json::to_string_pretty(document) {
@@ -106,7 +115,7 @@ impl Output {
         }
         if let CliError::Project(findings) = error {
             for finding in findings.0.iter().take(FINDINGS_SHOWN) {
-                self.error_lines(&finding.to_string());
+                self.finding(finding);
             }
             if let Some(more) =
                 findings.0.len().checked_sub(FINDINGS_SHOWN).filter(|more| *more > 0)
@@ -114,7 +123,12 @@ impl Output {
                 self.error_line(&format!("… and {more} more; --json lists them all"));
             }
         }
-        self.error_lines(&format!("error[{}]: {error}", error.code()));
+        let text = format!("error[{}]: {error}", error.code());
+        match error {
+            // It shows the line of the settings, and points at it.
+            CliError::Config { .. } => self.error_lines(&text),
+            _ => self.error_line(&text),
+        }
     }
 }
 
@@ -128,7 +142,7 @@ fn escaped(json: &str) -> String {
             _ if is_hidden(character) => {
                 let mut units = [0; 2];
                 for unit in character.encode_utf16(&mut units) {
-                    text.push_str(&format!("\\u{unit:04x}"));
+                    text.extend([format!("\\u{unit:04x}")]);
                 }
             }
             _ => text.push(character),

@@ -28,7 +28,7 @@ pub(crate) struct Args {
 pub(super) async fn plan(call: &Call, args: Args) -> Outcome {
     let project = call.session.project().await?;
     for warning in &project.warnings.0 {
-        call.out.error_lines(&warning.to_string());
+        call.out.finding(warning);
     }
     let outlook = Outlook::of(call, &project, args.flips).await?;
     let document = Document::new(&project, outlook, &call.prefix());

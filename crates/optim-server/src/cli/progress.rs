@@ -181,6 +181,7 @@ impl Follower {
             EventKind::EvaluationFinished { evaluation, purpose: kind } => {
                 let lines = [self.replay(*evaluation, kind).await, self.faults(*evaluation).await];
                 let lines: Vec<String> = lines.into_iter().flatten().collect();
+                let lines: Vec<_> = lines.iter().map(|line| shown(line)).collect();
                 (!lines.is_empty()).then(|| lines.join("\n"))?
             }
             EventKind::CandidateProposed { experiment } => {

@@ -109,7 +109,7 @@ pub(super) async fn run(call: &Call, args: Args) -> Outcome {
 async fn begin(call: &Call, args: &Args) -> Result<Campaign, CliError> {
     let project = call.session.project().await?;
     for warning in &project.warnings.0 {
-        call.out.error_lines(&warning.to_string());
+        call.out.finding(warning);
     }
     let outlook = Outlook::of(call, &project, None).await?;
     let (seed, model) = (args.seed, args.model.clone());

@@ -65,7 +65,7 @@ pub(super) async fn run_workflow(call: &Call, args: Args) -> Outcome {
     let executable =
         workflow_order::read(&name, &bytes, &folder, capabilities).map_err(CliError::Project)?;
     for warning in &executable.warnings.0 {
-        call.out.error_lines(&warning.to_string());
+        call.out.finding(warning);
     }
     let workflow_order::Executable { workflow, definition, workspace } = executable.value;
     let key = args.key.as_deref();

@@ -96,7 +96,7 @@ async fn put(call: &Call, file: &Path, expect: Option<u32>) -> Outcome {
         Artifact::read(folder, &file_name, WORKFLOW_BYTES_MAX).map_err(LiveError::Artifact)?;
     let checked = DefinitionText::check(&name, artifact.bytes).map_err(CliError::Project)?;
     for warning in &checked.warnings.0 {
-        call.out.error_lines(&warning.to_string());
+        call.out.finding(warning);
     }
     let expected = expect.map(VersionNumber);
     let stored =

@@ -120,9 +120,8 @@ impl Network {
 
 /// The address of version 4 that a gateway makes of one of version 6: NAT64 and 6to4.
 fn translated(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let (high, low) = match ip.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => (high, low),
-        _ => return None,
+    let ([0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..]) = ip.segments() else {
+        return None;
     };
     let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
     Some(Ipv4Addr::new(a, b, c, d))
@@ -216,7 +215,8 @@ impl Resolve for Egress {
         Box::pin(async move {
             let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
             let admitted = egress.admitted(name.as_str(), &found)?;
-            Ok(Box::new(admitted.into_iter()) as Addrs)
+            let admitted: Addrs = Box::new(admitted.into_iter());
+            Ok(admitted)
         })
     }
 }

@@ -253,7 +253,7 @@ fn threat_17_an_import_that_is_nested_without_end_is_refused_before_it_is_read()
         let copy = open(other.path());
         // Of each kind, also where strings hold brackets.
         for deep in ["[".repeat(1_000_000), "{\"]\\\"]\":".repeat(1_000_000)] {
-            let hostile = format!("{before}{output}{deep}");
+            let hostile = format!("{before}{output}{deep}}}");
             let text = [&lines[..at], &[hostile.as_str()], &lines[at + 1..]].concat();
             let error = import(&copy, &(text.join("\n") + "\n")).await.unwrap_err();
             assert_eq!(error.code(), "export_invalid");

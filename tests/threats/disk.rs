@@ -1,0 +1,63 @@
+//! Disks and file systems that fail: `strace` makes calls of the system fail, or answer something else.
+
+use std::process::Command;
+
+use crate::support::{Project, Ran};
+
+/// `optim ARGS` on `project`, traced with `options`; `None` where no process can be traced, which is said.
+fn traced(project: &Project, options: &[&str], args: &[&str]) -> Option<Ran> {
+    let can = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        skipped();
+        return None;
+    }
+    let optim = project.command(args);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o", "/dev/null"]).args(options).arg("--");
+    strace.arg(optim.get_program()).args(optim.get_args()).env("USER", "tester");
+    Some(Ran::of(strace.output().expect("strace starts")))
+}
+
+#[expect(clippy::print_stderr, reason = "nobody should take it for passed")]
+fn skipped() {
+    eprintln!("SKIPPED: no process can be traced here, so no disk failed");
+}
+
+#[test]
+fn threat_40_a_disk_that_breaks_ends_the_process_and_the_next_one_goes_on() {
+    let undisturbed = campaign();
+    let wanted = undisturbed.optim(["run", "--json", "--id", "known"]).document(0);
+    for from in [2, 6, 10, 14] {
+        let project = campaign();
+        let fault = format!("inject=fdatasync:error=EIO:when={from}+");
+        let options = ["-e", "trace=fdatasync", "-e", &fault];
+        let Some(ran) = traced(&project, &options, &["run", "--id", "known"]) else { return };
+        ran.refused(10, "error[store_io]");
+        project.optim(["store", "verify"]).ended(0);
+        let report = project.optim(["run", "--json", "--id", "known"]).document(0);
+        for path in ["/campaign/status", "/experiments/0/metrics", "/runs_executed"] {
+            assert_eq!(report.pointer(path), wanted.pointer(path), "{from}: {path}");
+        }
+    }
+}
+
+/// A campaign with one candidate.
+fn campaign() -> Project {
+    let project = Project::of_one_node("kind = \"lexical\"");
+    project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
+    project
+}
+
+#[test]
+fn threat_42_a_store_on_a_remote_file_system_is_refused() {
+    for (magic, name) in [("6969000000000000", "NFS"), ("4655736500000000", "FUSE")] {
+        let project = campaign();
+        let fault = format!("inject=statfs:poke_exit=@arg2={magic}");
+        let options = ["-e", "trace=statfs", "-e", &fault];
+        let Some(ran) = traced(&project, &options, &["status"]) else { return };
+        ran.refused(10, "store_unsafe_file_system");
+        assert!(ran.stderr.contains(name), "{ran}");
+        assert!(!project.path().join(".optim/data/data.mdb").exists(), "nothing was made there");
+        project.optim(["status"]).refused(5, "campaign_not_found");
+    }
+}
