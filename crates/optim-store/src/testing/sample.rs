@@ -469,6 +469,17 @@ pub fn workflow_run_event(run: &str) -> Event {
     Event { subject, actor: Actor::engine(), at: NOW, what }
 }
 
+/// An event of a provider.
+///
+/// # Panics
+/// When `provider` is no provider id.
+#[must_use]
+pub fn provider_event(provider: &str) -> Event {
+    let subject = Subject::Provider(ProviderId::new(provider).unwrap());
+    let what = EventKind::ProviderThrottled { until: NOW };
+    Event { subject, actor: Actor::engine(), at: NOW, what }
+}
+
 /// An event of a campaign.
 ///
 /// # Panics
