@@ -322,3 +322,46 @@ fn the_head_is_noted_while_a_campaign_runs_and_when_it_ends() {
     assert_eq!(end, head(&project));
     project.optim(["audit", "verify", "--head", &end]).ended(0);
 }
+
+/// CRC-32 as of zip, in which the envelope of a record ends its checks.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 };
+    let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), step);
+    !bytes.iter().fold(u32::MAX, byte)
+}
+
+#[test]
+fn a_record_that_is_edited_with_a_right_checksum_is_found_though_the_chain_is_whole() {
+    let project = project();
+    project.optim(["workflow", "retire", "ticket-triage", "--reason", "out of season"]).ended(0);
+    project.optim(["audit", "verify"]).ended(0);
+    let mut data = std::fs::read(project.path().join(".optim/data/data.mdb")).unwrap();
+    // The record of the workflow, in each page that has held it.
+    let begin = br#"{"revision":6,"value":{"id":"ticket-triage""#;
+    let found = data.windows(begin.len()).enumerate();
+    let found: Vec<_> = found.filter(|(_, it)| it == begin).map(|(at, _)| at).collect();
+    assert!(!found.is_empty(), "the record is in the file");
+    for at in found {
+        let length = u32::from_be_bytes(data[at - 8..at - 4].try_into().unwrap());
+        let payload = at..at + usize::try_from(length).unwrap();
+        let text = String::from_utf8(data[payload.clone()].to_vec()).unwrap();
+        let edited = text.replace("out of season", "out of reason");
+        assert_ne!(edited, text);
+        data[payload].copy_from_slice(edited.as_bytes());
+        let checked = [b"workflows\0", &1_u64.to_be_bytes()[..], &[0xA1], edited.as_bytes()];
+        data[at - 4..at].copy_from_slice(&crc32(&checked.concat()).to_be_bytes());
+    }
+    project.write(".optim/data/data.mdb", &data);
+    let got = project.optim(["workflow", "get", "ticket-triage", "--json"]);
+    assert!(got.code == 0 && got.stdout.contains("out of reason"), "nobody sees it: {got}");
+    let found = project.optim(["audit", "verify", "--json"]).document(12);
+    assert_eq!((&found["whole"], found["changed"].as_array().unwrap().len()), (&true.into(), 1));
+    let told = project.optim(["audit", "verify"]);
+    assert_eq!(told.code, 12, "{told}");
+    assert!(told.stdout.contains("\nchanged: workflow ticket-triage "), "{told}");
+    project.optim(["store", "verify"]).ended(12);
+    let elsewhere = Project::empty();
+    elsewhere.write("copy/data.mdb", data);
+    let copy = elsewhere.path().join("copy").display().to_string();
+    elsewhere.optim(["audit", "verify", &copy]).ended(12);
+}

@@ -1,5 +1,8 @@
 //! What an operator does with the store of a project.
 
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use crate::support::Project;
@@ -91,4 +94,76 @@ fn a_store_that_forgets_has_nothing_to_look_after() {
     let project = Project::example();
     project.replace("optim.toml", "[executor]", "[store]\nurl = \"memory:\"\n[executor]");
     project.optim(["store", "stat"]).refused(2, "store_forgets");
+}
+
+/// What an import of `text` gives: a project whose store is that one.
+fn imported(text: &str) -> Project {
+    let copy = Project::example();
+    copy.write("store.jsonl", text);
+    let file = copy.path().join("store.jsonl").display().to_string();
+    copy.optim(["store", "import", &file]).ended(0);
+    copy
+}
+
+#[test]
+fn an_export_while_a_campaign_runs_is_one_state_in_which_all_invariants_hold() {
+    let project = Project::example();
+    project.decide("{rule: point}");
+    let mut owner = project.command(["run", "--wait", "--id", "busy", "--seed", "1"]);
+    let mut owner = owner.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // One export after the other, until the campaign waits for a person.
+    let (mut texts, mut is_waiting) = (Vec::new(), false);
+    while !is_waiting {
+        assert!(owner.try_wait().unwrap().is_none(), "the owner ended early");
+        let status = project.optim(["status", "--json"]);
+        is_waiting = status.stdout.contains("\"awaiting_promotion_approval\"");
+        export(&project, "store.jsonl");
+        texts.push(project.read("store.jsonl"));
+    }
+    project.optim(["cancel"]).ended(0);
+    owner.wait().unwrap();
+    texts.retain(|text| text.contains("{\"kind\":\"run\","));
+    texts.dedup();
+    let running = texts.iter().filter(|text| text.contains("\"state\":\"running\"")).count();
+    assert!(running > 0, "none of {} exports has a case run at work", texts.len());
+    let step = texts.len().div_ceil(4);
+    for text in texts.iter().step_by(step) {
+        let copy = imported(text);
+        // Nobody writes there, so that invariants are checked too.
+        copy.optim(["store", "verify"]).ended(0);
+        copy.optim(["audit", "verify"]).ended(0);
+        export(&copy, "again.jsonl");
+        assert_eq!(copy.read("again.jsonl"), *text);
+    }
+}
+
+#[test]
+fn an_import_that_breaks_off_while_it_writes_leaves_nothing() {
+    let project = project();
+    export(&project, "store.jsonl");
+    let copy = Project::example();
+    copy.write("store.jsonl", project.read("store.jsonl"));
+    let file = copy.path().join("store.jsonl").display().to_string();
+    copy.optim(["store", "stat"]).ended(0);
+    let import = copy.command(["store", "import", &file]);
+    let mut signals = 0;
+    // Behind this place in a file the system writes nothing, and kills who begins to: a commit ends in its
+    // middle, with the process or without.
+    for blocks in [16, 64, 400, 1024] {
+        let mut limited = Command::new("sh");
+        limited.arg("-c").arg(format!("ulimit -c 0; ulimit -f {blocks}; exec \"$0\" \"$@\""));
+        limited.arg(import.get_program()).args(import.get_args());
+        let status = limited.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        signals += u32::from(status.signal().is_some());
+        assert!(status.signal().is_some() || status.code() == Some(10), "{blocks}: {status}");
+        let stat = copy.optim(["store", "stat", "--json"]).document(0);
+        let tables = stat["store"]["tables"].as_object().unwrap();
+        let left = tables.iter().filter(|(name, entries)| *name != "meta" && **entries != 0);
+        assert_eq!(left.count(), 0, "at {blocks}: {stat}");
+        copy.optim(["store", "verify"]).ended(0);
+    }
+    assert!(signals > 0, "none was killed");
+    copy.optim(["store", "import", &file]).ended(0);
+    copy.optim(["store", "verify"]).ended(0);
+    copy.optim(["store", "import", &file]).refused(6, "store_not_empty");
 }

@@ -76,6 +76,9 @@ pub(crate) struct Header {
 pub(crate) struct Trailer {
     pub(crate) records: BTreeMap<String, u64>,
     pub(crate) hash: Digest,
+    /// The digest of the first line, which is not in `hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) header: Option<Digest>,
 }
 
 /// The text of a version of a stored workflow.

@@ -170,6 +170,9 @@ pub struct RunOutput {
 /// the other: after the commit an open campaign would be on a stored workflow that is not in use, or an
 /// open workflow run on one that is deleted; a run would begin, or be open again, on a stored workflow
 /// that is not in use.
+///
+/// Who writes a campaign, an experiment, a stored workflow or a throttle that is not removed tells of it in
+/// an event: whoever compares records with the audit chain takes an untold change of one for damage.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Commit {
     /// The campaigns that changed.
@@ -809,7 +812,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Replaces the payloads of these entries of the audit chain by their digests, or of none; says how
     /// many payloads there were. Whatever the chain proves it still proves, and `events` leaves them out.
-    /// Which ones nothing needs any more, [`Retention`](optim_core::audit::retention::Retention) says.
+    /// Which ones nothing needs any more, [`Retention`](optim_core::audit::retention::Retention) says; the
+    /// last word on a record is not among them.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when there is no such entry, [`StoreError::Corrupt`] when one is not what was

@@ -20,6 +20,10 @@ pub trait Upkeep: Send + Sync {
     /// The store fails; so for all of these.
     async fn verify(&self) -> Result<Vec<StoreError>, StoreError>;
 
+    /// Compares the records with the last word that the audit chain has on each; the findings, at most 100,
+    /// are records that somebody changed behind its back.
+    async fn against_the_chain(&self) -> Result<Vec<StoreError>, StoreError>;
+
     /// Sizes and counts.
     async fn stat(&self) -> Result<Stat, StoreError>;
 

@@ -40,3 +40,15 @@ pub enum RecordKind {
     /// The throttle of a provider.
     Throttle,
 }
+
+impl RecordKind {
+    /// Whether commits without an entry change such a record: a claim, a sign of life and a result of a case
+    /// run, the sign of life of a workflow run. Of all others the chain has every change.
+    #[must_use]
+    pub fn moves_untold(self) -> bool {
+        match self {
+            Self::Run | Self::WorkflowRun => true,
+            Self::Campaign | Self::Experiment | Self::Workflow | Self::Throttle => false,
+        }
+    }
+}

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use optim_core::audit::head::Head;
 use optim_core::audit::verify::{Broken, Verifier, Whole};
 use optim_runtime::engine::EngineError;
-use optim_store::{EventSeq, Page, Store};
+use optim_store::{EventSeq, Page, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -21,7 +21,8 @@ use crate::error::{CliError, Exit};
 #[derive(Debug, Clone, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verb {
-    /// Whether the chain is whole; the first entry that is not what was written is named.
+    /// Whether the chain is whole, and the records what it says; the first entry that is not what was
+    /// written is named, and each record.
     Verify(VerifyArgs),
     /// Print the chain's end, SEQ:HASH, to be noted elsewhere.
     Head,
@@ -99,6 +100,7 @@ pub(super) async fn verify_elsewhere(
         let lines = file::open(from, "audit export --out FILE")?;
         verify_lines(lines, pinned)
             .map_err(|source| CliError::Io { path: from.to_owned(), source })?
+            .into()
     };
     Ok(tell(out, json, &found))
 }
@@ -117,30 +119,52 @@ fn verify_lines(
     Ok(verifier.finish())
 }
 
+/// What was found about a chain and, in a store, about the records that it tells of.
+struct Found {
+    chain: Result<Whole, Broken>,
+    /// Records that are not what a whole chain says.
+    changed: Vec<String>,
+}
+
+impl From<Result<Whole, Broken>> for Found {
+    /// Of a chain alone.
+    fn from(chain: Result<Whole, Broken>) -> Self {
+        Self { chain, changed: Vec::new() }
+    }
+}
+
 async fn verify_store(
     store: &dyn Store,
     pinned: impl IntoIterator<Item = Head>,
-) -> Result<Result<Whole, Broken>, CliError> {
+) -> Result<Found, CliError> {
     let mut verifier = Verifier::new(pinned);
     loop {
         let entries = store.audit(EventSeq(verifier.head().seq), Page::LIMIT_MAX).await?;
         if entries.is_empty() {
-            return Ok(verifier.finish());
+            break;
         }
         if let Err(broken) = entries.iter().try_for_each(|entry| verifier.take(entry)) {
-            return Ok(Err(broken));
+            return Ok(Err(broken).into());
         }
     }
+    let mut found = Found::from(verifier.finish());
+    if let (Ok(_), Some(upkeep)) = (&found.chain, store.upkeep()) {
+        let changed = upkeep.against_the_chain().await?;
+        found.changed = changed.iter().map(StoreError::to_string).collect();
+    }
+    Ok(found)
 }
 
-fn tell(out: &Output, json: bool, found: &Result<Whole, Broken>) -> Exit {
-    match found {
+fn tell(out: &Output, json: bool, found: &Found) -> Exit {
+    let Found { chain, changed } = found;
+    match chain {
         Ok(Whole { head, dropped }) if json => out.document(&json!({
             "schema": "optim/v1/audit-verified",
             "whole": true,
             "head": head,
             "entries": head.seq,
             "dropped": dropped,
+            "changed": changed,
         })),
         Ok(Whole { head, dropped }) => {
             let without = match dropped {
@@ -148,6 +172,7 @@ fn tell(out: &Output, json: bool, found: &Result<Whole, Broken>) -> Exit {
                 some => format!(", {some} of them without their payload"),
             };
             out.line(&format!("the chain of {} entries is whole{without}: {head}", head.seq));
+            changed.iter().for_each(|record| out.line(&format!("changed: {record}")));
         }
         Err(Broken { seq, why }) if json => out.document(&json!({
             "schema": "optim/v1/audit-verified",
@@ -156,7 +181,7 @@ fn tell(out: &Output, json: bool, found: &Result<Whole, Broken>) -> Exit {
         })),
         Err(broken) => out.line(&format!("broken[{}]: {broken}", broken.why.code())),
     }
-    if found.is_ok() { Exit::Success } else { Exit::Different }
+    if chain.is_ok() && changed.is_empty() { Exit::Success } else { Exit::Different }
 }
 
 async fn head(call: &Call) -> Outcome {

@@ -6,6 +6,7 @@ use std::io::Write;
 
 use heed::Database;
 use heed::types::Bytes as Raw;
+use optim_core::digest::Digest;
 use optim_core::stored_workflow::{StoredWorkflow, VersionNumber};
 use optim_core::workflow_run::WorkflowRun;
 
@@ -24,11 +25,12 @@ use super::{Error, corrupt};
 /// Writes everything to `to`.
 pub(super) fn export(view: &View<'_>, to: &mut dyn Write) -> Result<Exported, Error> {
     let created_by = concat!("optim ", env!("CARGO_PKG_VERSION")).to_owned();
-    let header = Header { optim_store: VERSION, created_by };
-    put_line(to, &encode(&header)?)?;
+    let header = encode(&Header { optim_store: VERSION, created_by })?;
+    put_line(to, &header)?;
     let exported = records(view, &mut |line| put_line(to, line))?;
     let counted = exported.records.iter().map(|(kind, count)| ((*kind).to_owned(), *count));
-    let trailer = Trailer { records: counted.collect(), hash: exported.hash };
+    let (records, hash) = (counted.collect(), exported.hash);
+    let trailer = Trailer { records, hash, header: Some(Digest::of(&header)) };
     put_line(to, &encode(&trailer)?)?;
     to.flush().map_err(unwritable)?;
     Ok(exported)

@@ -15,6 +15,7 @@ use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use serde::Deserialize;
 
+use crate::encoded::encode;
 use crate::portable::{
     Bytes, Header, Kind, OutputRecord, PayloadRecord, Tally, TextRecord, Trailer, VERSION,
 };
@@ -66,7 +67,7 @@ fn read(tables: &Tables<'static>, txn: &mut RwTxn<'_>, from: &mut File) -> Resul
     // A map that is too small makes the store begin again.
     from.rewind().map_err(unreadable)?;
     let (mut lines, mut line, mut number) = (BufReader::new(from), Vec::new(), 0_u64);
-    let mut tally = Tally::new();
+    let (mut tally, mut first) = (Tally::new(), Digest::of(&[]));
     loop {
         line.clear();
         number = number.saturating_add(1);
@@ -85,14 +86,18 @@ fn read(tables: &Tables<'static>, txn: &mut RwTxn<'_>, from: &mut File) -> Resul
         }
         if number == 1 {
             header(text)?;
+            first = Digest::of(text);
         } else if let Some((kind, record)) = tally.record(text) {
             put(tables, txn, kind, record).map_err(|error| in_line(error, number))?;
         } else {
             let trailer: Trailer = parse(text).map_err(|why| not_an_export(number, &why))?;
+            if encode(&trailer)? != text {
+                return Err(not_an_export(number, "it is not as it was written").into());
+            }
             if !lines.fill_buf().map_err(unreadable)?.is_empty() {
                 return Err(not_an_export(number, "something follows its last line").into());
             }
-            return Ok(agreed(tally.finish(), &trailer, number)?);
+            return Ok(agreed(tally.finish(), first, &trailer, number)?);
         }
     }
 }
@@ -124,8 +129,16 @@ fn header(line: &[u8]) -> Result<(), StoreError> {
     Err(wrong(&format!("{created_by} wrote version {optim_store}, this optim reads {VERSION}")))
 }
 
-fn agreed(read: Exported, trailer: &Trailer, line: u64) -> Result<Exported, StoreError> {
-    let Trailer { records, hash } = trailer;
+fn agreed(
+    read: Exported,
+    first: Digest,
+    trailer: &Trailer,
+    line: u64,
+) -> Result<Exported, StoreError> {
+    let Trailer { records, hash, header } = trailer;
+    if header.is_some_and(|header| header != first) {
+        return Err(not_an_export(1, "it is not as it was written"));
+    }
     let counted = read.records.iter().map(|(kind, count)| (*kind, *count));
     if !counted.eq(records.iter().map(|(kind, count)| (kind.as_str(), *count))) {
         return Err(not_an_export(line, "lines are missing, or were added"));

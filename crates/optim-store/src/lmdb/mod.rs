@@ -152,6 +152,10 @@ impl Upkeep for Lmdb {
         Self::verify(self).await
     }
 
+    async fn against_the_chain(&self) -> Result<Vec<StoreError>, StoreError> {
+        self.read(|view| verify::against_the_chain(&view)).await
+    }
+
     async fn stat(&self) -> Result<Stat, StoreError> {
         self.blocking(|environment| environment.stat()).await
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use heed::Database;
 use heed::types::Bytes;
-use optim_core::audit::change::RecordKind;
+use optim_core::audit::change::{Change, RecordKind};
 use optim_core::audit::entry::Entry;
 use optim_core::audit::verify::Verifier;
 use optim_core::campaign::Campaign;
@@ -17,7 +17,7 @@ use optim_core::workflow_run::WorkflowRun;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::{Recorded, Revision, StoreError, Versioned, WorkflowFilter, recorded};
+use crate::store::{EventSeq, Recorded, Revision, StoreError, Versioned, WorkflowFilter, recorded};
 
 use super::envelope::{self, Codec};
 use super::tables::Seq;
@@ -321,10 +321,27 @@ fn events(view: &View<'_>, findings: &mut Findings) -> Result<(), Error> {
     told.compare(view, findings)
 }
 
-/// What the chain says of records that have a revision of their own: the last one that it tells of, and
-/// the digest that the record had then.
+/// Compares the records with the last word that the audit chain has on each; what differs.
+pub(super) fn against_the_chain(view: &View<'_>) -> Result<Vec<StoreError>, Error> {
+    let (mut told, mut findings) = (Told::default(), Findings(Vec::new()));
+    for entry in view.entries(EventSeq(0))? {
+        told.take(&entry?)?;
+    }
+    told.compare(view, &mut findings)?;
+    Ok(findings.0)
+}
+
+/// The last that the chain says of each record.
 #[derive(Default)]
-struct Told(BTreeMap<(RecordKind, String), (Revision, Option<Digest>)>);
+struct Told(BTreeMap<(RecordKind, String), LastWord>);
+
+/// What a record was after a commit that the chain tells of.
+struct LastWord {
+    /// Absent for what has no revision of its own.
+    revision: Option<Revision>,
+    /// Absent when it was removed.
+    digest: Option<Digest>,
+}
 
 /// What the chain knows a record by.
 #[derive(Deserialize)]
@@ -337,10 +354,9 @@ impl Told {
         let changes = entry
             .changes()
             .map_err(|error| corrupt(&format!("event {}", entry.seq), &error.to_string()))?;
-        for change in changes.into_iter().flatten() {
-            if let Some(revision) = change.revision {
-                self.0.insert((change.kind, change.id), (Revision(revision), change.after));
-            }
+        for Change { kind, id, revision, after, .. } in changes.into_iter().flatten() {
+            let last = LastWord { revision: revision.map(Revision), digest: after };
+            self.0.insert((kind, id), last);
         }
         Ok(())
     }
@@ -349,34 +365,64 @@ impl Told {
         let tables = view.tables;
         for (kind, table, name) in [
             (RecordKind::Campaign, tables.campaigns, "campaigns"),
+            (RecordKind::Experiment, tables.experiments, "experiments"),
             (RecordKind::Run, tables.runs, "runs"),
             (RecordKind::Workflow, tables.workflows, "workflows"),
             (RecordKind::WorkflowRun, tables.workflow_runs, "workflow_runs"),
         ] {
             for entry in table.iter(view.txn)? {
                 let (seq, value) = entry?;
-                let key = seq.to_be_bytes();
-                // A damaged one is a finding already.
-                let Ok(payload) = envelope::unseal(name, &key, Codec::Json, value) else {
-                    continue;
-                };
-                let record: Result<Versioned<Identity>, _> = envelope::decode(name, &key, value);
-                let Ok(Versioned { revision, value: Identity { id } }) = record else { continue };
-                let Some((last, after)) = self.0.remove(&(kind, id.clone())) else { continue };
-                // Between two entries a record may move on.
-                let holds =
-                    revision > last || revision == last && after == Some(Digest::of(payload));
-                findings.expect(holds, || format!("{} {id}", word(kind)), UNTOLD);
+                self.compare_one(kind, (name, &seq.to_be_bytes(), value), findings);
             }
         }
-        for (kind, id) in self.0.into_keys() {
-            findings.expect(
-                false,
-                || format!("{} {id}", word(kind)),
-                "it is missing, and the audit chain tells of it",
-            );
+        for entry in tables.throttles.iter(view.txn)? {
+            let (id, value) = entry?;
+            self.compare_one(RecordKind::Throttle, ("throttles", id.as_bytes(), value), findings);
+        }
+        for ((kind, id), last) in self.0 {
+            // That a throttle is over is not told.
+            let is_gone = last.digest.is_none() || kind == RecordKind::Throttle;
+            let what = || format!("{} {id}", word(kind));
+            findings.expect(is_gone, what, "it is missing, and the audit chain tells of it");
         }
         Ok(())
+    }
+
+    /// Compares a record, and takes note that it is there.
+    fn compare_one(
+        &mut self,
+        kind: RecordKind,
+        (table, key, value): (&str, &[u8], &[u8]),
+        findings: &mut Findings,
+    ) {
+        // A damaged one is a finding already.
+        let Ok(payload) = envelope::unseal(table, key, Codec::Json, value) else { return };
+        let Some((revision, id)) = identity(kind, table, key, value) else { return };
+        let Some(last) = self.0.remove(&(kind, id.clone())) else { return };
+        let moved_on = kind.moves_untold() && revision > last.revision;
+        let is_told = revision == last.revision && last.digest == Some(Digest::of(payload));
+        findings.expect(moved_on || is_told, || format!("{} {id}", word(kind)), UNTOLD);
+    }
+}
+
+/// What the chain knows a record by; `None` when it cannot be decoded, which is a finding already.
+fn identity(
+    kind: RecordKind,
+    table: &str,
+    key: &[u8],
+    value: &[u8],
+) -> Option<(Option<Revision>, String)> {
+    match kind {
+        RecordKind::Throttle => Some((None, String::from_utf8(key.to_vec()).ok()?)),
+        RecordKind::Experiment => {
+            let Identity { id } = envelope::decode(table, key, value).ok()?;
+            Some((None, id))
+        }
+        RecordKind::Campaign | RecordKind::Run | RecordKind::Workflow | RecordKind::WorkflowRun => {
+            let Versioned { revision, value } = envelope::decode(table, key, value).ok()?;
+            let Identity { id } = value;
+            Some((Some(revision), id))
+        }
     }
 }
 

@@ -584,6 +584,17 @@ fn told_of(run: WorkflowRunId) -> Event {
     Event { subject, actor: Actor::engine(), at: NOW, what }
 }
 
+/// An event of a provider.
+///
+/// # Panics
+/// When `provider` is no provider id.
+#[must_use]
+pub fn provider_event(provider: &str) -> Event {
+    let subject = Subject::Provider(ProviderId::new(provider).unwrap());
+    let what = EventKind::ProviderThrottled { until: NOW };
+    Event { subject, actor: Actor::engine(), at: NOW, what }
+}
+
 /// An event of a campaign.
 ///
 /// # Panics

@@ -3,6 +3,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use optim_core::digest::Digest;
+use optim_core::run::Run;
 
 use crate::store::{
     Commit, EventSeq, Page, Revision, RunFilter, RunOutput, Store, StoreError, WorkflowRunFilter,
@@ -10,11 +11,12 @@ use crate::store::{
 };
 use crate::testing::conformance::block_on;
 use crate::testing::sample;
+use crate::upkeep::Upkeep;
 
 use heed::RwTxn;
 
 use super::super::Error;
-use super::super::envelope::{Codec, seal};
+use super::super::envelope::{Codec, seal, unseal};
 use super::super::file::DataFile;
 use super::super::tables::Tables;
 use super::super::view::View;
@@ -211,6 +213,84 @@ fn a_record_that_the_chain_does_not_know_is_found() {
         let found = findings[0].to_string();
         assert!(found.contains("campaign b") && found.contains("audit chain"), "{found}");
     });
+}
+
+#[test]
+fn every_record_that_was_changed_behind_the_chain_is_found_and_one_that_moves_untold_may_move() {
+    let directory = directory();
+    filled(directory.path());
+    let store = open(directory.path());
+    let run = sample::run("a", sample::evaluation("a", "replay"), 0);
+    let commit = |id: u64, value: &Run| Commit {
+        runs: vec![Write { expected: Revision(id), value: value.clone() }],
+        ..Commit::default()
+    };
+    let findings = || {
+        let mut found = Vec::new();
+        block_on(async {
+            let [all, chain] =
+                [store.verify().await, Upkeep::against_the_chain(&store).await].map(Result::unwrap);
+            assert_eq!(format!("{all:?}"), format!("{chain:?}"));
+            found.extend(chain.iter().map(StoreError::to_string));
+        });
+        found
+    };
+    // With a right envelope, byte for byte as decodable as before.
+    let change = |table: &str, from: &str, to: &str| {
+        let changed = store.environment.0.write(|tables, txn| {
+            let numbered = |seq: u64| seq.to_be_bytes().to_vec();
+            let (key, value) = match table {
+                "campaigns" => (numbered(2), tables.campaigns.get(txn, &2)?),
+                "experiments" => (numbered(2), tables.experiments.get(txn, &2)?),
+                "runs" => (numbered(3), tables.runs.get(txn, &3)?),
+                "workflows" => (numbered(2), tables.workflows.get(txn, &2)?),
+                "workflow_runs" => (numbered(2), tables.workflow_runs.get(txn, &2)?),
+                _ => (b"b".to_vec(), tables.throttles.get(txn, "b")?),
+            };
+            let payload = unseal(table, &key, Codec::Json, value.unwrap()).unwrap();
+            let text = String::from_utf8(payload.to_vec()).unwrap();
+            let other = text.replacen(from, to, 1);
+            assert_ne!(other, text, "{table}");
+            let sealed = seal(table, &key, Codec::Json, other.as_bytes())?;
+            match table {
+                "campaigns" => tables.campaigns.put(txn, &2, &sealed)?,
+                "experiments" => tables.experiments.put(txn, &2, &sealed)?,
+                "runs" => tables.runs.put(txn, &3, &sealed)?,
+                "workflows" => tables.workflows.put(txn, &2, &sealed)?,
+                "workflow_runs" => tables.workflow_runs.put(txn, &2, &sealed)?,
+                _ => tables.throttles.put(txn, "b", &sealed)?,
+            }
+            Ok(())
+        });
+        changed.unwrap();
+    };
+    for (table, word, moves) in [
+        ("campaigns", "campaign b", false),
+        ("experiments", "experiment exp_", false),
+        ("runs", "run run_", true),
+        ("workflows", "workflow b", false),
+        ("workflow_runs", "workflow run ", true),
+        ("throttles", "throttle of b", false),
+    ] {
+        change(table, "{", "{ ");
+        let found = findings();
+        assert!(found.len() == 1 && found[0].starts_with(word), "{table}: {found:?}");
+        change(table, "{ ", "{");
+        if !["experiments", "throttles"].contains(&table) {
+            for (revision, is_found) in [("0", true), ("2", !moves)] {
+                let [is, was] = [revision, "1"].map(|it| format!("\"revision\":{it},"));
+                change(table, &was, &is);
+                assert_eq!(findings().len(), usize::from(is_found), "{table} at {revision}");
+                change(table, &is, &was);
+            }
+        }
+    }
+    block_on(async {
+        store.commit(commit(1, &sample::claimed(&run))).await.unwrap();
+        let lifted = [(sample::throttle("a").provider, None)].into();
+        store.commit(Commit { throttles: lifted, ..Commit::default() }).await.unwrap();
+    });
+    assert_eq!(findings(), [""; 0]);
 }
 
 /// The store as a version would have left it that knew no later format.

@@ -123,6 +123,11 @@ impl Draft {
             sample::event(CAMPAIGNS[*campaign], EventKind::CampaignStarted { reason: None })
         };
         commit.events.extend(self.events.iter().map(event));
+        // What the engine never changes without a word.
+        let is_told = self.campaign.is_some() || self.workflow.is_some() || self.throttle.is_some();
+        if is_told && commit.events.is_empty() {
+            commit.events.push(sample::provider_event("p"));
+        }
         commit
     }
 
