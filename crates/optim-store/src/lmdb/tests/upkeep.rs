@@ -14,7 +14,7 @@ use crate::testing::{render, sample};
 use crate::upkeep::{Exported, Swept, Upkeep};
 
 use super::super::envelope::{Codec, seal};
-use super::super::view::{View, entry_of};
+use super::super::view::entry_of;
 use super::{Lmdb, campaign, directory, everything, expect_intact, open};
 
 /// A store with records of every kind, payloads of any bytes, and one record that changed.
