@@ -32,8 +32,10 @@ const STEPS: &[Step] = &[
     step("walks", "xtask model"),
     step("power cuts", "xtask powerloss --ext4 5 --xfs 2 --states 300"),
     step("crash points", "xtask crash"),
-    step("simulation", "xtask sim --seeds 60 --hours 30"),
-    step("kill -9", "xtask kill9 --cycles 50"),
+    step("simulation", "xtask sim --seeds 200 --hours 100"),
+    step("soak", "xtask soak --days 30"),
+    step("kill -9", "xtask kill9 --cycles 200"),
+    step("fuzz targets", "xtask fuzz-smoke --seconds 20"),
     step("sequential rule", "run --release --package optim-benches --bin decision-quality"),
     step(
         "campaigns of noise",
