@@ -71,8 +71,11 @@ struct Sample {
     records: u64,
 }
 
+/// A figure of a sample.
+type Figure = fn(&Sample) -> f64;
+
 /// What must not grow.
-const FIGURES: [(&str, fn(&Sample) -> f64); 3] = [
+const FIGURES: [(&str, Figure); 3] = [
     ("heap", |sample| float(sample.heap_bytes)),
     ("descriptors", |sample| float(sample.descriptors)),
     ("bytes of the store a record", |sample| {
@@ -177,9 +180,12 @@ fn growth_per_mille(figures: &[f64]) -> f64 {
     along / across / mean * 1000.0
 }
 
-#[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^52")]
+/// The number: bytes below 4 TiB, or a count.
 fn float(number: u64) -> f64 {
-    number as f64
+    const UNIT: u64 = 1024;
+    let [whole, rest] =
+        [number / UNIT, number % UNIT].map(|it| u32::try_from(it).unwrap_or(u32::MAX));
+    f64::from(whole) * 1024.0 + f64::from(rest)
 }
 
 #[cfg(test)]
