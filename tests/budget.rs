@@ -43,14 +43,19 @@ fn a_request_with_a_key_has_one_effect_however_often_it_is_asked() {
     let limit = |document: &serde_json::Value| document["ledger"]["limit"]["tokens"].as_u64();
     let once = more("1000", "july-1").document(0);
     let again = more("1000", "july-1").document(0);
-    assert_eq!((once["events"].is_null(), limit(&once)), (again["events"].is_null(), limit(&again)));
+    assert_eq!(
+        (once["events"].is_null(), limit(&once)),
+        (again["events"].is_null(), limit(&again))
+    );
     assert_eq!(limit(&once), Some(20_001_000));
     more("2000", "july-1").refused(6, "key_reused");
     assert_eq!(limit(&more("1000", "july-2").document(0)), Some(20_002_000));
     more("1000", "not a key").refused(2, "invalid value 'not a key'");
     let replay = ["replay", "--key", "fresh"];
     assert_eq!(project.optim(replay).code, 0);
-    project.optim(["extend", "--tokens", "1", "--reason", "x", "--key", "fresh"]).refused(6, "key_reused");
+    project
+        .optim(["extend", "--tokens", "1", "--reason", "x", "--key", "fresh"])
+        .refused(6, "key_reused");
 }
 
 #[test]
