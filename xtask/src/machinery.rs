@@ -1,12 +1,7 @@
 //! `cargo xtask crash`, `kill9`, `sim`, `soak`: calls the package that has what they need, in the profile in which
 //! every decision is checked as it is made, and optimized all the same.
 
-use std::path::Path;
-
-use crate::{cargo, root};
-
-/// A file system in memory: what is tested is not the disk.
-const MEMORY: &str = "/dev/shm";
+use crate::{cargo, in_memory, root};
 
 /// The profile of `Cargo.toml`.
 const PROFILE: &str = "checked";
@@ -22,11 +17,8 @@ pub(crate) fn run(verb: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let mut machinery =
         cargo(&["run", "--quiet", "--profile", PROFILE, "--package", "optim-machinery"]);
     machinery.args(["--", verb]).args(arguments).current_dir(&root);
-    if Path::new(MEMORY).is_dir() {
-        machinery.env("TMPDIR", MEMORY);
-    }
     anyhow::ensure!(
-        machinery.status()?.success(),
+        in_memory(&mut machinery).status()?.success(),
         "{verb} failed; the seeds are in tests/seeds.txt"
     );
     Ok(())

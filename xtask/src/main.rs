@@ -17,7 +17,7 @@ mod shuffled;
 mod smoke;
 mod tidy;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context as _;
@@ -84,6 +84,13 @@ fn root() -> anyhow::Result<PathBuf> {
     let manifest = output(cargo(&["locate-project", "--workspace", "--message-format", "plain"]))?;
     let root = PathBuf::from(manifest.trim()).parent().map(PathBuf::from);
     root.context("cargo named a manifest without a folder")
+}
+
+/// Has `command` make its files in memory, where there is such a file system: the disk is not what is
+/// tested.
+fn in_memory(command: &mut Command) -> &mut Command {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { command.env("TMPDIR", memory) } else { command }
 }
 
 /// A call of cargo that never waits for input.

@@ -5,13 +5,10 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 
-use crate::{cargo, root};
+use crate::{cargo, in_memory, root};
 
 /// Sequences of all state machines together.
 const SEQUENCES: u32 = 20_000;
-
-/// A file system in memory, where there is one.
-const MEMORY: &str = "/dev/shm";
 
 /// A test that walks, and what share of the sequences is its.
 struct Walk {
@@ -61,11 +58,7 @@ impl Walk {
     fn run(&self, root: &Path, cases: u32) -> anyhow::Result<bool> {
         let mut walk = cargo(&["test", "--quiet", "--package", self.package, "--lib", self.test]);
         walk.env("PROPTEST_CASES", cases.to_string()).current_dir(root);
-        // The disk is not what is looked at.
-        if Path::new(MEMORY).is_dir() {
-            walk.env("TMPDIR", MEMORY);
-        }
-        let ended = walk.output().context("cargo does not start")?;
+        let ended = in_memory(&mut walk).output().context("cargo does not start")?;
         let said = String::from_utf8_lossy(&ended.stdout);
         if !ended.status.success() {
             println!("{said}{}", String::from_utf8_lossy(&ended.stderr));

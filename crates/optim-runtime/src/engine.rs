@@ -263,6 +263,15 @@ impl Engine {
         committed.map(drop)
     }
 
+    /// Whether `commit` took effect: not when somebody else was faster.
+    async fn tried(&self, commit: Commit) -> Result<bool, StoreError> {
+        match self.commit(commit).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Conflict { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     // --- campaigns --------------------------------------------------------------------------
 
     /// Creates a campaign.
@@ -474,10 +483,8 @@ impl Engine {
             }
             let next = decision.next.clone();
             let commit = self.commit_of(revision, decision).await?;
-            match self.commit(Commit { blobs: blobs.clone(), ..commit }).await {
-                Ok(()) => return Ok(next),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if self.tried(Commit { blobs: blobs.clone(), ..commit }).await? {
+                return Ok(next);
             }
         }
         Err(EngineError::Contended(id.clone()))
@@ -601,10 +608,8 @@ impl Engine {
                 Err(ignored) => return Ok(Err(ignored)),
             };
             let write = Write { expected: revision, value: next.clone() };
-            match self.commit(Commit { runs: vec![write], ..Commit::default() }).await {
-                Ok(()) => return Ok(Ok(next)),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if self.tried(Commit { runs: vec![write], ..Commit::default() }).await? {
+                return Ok(Ok(next));
             }
         }
         Ok(Err(Ignored::StaleEpoch))

@@ -51,6 +51,20 @@ max_total_tokens: null
 max_total_cost_usd: null
 ";
 
+/// A workflow of one node with a timeout; an answer passes when it has the field `ok`.
+pub const ONE_NODE: &str = "
+automation_id: w
+name: w
+agents: [{agent_id: a}]
+flow:
+  nodes:
+    - node_id: n
+      agent_id: a
+      objective: Answer with care and keep to the form that was asked for.
+      timeout_ms: 60000
+      output_contract: {kind: j, validator: structured_json, schema: {type: object, required: [ok]}}
+";
+
 /// The point rule, with a baseline that counts as established whatever its replays give.
 pub const ANY_BASELINE: &str =
     "{rule: point, point: {stability: {max_range: 1.0, max_flaky: 1.0}}}";

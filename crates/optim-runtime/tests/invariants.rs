@@ -29,21 +29,10 @@ use optim_runtime::engine::Engine;
 use optim_runtime::executor::scripted::{Scripted, ScriptedConfig};
 use optim_runtime::proposer::built_in;
 use optim_runtime::service::{Service, ServiceConfig};
-use optim_runtime::testing::{ANY_BASELINE, SmallProject};
+use optim_runtime::testing::{ANY_BASELINE, ONE_NODE, SmallProject};
 use optim_store::memory::Memory;
 use optim_store::testing::sample;
 
-const WORKFLOW: &str = "
-automation_id: w
-name: w
-agents: [{agent_id: a}]
-flow:
-  nodes:
-    - node_id: n
-      agent_id: a
-      objective: Answer with care and keep to the form that was asked for.
-      output_contract: {kind: j, validator: structured_json, schema: {type: object, required: [ok]}}
-";
 const CASES: &str = r#"{"id":"a","inputs":{"text":"one"}}
 {"id":"b","inputs":{"text":"two"}}
 {"id":"c","inputs":{"text":"three"},"split":"holdout"}
@@ -54,7 +43,7 @@ async fn stored() -> Snapshot {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp(1)));
     let engine = Arc::new(Engine::new(Arc::new(Memory::new()), clock));
     let project = SmallProject {
-        workflow: WORKFLOW,
+        workflow: ONE_NODE,
         cases: CASES,
         text_fields: "[objective]",
         knob_fields: "[]",

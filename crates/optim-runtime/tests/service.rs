@@ -30,25 +30,13 @@ use optim_runtime::proposer::{ProposalRequest, Proposals, Proposer, built_in};
 use optim_runtime::reconcile::Reconciler;
 use optim_runtime::service::{Service, ServiceConfig};
 use optim_runtime::tasks::TaskSet;
-use optim_runtime::testing::{ANY_BASELINE, SmallProject};
+use optim_runtime::testing::{ANY_BASELINE, ONE_NODE, SmallProject};
 use optim_store::memory::Memory;
 use optim_store::testing::faulty::{Fault, FaultyStore};
 use optim_store::testing::sample;
 use optim_store::{Commit, EventSeq, Page, RunFilter, Store, Versioned, Write};
 use serde_json::json;
 
-const WORKFLOW: &str = "
-automation_id: w
-name: w
-agents: [{agent_id: a}]
-flow:
-  nodes:
-    - node_id: n
-      agent_id: a
-      objective: Answer with care and keep to the form that was asked for.
-      timeout_ms: 60000
-      output_contract: {kind: j, validator: structured_json, schema: {type: object, required: [ok]}}
-";
 /// A campaign on a small project of eight cases.
 fn draft(id: &str, seed: u64) -> NewCampaign {
     let case = |index: u32| {
@@ -57,7 +45,7 @@ fn draft(id: &str, seed: u64) -> NewCampaign {
         format!("{}\n", json!({"id": format!("c{index}"), "inputs": inputs, "split": split}))
     };
     let project = SmallProject {
-        workflow: WORKFLOW,
+        workflow: ONE_NODE,
         cases: &(0..8).map(case).collect::<String>(),
         text_fields: "[objective]",
         knob_fields: "[timeout_ms]",

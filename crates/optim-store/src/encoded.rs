@@ -158,6 +158,17 @@ pub(crate) fn encode(record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(record).map_err(|_| UNWRITABLE)
 }
 
+/// A record as it was before it was encoded, or why it is none.
+#[cfg(feature = "lmdb")]
+pub(crate) fn decode<'j, T: serde::Deserialize<'j>>(json: &'j [u8]) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_slice(json);
+    // What was written must be readable. Its depth is bounded where text comes in.
+    json.disable_recursion_limit();
+    let decoded = T::deserialize(&mut json).map_err(|error| error.to_string())?;
+    json.end().map_err(|error| error.to_string())?;
+    Ok(decoded)
+}
+
 const UNWRITABLE: StoreError = StoreError::Refused("a record cannot be written as JSON");
 
 fn encode_write<T: Serialize>(write: &Write<T>) -> Result<Vec<u8>, StoreError> {

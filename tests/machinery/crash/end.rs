@@ -22,7 +22,13 @@ pub(super) struct End {
 
 impl End {
     pub(super) async fn of(world: &World, process: &Process) -> Outcome<Self> {
-        let snapshot = optim_store::snapshot(process.engine.store().as_ref()).await?;
+        let store = process.engine.store().as_ref();
+        if let Some(upkeep) = store.upkeep()
+            && let Some(damage) = upkeep.verify().await?.into_iter().next()
+        {
+            return Err(damage.into());
+        }
+        let snapshot = optim_store::snapshot(store).await?;
         let paid = snapshot.campaigns.iter().map(|campaign| campaign.ledger.usage);
         let paid = paid.fold(Usage::default(), Usage::plus);
         let live = std::fs::read_to_string(world.file())?;

@@ -65,10 +65,8 @@ impl Engine {
             if runs.is_empty() && throttles.is_empty() {
                 return Ok(claimed);
             }
-            match self.commit(Commit { runs, throttles, events, ..Commit::default() }).await {
-                Ok(()) => return Ok(claimed),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if self.tried(Commit { runs, throttles, events, ..Commit::default() }).await? {
+                return Ok(claimed);
             }
         }
         Err(StoreError::Conflict { what: "each of several runs".to_owned() }.into())
@@ -91,10 +89,8 @@ impl Engine {
             if count == 0 {
                 return Ok(0);
             }
-            match self.commit(Commit { runs, ..Commit::default() }).await {
-                Ok(()) => return Ok(count),
-                Err(StoreError::Conflict { .. }) => {}
-                Err(error) => return Err(error.into()),
+            if self.tried(Commit { runs, ..Commit::default() }).await? {
+                return Ok(count);
             }
         }
         Err(StoreError::Conflict { what: "each of several runs".to_owned() }.into())

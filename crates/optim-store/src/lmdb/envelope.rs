@@ -13,6 +13,7 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::encoded;
 use crate::store::StoreError;
 
 /// How a payload is encoded. The values are far apart, so that a flipped bit makes none of the other.
@@ -79,11 +80,7 @@ pub(super) fn decode<T: DeserializeOwned>(
     key: &[u8],
     value: &[u8],
 ) -> Result<T, String> {
-    let payload = unseal(table, key, Codec::Json, value)?;
-    let mut json = serde_json::Deserializer::from_slice(payload);
-    // What was written must be readable. Its depth is bounded where text comes in.
-    json.disable_recursion_limit();
-    T::deserialize(&mut json).map_err(|error| error.to_string())
+    encoded::decode(unseal(table, key, Codec::Json, value)?)
 }
 
 fn checksum(table: &str, key: &[u8], codec: Codec, payload: &[u8]) -> u32 {

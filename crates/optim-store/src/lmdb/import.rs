@@ -15,7 +15,7 @@ use optim_core::throttle::Throttle;
 use optim_core::workflow_run::WorkflowRun;
 use serde::Deserialize;
 
-use crate::encoded::encode;
+use crate::encoded::{decode, encode};
 use crate::portable::{
     Bytes, Header, Kind, OutputRecord, PayloadRecord, Tally, TextRecord, Trailer, VERSION,
 };
@@ -90,7 +90,7 @@ fn read(tables: &Tables<'static>, txn: &mut RwTxn<'_>, from: &mut File) -> Resul
         } else if let Some((kind, record)) = tally.record(text) {
             put(tables, txn, kind, record).map_err(|error| in_line(error, number))?;
         } else {
-            let trailer: Trailer = parse(text).map_err(|why| not_an_export(number, &why))?;
+            let trailer: Trailer = decode(text).map_err(|why| not_an_export(number, &why))?;
             if encode(&trailer)? != text {
                 return Err(not_an_export(number, "it is not as it was written").into());
             }
@@ -122,7 +122,7 @@ fn depth(json: &[u8]) -> usize {
 
 fn header(line: &[u8]) -> Result<(), StoreError> {
     let wrong = |why: &str| not_an_export(1, why);
-    let Header { optim_store, created_by } = parse(line).map_err(|why| wrong(&why))?;
+    let Header { optim_store, created_by } = decode(line).map_err(|why| wrong(&why))?;
     if optim_store == VERSION {
         return Ok(());
     }
@@ -216,16 +216,7 @@ fn put(
 }
 
 fn typed<'r, T: Deserialize<'r>>(record: &'r [u8]) -> Result<T, StoreError> {
-    parse(record).map_err(|why| refused(&why))
-}
-
-fn parse<'r, T: Deserialize<'r>>(bytes: &'r [u8]) -> Result<T, String> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    // As deep as what was stored, within `DEPTH_MAX`.
-    json.disable_recursion_limit();
-    let parsed = T::deserialize(&mut json).map_err(|error| error.to_string())?;
-    json.end().map_err(|error| error.to_string())?;
-    Ok(parsed)
+    decode(record).map_err(|why| refused(&why))
 }
 
 fn decoded(bytes: Bytes<'_>) -> Result<Vec<u8>, StoreError> {
