@@ -64,8 +64,11 @@ fn a_campaign_ends_in_an_applied_winner_that_can_be_rolled_back() {
     );
     project.optim(["apply"]).refused(6, "nothing_to_apply");
 
-    assert_eq!(project.optim(["rollback"]).code, 0);
+    project.optim(["rollback", "--if-live", "2"]).refused(6, "live_version_differs");
+    assert_eq!(project.read("workflow.yaml"), after);
+    assert_eq!(project.optim(["rollback", "--if-live", "1"]).code, 0);
     assert_eq!(project.read("workflow.yaml"), before, "a rollback restores the file byte for byte");
+    project.optim(["rollback", "--if-live", "1"]).refused(6, "live_version_differs");
     project.optim(["rollback"]).refused(6, "nothing_to_roll_back");
 }
 

@@ -240,6 +240,16 @@ pub enum Rejection {
     /// No apply is in effect.
     #[error("there is nothing to roll back: no apply of this campaign is in effect")]
     NothingToRollBack,
+    /// Another version is live than the one on which the write was asked for.
+    #[error(
+        "baseline version {live} is live, not {asked} as you asked for; nothing was written: look at `optim status`"
+    )]
+    LiveVersion {
+        /// The version that is live.
+        live: u32,
+        /// The version that should be.
+        asked: u32,
+    },
     /// An earlier write has no recorded end.
     #[error(
         "an earlier write to the live workflow has no recorded end; run the command again to settle it"
@@ -315,6 +325,7 @@ impl Rejection {
             Self::TooManySuggestions { .. } => "too_many_suggestions",
             Self::NothingToApply { .. } => "nothing_to_apply",
             Self::NothingToRollBack => "nothing_to_roll_back",
+            Self::LiveVersion { .. } => "live_version_differs",
             Self::WriteInProgress => "write_in_progress",
             Self::LiveDrift { .. } | Self::MeasuresDrift { .. } => "live_drift",
             Self::NothingToMeasure => "nothing_to_measure",

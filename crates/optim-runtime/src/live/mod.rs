@@ -127,13 +127,16 @@ pub struct LiveRequest {
     pub reason: Option<String>,
     /// Why a live workflow that was edited elsewhere is accepted; absent means that it is not.
     pub accept_drift: Option<String>,
+    /// The baseline's version that must be live, so that a request that is made again after a crash takes
+    /// back, or goes on to, nothing further; absent for whichever is.
+    pub if_live: Option<u32>,
 }
 
 impl LiveRequest {
     /// A write on a live workflow that nobody has edited.
     #[must_use]
     pub fn by(actor: Actor) -> Self {
-        Self { actor, reason: None, accept_drift: None }
+        Self { actor, reason: None, accept_drift: None, if_live: None }
     }
 }
 
@@ -180,8 +183,12 @@ async fn write(
     kind: LiveWriteKind,
     request: LiveRequest,
 ) -> Result<LiveOutcome, LiveError> {
-    let LiveRequest { actor, reason, accept_drift } = request;
+    let LiveRequest { actor, reason, accept_drift, if_live } = request;
     let campaign = settle(engine, id).await?;
+    let live = campaign.live.version();
+    if let Some(asked) = if_live.filter(|asked| *asked != live) {
+        return Err(Rejection::LiveVersion { live, asked }.into());
+    }
     let patch = match kind {
         LiveWriteKind::Apply => plan_apply(&campaign)?,
         LiveWriteKind::Rollback => plan_rollback(&campaign)?,

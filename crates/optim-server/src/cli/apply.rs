@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// Write although the workflow was edited elsewhere; the fields to change must still be as expected.
     #[arg(long, value_name = "REASON")]
     accept_drift: Option<String>,
+    /// Write only while this baseline version is live: what is asked for again has no second effect.
+    #[arg(long, value_name = "VERSION")]
+    if_live: Option<u32>,
     /// Why; kept in the audit log.
     #[arg(long, value_name = "WHY")]
     reason: Option<String>,
@@ -26,8 +29,8 @@ pub(crate) struct Args {
 
 impl Args {
     fn request(self, call: &Call) -> LiveRequest {
-        let Self { accept_drift, reason, .. } = self;
-        LiveRequest { actor: call.actor.clone(), reason, accept_drift }
+        let Self { accept_drift, if_live, reason, .. } = self;
+        LiveRequest { actor: call.actor.clone(), reason, accept_drift, if_live }
     }
 }
 
