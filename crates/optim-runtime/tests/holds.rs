@@ -1,9 +1,5 @@
 //! After an acknowledged pause, cancel or reject nothing of it starts, whatever goes on at that moment.
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "helpers fail the test that calls them"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers fail the test that calls them")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -521,7 +521,7 @@ mod tests {
                     store.commit(other).await.unwrap();
                 }
             });
-            let mut next = campaign.clone();
+            let mut next = campaign;
             next.name = "another".to_owned();
             let commit = Commit {
                 campaigns: vec![write(1, next)],
