@@ -12,8 +12,12 @@ fn traced(project: &Project, options: &[&str], args: &[&str]) -> Option<Ran> {
         return None;
     }
     let optim = project.command(args);
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o", "/dev/null"]).args(options).arg("--");
+    // One that goes on though its disk is broken would never end.
+    let mut strace = Command::new("timeout");
+    strace
+        .args(["-k", "1", "60", "strace", "-f", "-qq", "-o", "/dev/null"])
+        .args(options)
+        .arg("--");
     strace.arg(optim.get_program()).args(optim.get_args()).env("USER", "tester");
     Some(Ran::of(strace.output().expect("strace starts")))
 }

@@ -287,12 +287,12 @@ fn threat_30_an_apply_on_a_workflow_that_was_edited_is_refused_with_the_field() 
     project.decide("{rule: point}");
     project.optim(["run", "--id", "known", "--seed", "1"]).ended(7);
     project.optim(["approve", "1"]).ended(0);
-    project.replace("workflow.yaml", "Leave out greetings.", "Leave out all greetings.");
+    project.replace("workflow.yaml", "the customer's words.", "the customer's own words.");
     let edited = project.read("workflow.yaml");
     let head = project.optim(["audit", "head"]).stdout;
     let ran = project.optim(["apply"]);
     ran.refused(6, "live_drift");
-    assert!(ran.stderr.contains("classify"), "the node is named: {ran}");
+    assert!(ran.stderr.contains("reply"), "the node is named: {ran}");
     assert_eq!(project.read("workflow.yaml"), edited, "it is as it was");
     assert_eq!(project.optim(["audit", "head"]).stdout, head, "nothing was written");
 }
