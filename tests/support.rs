@@ -245,6 +245,31 @@ impl Ran {
     }
 }
 
+/// `optim ARGS` on `project`, where `strace` makes calls of the system fail or answer something else as
+/// `options` say; `None` where no process can be traced, which is said.
+pub(crate) fn traced(project: &Project, options: &[&str], args: &[&str]) -> Option<Ran> {
+    let can = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
+    if !can.is_ok_and(|status| status.success()) {
+        skipped("no process can be traced here, so no call of the system failed");
+        return None;
+    }
+    let optim = project.command(args);
+    // One that goes on though its disk is broken would never end.
+    let mut strace = Command::new("timeout");
+    strace
+        .args(["-k", "1", "60", "strace", "-f", "-qq", "-o", "/dev/null"])
+        .args(options)
+        .arg("--");
+    strace.arg(optim.get_program()).args(optim.get_args()).env("USER", "tester");
+    Some(Ran::of(strace.output().expect("strace starts")))
+}
+
+/// Says that something was not tested, and why.
+#[expect(clippy::print_stderr, reason = "nobody should take it for passed")]
+pub(crate) fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
+
 /// A request to an executor whose node works in `folder`.
 pub(crate) fn request(folder: &Path) -> NodeRequest {
     NodeRequest {

@@ -14,7 +14,7 @@ use optim_runtime::executor::process::{Process, ProcessConfig};
 use optim_runtime::executor::walls::{Connect, Enforce, Walls, gaps};
 use serde_json::{Value, json};
 
-use crate::support::{Project, optim, request, temporary};
+use crate::support::{Project, optim, request, skipped, temporary, traced};
 
 fn process(project: &Path, script: &str, walls: Walls) -> Process {
     let command = ["bash", "-c", script].map(ToOwned::to_owned).to_vec();
@@ -30,11 +30,6 @@ async fn answer(script: &str, walls: Walls) -> Result<Value, NodeError> {
 
 fn off() -> Walls {
     Walls { enforce: Enforce::Off, ..Walls::default() }
-}
-
-#[expect(clippy::print_stderr, reason = "nobody should take it for passed")]
-fn skipped(why: &str) {
-    eprintln!("SKIPPED: {why}");
 }
 
 /// Whether this system contains all; it is said when it does not.
@@ -262,6 +257,37 @@ async fn a_refusal_says_where_to_look() {
             error.message.ends_with("(executor.walls may be why: docs/isolation.md)"),
             "{error}"
         );
+    }
+}
+
+/// What makes a kernel say that it has never heard of Landlock.
+const WITHOUT_LANDLOCK: [&str; 4] =
+    ["-e", "trace=landlock_create_ruleset", "-e", "inject=landlock_create_ruleset:error=ENOSYS"];
+
+fn worked_off_by_a_program(walls: &str) -> Project {
+    let executor = format!(
+        "kind = \"process\"\ncommand = [\"/bin/sh\", \"agent.sh\"]\n[executor.walls]\n{walls}"
+    );
+    let project = Project::of_one_node(&executor);
+    project.write("agent.sh", "cat >/dev/null; echo '{\"content\": {\"ok\": 1}}'\n");
+    project.replace("policy/budget.yaml", "max_experiments:", "max_experiments: 1 #");
+    project
+}
+
+#[test]
+fn a_kernel_that_contains_less_is_told_of_and_refused_by_those_who_require_all() {
+    let project = worked_off_by_a_program("");
+    let Some(ran) = traced(&project, &WITHOUT_LANDLOCK, &["run"]) else { return };
+    let files = "files outside the scratch copy (needs Linux 5.13 with Landlock)";
+    assert!(ran.stderr.contains(&format!("note: evaluations do not contain {files}")), "{ran}");
+    assert!(ran.stdout.contains("4 of 4"), "what is left of the walls keeps nothing out: {ran}");
+
+    let project = worked_off_by_a_program("enforce = \"required\"");
+    let refused = traced(&project, &WITHOUT_LANDLOCK, &["run"]).expect("it could be traced before");
+    refused.refused(3, "config_invalid");
+    refused.refused(3, files);
+    if is_contained() {
+        assert_eq!(project.optim(["run"]).code, 0, "the control: this kernel has all");
     }
 }
 

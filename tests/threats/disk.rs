@@ -1,31 +1,6 @@
 //! Disks and file systems that fail: `strace` makes calls of the system fail, or answer something else.
 
-use std::process::Command;
-
-use crate::support::{Project, Ran};
-
-/// `optim ARGS` on `project`, traced with `options`; `None` where no process can be traced, which is said.
-fn traced(project: &Project, options: &[&str], args: &[&str]) -> Option<Ran> {
-    let can = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).status();
-    if !can.is_ok_and(|status| status.success()) {
-        skipped();
-        return None;
-    }
-    let optim = project.command(args);
-    // One that goes on though its disk is broken would never end.
-    let mut strace = Command::new("timeout");
-    strace
-        .args(["-k", "1", "60", "strace", "-f", "-qq", "-o", "/dev/null"])
-        .args(options)
-        .arg("--");
-    strace.arg(optim.get_program()).args(optim.get_args()).env("USER", "tester");
-    Some(Ran::of(strace.output().expect("strace starts")))
-}
-
-#[expect(clippy::print_stderr, reason = "nobody should take it for passed")]
-fn skipped() {
-    eprintln!("SKIPPED: no process can be traced here, so no disk failed");
-}
+use crate::support::{Project, traced};
 
 #[test]
 fn threat_40_a_disk_that_breaks_ends_the_process_and_the_next_one_goes_on() {
