@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
-use optim_benches::measure::{exponent, float, median_ns};
+use optim_benches::measure::{exponent, float, is_tried_out, median_ns};
 use optim_benches::{reference, workload};
 use optim_core::mutation::Mutation;
 use optim_core::proposal::rules::{Rules, Stream};
@@ -151,5 +151,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     benchmarks(&mut criterion, &rules);
     criterion.final_summary();
-    report(&rules);
+    if !is_tried_out() {
+        report(&rules);
+    }
 }

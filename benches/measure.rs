@@ -31,6 +31,20 @@ pub fn exponent((small, small_ns): (usize, f64), (large, large_ns): (usize, f64)
     (large_ns / small_ns).ln() / (float(large) / float(small)).ln()
 }
 
+/// Whether it only matters that the bench runs to its end, as in `cargo test --benches`: then the smallest size
+/// will do.
+#[must_use]
+pub fn is_tried_out() -> bool {
+    // As criterion tells it, too.
+    !std::env::args().any(|argument| argument == "--bench")
+}
+
+/// The sizes to measure at.
+#[must_use]
+pub fn sizes<T>(all: &[T]) -> &[T] {
+    all.get(..1).filter(|_| is_tried_out()).unwrap_or(all)
+}
+
 /// A count as a float, for a ratio.
 #[must_use]
 pub fn float(count: usize) -> f64 {

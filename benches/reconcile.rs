@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion};
-use optim_benches::measure::median_ns;
+use optim_benches::measure::{is_tried_out, median_ns};
 use optim_core::campaign::Campaign;
 use optim_core::campaign::event::EventKind;
 use optim_core::id::CampaignId;
@@ -121,5 +121,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     benchmarks(&mut criterion);
     criterion.final_summary();
-    report();
+    if !is_tried_out() {
+        report();
+    }
 }

@@ -7,8 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use optim_benches::measure::sizes;
 use optim_core::campaign::command::Command;
-use optim_core::id::{Actor, CaseId, EvaluationId, RunId};
+use optim_core::id::{Actor, CampaignId, CaseId, EvaluationId, RunId};
 use optim_core::quantity::Timestamp;
 use optim_core::run::{Run, RunState};
 use optim_runtime::clock::SystemClock;
@@ -56,14 +57,14 @@ async fn fill(store: &Lmdb, have: u64, wanted: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// A campaign whose replay is in flight, in a process that is gone.
-async fn interrupted(store: &Arc<Lmdb>, id: &str) -> Outcome<()> {
-    let engine = Engine::new(Arc::<Lmdb>::clone(store), Arc::new(SystemClock));
+/// Creates a campaign whose pack has [`IN_FLIGHT`] cases.
+async fn create(engine: &Engine, id: &str) -> Outcome<CampaignId> {
     let workflow = json!({
         "automation_id": "w",
         "name": "w",
         "agents": [{"agent_id": "a"}],
-        "flow": {"nodes": [{"node_id": "n", "agent_id": "a", "objective": "Answer."}]},
+        "flow": {"nodes": [{"node_id": "n", "agent_id": "a", "objective": "Answer.",
+            "output_contract": {"kind": "json", "validator": "structured_json", "schema": {"type": "object"}}}]},
     });
     let case = |case| format!("{}\n", json!({"id": format!("c{case}"), "inputs": {}}));
     let project = SmallProject {
@@ -74,11 +75,18 @@ async fn interrupted(store: &Arc<Lmdb>, id: &str) -> Outcome<()> {
         decision: ANY_BASELINE,
         max_experiments: 5,
     };
-    let actor = Actor::new("local:bench")?;
-    let new = project.draft(id, 1, "no-op");
-    let campaign = new.campaign.id.clone();
-    engine.create(new, actor.clone()).await?;
-    engine.submit(&campaign, &Command::Start { reason: None }, actor).await?;
+    Ok(engine.create(project.draft(id, 1, "no-op"), actor()?).await?.id)
+}
+
+fn actor() -> Outcome<Actor> {
+    Ok(Actor::new("local:bench")?)
+}
+
+/// A campaign whose replay is in flight, in a process that is gone.
+async fn interrupted(store: &Arc<Lmdb>, id: &str) -> Outcome<()> {
+    let engine = Engine::new(Arc::<Lmdb>::clone(store), Arc::new(SystemClock));
+    let campaign = create(&engine, id).await?;
+    engine.submit(&campaign, &Command::Start { reason: None }, actor()?).await?;
     let queued = Page::all(|page| store.runs(&RunFilter::Queued, page)).await?;
     let mut runs = Vec::new();
     for run in queued {
@@ -100,9 +108,13 @@ async fn report() -> Outcome<()> {
     let directory = tempfile::tempdir_in(MEMORY)?;
     println!("\n    runs   open (ms)   recover (ms)   ready (ms)   verify, in the background (ms)");
     let mut have = 0;
-    for history in HISTORY {
+    for &history in sizes(&HISTORY) {
         {
             let store = open(directory.path())?;
+            if have == 0 {
+                let engine = Engine::new(Arc::<Lmdb>::clone(&store), Arc::new(SystemClock));
+                create(&engine, "history").await?;
+            }
             fill(&store, have, history).await?;
             interrupted(&store, &format!("after-{history}")).await?;
             have = history;
@@ -140,9 +152,5 @@ async fn end(store: &Lmdb) -> Outcome<()> {
 }
 
 fn main() -> Outcome<()> {
-    // `cargo test --benches` and the like only want to know that it starts.
-    if std::env::args().any(|argument| argument == "--test" || argument == "--list") {
-        return Ok(());
-    }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(report())
 }

@@ -26,7 +26,7 @@ const STEPS: &[Step] = &[
         env: &[("RUSTDOCFLAGS", "-D warnings")],
         ..step("documentation", "doc --workspace --no-deps")
     },
-    step("benches", "build --package optim-benches --benches"),
+    step("benches, once each", "test --package optim-benches --benches"),
     step("demo", "xtask smoke"),
     step("shuffled labels", "xtask shuffled"),
     step("walks", "xtask model"),
