@@ -1,7 +1,8 @@
 //! `cargo xtask fuzz-smoke`: every fuzz target for a while, each from its corpus.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
+use std::thread::ScopedJoinHandle;
 
 use anyhow::Context as _;
 
@@ -21,12 +22,30 @@ pub(crate) fn run(seconds: u64) -> anyhow::Result<()> {
         command
     });
     asked.context("install it with `cargo install --locked cargo-fuzz`")?;
+    let mut build = cargo(&["fuzz", "build", "--sanitizer", "none"]);
+    anyhow::ensure!(build.current_dir(&root).status()?.success(), "the targets do not build");
     let targets = targets(&root)?;
     let mut failed = Vec::new();
-    for target in &targets {
-        println!("\n== {target}");
-        if !fuzz(&root, target, seconds)? {
-            failed.push(target.as_str());
+    // Each target takes one core.
+    for together in targets.chunks(std::thread::available_parallelism()?.get()) {
+        let ended = std::thread::scope(|scope| {
+            let root = root.as_path();
+            let begun: Vec<_> = (together.iter())
+                .map(|target| scope.spawn(move || fuzz(root, target, seconds)))
+                .collect();
+            begun.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        for (target, ended) in together.iter().zip(ended) {
+            let ended = ended.map_err(|_| anyhow::anyhow!("the thread of {target} panicked"))??;
+            let said = String::from_utf8_lossy(&ended.stderr);
+            println!("\n== {target}");
+            if ended.status.success() {
+                let figures = said.lines().filter(|line| line.starts_with("stat::"));
+                figures.for_each(|line| println!("{line}"));
+            } else {
+                println!("{said}");
+                failed.push(target.as_str());
+            }
         }
     }
     let passed = targets.len().saturating_sub(failed.len());
@@ -35,8 +54,8 @@ pub(crate) fn run(seconds: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether `target` holds for all that libFuzzer makes up in `seconds`.
-fn fuzz(root: &Path, target: &str, seconds: u64) -> anyhow::Result<bool> {
+/// Tries what libFuzzer makes up in `seconds` on `target`.
+fn fuzz(root: &Path, target: &str, seconds: u64) -> anyhow::Result<Output> {
     let fresh = root.join("target/fuzz").join(target);
     std::fs::create_dir_all(&fresh).with_context(|| format!("{}", fresh.display()))?;
     // Stable has no sanitizers; the checks are those of the targets, and of Rust.
@@ -49,7 +68,7 @@ fn fuzz(root: &Path, target: &str, seconds: u64) -> anyhow::Result<bool> {
         "-max_len=8192".to_owned(),
         "-print_final_stats=1".to_owned(),
     ]);
-    Ok(command.status().context("cargo does not start")?.success())
+    command.output().context("cargo does not start")
 }
 
 /// The names of all targets.
