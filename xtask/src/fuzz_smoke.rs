@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz-smoke`: every fuzz target for a while, each from its corpus.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::thread::ScopedJoinHandle;
 
 use anyhow::Context as _;
@@ -59,8 +59,8 @@ fn fuzz(root: &Path, target: &str, seconds: u64) -> anyhow::Result<Output> {
     let fresh = root.join("target/fuzz").join(target);
     std::fs::create_dir_all(&fresh).with_context(|| format!("{}", fresh.display()))?;
     // Stable has no sanitizers; the checks are those of the targets, and of Rust.
-    let mut command = Command::new("cargo");
-    command.current_dir(root).args(["fuzz", "run", "--sanitizer", "none", target]);
+    let mut command = cargo(&["fuzz", "run", "--sanitizer", "none", target]);
+    command.current_dir(root);
     command.arg(fresh).arg(Path::new("fuzz/corpus").join(target)).arg("--");
     command.args([
         format!("-max_total_time={seconds}"),

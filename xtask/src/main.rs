@@ -97,7 +97,18 @@ fn in_memory(command: &mut Command) -> &mut Command {
 fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments).stdin(Stdio::null());
+    // Cargo told this process about xtask. The build script of ring looks at that, and ring with all that needs
+    // it would be built once more.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_about_a_package) {
+            command.env_remove(name);
+        }
+    }
     command
+}
+
+fn is_about_a_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// What `command` prints on stdout; its stderr is shown.
