@@ -96,7 +96,7 @@ impl fmt::Display for Sample {
 }
 
 async fn live(days: u64) -> Outcome<Vec<Sample>> {
-    let project = Project { keep_outputs: Millis(24 * 60 * 60 * 1000), ..Project::PLAIN };
+    let project = Project { keep_outputs: Millis::from_days(1), ..Project::PLAIN };
     let world = World::new(Backend::Lmdb, project)?;
     let opened = world.open()?;
     let clock = Arc::new(Steady::starting_at(&ManualClock::at(Timestamp(1))));

@@ -3,7 +3,6 @@
 //! A chain that is cut at its end, or written anew, looks whole. The file has a head that was on it once;
 //! it is replaced only by a head of a chain that goes through it, so that it goes on telling.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use optim_core::audit::verify::{Broken, goes_through};
 use optim_store::{EventSeq, Store, StoreError};
 
 use crate::engine::Engine;
+use crate::replacement::Replacement;
 use crate::tasks::Shutdown;
 
 /// The most bytes that the file may have.
@@ -128,7 +128,10 @@ impl HeadFile {
         if noted == Some(head) {
             return Ok(());
         }
-        self.blocking("written", move |path| replace(path, head)).await
+        self.blocking("written", move |path| {
+            Replacement::write(path, format!("{head}\n").as_bytes(), None)?.take_place()
+        })
+        .await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -144,16 +147,6 @@ impl HeadFile {
             source,
         })
     }
-}
-
-fn replace(path: &Path, head: Head) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    let folder = folder.unwrap_or(Path::new("."));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-    writeln!(temporary, "{head}")?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path)?;
-    std::fs::File::open(folder)?.sync_all()
 }
 
 /// Notes the head in `file` whenever it has changed, but at most once in each `every`.

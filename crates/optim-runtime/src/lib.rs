@@ -25,6 +25,7 @@ pub mod proposer;
 pub mod quote;
 pub mod reaper;
 pub mod reconcile;
+mod replacement;
 pub mod runner;
 pub mod scheduler;
 pub mod service;

@@ -1,11 +1,11 @@
 //! A live workflow in a file.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::definition::DefinitionText;
 use super::{LiveError, WORKFLOW_BYTES_MAX};
 use crate::artifact::Artifact;
+use crate::replacement::Replacement;
 
 /// A workflow file as it is now.
 #[derive(Debug, Clone)]
@@ -30,16 +30,12 @@ impl WorkflowFile {
     /// Replaces the file by `text` in one step, if it still holds what was read.
     pub(super) fn replace(&self, text: &str) -> Result<(), LiveError> {
         let io = |source| LiveError::Io { path: self.path.clone(), source };
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
         let permissions = std::fs::metadata(&self.path).map_err(io)?.permissions();
-        let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-        temporary.write_all(text.as_bytes()).map_err(io)?;
-        temporary.as_file().set_permissions(permissions).map_err(io)?;
-        temporary.as_file().sync_all().map_err(io)?;
+        let replacement =
+            Replacement::write(&self.path, text.as_bytes(), Some(permissions)).map_err(io)?;
         if std::fs::read(&self.path).map_err(io)? != self.definition.text.as_bytes() {
             return Err(LiveError::Changed { path: self.path.clone() });
         }
-        temporary.persist(&self.path).map_err(|error| io(error.error))?;
-        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)
+        replacement.take_place().map_err(io)
     }
 }

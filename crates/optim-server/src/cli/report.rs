@@ -1,7 +1,5 @@
 //! A campaign as one document: what `--json` prints, and what the human views are made of.
 
-use std::collections::BTreeMap;
-
 use optim_core::campaign::ledger::{Allowance, Amount};
 use optim_core::campaign::work::{Work, work};
 use optim_core::campaign::{Campaign, Ending, Hold, Phase};
@@ -170,12 +168,7 @@ impl From<&Metrics> for MetricsView {
 }
 
 impl ExperimentView {
-    fn new(
-        campaign: &Campaign,
-        experiment: &Experiment,
-        suspicious: &BTreeMap<u32, SuspiciousView>,
-    ) -> Self {
-        let suspicious = suspicious.get(&experiment.number).cloned();
+    fn new(campaign: &Campaign, experiment: &Experiment, suspicious: &SuspiciousView) -> Self {
         let judged = experiment.state.judged();
         let decision = experiment.state.decision();
         let reason = match &experiment.state {
@@ -210,7 +203,7 @@ impl ExperimentView {
             decided_by: decision.map(|by| by.actor.to_string()),
             decision_reason: decision.and_then(|by| by.reason.clone()),
             anyway: experiment.state.anyway(),
-            suspicious: suspicious.unwrap_or_else(|| SuspiciousView::of_change(experiment)),
+            suspicious: suspicious.clone(),
         }
     }
 }
@@ -222,7 +215,7 @@ impl Report {
         campaign: &Campaign,
         experiments: &[Experiment],
         faults: Vec<FaultsView>,
-        suspicious: &BTreeMap<u32, SuspiciousView>,
+        suspicious: &[SuspiciousView],
         prefix: &str,
     ) -> Self {
         let ledger = &campaign.ledger;
@@ -262,7 +255,8 @@ impl Report {
             faults,
             experiments: experiments
                 .iter()
-                .map(|one| ExperimentView::new(campaign, one, suspicious))
+                .zip(suspicious)
+                .map(|(one, suspicious)| ExperimentView::new(campaign, one, suspicious))
                 .collect(),
             health: None,
             next: next(campaign, prefix),

@@ -1,7 +1,5 @@
 //! `optim status`: where a campaign stands.
 
-use std::collections::BTreeMap;
-
 use optim_core::campaign::Campaign;
 use optim_core::campaign::ledger::Amount;
 use optim_core::experiment::{Experiment, ExperimentState};
@@ -77,7 +75,7 @@ pub(super) fn print(
     campaign: &Campaign,
     experiments: &[Experiment],
     faults: &[FaultsView],
-    suspicious: &BTreeMap<u32, SuspiciousView>,
+    suspicious: &[SuspiciousView],
 ) {
     let out = &call.out;
     let status = campaign.status().name();
@@ -90,15 +88,12 @@ pub(super) fn print(
         let version = campaign.baseline.version;
         out.line(&format!("  baseline v{version}: {}", metrics_words(metrics)));
     }
-    for experiment in experiments {
+    for (experiment, suspicious) in experiments.iter().zip(suspicious) {
         out.line(&experiment_line(campaign, experiment));
         if let Some(review) = review_line(campaign, experiment) {
             out.line(&review);
         }
-        let suspicious = suspicious.get(&experiment.number);
-        for line in suspicious.iter().flat_map(|one| one.lines()) {
-            out.line(&format!("       {line}"));
-        }
+        suspicious.lines().for_each(|line| out.line(&format!("       {line}")));
     }
     for faults in faults {
         out.line(&format!("  {faults}"));

@@ -1,6 +1,6 @@
 //! What is suspicious about experiments, for the person who decides. It decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use optim_core::campaign::{Campaign, Purpose, Side};
 use optim_core::experiment::Experiment;
@@ -24,7 +24,7 @@ pub struct SuspiciousView {
 
 impl SuspiciousView {
     /// What is suspicious about the change alone.
-    pub(super) fn of_change(experiment: &Experiment) -> Self {
+    fn of_change(experiment: &Experiment) -> Self {
         let change = match &experiment.mutation.after {
             FieldValue::Text(text) => suspicions(text),
             FieldValue::Integer(_) => BTreeSet::new(),
@@ -56,8 +56,8 @@ impl SuspiciousView {
     }
 }
 
-/// What is suspicious about `experiments`, by number: about the outputs only of those on which somebody
-/// must decide, as the others have too many.
+/// What is suspicious about each of `experiments`: about the outputs only of those on which somebody must
+/// decide, as the others have too many.
 ///
 /// # Errors
 /// The store fails.
@@ -65,14 +65,13 @@ pub(super) async fn of_all(
     call: &Call,
     campaign: &Campaign,
     experiments: &[Experiment],
-) -> Result<BTreeMap<u32, SuspiciousView>, CliError> {
-    let mut found = BTreeMap::new();
+) -> Result<Vec<SuspiciousView>, CliError> {
+    let mut found = Vec::new();
     for experiment in experiments {
-        let view = match experiment.state.undecided() {
+        found.push(match experiment.state.undecided() {
             Some(_) => SuspiciousView::of(call, campaign, experiment).await?,
             None => SuspiciousView::of_change(experiment),
-        };
-        found.insert(experiment.number, view);
+        });
     }
     Ok(found)
 }

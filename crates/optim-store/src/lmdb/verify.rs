@@ -17,6 +17,7 @@ use optim_core::workflow_run::WorkflowRun;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::encoded;
 use crate::store::{EventSeq, Recorded, Revision, StoreError, Versioned, WorkflowFilter, recorded};
 
 use super::envelope::{self, Codec};
@@ -397,7 +398,7 @@ impl Told {
     ) {
         // A damaged one is a finding already.
         let Ok(payload) = envelope::unseal(table, key, Codec::Json, value) else { return };
-        let Some((revision, id)) = identity(kind, table, key, value) else { return };
+        let Some((revision, id)) = identity(kind, key, payload) else { return };
         let Some(last) = self.0.remove(&(kind, id.clone())) else { return };
         let moved_on = kind.moves_untold() && revision > last.revision;
         let is_told = revision == last.revision && last.digest == Some(Digest::of(payload));
@@ -406,20 +407,15 @@ impl Told {
 }
 
 /// What the chain knows a record by; `None` when it cannot be decoded, which is a finding already.
-fn identity(
-    kind: RecordKind,
-    table: &str,
-    key: &[u8],
-    value: &[u8],
-) -> Option<(Option<Revision>, String)> {
+fn identity(kind: RecordKind, key: &[u8], payload: &[u8]) -> Option<(Option<Revision>, String)> {
     match kind {
         RecordKind::Throttle => Some((None, String::from_utf8(key.to_vec()).ok()?)),
         RecordKind::Experiment => {
-            let Identity { id } = envelope::decode(table, key, value).ok()?;
+            let Identity { id } = encoded::decode(payload).ok()?;
             Some((None, id))
         }
         RecordKind::Campaign | RecordKind::Run | RecordKind::Workflow | RecordKind::WorkflowRun => {
-            let Versioned { revision, value } = envelope::decode(table, key, value).ok()?;
+            let Versioned { revision, value } = encoded::decode(payload).ok()?;
             let Identity { id } = value;
             Some((Some(revision), id))
         }
